@@ -1,0 +1,57 @@
+"""Every error a user can cause: each names the value, the rule and the next move.
+
+The class says how the command line ends (``exit_code``); the message is one paragraph, shown without a traceback.
+"""
+
+
+class AfternormError(Exception):
+    """Something the user can act on; the message says how."""
+
+    exit_code = 1
+
+
+class UsageError(AfternormError):
+    """The request itself cannot be carried out as asked: a bad option, recipe or combination."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe, outputs or preprocessing document that breaks its schema.
+
+    ``fields`` holds one ``(json_path, message)`` pair for each broken field.
+    """
+
+    def __init__(self, message: str, fields: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+class ModelError(AfternormError):
+    """The checkpoint, the architecture and each other do not fit."""
+
+
+class DataError(AfternormError):
+    """The data cannot be read, or do not fit the model."""
+
+
+class UnsafeInputError(AfternormError):
+    """The input tries something a checkpoint or data file has no business doing; nothing of it was used."""
+
+    exit_code = 4
+
+
+class UnavailableError(AfternormError):
+    """Something this machine lacks is needed: a runtime, a device, an optional package."""
+
+    exit_code = 5
+
+
+class ExportError(AfternormError):
+    """The exported file does not compute what the model computes, so it was not written."""
+
+
+class GateError(AfternormError):
+    """The run went well, but its verdict is not the one that was required."""
+
+    exit_code = 6

@@ -1,0 +1,86 @@
+"""Reading the documents people write (YAML, JSON or TOML) into values, with errors that name the field."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from calibrate.errors import RecipeError, UsageError
+from calibrate.recipe.recipe import PRESETS, Recipe
+
+Value = TypeVar("Value", bound=BaseModel)
+
+
+def parse(kind: type[Value], document: Any, source: str) -> Value:
+    """Validate ``document`` as a ``kind``; ``source`` names it in the error.
+
+    >>> parse(Recipe, {"steps": [{"kind": "set_alpha", "alpha": 1.5}]}, "recipe.yaml")
+    Traceback (most recent call last):
+    ...
+    calibrate.errors.RecipeError: recipe.yaml is not a valid recipe: steps[0].alpha: 1.5 was given; input should be \
+less than or equal to 1. `afternorm schema recipe` prints every field and its range.
+    """
+    try:
+        return kind.model_validate(document)
+    except ValidationError as error:
+        fields = tuple((_path(item["loc"]), _sentence(dict(item))) for item in error.errors(include_url=False))
+        noun = kind.__name__.lower()
+        broken = "; ".join(f"{path}: {message}" if path else message for path, message in fields)
+        raise RecipeError(
+            f"{source} is not a valid {noun}: {broken}. `afternorm schema {noun}` prints every field and its range.",
+            fields,
+        ) from None
+
+
+def read(kind: type[Value], path: Path) -> Value:
+    """Read the YAML, JSON or TOML file at ``path`` as a ``kind``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"{path} cannot be read: {reason}. Give the path of a YAML, JSON or TOML file.") from None
+    return loads(kind, text, str(path), toml=path.suffix == ".toml")
+
+
+def loads(kind: type[Value], text: str, source: str, *, toml: bool = False) -> Value:
+    """Read YAML (of which JSON is a part) or TOML text as a ``kind``."""
+    try:
+        document = tomllib.loads(text) if toml else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise RecipeError(f"{source} is not well-formed: {reason}.") from None
+    return parse(kind, document, source)
+
+
+def read_recipe(name: str) -> Recipe:
+    """The preset of that name, or the recipe in the file of that name."""
+    if name in PRESETS:
+        return PRESETS[name]
+    path = Path(name)
+    if not path.exists():
+        known = ", ".join(sorted(PRESETS))
+        raise UsageError(f"the recipe {name!r} is neither a preset nor a file; the presets are {known}.")
+    return read(Recipe, path)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """A pydantic location as a JSON path, without the tags pydantic adds for tagged unions."""
+    path = ""
+    after_index = False
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not after_index:
+            path += f".{part}" if path else part
+        after_index = isinstance(part, int) and path.endswith(f"steps[{part}]")
+    return path
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    message = str(item["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    if item["type"] in ("value_error", "missing", "extra_forbidden") or isinstance(item["input"], dict | list):
+        return message
+    return f"{item['input']!r} was given; {message}"

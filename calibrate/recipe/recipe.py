@@ -1,0 +1,59 @@
+"""The recipe: what to do to a trained network, as one closed value with a digest."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from calibrate.recipe.steps import Measure, SearchAlpha, SetAlpha, Step, Temperature
+
+
+class Recipe(BaseModel):
+    """An ordered list of steps, and the seed from which every random choice derives.
+
+    >>> Recipe(steps=[SetAlpha(alpha=0.05), Measure()]).digest[:12]
+    '4ce8ccd46d61'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    steps: Annotated[tuple[Step, ...], Field(json_schema_extra={"minItems": 1})]
+
+    @model_validator(mode="after")
+    def _steps_in_order(self) -> Self:
+        """A measurement describes the network as it stands, so nothing may change the network after it."""
+        kinds = [step.kind for step in self.steps]
+        if not kinds:
+            raise ValueError("steps is empty; name at least one step")
+        for kind in ("measure", "temperature"):
+            if kinds.count(kind) > 1:
+                raise ValueError(f"the step {kind} stands {kinds.count(kind)} times; keep one")
+        if "measure" in kinds and kinds[-1] != "measure":
+            raise ValueError(f"the step measure stands before {kinds[-1]}; make it the last step")
+        changes = kinds[:-1] if kinds[-1] == "measure" else kinds
+        if "temperature" in changes and changes[-1] != "temperature":
+            raise ValueError(f"the step temperature stands before {changes[-1]}; fit it after what changes the logits")
+        return self
+
+    @property
+    def canonical(self) -> str:
+        """Canonical JSON without defaulted fields, so that a field added later changes no old digest."""
+        steps = [{"kind": step.kind, **step.model_dump(mode="json", exclude_defaults=True)} for step in self.steps]
+        fields: dict[str, Any] = {**self.model_dump(mode="json", exclude_defaults=True), "steps": steps}
+        return json.dumps({"version": self.version, **fields}, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of :attr:`canonical`, in hexadecimal: the identity of the recipe."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+
+PRESETS: Mapping[str, Recipe] = {
+    "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
+    "temperature": Recipe(steps=(Temperature(), Measure())),
+    "measure": Recipe(steps=(Measure(),)),
+}

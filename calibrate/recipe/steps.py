@@ -1,0 +1,54 @@
+"""The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics")]
+Sites = Annotated[
+    tuple[str, ...],
+    Field(description="name patterns of the normalisation layers, as in shell globs"),
+]
+
+
+class _Step(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SetAlpha(_Step):
+    """Give each example the weight ``alpha`` in its own statistics at the matching sites."""
+
+    kind: Literal["set_alpha"] = "set_alpha"
+    alpha: Alpha
+    sites: Sites = ("*",)
+
+
+class SearchAlpha(_Step):
+    """Choose one α for the matching sites on the calibration half, jointly with the temperature.
+
+    The chosen α has the lowest cross-entropy after its own best temperature. It must beat α = 0 by more than
+    ``margin`` paired standard errors, else α = 0 stays: a free network is not traded for noise.
+    """
+
+    kind: Literal["search_alpha"] = "search_alpha"
+    maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried")] = 0.5
+    refinements: Annotated[int, Field(ge=0, le=20, description="passes spent closing in on the optimum")] = 4
+    margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0")] = 1.0
+    sites: Sites = ("*",)
+
+
+class Temperature(_Step):
+    """Divide the logits by the T > 0 that minimises cross-entropy on the calibration half."""
+
+    kind: Literal["temperature"] = "temperature"
+
+
+class Measure(_Step):
+    """Compare the network as it came with the network as it stands, on the holdout half."""
+
+    kind: Literal["measure"] = "measure"
+    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples")] = 2000
+    bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error")] = 15
+
+
+Step = Annotated[SetAlpha | SearchAlpha | Temperature | Measure, Field(discriminator="kind")]

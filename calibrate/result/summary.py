@@ -1,0 +1,228 @@
+"""The summary: everything a report, a job row or a dashboard needs to know of one run, as JSON without torch."""
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from calibrate.recipe import Preprocessing, Recipe
+
+Metric = Literal["top1", "top5", "nll", "ece", "brier"]
+Arm = Literal["plain", "T", "alpha", "alpha+T"]
+Verdict = Literal["improved", "no evidence", "worse"]
+
+#: How each metric reads in a table, and whether more is better.
+METRICS: dict[Metric, tuple[str, bool]] = {
+    "top1": ("top-1 %", True),
+    "top5": ("top-5 %", True),
+    "nll": ("NLL", False),
+    "ece": ("ECE", False),
+    "brier": ("Brier", False),
+}
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Estimate(_Value):
+    """A number with its 95 % interval (percentile bootstrap over examples)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Scores(_Value):
+    """One arm's metrics; top-1, top-5 and ECE are fractions of 1, NLL is in nats, Brier is the sum over classes."""
+
+    arm: Arm
+    alpha: bool
+    temperature: float
+    metrics: dict[Metric, Estimate]
+
+
+class Difference(_Value):
+    """``arm`` minus ``baseline`` on the same examples (paired bootstrap)."""
+
+    arm: Arm
+    baseline: Arm
+    metrics: dict[Metric, Estimate]
+
+
+class Bin(_Value):
+    """One confidence bin of a reliability diagram; ``confidence`` and ``accuracy`` are means over its examples."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class Measurement(_Value):
+    """All arms on one set of examples, and their paired differences."""
+
+    part: Literal["holdout", "all"]
+    n: int
+    resamples: int
+    arms: tuple[Scores, ...]
+    differences: tuple[Difference, ...]
+    reliability: dict[Arm, tuple[Bin, ...]]
+
+    def arm(self, name: Arm) -> Scores:
+        """The scores of the named arm."""
+        return next(scores for scores in self.arms if scores.arm == name)
+
+    def difference(self, arm: Arm, baseline: Arm) -> Difference:
+        """The named paired difference."""
+        return next(item for item in self.differences if (item.arm, item.baseline) == (arm, baseline))
+
+
+class CurvePoint(_Value):
+    """The calibration half at one α: accuracy, cross-entropy before and after the best temperature."""
+
+    alpha: float
+    temperature: float
+    nll: float
+    nll_after_temperature: float
+    top1: float
+
+
+class AlphaSearch(_Value):
+    """What the search for α measured, in ascending α, and what it chose."""
+
+    points: tuple[CurvePoint, ...]
+    chosen: float
+    best_by_nll: float
+    best_by_top1: float
+    standard_error: float
+    reason: str
+    passes: int
+
+
+class Site(_Value):
+    """One normalisation layer: all its names in the network, its kind and what was done to it."""
+
+    names: tuple[str, ...]
+    kind: str
+    channels: int
+    alpha: float | tuple[float, ...] | None
+    note: str = ""
+
+
+class Model(_Value):
+    """The network as it came."""
+
+    architecture: str
+    architecture_args: dict[str, Any]
+    parameters: int
+    outputs: int
+    dtype: str
+    fingerprint: str
+
+
+class Data(_Value):
+    """The labelled examples, and how they were split."""
+
+    source: str
+    fingerprint: str
+    n: int
+    calibration: int
+    holdout: int
+    classes_present: int
+    stratified: bool
+    preprocessing: Preprocessing | None
+
+
+class Changes(_Value):
+    """What the tuned network does differently from the one that came."""
+
+    sites: tuple[Site, ...]
+    temperature: float
+    temperature_folded_into: str | None
+
+
+class Finding(_Value):
+    """Something the reader should know, with a stable code."""
+
+    code: str
+    severity: Literal["info", "warning"]
+    message: str
+
+
+class Parity(_Value):
+    """The reopened file against the network it was made from, on real inputs: max |difference| / max |logit|."""
+
+    batch_size: int
+    relative_error: float
+    inputs: Literal["data", "noise"]
+
+
+class Latency(_Value):
+    """Tuned over plain folded network in ONNX Runtime, interleaved runs: mean of the fastest half, and its spread."""
+
+    batch_size: int
+    tuned_ms: float
+    plain_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    runs: int
+    threads: int
+
+
+class Artifact(_Value):
+    """A file that was written, by its name inside the output directory."""
+
+    name: str
+    format: Literal["safetensors", "onnx", "html", "text", "json"]
+    bytes: int
+    sha256: str
+    parity: tuple[Parity, ...] = ()
+    latency: tuple[Latency, ...] = ()
+
+
+class Environment(_Value):
+    """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
+
+    afternorm: str
+    python: str
+    platform: str
+    versions: dict[str, str]
+    device: str
+    threads: int
+    batch_size: int
+
+
+class Timings(_Value):
+    """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half."""
+
+    seconds: dict[str, float]
+    passes: float
+
+
+class Summary(_Value):
+    """One run, whole."""
+
+    version: Literal[1] = 1
+    recipe: Recipe
+    recipe_digest: str
+    model: Model
+    data: Data
+    changes: Changes
+    search: AlphaSearch | None
+    measurement: Measurement | None
+    verdict: Verdict | None
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    environment: Environment
+    timings: Timings
+    artifacts: tuple[Artifact, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the result: everything but timings and the files that were written."""
+        fields = self.model_dump(mode="json", exclude={"timings", "artifacts"})
+        return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,44 @@
+"""The verdict: did the tuned network beat the network whose temperature was fitted?"""
+
+from calibrate.result.summary import METRICS, Difference, Estimate, Metric, Verdict
+
+JUDGED: tuple[Metric, ...] = ("nll", "top1")
+
+
+def judge(difference: Difference) -> tuple[Verdict, tuple[str, ...]]:
+    """Judge a paired difference by its NLL and top-1 intervals, with one reason for each.
+
+    ``improved``: one interval lies wholly on the good side and neither on the bad. ``worse``: either lies wholly on
+    the bad side. Else ``no evidence``.
+
+    >>> gain, none = Estimate(value=-0.02, low=-0.03, high=-0.01), Estimate(value=0, low=-0.1, high=0.1)
+    >>> judge(Difference(arm="alpha+T", baseline="T", metrics={"nll": gain, "top1": none}))[0]
+    'improved'
+    """
+    sides = {metric: _side(metric, difference.metrics[metric]) for metric in JUDGED}
+    reasons = tuple(_reason(metric, difference, sides[metric]) for metric in JUDGED)
+    if "worse" in sides.values():
+        return "worse", reasons
+    if "improved" in sides.values():
+        return "improved", reasons
+    return "no evidence", reasons
+
+
+def _side(metric: Metric, interval: Estimate) -> Verdict:
+    more_is_better = METRICS[metric][1]
+    if interval.low > 0:
+        return "improved" if more_is_better else "worse"
+    if interval.high < 0:
+        return "worse" if more_is_better else "improved"
+    return "no evidence"
+
+
+def _reason(metric: Metric, difference: Difference, side: Verdict) -> str:
+    interval = difference.metrics[metric]
+    label = METRICS[metric][0].removesuffix(" %")
+    scale, unit, digits = (100, " points", 2) if metric == "top1" else (1, "", 4)
+    value, low, high = (f"{scale * number:+.{digits}f}" for number in (interval.value, interval.low, interval.high))
+    meaning = {"improved": "better", "worse": "worse", "no evidence": "no evidence either way"}[side]
+    return (
+        f"{label} {difference.arm} minus {difference.baseline}: {value}{unit}, 95 % interval [{low}, {high}]: {meaning}"
+    )
