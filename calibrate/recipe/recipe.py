@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from calibrate.recipe.steps import Measure, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.steps import Measure, SearchAlpha, Step, Temperature
 
 
 class Recipe(BaseModel):
     """An ordered list of steps, and the seed from which every random choice derives.
 
-    >>> Recipe(steps=[SetAlpha(alpha=0.05), Measure()]).digest[:12]
+    >>> Recipe(steps=[{"kind": "set_alpha", "alpha": 0.05}, {"kind": "measure"}]).digest[:12]
     '4ce8ccd46d61'
     """
 

@@ -1,0 +1,1 @@
+"""Labelled examples: sources, splits, preprocessing."""

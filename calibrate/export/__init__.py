@@ -1,0 +1,1 @@
+"""Writing tuned networks and proving that the files compute the same."""

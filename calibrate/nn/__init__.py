@@ -1,0 +1,1 @@
+"""Normalisation layers, one published method a file, over shared formulas."""

@@ -1,0 +1,1 @@
+"""How it reads: text and one self-contained HTML file. No torch here."""

@@ -1,0 +1,1 @@
+"""Finding normalisation layers in a network and replacing them."""

@@ -1,0 +1,1 @@
+"""The Afternorm server. Nothing is served yet: the engine, `calibrate`, comes first."""
