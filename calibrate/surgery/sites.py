@@ -1,0 +1,88 @@
+"""Sites: the normalisation layers of a network, each with all its names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from calibrate.errors import ModelError, UsageError
+from calibrate.nn import ExampleWeighedBatchNorm
+
+#: The layers that can weigh an example. Subclasses may do more than normalise, so only these very types are taken.
+RETROFITTABLE: tuple[type[_BatchNorm], ...] = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.SyncBatchNorm,
+    ExampleWeighedBatchNorm,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One batch normalisation layer; a layer used in several places has several names.
+
+    ``obstacle`` says why the layer must stay as it is, or is empty.
+    """
+
+    names: tuple[str, ...]
+    module: _BatchNorm
+    obstacle: str
+
+    @property
+    def name(self) -> str:
+        """The first name, in the order of the network's definition."""
+        return self.names[0]
+
+
+def find_sites(model: nn.Module) -> tuple[Site, ...]:
+    """Every batch normalisation layer of ``model``, in the order of its definition.
+
+    >>> [site.names for site in find_sites(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))]
+    [('1',)]
+    """
+    names: dict[_BatchNorm, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        if isinstance(module, _BatchNorm):
+            names.setdefault(module, []).append(name)
+    return tuple(Site(tuple(all_names), module, _obstacle(module)) for module, all_names in names.items())
+
+
+def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+    """The sites one of whose names matches one of the shell-style ``patterns``, and that nothing stands in the way of.
+
+    Raises ModelError when the network has no site to change, UsageError for a pattern that matches no site.
+    """
+    if not sites:
+        raise ModelError(
+            "the network has no batch normalisation layers, so there are no statistics to weigh an example against. "
+            "Use the recipe `temperature`, which works on any classifier."
+        )
+    chosen: set[Site] = set()
+    for pattern in patterns:
+        matching = [site for site in sites if any(fnmatchcase(name, pattern) for name in site.names)]
+        if not matching:
+            shown = ", ".join(site.name for site in sites[:5])
+            raise UsageError(
+                f"the site pattern {pattern!r} matches none of the network's {len(sites)} normalisation layers "
+                f"({shown}{', ...' if len(sites) > 5 else ''}); `afternorm inspect` lists them all."
+            )
+        chosen.update(matching)
+    usable = tuple(site for site in sites if site in chosen and not site.obstacle)
+    if not usable:
+        first = next(site for site in sites if site in chosen)
+        raise ModelError(
+            f"none of the {len(chosen)} matching normalisation layers can weigh an example; the first, {first.name}, "
+            f"because {first.obstacle}. Use the recipe `temperature`, which works on any classifier."
+        )
+    return usable
+
+
+def _obstacle(module: _BatchNorm) -> str:
+    if type(module) not in RETROFITTABLE:
+        return f"it is a {type(module).__name__}, a subclass that may do more than normalise"
+    if module.running_mean is None:
+        return "it keeps no running statistics (it normalises with the batch's own)"
+    return ""
