@@ -1,1 +1,31 @@
 """Carrying out a recipe."""
+
+from calibrate.engine.deliver import Delivery, check_outputs, deliver, write_onnx
+from calibrate.engine.environment import find_device, installed
+from calibrate.engine.inspection import Inspection, inspect_model
+from calibrate.engine.opening import Opened, open_model
+from calibrate.engine.predict import input_dtype
+from calibrate.engine.retrofit import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
+from calibrate.engine.steps import STEPS
+
+__all__ = [
+    "STEPS",
+    "Delivery",
+    "Inspection",
+    "Opened",
+    "Outcome",
+    "Plan",
+    "carry_out",
+    "check_outputs",
+    "deliver",
+    "describe_sites",
+    "find_device",
+    "first_examples",
+    "input_dtype",
+    "inspect_model",
+    "installed",
+    "open_model",
+    "plan",
+    "retrofit",
+    "write_onnx",
+]

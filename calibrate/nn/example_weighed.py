@@ -68,7 +68,7 @@ class ExampleWeighedBatchNorm(_BatchNorm):
 
         Raises ValueError for a layer without running statistics: it has nothing to weigh an example against.
         """
-        if any(statistic is None for statistic in (batch_norm.running_mean, batch_norm.running_var)):
+        if batch_norm.running_mean is None or batch_norm.running_var is None:
             raise ValueError("the layer keeps no running statistics, so an example cannot be weighed against them")
         layer = cls(
             batch_norm.num_features, eps=batch_norm.eps, momentum=batch_norm.momentum, affine=False, device="meta"

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def normalize(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """Centre, scale and shift: y = γ(x − mean)/√(var + eps) + β, with γ = ``weight`` and β = ``bias`` left out where None.
+    """Centre, scale and shift: y = γ(x − mean)/√(var + eps) + β, where None stands for γ = 1 or β = 0.
 
     Everything broadcasts against ``x``; eps stands inside the square root.
     """

@@ -1,5 +1,6 @@
 """Reading the documents people write (YAML, JSON or TOML) into values, with errors that name the field."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ less than or equal to 1. `afternorm schema recipe` prints every field and its ra
 def read(kind: type[Value], path: Path) -> Value:
     """Read the YAML, JSON or TOML file at ``path`` as a ``kind``."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"{path} cannot be read: {reason}. Give the path of a YAML, JSON or TOML file.") from None
@@ -45,12 +46,14 @@ def read(kind: type[Value], path: Path) -> Value:
 
 
 def loads(kind: type[Value], text: str, source: str, *, toml: bool = False) -> Value:
-    """Read YAML (of which JSON is a part) or TOML text as a ``kind``."""
+    """Read YAML, JSON or TOML text as a ``kind``."""
     try:
-        document = tomllib.loads(text) if toml else yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        document = tomllib.loads(text) if toml else _yaml_or_json(text)
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()).removesuffix(".")
         raise RecipeError(f"{source} is not well-formed: {reason}.") from None
+    except RecursionError:
+        raise RecipeError(f"{source} is not well-formed: it is nested too deeply to be read.") from None
     return parse(kind, document, source)
 
 
@@ -63,6 +66,14 @@ def read_recipe(name: str) -> Recipe:
         known = ", ".join(sorted(PRESETS))
         raise UsageError(f"the recipe {name!r} is neither a preset nor a file; the presets are {known}.")
     return read(Recipe, path)
+
+
+def _yaml_or_json(text: str) -> Any:
+    """JSON first: YAML should contain it, but PyYAML refuses tabs and splits characters written as two escapes."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return yaml.safe_load(text)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -21,7 +21,7 @@ class Preprocessing(BaseModel):
     (0.485, 0.456, 0.406)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     resize: Pixels | None = None
     crop: Pixels | None = None

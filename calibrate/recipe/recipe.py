@@ -3,9 +3,9 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.steps import Measure, SearchAlpha, Step, Temperature
 
@@ -23,10 +23,11 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     steps: Annotated[tuple[Step, ...], Field(json_schema_extra={"minItems": 1})]
 
-    @model_validator(mode="after")
-    def _steps_in_order(self) -> Self:
+    @field_validator("steps")
+    @classmethod
+    def _steps_in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
         """A measurement describes the network as it stands, so nothing may change the network after it."""
-        kinds = [step.kind for step in self.steps]
+        kinds = [step.kind for step in steps]
         if not kinds:
             raise ValueError("steps is empty; name at least one step")
         for kind in ("measure", "temperature"):
@@ -37,7 +38,7 @@ class Recipe(BaseModel):
         changes = kinds[:-1] if kinds[-1] == "measure" else kinds
         if "temperature" in changes and changes[-1] != "temperature":
             raise ValueError(f"the step temperature stands before {changes[-1]}; fit it after what changes the logits")
-        return self
+        return steps
 
     @property
     def canonical(self) -> str:

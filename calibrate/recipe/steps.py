@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics")]
 Sites = Annotated[
     tuple[str, ...],
-    Field(description="name patterns of the normalisation layers, as in shell globs"),
+    Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
 ]
 
 

@@ -174,10 +174,10 @@ class Latency(_Value):
 
 
 class Artifact(_Value):
-    """A file that was written, by its name inside the output directory."""
+    """A file the tuned network was written to, by its name inside the output directory."""
 
     name: str
-    format: Literal["safetensors", "onnx", "html", "text", "json"]
+    format: Literal["safetensors", "onnx"]
     bytes: int
     sha256: str
     parity: tuple[Parity, ...] = ()

@@ -1,1 +1,6 @@
 """Choosing hyper-parameters on the calibration half."""
+
+from calibrate.search.alpha import Found, Trial, search_alpha
+from calibrate.search.temperature import Temperature, fit_temperature
+
+__all__ = ["Found", "Temperature", "Trial", "fit_temperature", "search_alpha"]

@@ -1,17 +1,20 @@
 """Finding normalisation layers in a network and replacing them."""
 
-from calibrate.surgery.borrow import evaluating, keeping_alpha
+from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
+from calibrate.surgery.look import Look, checked_logits, look
 from calibrate.surgery.sites import Site, find_sites, select
 from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
+    "Look",
     "Site",
+    "checked_logits",
     "divide_after_",
     "divide_logits_",
     "evaluating",
     "find_sites",
-    "keeping_alpha",
+    "look",
     "select",
     "weigh_examples_",
 ]

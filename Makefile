@@ -1,0 +1,40 @@
+# Two commands do all set-up: `make demo` and `make test`. Both are quick when nothing changed.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable
+
+.PHONY: help demo test check format clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.demo ## Run the main job on the bundled network and digits, into ./out
+	$(BIN)/afternorm demo --out out
+
+test: check ## Everything CI runs: check, then the slow tests
+	$(BIN)/pytest -m slow
+
+check: .venv/.dev ## Format, lint, types, import rule, doctests and the quick tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not slow"
+
+format: .venv/.dev ## Put the code in order
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment and all results
+	rm -rf .venv out
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml deploy/constraints.txt | .venv/bin/python
+	$(INSTALL) '.[cpu,serve,demo]'
+	@touch $@
+
+.venv/.dev: pyproject.toml deploy/constraints.txt | .venv/bin/python
+	$(INSTALL) '.[cpu,serve,demo,dev]'
+	@touch $@

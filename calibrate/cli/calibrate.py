@@ -1,0 +1,76 @@
+"""``afternorm calibrate``: tune a network, prove the gain on held-out data, write the files."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from calibrate.cli import options
+from calibrate.cli.console import note, progress_bars, say
+from calibrate.errors import ExportError, GateError
+
+
+def calibrate(
+    model: options.ModelPath,
+    data: options.DataPath,
+    architecture: options.Architecture = None,
+    architecture_args: options.ArchitectureArgs = None,
+    classes: options.Classes = None,
+    preprocessing: options.PreprocessingText = None,
+    recipe: Annotated[str, typer.Option(help="A preset (alpha, temperature, measure) or a recipe file.")] = "alpha",
+    alpha: Annotated[
+        float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
+    out: options.Out = options.DEFAULT_OUT,
+    formats: options.Formats = "safetensors,onnx",
+    require: Annotated[
+        options.Requirement | None,
+        typer.Option(help="Write the network and exit 0 only with this verdict, else exit 6.", show_default=False),
+    ] = None,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Tune a trained network on one half of the data and prove the gain on the other.
+
+    Writes tuned.safetensors, tuned.onnx, report.html, report.txt and summary.json.
+    """
+    chosen = options.recipe(recipe, alpha, seed)
+    wanted = options.outputs(formats)
+
+    from calibrate.cli.requests import Request, describe
+    from calibrate.engine import carry_out, check_outputs, deliver
+    from calibrate.report import render_text
+
+    check_outputs(out, wanted)
+    request = Request(model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads)
+    with progress_bars() as progress:
+        opened, checked = request.open(chosen, progress)
+        if dry_run:
+            say(json.dumps(describe(opened, checked), indent=2))
+            return
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
+        passed = _passes(require, outcome.summary.verdict)
+        if not passed:
+            wanted = wanted.model_copy(update={"formats": ()})
+        delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
+    summary = delivery.summary
+    say(summary.model_dump_json(indent=2) if as_json else render_text(summary))
+    for path in delivery.files:
+        note(f"wrote {path}")
+    if not passed:
+        raise GateError(
+            f"the verdict is {summary.verdict or 'none'}, and --require {require} was given, so no network was "
+            f"written; {out / 'report.html'} says why."
+        )
+    if delivery.problems:
+        raise ExportError(" ".join(delivery.problems))
+
+
+def _passes(require: options.Requirement | None, verdict: str | None) -> bool:
+    if require is None:
+        return True
+    return verdict == "improved" or (require == options.Requirement.NOT_WORSE and verdict == "no evidence")

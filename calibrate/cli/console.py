@@ -1,0 +1,51 @@
+"""The console: data on standard output, progress and errors on standard error."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from calibrate.result import Listener, Progress, silent
+
+
+def say(text: str) -> None:
+    """Print data."""
+    typer.echo(text)
+
+
+def note(text: str) -> None:
+    """Print something that is not data."""
+    typer.echo(text, err=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Listener]:
+    """A listener that draws one bar with an ETA per stage, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=None)
+        stage = ""
+
+        def listen(progress: Progress) -> None:
+            nonlocal stage
+            if progress.stage != stage:
+                stage = progress.stage
+                bars.reset(task, description=stage, total=progress.total)
+            bars.update(task, completed=progress.done)
+
+        yield listen

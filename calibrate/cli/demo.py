@@ -1,0 +1,26 @@
+"""``afternorm demo``: the main job on a small trained network and real handwritten digits."""
+
+import json
+import time
+
+from calibrate.cli import options
+from calibrate.cli.console import note, progress_bars, say
+
+
+def demo(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
+    """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them."""
+    from calibrate.demo import run_demo
+    from calibrate.report import render_text
+
+    start = time.perf_counter()
+    with progress_bars() as progress:
+        deliveries = run_demo(out, progress)
+    if as_json:
+        say(json.dumps({name: item.summary.model_dump(mode="json") for name, item in deliveries.items()}, indent=2))
+    else:
+        for name, item in deliveries.items():
+            say(f"=== {name}\n{render_text(item.summary)}")
+    for item in deliveries.values():
+        for path in item.files:
+            note(f"wrote {path}")
+    note(f"took {time.perf_counter() - start:.0f} s; open {out}/scanned/report.html")

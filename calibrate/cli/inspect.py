@@ -1,0 +1,77 @@
+"""``afternorm inspect``: what is in a network, and what could be tuned."""
+
+import json
+from typing import TYPE_CHECKING
+
+from calibrate.cli import options
+from calibrate.cli.console import say
+
+if TYPE_CHECKING:
+    from calibrate.engine import Inspection, Opened
+    from calibrate.result import Site
+
+
+def inspect(
+    model: options.ModelPath,
+    architecture: options.Architecture = None,
+    architecture_args: options.ArchitectureArgs = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the normalisation layers of a network, what may be done to them and, in a tuned file, what was."""
+    from calibrate.engine import inspect_model, open_model
+
+    opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
+    found = inspect_model(opened)
+    say(json.dumps(_fields(opened, found), indent=2) if as_json else _text(opened, found))
+
+
+def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
+    positions = found.look.positions if found.look else {}
+    return {
+        "architecture": opened.architecture,
+        "architecture_args": opened.architecture_args,
+        "parameters": found.parameters,
+        "dtype": found.dtype,
+        "fingerprint": found.fingerprint,
+        "outputs": found.look.outputs if found.look else None,
+        "preprocessing": opened.preprocessing.model_dump() if opened.preprocessing else None,
+        "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
+        "tuned": opened.provenance.model_dump(mode="json") if opened.provenance else None,
+    }
+
+
+def _text(opened: "Opened", found: "Inspection") -> str:
+    outputs = f", {found.look.outputs} outputs" if found.look else ""
+    lines = [
+        f"{opened.architecture}: {found.parameters:,} parameters, {found.dtype}{outputs}",
+        f"weights {found.fingerprint[:16]}",
+    ]
+    if opened.preprocessing is not None:
+        lines.append(f"preprocessing {opened.preprocessing.model_dump_json()}")
+    if opened.provenance is not None:
+        lines.append(
+            f"tuned with recipe {opened.provenance.recipe_digest[:16]}, T = {opened.provenance.temperature:.4g}"
+        )
+    if not found.sites:
+        lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
+        return "\n".join(lines)
+    lines.append(f"{len(found.sites)} batch normalisation layers:")
+    positions = found.look.positions if found.look else {}
+    width = max(len(" = ".join(site.names)) for site in found.sites)
+    lines += [_line(site, width, positions.get(site.names[0])) for site in found.sites]
+    return "\n".join(lines)
+
+
+def _line(site: "Site", width: int, positions: int | None) -> str:
+    line = f"  {' = '.join(site.names):<{width}}  {site.kind:<24} {site.channels:>5} channels"
+    if positions is not None:
+        line += f" {positions:>6} positions"
+    if isinstance(site.alpha, float):
+        line += f"  α = {site.alpha:g}"
+    elif site.alpha is not None:
+        line += f"  α per channel, {min(site.alpha):g} to {max(site.alpha):g}"
+    if site.note:
+        line += f"  cannot be tuned: {site.note}"
+    elif positions == 1:
+        line += "  sees one position, so at α = 1 it would put out a constant"
+    return line

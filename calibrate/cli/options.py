@@ -1,0 +1,108 @@
+"""The options that several commands share, and how their texts become values. No torch here."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from calibrate.errors import UsageError
+from calibrate.recipe import Outputs, Preprocessing, Recipe, SetAlpha, loads, parse, read, read_recipe
+
+ModelPath = Annotated[
+    Path, typer.Option("--model", help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.", show_default=False)
+]
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        help="torchvision/resnet50, cifar/resnet56 or package.module:factory; a tuned file names its own.",
+        show_default=False,
+    ),
+]
+ArchitectureArgs = Annotated[
+    str | None,
+    typer.Option(help="Keyword arguments of the architecture, as JSON or YAML.", metavar="MAPPING", show_default=False),
+]
+DataPath = Annotated[
+    str,
+    typer.Option("--data", help="Directory or zip of class folders, or an .npz of x and y.", show_default=False),
+]
+Classes = Annotated[
+    Path | None,
+    typer.Option(help="The model's class names in its order, one a line.", show_default=False),
+]
+PreprocessingText = Annotated[
+    str | None,
+    typer.Option(
+        "--preprocessing",
+        metavar="FILE|MAPPING",
+        help="As a file or in line: '{resize: 256, crop: 224}'. Default: the architecture's own.",
+        show_default=False,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Directory for the results.")]
+Formats = Annotated[str, typer.Option(help="Files of the tuned network, separated by commas.")]
+BatchSize = Annotated[int, typer.Option(min=1, envvar="AFTERNORM_BATCH_SIZE", help="Examples per forward pass.")]
+Device = Annotated[str, typer.Option(envvar="AFTERNORM_DEVICE", help="cpu, cuda, cuda:1, or auto.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, envvar="AFTERNORM_THREADS", help="CPU threads. Default: torch's.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of text.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, and stop.")]
+
+DEFAULT_OUT = Path("out")
+
+
+class Requirement(StrEnum):
+    """What a verdict must be for the tuned network to be written."""
+
+    IMPROVED = "improved"
+    NOT_WORSE = "not-worse"
+
+
+def mapping(text: str | None, option: str) -> dict[str, Any] | None:
+    """The JSON or YAML mapping that was given to ``option``."""
+    if text is None:
+        return None
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise UsageError(f"{option} was given {text!r}; give a mapping such as '{{\"num_classes\": 10}}'.")
+    return value
+
+
+def preprocessing(text: str | None) -> Preprocessing | None:
+    """The preprocessing in the file named ``text``, or written in it."""
+    if text is None:
+        return None
+    if text.lstrip().startswith("{"):
+        return loads(Preprocessing, text, "--preprocessing")
+    return read(Preprocessing, Path(text))
+
+
+def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
+    """The recipe called ``name``; with ``alpha``, that α in place of the search; with ``seed``, that seed."""
+    chosen = read_recipe(name)
+    if alpha is not None:
+        steps = tuple(
+            parse(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
+            for step in chosen.steps
+        )
+        if steps == chosen.steps:
+            raise UsageError(
+                f"--alpha {alpha:g} stands for the search of α, and the recipe {name} searches none; "
+                "leave --alpha out, or use the recipe alpha."
+            )
+        chosen = chosen.model_copy(update={"steps": steps})
+    if seed is not None:
+        chosen = parse(Recipe, {**chosen.model_dump(), "seed": seed}, "--seed")
+    return chosen
+
+
+def outputs(formats: str) -> Outputs:
+    """The outputs in the comma-separated ``formats``."""
+    return parse(Outputs, {"formats": [part.strip() for part in formats.split(",") if part.strip()]}, "--formats")

@@ -1,0 +1,65 @@
+"""From options to an opened network and a checked plan: what evaluate and calibrate share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from calibrate.cli import options
+from calibrate.data import read_classes
+from calibrate.engine import Opened, Plan, open_model, plan
+from calibrate.recipe import Recipe
+from calibrate.result import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options that say which network, which data and how to pass them."""
+
+    model: Path
+    architecture: str | None
+    architecture_args: str | None
+    data: str
+    classes: Path | None
+    preprocessing: str | None
+    batch_size: int
+    device: str
+    threads: int | None
+
+    def open(self, recipe: Recipe, progress: Listener) -> tuple[Opened, Plan]:
+        """Open the network and the data, and check that ``recipe`` can be carried out on them."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        opened = open_model(
+            self.model, self.architecture, options.mapping(self.architecture_args, "--architecture-args")
+        )
+        checked = plan(
+            opened.model,
+            recipe,
+            data=self.data,
+            preprocessing=options.preprocessing(self.preprocessing) or opened.preprocessing,
+            classes=read_classes(self.classes) if self.classes else opened.class_names,
+            batch_size=self.batch_size,
+            device=self.device,
+            progress=progress,
+        )
+        return opened, checked
+
+
+def describe(opened: Opened, checked: Plan) -> dict[str, object]:
+    """What a dry run prints: the plan in words and numbers."""
+    return {
+        "architecture": opened.architecture,
+        "outputs": checked.look.outputs,
+        "sites": len(checked.look.positions),
+        "data": checked.source.name,
+        "n": len(checked.source),
+        "calibration": len(checked.split.calibration),
+        "holdout": len(checked.split.holdout),
+        "stratified": checked.split.stratified,
+        "preprocessing": checked.source.preprocessing.model_dump() if checked.source.preprocessing else None,
+        "recipe": checked.recipe.model_dump(mode="json"),
+        "recipe_digest": checked.recipe.digest,
+        "device": str(checked.setting.device),
+        "batch_size": checked.setting.batch_size,
+    }

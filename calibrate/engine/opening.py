@@ -1,0 +1,96 @@
+"""Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from calibrate.errors import ModelError, UsageError
+from calibrate.export import Provenance, provenance_of
+from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, read_checkpoint
+from calibrate.recipe import Preprocessing
+from calibrate.surgery import divide_after_, find_sites, weigh_examples_
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A network in evaluation mode, and what is known of its input and classes."""
+
+    model: nn.Module
+    architecture: str
+    architecture_args: dict[str, Any]
+    preprocessing: Preprocessing | None
+    class_names: tuple[str, ...] | None
+    provenance: Provenance | None
+
+
+def open_model(
+    path: str | Path, architecture: str | None = None, architecture_args: Mapping[str, Any] | None = None
+) -> Opened:
+    """Open the checkpoint at ``path``, weights only.
+
+    ``architecture`` is ``torchvision/<name>``, ``cifar/resnet<depth>`` or ``package.module:factory``. A tuned file
+    names its own, but a factory, being code, must be named by the caller all the same.
+
+    Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit.
+    """
+    checkpoint = read_checkpoint(Path(path))
+    provenance = provenance_of(checkpoint.metadata, str(path))
+    name, args = _architecture(str(path), architecture, architecture_args, provenance)
+    model = prepare_(build(name, args), checkpoint)
+    load_weights_(model, checkpoint, name)
+    return Opened(
+        model=model.eval(),
+        architecture=name,
+        architecture_args=args,
+        preprocessing=provenance.preprocessing if provenance else default_preprocessing(name, args),
+        class_names=provenance.class_names if provenance else None,
+        provenance=provenance,
+    )
+
+
+def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
+    """Give ``model`` the places that a tuned checkpoint's additional keys go to: ``<site>.alpha``, ``temperature``."""
+    for site in find_sites(model):
+        stored = next(
+            (checkpoint.state[key] for name in site.names if (key := f"{name}.alpha") in checkpoint.state), None
+        )
+        if stored is None:
+            continue
+        if site.obstacle:
+            raise ModelError(f"{checkpoint.path} weighs examples at {site.name}, which cannot: {site.obstacle}.")
+        model = weigh_examples_(model, [site], 0.0)
+        layer = model.get_submodule(site.name)
+        try:
+            layer.alpha = stored  # type: ignore[assignment]
+        except ValueError as error:
+            raise ModelError(f"{checkpoint.path} cannot be opened: at {site.name}, {error}.") from None
+    if "temperature" in checkpoint.state and "temperature" not in model.state_dict():
+        divide_after_(model, 1.0)
+    return model
+
+
+def _architecture(
+    path: str, given: str | None, given_args: Mapping[str, Any] | None, provenance: Provenance | None
+) -> tuple[str, dict[str, Any]]:
+    if given is not None:
+        if provenance is not None and given != provenance.architecture:
+            raise ModelError(
+                f"{path} was tuned as {provenance.architecture}, and cannot be opened as {given}; "
+                "leave --architecture out, or pass the one it names."
+            )
+        inherited = provenance.architecture_args if provenance is not None else {}
+        return given, dict(inherited if given_args is None else given_args)
+    if provenance is None:
+        raise UsageError(
+            f"{path} holds weights alone, so its architecture must be named: --architecture torchvision/resnet50, "
+            "cifar/resnet56 or package.module:factory."
+        )
+    if ":" in provenance.architecture:
+        raise UsageError(
+            f"{path} names the factory {provenance.architecture}, which is code, and code is never run because a file "
+            f"says so; if you trust it, pass --architecture {provenance.architecture}."
+        )
+    return provenance.architecture, dict(provenance.architecture_args)

@@ -1,0 +1,216 @@
+"""Retrofit: a recipe carried out on a copy of a trained network."""
+
+import copy
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.data import Source, Split, open_data, split
+from calibrate.engine.environment import environment, find_device
+from calibrate.engine.predict import Setting, input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.steps import STEPS
+from calibrate.errors import ModelError
+from calibrate.io import fingerprint
+from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.recipe import Preprocessing, Recipe, SearchAlpha, SetAlpha
+from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
+from calibrate.surgery import Look, divide_logits_, find_sites, look, select
+
+#: How many holdout examples are kept for proving exported files.
+KEPT_EXAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The tuned network, the summary of how it came about, and some holdout inputs (n, C, *) to prove files with."""
+
+    model: nn.Module
+    summary: Summary
+    examples: Tensor
+    class_names: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A checked request, before anything expensive."""
+
+    recipe: Recipe
+    source: Source
+    split: Split
+    look: Look
+    setting: Setting
+
+
+def retrofit(
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    data: str | Path | Iterable[Any] | Source,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+    architecture: str = "",
+    architecture_args: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: Listener = silent,
+) -> Outcome:
+    """Carry out ``recipe`` on a copy of ``model``: choose on one half of ``data``, prove on the other.
+
+    ``data`` is a path (directory or zip of class folders, ``.npz``), an iterable of ``(x, y)`` that can be iterated
+    again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
+    some of them. ``architecture`` and its arguments are recorded, so that the tuned file can be opened by name.
+    ``model`` itself is never changed.
+
+    Raises ModelError, DataError, UsageError or UnsafeInputError, each saying what to do.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+    >>> examples = [(torch.full((1, 8, 8), float(i % 2)), i % 2) for i in range(20)]
+    >>> outcome = retrofit(network, Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}]), data=examples)
+    >>> [site.alpha for site in outcome.summary.changes.sites]
+    [0.1]
+    """
+    plan_ = plan(
+        model,
+        recipe,
+        data=data,
+        preprocessing=preprocessing,
+        classes=classes,
+        batch_size=batch_size,
+        device=device,
+        progress=progress,
+    )
+    return carry_out(model, plan_, architecture, architecture_args or {})
+
+
+def plan(
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    data: str | Path | Iterable[Any] | Source,
+    preprocessing: Preprocessing | None,
+    classes: Sequence[str] | None,
+    batch_size: int,
+    device: str,
+    progress: Listener,
+) -> Plan:
+    """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
+    for step in recipe.steps:
+        if isinstance(step, SetAlpha | SearchAlpha):
+            select(find_sites(model), step.sites)
+    setting = Setting(batch_size, find_device(device), progress)
+    source = open_data(data, preprocessing=preprocessing, classes=classes)
+    halves = split(source.labels, recipe.seed)
+    first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
+    there = _copy(model).to(setting.device)
+    seen = look(there, find_sites(there), first)
+    source.check_outputs(seen.outputs)
+    return Plan(recipe, source, halves, seen, setting)
+
+
+def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args: Mapping[str, Any]) -> Outcome:
+    """Carry out a checked plan on a copy of ``model``."""
+    source, setting = plan.source, plan.setting
+    run = Run(
+        plain=_copy(model).to(setting.device),
+        model=_copy(model).to(setting.device),
+        source=source,
+        split=plan.split,
+        look=plan.look,
+        setting=setting,
+        seed=plan.recipe.seed,
+        findings=[*source.findings, *plan.split.findings],
+    )
+    seconds: dict[str, float] = {}
+    for number, step in enumerate(plan.recipe.steps):
+        start = time.perf_counter()
+        STEPS[type(step)](run, step)
+        seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
+    examples = first_examples(source, input_dtype(model), plan.split.holdout)
+    folded_into = None
+    if run.temperature != 1:
+        folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
+    for site in find_sites(run.model):
+        if site.obstacle:
+            run.find("site-skipped", f"the layer {site.name} was left as it is: {site.obstacle}.")
+    summary = Summary(
+        recipe=plan.recipe,
+        recipe_digest=plan.recipe.digest,
+        model=_describe(model, plan.look.outputs, architecture, architecture_args),
+        data=Data(
+            source=source.name,
+            fingerprint=source.fingerprint,
+            n=len(source),
+            calibration=len(plan.split.calibration),
+            holdout=len(plan.split.holdout),
+            classes_present=len(np.unique(source.labels)),
+            stratified=plan.split.stratified,
+            preprocessing=source.preprocessing,
+        ),
+        changes=Changes(
+            sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
+        ),
+        search=run.search,
+        measurement=run.measurement,
+        verdict=run.verdict,
+        reasons=run.reasons,
+        findings=tuple(run.findings),
+        environment=environment(setting.device, setting.batch_size),
+        timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
+    )
+    home = next(model.parameters(), examples).device
+    return Outcome(run.model.to(home), summary, examples, source.class_names)
+
+
+def describe_sites(model: nn.Module) -> tuple[Site, ...]:
+    """The normalisation layers of ``model`` as they go into a summary."""
+    return tuple(
+        Site(
+            names=site.names,
+            kind=type(site.module).__name__,
+            channels=site.module.num_features,
+            alpha=_shortest(site.module.alpha) if isinstance(site.module, ExampleWeighedBatchNorm) else None,
+            note=site.obstacle,
+        )
+        for site in find_sites(model)
+    )
+
+
+def _shortest(alpha: Tensor) -> float | tuple[float, ...]:
+    """α as the shortest decimals that round to its stored value: 0.05, where float32 holds 0.0500000007."""
+    numbers = [float(str(value)) for value in alpha.cpu().numpy().ravel()]
+    return tuple(numbers) if alpha.dim() else numbers[0]
+
+
+def _describe(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> Model:
+    return Model(
+        architecture=architecture or f"{type(model).__module__}:{type(model).__qualname__}",
+        architecture_args=dict(architecture_args),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=outputs,
+        dtype=str(input_dtype(model)).removeprefix("torch."),
+        fingerprint=fingerprint(model.state_dict()),
+    )
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever a module's own copying raises
+        raise ModelError(
+            f"the network cannot be copied ({type(error).__name__}: {error}), and it must not be changed in place; "
+            "pass one that copy.deepcopy can copy, as freshly built from its class."
+        ) from error
+
+
+def first_examples(source: Source, dtype: torch.dtype, indices: NDArray[np.int64] | None = None) -> Tensor:
+    """The inputs of the first ``KEPT_EXAMPLES`` of the examples ``indices``, or of all."""
+    chosen = (np.arange(len(source)) if indices is None else indices)[:KEPT_EXAMPLES]
+    return torch.cat([batch.inputs for batch in source.batches(chosen, len(chosen))]).to(dtype)

@@ -1,0 +1,75 @@
+"""A run: the state that a recipe's steps work on."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.data import Source, Split
+from calibrate.engine.predict import Setting, predict
+from calibrate.result import AlphaSearch, Finding, Measurement, Verdict
+from calibrate.search import Temperature, fit_temperature
+from calibrate.surgery import Look
+
+
+@dataclass(eq=False)
+class Run:
+    """The network as it came (``plain``, never changed), as it stands (``model``), and what was measured of both."""
+
+    plain: nn.Module
+    model: nn.Module
+    source: Source
+    split: Split
+    look: Look
+    setting: Setting
+    seed: int
+    temperature: float = 1.0
+    weighed: bool = False
+    search: AlphaSearch | None = None
+    measurement: Measurement | None = None
+    verdict: Verdict | None = None
+    reasons: tuple[str, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+    forwards: int = 0
+    plain_calibration: Tensor | None = None
+    model_calibration: Tensor | None = None
+
+    @property
+    def calibration_labels(self) -> Tensor:
+        """Labels of the calibration half."""
+        return torch.from_numpy(self.source.labels[self.split.calibration])
+
+    @property
+    def holdout_labels(self) -> Tensor:
+        """Labels of the holdout half."""
+        return torch.from_numpy(self.source.labels[self.split.holdout])
+
+    def on_calibration(self, model: nn.Module, stage: str) -> Tensor:
+        """Logits of the calibration half."""
+        self.forwards += len(self.split.calibration)
+        return predict(model, self.source, self.split.calibration, self.setting, stage)
+
+    def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
+        """Logits of the holdout half."""
+        self.forwards += len(self.split.holdout)
+        return predict(model, self.source, self.split.holdout, self.setting, stage)
+
+    def plain_temperature(self) -> Temperature:
+        """The temperature of the network as it came, fitted on the calibration half."""
+        if self.plain_calibration is None:
+            self.plain_calibration = self.on_calibration(self.plain, "temperature")
+        return fit_temperature(self.plain_calibration, self.calibration_labels)
+
+    def model_temperature(self) -> Temperature:
+        """The temperature of the network as it stands, fitted on the calibration half."""
+        if not self.weighed:
+            return self.plain_temperature()
+        if self.model_calibration is None:
+            self.model_calibration = self.on_calibration(self.model, "temperature")
+        return fit_temperature(self.model_calibration, self.calibration_labels)
+
+    def find(self, code: str, message: str) -> None:
+        """Note a warning for the summary, once."""
+        finding = Finding(code=code, severity="warning", message=message)
+        if finding not in self.findings:
+            self.findings.append(finding)

@@ -1,0 +1,116 @@
+"""The steps of a recipe, and the one table that says which function carries out which."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from calibrate.engine.run import Run
+from calibrate.metrics import ArmScores, measure, near_chance, score
+from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
+from calibrate.result import Arm, judge
+from calibrate.search import search_alpha
+from calibrate.surgery import Site, find_sites, select, weigh_examples_
+
+#: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
+LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
+
+
+def set_alpha_(run: Run, step: SetAlpha) -> None:
+    """Give the matching sites the step's α."""
+    sites = select(find_sites(run.model), step.sites)
+    if step.alpha == 1 and (blind := _without_positions(run, sites)):
+        run.find(
+            "constant-output",
+            f"at α = 1 the layer {blind[0]} puts out a constant, because it sees one position per channel; "
+            "leave such layers out with `sites`, or lower α.",
+        )
+    run.model = weigh_examples_(run.model, sites, step.alpha)
+    _changed_(run)
+
+
+def search_alpha_(run: Run, step: SearchAlpha) -> None:
+    """Give the matching sites the α that is best on the calibration half, if it is convincing."""
+    sites = select(find_sites(run.model), step.sites)
+    maximum = step.maximum
+    if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := _without_positions(run, sites)):
+        maximum = LARGEST_ALPHA_WITHOUT_POSITIONS
+        run.find(
+            "alpha-capped",
+            f"α was searched up to {maximum} instead of {step.maximum:g}, because the layer {blind[0]} sees one "
+            "position per channel and would put out a constant at α = 1.",
+        )
+    trial = copy.deepcopy(run.model)
+    trial = weigh_examples_(trial, select(find_sites(trial), step.sites), 0.0)
+    layers = [site.module for site in select(find_sites(trial), step.sites)]
+
+    def logits_at(alpha: float) -> Tensor:
+        for layer in layers:
+            layer.alpha = alpha
+        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g}")
+
+    found = search_alpha(logits_at, run.calibration_labels, step.model_copy(update={"maximum": maximum}))
+    run.search = found.search
+    came_without_alpha = not any(isinstance(site.module, ExampleWeighedBatchNorm) for site in find_sites(run.model))
+    if found.chosen.alpha > 0 or not came_without_alpha:
+        run.model = weigh_examples_(run.model, sites, found.chosen.alpha)
+    _changed_(run)
+    run.model_calibration = found.chosen.logits
+    if came_without_alpha:
+        run.plain_calibration = found.plain.logits
+
+
+def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the step has no fields)
+    """Fit the temperature of the network as it stands on the calibration half."""
+    fitted = run.model_temperature()
+    if fitted.at_limit:
+        run.find(
+            "temperature-at-limit",
+            f"the fitted temperature, {fitted.value:.3g}, is at the end of its range: the calibration half is answered "
+            "(nearly) all right or all wrong and does not determine it; use more, or harder, examples.",
+        )
+    run.temperature = fitted.value
+
+
+def measure_(run: Run, step: Measure) -> None:
+    """Compare the network as it came and as it stands on the holdout half, each with and without its temperature."""
+    labels = run.holdout_labels
+    logits = run.on_holdout(run.plain, "measure, as it came")
+    temperature = run.plain_temperature().value
+    arms = [ArmScores("plain", False, 1.0, score(logits, labels))]
+    arms.append(ArmScores("T", False, temperature, score(logits, labels, temperature)))
+    comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
+    if run.weighed:
+        logits = run.on_holdout(run.model, "measure, tuned")
+        temperature = run.model_temperature().value
+        arms.append(ArmScores("alpha", True, 1.0, score(logits, labels)))
+        arms.append(ArmScores("alpha+T", True, temperature, score(logits, labels, temperature)))
+        comparisons += [("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T")]
+    run.measurement = measure(
+        arms, comparisons, part="holdout", resamples=step.resamples, bins=step.bins, seed=run.seed
+    )
+    if run.weighed:
+        run.verdict, run.reasons = judge(run.measurement.difference("alpha+T", "T"))
+    hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
+    if hint is not None:
+        run.findings.append(hint)
+
+
+#: Which function carries out which step. A test holds this table equal to the union of the steps.
+STEPS: Mapping[type, Callable[[Run, Any], None]] = {
+    SetAlpha: set_alpha_,
+    SearchAlpha: search_alpha_,
+    Temperature: fit_temperature_,
+    Measure: measure_,
+}
+
+
+def _changed_(run: Run) -> None:
+    run.weighed = True
+    run.model_calibration = None
+
+
+def _without_positions(run: Run, sites: tuple[Site, ...]) -> list[str]:
+    return [site.name for site in sites if run.look.positions.get(site.name) == 1]

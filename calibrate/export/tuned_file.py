@@ -1,0 +1,52 @@
+"""The tuned file: safetensors weights that know how they came about."""
+
+from typing import Any, Literal
+
+import safetensors.torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.recipe import Preprocessing, Recipe
+
+KEY = "afternorm"
+
+
+class Provenance(BaseModel):
+    """What a tuned file says of itself: enough to build the network again and to find the run that made it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    architecture: str
+    architecture_args: dict[str, Any]
+    preprocessing: Preprocessing | None
+    class_names: tuple[str, ...] | None
+    recipe: Recipe
+    recipe_digest: str
+    summary_digest: str
+    temperature: float
+    temperature_folded_into: str | None
+
+
+def tuned_bytes(model: nn.Module, provenance: Provenance) -> bytes:
+    """The weights of ``model`` (α as ``<site>.alpha``) with ``provenance`` in the file's metadata.
+
+    A tied tensor is written under each of its names, so that the file's keys are the state dict's.
+    """
+    state: dict[str, Tensor] = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
+    return bytes(safetensors.torch.save(contiguous, {KEY: provenance.model_dump_json()}))
+
+
+def provenance_of(metadata: dict[str, str], source: str) -> Provenance | None:
+    """The provenance in a safetensors file's metadata, None for a file that is not a tuned one."""
+    if KEY not in metadata:
+        return None
+    try:
+        return Provenance.model_validate_json(metadata[KEY])
+    except ValidationError:
+        raise ModelError(
+            f"{source} says it was tuned by Afternorm, but its metadata cannot be read by this version; "
+            "upgrade afternorm, or pass the checkpoint it was made from."
+        ) from None

@@ -1,0 +1,62 @@
+"""Looking at a network at work: what it puts out, and how many positions each site sees."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.sites import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The number of logits, and for each site (by its first name) the fewest positions it was called with."""
+
+    outputs: int
+    positions: Mapping[str, int]
+
+
+def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
+    """Run ``model`` once on ``inputs`` and watch.
+
+    Raises ModelError when the network cannot take such inputs or does not put out logits (N, K).
+    """
+    positions: dict[str, int] = {}
+
+    def watch(name: str) -> object:
+        def hook(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            seen = arguments[0].shape[2:].numel()
+            positions[name] = min(seen, positions.get(name, seen))
+
+        return hook
+
+    handles = [site.module.register_forward_pre_hook(watch(site.name)) for site in sites]  # type: ignore[arg-type]
+    try:
+        with evaluating(model), torch.inference_mode():
+            logits = checked_logits(model, inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Look(logits.shape[1], positions)
+
+
+def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits (N, K) of ``inputs``, or ModelError saying what came instead."""
+    try:
+        logits = model(inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}. Check that preprocessing "
+            "(resize, crop, channels) gives what the network was trained on."
+        ) from error
+    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(inputs):
+        got = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+        raise ModelError(
+            f"for {len(inputs)} inputs the network puts out {got}, where logits of shape ({len(inputs)}, classes) are "
+            "needed; wrap it in a factory that returns the logits alone (--architecture package.module:factory)."
+        )
+    return logits
