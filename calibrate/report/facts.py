@@ -1,0 +1,97 @@
+"""The facts of a run as ``(label, value)`` pairs, worded once for text and HTML."""
+
+from calibrate.report import format as fmt
+from calibrate.report.changed import alpha_words, temperature_words
+from calibrate.result import METRICS, AlphaSearch, Measurement, Summary
+
+Fact = tuple[str, str]
+NO_FINDINGS = "None."
+
+
+def model_name(summary: Summary) -> str:
+    """The architecture, with its arguments where it has some."""
+    model = summary.model
+    arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(model.architecture_args.items()))
+    return fmt.printable(f"{model.architecture}({arguments})" if arguments else model.architecture)
+
+
+def title(summary: Summary) -> str:
+    """Model and data."""
+    return f"{model_name(summary)} on {fmt.printable(summary.data.source)}"
+
+
+def heading_facts(summary: Summary) -> tuple[Fact, ...]:
+    """What was tuned, on what, by which recipe."""
+    model, data = summary.model, summary.data
+    size = f"{fmt.counted(model.parameters, 'parameter')}, {fmt.counted(model.outputs, 'output')}, {model.dtype}"
+    how = "stratified" if data.stratified else "not stratified"
+    split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out, {how}"
+    classes = fmt.counted(data.classes_present, "class", "classes")
+    return (
+        ("model", f"{model_name(summary)} ({size})"),
+        ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}; {classes} present)"),
+        ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
+    )
+
+
+def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
+    """The identities of recipe, weights, data and result."""
+    return (
+        ("recipe digest", summary.recipe_digest),
+        ("weights", fmt.printable(summary.model.fingerprint)),
+        ("examples", fmt.printable(summary.data.fingerprint)),
+        ("result digest", summary.digest),
+    )
+
+
+def measured_on(measurement: Measurement) -> str:
+    """Which examples were measured."""
+    part = "the holdout half" if measurement.part == "holdout" else "all examples, none held out"
+    return f"{part} (n = {fmt.count(measurement.n)})"
+
+
+def interval_words(measurement: Measurement) -> str:
+    """What the brackets mean, and which way each metric is better."""
+    up, down = (
+        ", ".join(fmt.metric_name(metric) for metric, (_, more_is_better) in METRICS.items() if more_is_better is side)
+        for side in (True, False)
+    )
+    resamples = fmt.count(measurement.resamples)
+    return f"In brackets: 95 % intervals, bootstrap, {resamples} resamples. Higher is better: {up}. Lower: {down}."
+
+
+def choice_facts(summary: Summary) -> tuple[Fact, ...]:
+    """The chosen α and T, with the reason for the choice."""
+    search = summary.search
+    searched = "absent: this run did not search for α" if search is None else search_words(search)
+    return (("α", alpha_words(summary.changes)), ("T", temperature_words(summary.changes)), ("search", searched))
+
+
+def search_words(search: AlphaSearch) -> str:
+    """What the search chose and why, and the optima it saw."""
+    tried = fmt.counted(search.passes, "pass", "passes")
+    optima = f"lowest NLL after T at {fmt.short(search.best_by_nll)}, best top-1 at {fmt.short(search.best_by_top1)}"
+    reason = fmt.printable(search.reason).rstrip(".")
+    return f"chose α = {fmt.short(search.chosen)}: {reason}. On the calibration half ({tried}): {optima}."
+
+
+def finding_facts(summary: Summary) -> tuple[Fact, ...]:
+    """Each finding's severity, and its message with its code."""
+    return tuple(
+        (item.severity, f"{fmt.printable(item.message)} ({fmt.printable(item.code)})") for item in summary.findings
+    )
+
+
+def environment_facts(summary: Summary) -> tuple[Fact, ...]:
+    """How inputs were made, where the numbers were made, and how long that took."""
+    place, timings = summary.environment, summary.timings
+    versions = {"afternorm": place.afternorm, "Python": place.python, **place.versions}
+    software = ", ".join(f"{name} {version}" for name, version in versions.items())
+    machine = f"{place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}, batch size {place.batch_size}"
+    seconds = ", ".join(f"{stage} {duration:.1f} s" for stage, duration in timings.seconds.items()) or "absent"
+    passes = f"{fmt.short(timings.passes)} forward passes over the calibration half"
+    return (
+        ("preprocessing", fmt.printable(str(summary.data.preprocessing or "absent: the inputs are taken as they are"))),
+        ("environment", fmt.printable(f"{software}; {machine}")),
+        ("timings", fmt.printable(f"{seconds}; {passes}")),
+    )

@@ -1,0 +1,62 @@
+"""The report as one self-contained HTML file: no script, no request."""
+
+import json
+from pathlib import Path
+
+from calibrate.report import facts
+from calibrate.report import format as fmt
+from calibrate.report.changed import site_cells, site_groups
+from calibrate.report.files import NO_FILES, files
+from calibrate.report.rows import (
+    NO_DIFFERENCES,
+    NO_SCORES,
+    differences_table,
+    scores_table,
+    top5_note,
+    yardstick_words,
+)
+from calibrate.report.verdict import verdict_sentence
+from calibrate.result import Summary
+
+
+def render_html(summary: Summary) -> str:
+    """The report as HTML; the same summary gives the same bytes."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from calibrate.report.plots import alpha_curve, reliability
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    measurement, search = summary.measurement, summary.search
+    return environment.get_template("report.html.jinja").render(
+        title=facts.title(summary),
+        verdict=summary.verdict,
+        sentence=verdict_sentence(summary),
+        reasons=[fmt.printable(reason) for reason in summary.reasons],
+        heading=facts.heading_facts(summary),
+        scores=scores_table(measurement) if measurement else None,
+        no_scores=NO_SCORES,
+        measured_on=facts.measured_on(measurement) if measurement else "",
+        interval_words=facts.interval_words(measurement) if measurement else "",
+        top5_note=top5_note(summary),
+        differences=differences_table(measurement) if measurement and measurement.differences else None,
+        no_differences=NO_DIFFERENCES,
+        yardstick_words=yardstick_words(measurement) if measurement else "",
+        alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
+        reliability=Markup(reliability(measurement)) if measurement and any(measurement.reliability.values()) else None,  # noqa: S704
+        choice=facts.choice_facts(summary),
+        groups=site_groups(summary.changes),
+        sites=[site_cells(site) for site in summary.changes.sites],
+        files=files(summary),
+        no_files=NO_FILES,
+        findings=facts.finding_facts(summary),
+        no_findings=facts.NO_FINDINGS,
+        recipe=json.dumps(summary.recipe.model_dump(mode="json"), indent=2),
+        made=(*facts.environment_facts(summary), *facts.fingerprint_facts(summary)),
+    )

@@ -1,0 +1,128 @@
+"""The two figures of a report, as inline SVG."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from calibrate.report import format as fmt
+from calibrate.report.svg import drawing_style, inline_svg
+from calibrate.result import AlphaSearch, Arm, Bin, Measurement
+
+# Okabe and Ito's palette, told apart also without red or green.
+_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a8a8a"
+
+
+def alpha_curve(search: AlphaSearch) -> str:
+    """NLL before and after the temperature, and top-1, against α; the optima and the chosen α are marked."""
+    with drawing_style():
+        figure = Figure(figsize=(7.0, 6.2), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        alphas = np.array([point.alpha for point in search.points])
+        after = np.array([point.nll_after_temperature for point in search.points])
+        top1 = np.array([100 * point.top1 for point in search.points])
+        above.plot(alphas, [point.nll for point in search.points], "s--", color=_GREY, ms=4, label="NLL before T")
+        above.plot(alphas, after, "o-", color=_BLUE, ms=4, label="NLL after its best T")
+        below.plot(alphas, top1, "o-", color=_GREEN, ms=4, label="top-1")
+        _mark(
+            above, "D", search.best_by_nll, alphas, after, f"best by NLL after T: α = {fmt.short(search.best_by_nll)}"
+        )
+        _mark(below, "^", search.best_by_top1, alphas, top1, f"best by top-1: α = {fmt.short(search.best_by_top1)}")
+        for axes in (above, below):
+            axes.axvline(search.chosen, color=_ORANGE, lw=5, alpha=0.3, label=f"chosen: α = {fmt.short(search.chosen)}")
+            axes.legend(fontsize=10)
+        spread = max(search.points[0].nll, after[0]) - after.min()
+        _zoom(above, high=float(after.min() + max(4 * spread, 0.02)))
+        chosen_top1 = np.interp(search.chosen, alphas, top1)
+        _zoom(below, low=float(min(top1.max() - max(4 * (top1.max() - top1[0]), 1.0), chosen_top1 - 0.5)))
+        above.set_ylabel("NLL (nats)")
+        below.set_ylabel("top-1 (%)")
+        below.set_xlabel("α, the weight of an example in its own statistics")
+        _alpha_axis(below, alphas)
+        label = (
+            f"NLL and top-1 against α on the calibration half; chosen α {fmt.short(search.chosen)}, lowest NLL after T "
+            f"at {fmt.short(search.best_by_nll)}, best top-1 at {fmt.short(search.best_by_top1)}"
+        )
+        return inline_svg(figure, "alpha-curve", label)
+
+
+def reliability(measurement: Measurement) -> str:
+    """Accuracy by confidence and the examples in each bin, for the network as it came and for the last arm."""
+    measured = [scores.arm for scores in measurement.arms if measurement.reliability.get(scores.arm)]
+    arms = measured if len(measured) < 2 else [measured[0], measured[-1]]
+    with drawing_style():
+        figure = Figure(figsize=(8.0, 5.2), layout="constrained")
+        panels = figure.subplots(2, len(arms), sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1))
+        titles = []
+        for column, arm in enumerate(arms):
+            titles.append(_title(measurement, arm, last=column > 0))
+            _accuracy(panels[0, column], measurement.reliability[arm])
+            _histogram(panels[1, column], measurement.reliability[arm])
+            panels[0, column].set_title(titles[-1])
+        panels[0, 0].set_ylabel("accuracy (fraction correct)")
+        panels[1, 0].set_ylabel("examples")
+        panels[0, 0].legend(loc="upper left", fontsize=10)
+        return inline_svg(figure, "reliability", f"Accuracy by confidence. {'; '.join(titles)}")
+
+
+def _title(measurement: Measurement, arm: Arm, *, last: bool) -> str:
+    ece = measurement.arm(arm).metrics["ece"].value
+    return f"{'after' if last else 'before'} ({arm}): ECE {fmt.score('ece', ece)}"
+
+
+def _accuracy(axes: Axes, bins: tuple[Bin, ...]) -> None:
+    filled = [item for item in bins if item.count]
+    axes.bar(
+        [item.low for item in filled],
+        [item.accuracy for item in filled],
+        [item.high - item.low for item in filled],
+        align="edge",
+        color=_BLUE,
+        edgecolor="white",
+        label="accuracy in the bin",
+    )
+    axes.plot([0, 1], [0, 1], "--", color="black", lw=1.2, label="perfect calibration")
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+
+
+def _histogram(axes: Axes, bins: tuple[Bin, ...]) -> None:
+    axes.bar(
+        [item.low for item in bins],
+        [item.count for item in bins],
+        [item.high - item.low for item in bins],
+        align="edge",
+        color=_GREY,
+        edgecolor="white",
+    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.count(round(value))))
+    axes.set_xlabel("confidence (highest probability)")
+
+
+def _mark(axes: Axes, marker: str, alpha: float, alphas: np.ndarray, values: np.ndarray, label: str) -> None:
+    """A hollow marker on the curve at ``alpha``."""
+    height = np.interp(alpha, alphas, values)
+    axes.plot([alpha], [height], marker, color=_PURPLE, mfc="none", ms=13, mew=2.2, ls="none", label=label)
+
+
+def _zoom(axes: Axes, low: float = -np.inf, high: float = np.inf) -> None:
+    """Bring the differences that matter into view where far worse points would flatten them, and say so."""
+    bottom, top = axes.get_ylim()
+    if top > high:
+        axes.set_ylim(top=high)
+        axes.set_title("the curves go on above", loc="right", fontsize=10)
+    if bottom < low:
+        axes.set_ylim(bottom=low)
+        axes.set_title("the curve goes on below", loc="right", fontsize=10)
+
+
+def _alpha_axis(axes: Axes, alphas: np.ndarray) -> None:
+    """A scale that opens up the small α and still has 0: linear up to the smallest α tried, logarithmic above."""
+    positive = alphas[alphas > 0]
+    smallest, largest = (float(positive.min()), float(positive.max())) if positive.size else (0.01, 0.01)
+    axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
+    axes.set_xlim(-smallest / 3, largest * 1.15)
+    decades = range(int(np.floor(np.log10(smallest))), int(np.ceil(np.log10(largest))) + 1)
+    ticks = [digit * 10.0**decade for decade in decades for digit in ((1, 2, 5) if len(decades) < 5 else (1,))]
+    axes.xaxis.set_major_locator(FixedLocator([0.0, *(tick for tick in ticks if smallest <= tick <= largest * 1.01)]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.short(value)))
+    axes.xaxis.set_minor_locator(NullLocator())

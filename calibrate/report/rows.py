@@ -1,0 +1,85 @@
+"""The tables of a report before they become text or HTML."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from calibrate.report import format as fmt
+from calibrate.result import METRICS, Difference, Estimate, Measurement, Metric, Summary
+
+YARDSTICK = ("alpha+T", "T")
+ABSENT = "absent"
+NO_SCORES = "Absent: this run measured nothing."
+NO_DIFFERENCES = "Absent: there are no two arms to compare."
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value and its interval."""
+
+    value: str
+    interval: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a line of a table is about, a note beneath it, and one cell for each column."""
+
+    label: str
+    note: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under column headings."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def scores_table(measurement: Measurement) -> Table:
+    """One row per arm, one column per metric."""
+    rows = tuple(
+        Row(scores.arm, f"T = {fmt.short(scores.temperature)}", _cells(scores.metrics, fmt.score, fmt.score_interval))
+        for scores in measurement.arms
+    )
+    return Table(tuple(label for label, _ in METRICS.values()), rows)
+
+
+def differences_table(measurement: Measurement) -> Table:
+    """One row per paired difference, the yardstick first."""
+    rows = tuple(
+        Row(item.arm, f"minus {item.baseline}", _cells(item.metrics, fmt.change, fmt.change_interval))
+        for item in sorted(measurement.differences, key=lambda item: (item.arm, item.baseline) != YARDSTICK)
+    )
+    return Table(tuple(label.replace(" %", " points") for label, _ in METRICS.values()), rows)
+
+
+def yardstick(measurement: Measurement) -> Difference | None:
+    """The difference on which the verdict rests: α and T against T alone."""
+    return next((item for item in measurement.differences if (item.arm, item.baseline) == YARDSTICK), None)
+
+
+def yardstick_words(measurement: Measurement) -> str:
+    """How to read the differences, and that the yardstick is missing where it is."""
+    if yardstick(measurement) is None:
+        return "Absent: alpha+T minus T, the yardstick of the verdict, because this run has not both arms."
+    return "alpha+T minus T is the yardstick of the verdict: the temperature is free, so α has to beat it."
+
+
+def top5_note(summary: Summary) -> str:
+    """That top-5 tells nothing where there are no more than five classes, else nothing."""
+    return "Top-5 tells nothing here: there are no more than five classes." if summary.model.outputs <= 5 else ""
+
+
+def _cells(
+    metrics: dict[Metric, Estimate],
+    value: Callable[[Metric, float], str],
+    interval: Callable[[Metric, Estimate], str],
+) -> tuple[Cell, ...]:
+    return tuple(
+        Cell(value(metric, metrics[metric].value), interval(metric, metrics[metric]))
+        if metric in metrics
+        else Cell(ABSENT)
+        for metric in METRICS
+    )

@@ -1,0 +1,91 @@
+"""The report as plain text, for a terminal of 100 columns or a log file."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from calibrate.report import facts
+from calibrate.report import format as fmt
+from calibrate.report.changed import site_groups
+from calibrate.report.files import NO_FILES, files
+from calibrate.report.rows import (
+    NO_DIFFERENCES,
+    NO_SCORES,
+    Table,
+    differences_table,
+    scores_table,
+    top5_note,
+    yardstick_words,
+)
+from calibrate.report.verdict import verdict_sentence
+from calibrate.result import Summary
+
+WIDTH = 100
+
+
+def render_text(summary: Summary) -> str:
+    """The report as lines of at most 100 columns (a table of unusually large numbers may pass them), without colour."""
+    chosen = (*facts.choice_facts(summary), ("sites", "; ".join(site_groups(summary.changes))))
+    numbers = (*facts.environment_facts(summary), *facts.fingerprint_facts(summary))
+    blocks = (
+        _section(f"Afternorm: {facts.title(summary)}", _facts(facts.heading_facts(summary)), "="),
+        _section(*_scores(summary)),
+        _section("Differences on the same examples", _differences(summary)),
+        _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
+        _section("Chosen", _facts(chosen)),
+        _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
+        _section("Files", _files(summary)),
+        _section("How it was made", _facts(numbers)),
+    )
+    return "\n\n".join(blocks) + "\n"
+
+
+def _section(heading: str, lines: Iterable[str], underline: str = "-") -> str:
+    above = _wrap(heading)
+    return "\n".join((*above, underline * max(map(len, above)), *lines))
+
+
+def _scores(summary: Summary) -> tuple[str, list[str]]:
+    measurement = summary.measurement
+    if measurement is None:
+        return "Scores", [NO_SCORES]
+    notes = [*_wrap(facts.interval_words(measurement)), *_wrap(top5_note(summary))]
+    return f"Scores on {facts.measured_on(measurement)}", [*_table(scores_table(measurement)), "", *notes]
+
+
+def _differences(summary: Summary) -> list[str]:
+    measurement = summary.measurement
+    if measurement is None or not measurement.differences:
+        return [NO_DIFFERENCES]
+    return [*_table(differences_table(measurement)), "", *_wrap(yardstick_words(measurement))]
+
+
+def _table(table: Table) -> list[str]:
+    """Values over their intervals; columns two spaces apart, one where the line would pass the width."""
+    lines = [("", *table.columns)]
+    for row in table.rows:
+        lines.append((row.label, *(cell.value for cell in row.cells)))
+        lines.append((row.note, *(cell.interval for cell in row.cells)))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
+    return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
+
+
+def _files(summary: Summary) -> list[str]:
+    lines: list[str] = []
+    for file in files(summary):
+        lines += [*_wrap(f"{file.name} ({file.kind})"), *_items((f"sha256 {file.sha256}", *file.checks))]
+    return lines or [NO_FILES]
+
+
+def _facts(pairs: tuple[facts.Fact, ...]) -> list[str]:
+    indent = max((len(label) for label, _ in pairs), default=0) + 2
+    return [line for label, value in pairs for line in _wrap(value, label.ljust(indent), " " * indent)]
+
+
+def _items(items: Iterable[str]) -> Iterator[str]:
+    for item in items:
+        yield from _wrap(fmt.printable(item), "  - ", "    ")
+
+
+def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

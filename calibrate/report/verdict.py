@@ -1,0 +1,61 @@
+"""The verdict as one plain sentence."""
+
+from calibrate.report import format as fmt
+from calibrate.report.changed import NO_ALPHA, alpha_words
+from calibrate.report.rows import yardstick
+from calibrate.result import Difference, Estimate, Metric, Summary, Verdict
+from calibrate.result.verdict import JUDGED
+
+_WORDS: dict[Verdict, str] = {"improved": "Improved", "no evidence": "No evidence", "worse": "Worse"}
+_ADVICE: dict[Verdict, str] = {
+    "improved": "",
+    "no evidence": " These examples do not show that α adds anything to the temperature.",
+    "worse": " Prefer the network with the temperature alone.",
+}
+_T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none into it."
+
+
+def verdict_sentence(summary: Summary) -> str:
+    """What the run showed, with its numbers; what it did not show is said too."""
+    measurement = summary.measurement
+    if measurement is None:
+        return "Not measured: this run does not show whether the change helps."
+    difference = yardstick(measurement)
+    if summary.verdict is None:
+        return (
+            f"No verdict: nothing was compared with the temperature alone. {_without_verdict(measurement.differences)}"
+        )
+    if difference is None:
+        return f"{_WORDS[summary.verdict]}: {fmt.printable('; '.join(summary.reasons)) or 'no reason is given'}."
+    temperature = measurement.arm("alpha+T").temperature
+    alpha = alpha_words(summary.changes)
+    subject = "batch normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
+    outcome = f"with {subject} and T = {fmt.short(temperature)}, against the temperature alone, {_outcome(difference)}."
+    kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
+    return f"{_WORDS[summary.verdict]}: {outcome}{_ADVICE[summary.verdict]}{kept}"
+
+
+def _without_verdict(differences: tuple[Difference, ...]) -> str:
+    """The best there is to say: the last arm against the network as it came."""
+    against_plain = [item for item in differences if item.baseline == "plain"]
+    if not against_plain:
+        return "The scores say how good the network is, not that it became better."
+    last = against_plain[-1]
+    return f"{last.arm} against the network as it came: {_outcome(last)}."
+
+
+def _outcome(difference: Difference) -> str:
+    return " and ".join(_clause(metric, difference.metrics[metric]) for metric in JUDGED)
+
+
+def _clause(metric: Metric, estimate: Estimate) -> str:
+    name, points = fmt.metric_name(metric), " points" if metric == "top1" else ""
+    if estimate.low == estimate.high == 0:
+        return f"{name} is the same"
+    if estimate.low > 0 or estimate.high < 0:
+        low, high = sorted((abs(estimate.low), abs(estimate.high)))
+        gap = Estimate(value=abs(estimate.value), low=low, high=high)
+        direction = "higher" if estimate.low > 0 else "lower"
+        return f"{name} is {direction} by {fmt.score(metric, gap.value)}{points} {fmt.score_interval(metric, gap)}"
+    change = f"{fmt.change(metric, estimate.value)}{points} {fmt.change_interval(metric, estimate)}"
+    return f"{name} is unchanged within noise ({change})"

@@ -1,0 +1,232 @@
+"""Summaries as runs make them, built without running anything."""
+
+from typing import Any
+
+from calibrate.recipe import PRESETS, Preprocessing
+from calibrate.result import (
+    METRICS,
+    AlphaSearch,
+    Arm,
+    Artifact,
+    Bin,
+    Changes,
+    CurvePoint,
+    Data,
+    Difference,
+    Environment,
+    Estimate,
+    Finding,
+    Latency,
+    Measurement,
+    Metric,
+    Model,
+    Parity,
+    Scores,
+    Site,
+    Summary,
+    Timings,
+    judge,
+)
+
+ALPHAS = (0.0, 0.005, 0.01, 0.025, 0.05, 0.0625, 0.075, 0.1, 0.2, 0.35, 0.5)
+LEVELS: dict[Arm, tuple[float, ...]] = {
+    "plain": (0.76134, 0.92862, 0.96183, 0.03714, 0.33991),
+    "T": (0.76134, 0.92862, 0.93927, 0.01836, 0.33667),
+    "alpha": (0.76311, 0.92971, 0.94018, 0.02711, 0.33542),
+    "alpha+T": (0.76311, 0.92971, 0.92385, 0.01629, 0.33306),
+}
+HALF_WIDTHS = (0.00827, 0.00501, 0.03613, 0.00532, 0.01087)
+
+
+def estimates(values: tuple[float, ...], half_widths: tuple[float, ...]) -> dict[Metric, Estimate]:
+    return {
+        metric: Estimate(value=value, low=value - half, high=value + half)
+        for metric, value, half in zip(METRICS, values, half_widths, strict=True)
+    }
+
+
+def scores(arm: Arm) -> Scores:
+    return Scores(
+        arm=arm,
+        alpha=arm.startswith("alpha"),
+        temperature=1.1873 if arm == "T" else 1.1514 if arm == "alpha+T" else 1.0,
+        metrics=estimates(LEVELS[arm], HALF_WIDTHS),
+    )
+
+
+def difference(arm: Arm, baseline: Arm) -> Difference:
+    gaps = tuple(one - other for one, other in zip(LEVELS[arm], LEVELS[baseline], strict=True))
+    return Difference(
+        arm=arm, baseline=baseline, metrics=estimates(gaps, (0.00317, 0.00211, 0.00518, 0.00293, 0.00219))
+    )
+
+
+def bins(softness: float, count: int = 15) -> tuple[Bin, ...]:
+    made = []
+    for index in range(count):
+        low, high = index / count, (index + 1) / count
+        middle = (low + high) / 2
+        accuracy = middle**softness if index else 0.0
+        made.append(
+            Bin(low=low, high=high, count=int(9000 * middle**3) * (index > 0), confidence=middle, accuracy=accuracy)
+        )
+    return tuple(made)
+
+
+def measurement(arms: tuple[Arm, ...] = ("plain", "T", "alpha", "alpha+T")) -> Measurement:
+    pairs: tuple[tuple[Arm, Arm], ...] = (("T", "plain"), ("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T"))
+    return Measurement(
+        part="holdout",
+        n=25000,
+        resamples=2000,
+        arms=tuple(scores(arm) for arm in arms),
+        differences=tuple(difference(*pair) for pair in pairs if set(pair) <= set(arms)),
+        reliability={arm: bins(1.3 if arm in ("plain", "alpha") else 1.05) for arm in arms},
+    )
+
+
+def search() -> AlphaSearch:
+    points = tuple(
+        CurvePoint(
+            alpha=alpha,
+            temperature=1.19 - 0.5 * alpha,
+            nll=0.9401 + 0.6 * (alpha - 0.075) ** 2,
+            nll_after_temperature=0.9238 + 0.9 * (alpha - 0.05) ** 2,
+            top1=0.7634 - 0.2 * (alpha - 0.025) ** 2,
+        )
+        for alpha in ALPHAS
+    )
+    return AlphaSearch(
+        points=points,
+        chosen=0.05,
+        best_by_nll=0.05,
+        best_by_top1=0.025,
+        standard_error=0.00213,
+        reason="it beats α = 0 by 0.0154 nats, 7.2 standard errors",
+        passes=len(points),
+    )
+
+
+def sites(count: int = 53, alpha: float | tuple[float, ...] | None = 0.05) -> tuple[Site, ...]:
+    return tuple(
+        Site(names=(f"layer{index // 13 + 1}.{index % 13}.bn",), kind="BatchNorm2d", channels=64, alpha=alpha)
+        for index in range(count)
+    )
+
+
+def artifacts() -> tuple[Artifact, ...]:
+    return (
+        Artifact(
+            name="tuned.safetensors",
+            format="safetensors",
+            bytes=102_442_450,
+            sha256="ab" * 32,
+            parity=(Parity(batch_size=1, relative_error=0.0, inputs="data"),),
+        ),
+        Artifact(
+            name="tuned.onnx",
+            format="onnx",
+            bytes=102_177_112,
+            sha256="cd" * 32,
+            parity=(
+                Parity(batch_size=1, relative_error=3.14e-7, inputs="data"),
+                Parity(batch_size=7, relative_error=4.25e-7, inputs="noise"),
+            ),
+            latency=(
+                Latency(
+                    batch_size=1,
+                    tuned_ms=21.375,
+                    plain_ms=19.842,
+                    ratio=1.0773,
+                    ratio_low=1.0612,
+                    ratio_high=1.0931,
+                    runs=30,
+                    threads=4,
+                ),
+            ),
+        ),
+    )
+
+
+def summary(**changed: Any) -> Summary:
+    """A run of the preset `alpha` that improved; ``changed`` replaces fields."""
+    recipe = PRESETS["alpha"]
+    verdict, reasons = judge(difference("alpha+T", "T"))
+    fields: dict[str, Any] = {
+        "recipe": recipe,
+        "recipe_digest": recipe.digest,
+        "model": Model(
+            architecture="torchvision/resnet50",
+            architecture_args={},
+            parameters=25_557_032,
+            outputs=1000,
+            dtype="float32",
+            fingerprint="sha256:" + "12" * 32,
+        ),
+        "data": Data(
+            source="/data/imagenet/val",
+            fingerprint="sha256:" + "34" * 32,
+            n=50000,
+            calibration=25000,
+            holdout=25000,
+            classes_present=1000,
+            stratified=True,
+            preprocessing=Preprocessing(resize=256, crop=224),
+        ),
+        "changes": Changes(sites=sites(), temperature=1.1514, temperature_folded_into="fc"),
+        "search": search(),
+        "measurement": measurement(),
+        "verdict": verdict,
+        "reasons": reasons,
+        "findings": (
+            Finding(
+                code="frozen-sites",
+                severity="warning",
+                message="2 of 53 normalisation layers normalise by the batch already and stayed as they were",
+            ),
+            Finding(code="folded", severity="info", message="the temperature was folded into fc"),
+        ),
+        "environment": Environment(
+            afternorm="0.1.0",
+            python="3.12.3",
+            platform="Linux-6.1-x86_64",
+            versions={"torch": "2.15.0", "torchvision": "0.26.0", "numpy": "2.3.1", "onnxruntime": "1.27.0"},
+            device="cpu",
+            threads=4,
+            batch_size=256,
+        ),
+        "timings": Timings(seconds={"search": 412.71, "measure": 88.13, "export": 12.4}, passes=14.0),
+        "artifacts": artifacts(),
+    }
+    return Summary(**{**fields, **changed})
+
+
+def hostile(text: str) -> Summary:
+    """A run in which every string from outside is ``text``; without plots, which show no such string."""
+    whole = summary()
+    site = Site(names=(text, text), kind=text, channels=8, alpha=(0.0, 0.1), note=text)
+    places = {"platform": text, "device": text, "versions": {text: text}}
+    return summary(
+        model=whole.model.model_copy(update={"architecture": text, "architecture_args": {text: text}}),
+        data=whole.data.model_copy(update={"source": text, "fingerprint": text}),
+        changes=Changes(sites=(site,), temperature=1.1514, temperature_folded_into=text),
+        search=search().model_copy(update={"points": (), "reason": text}),
+        measurement=measurement().model_copy(update={"reliability": {}}),
+        reasons=(text,),
+        findings=(Finding(code=text, severity="warning", message=text),),
+        environment=whole.environment.model_copy(update=places),
+        timings=Timings(seconds={text: 1.0}, passes=1.0),
+        artifacts=tuple(item.model_copy(update={"name": text}) for item in artifacts()),
+    )
+
+
+def expected_numbers(measured: Measurement) -> list[str]:
+    """Every score and difference with its interval, written from the conventions and not by the product."""
+    numbers = []
+    signed = [(item.metrics, "") for item in measured.arms] + [(item.metrics, "+") for item in measured.differences]
+    for metrics, sign in signed:
+        for metric, estimate in metrics.items():
+            spec, scale = (f"{sign}.2f", 100) if metric.startswith("top") else (f"{sign}.4f", 1)
+            value, low, high = (format(scale * bound, spec) for bound in (estimate.value, estimate.low, estimate.high))
+            numbers += [value, f"[{low}, {high}]"]
+    return numbers
