@@ -1,1 +1,19 @@
 """Scores of a classifier, with intervals."""
+
+from calibrate.metrics.bootstrap import bootstrap, interval
+from calibrate.metrics.calibration_error import expected_calibration_error, reliability
+from calibrate.metrics.chance import near_chance
+from calibrate.metrics.measure import ArmScores, measure
+from calibrate.metrics.scores import PerExample, score
+
+__all__ = [
+    "ArmScores",
+    "PerExample",
+    "bootstrap",
+    "expected_calibration_error",
+    "interval",
+    "measure",
+    "near_chance",
+    "reliability",
+    "score",
+]

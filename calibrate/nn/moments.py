@@ -17,5 +17,10 @@ def example_moments(x: Tensor, *, two_pass: bool) -> tuple[Tensor, Tensor]:
         return x, torch.zeros_like(x)
     mean = x.mean(positions, keepdim=True)
     if two_pass:
-        return mean, (x - mean).square().mean(positions, keepdim=True)
-    return mean, (x.square().mean(positions, keepdim=True) - mean.square()).clamp_min(0)
+        return mean, _mean_square(x - mean, positions)
+    return mean, (_mean_square(x, positions) - mean.square()).clamp_min(0)
+
+
+def _mean_square(x: Tensor, positions: tuple[int, ...]) -> Tensor:
+    """E[x²] over ``positions``, without writing x² anywhere."""
+    return torch.linalg.vector_norm(x, dim=positions, keepdim=True).square() / x.shape[2:].numel()

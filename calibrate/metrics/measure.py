@@ -1,0 +1,83 @@
+"""The measurement: every arm on the same examples, with intervals, paired differences and reliability."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from calibrate.errors import DataError
+from calibrate.metrics.bootstrap import ORDER, bootstrap, interval
+from calibrate.metrics.calibration_error import expected_calibration_error, reliability
+from calibrate.metrics.scores import Column, PerExample
+from calibrate.result import METRICS, Arm, Difference, Estimate, Measurement, Metric, Scores
+
+
+@dataclass(frozen=True, slots=True)
+class ArmScores:
+    """One arm: its name, whether it weighs examples, the temperature it was scored at, and its scores."""
+
+    arm: Arm
+    alpha: bool
+    temperature: float
+    per_example: PerExample
+
+
+def measure(
+    arms: Sequence[ArmScores],
+    comparisons: Sequence[tuple[Arm, Arm]],
+    *,
+    part: Literal["holdout", "all"],
+    resamples: int,
+    bins: int,
+    seed: int,
+) -> Measurement:
+    """Measure all arms on one set of examples, and ``arm`` minus ``baseline`` for each pair in ``comparisons``.
+
+    Values are the plain metrics of the whole set; intervals are 95 % percentile bootstrap intervals over examples.
+    """
+    n = len(arms[0].per_example.top1)
+    if n == 0:
+        raise DataError("there are no labelled examples to measure on, and a metric needs one at least; add examples.")
+    points = {item.arm: _point(item.per_example, bins) for item in arms}
+    samples = bootstrap([item.per_example for item in arms], resamples=resamples, bins=bins, seed=seed)
+    spread = {item.arm: rows for item, rows in zip(arms, samples, strict=True)}
+    return Measurement(
+        part=part,
+        n=n,
+        resamples=resamples,
+        arms=tuple(
+            Scores(
+                arm=item.arm,
+                alpha=item.alpha,
+                temperature=item.temperature,
+                metrics=_estimates(points[item.arm], spread[item.arm]),
+            )
+            for item in arms
+        ),
+        differences=tuple(
+            Difference(
+                arm=arm,
+                baseline=baseline,
+                metrics=_estimates(points[arm] - points[baseline], spread[arm] - spread[baseline]),
+            )
+            for arm, baseline in comparisons
+        ),
+        reliability={item.arm: reliability(item.per_example, bins) for item in arms},
+    )
+
+
+def _point(scores: PerExample, bins: int) -> Column:
+    """The plain metrics, as in ``ORDER``."""
+    means = [np.mean(column) for column in (scores.top1, scores.top5, scores.nll, scores.brier)]
+    return np.array([*means, expected_calibration_error(scores.confidence, scores.top1, bins)])
+
+
+def _estimates(values: Column, samples: Column) -> dict[Metric, Estimate]:
+    """Estimates in the order in which tables show them."""
+    estimates: dict[Metric, Estimate] = {}
+    for metric in METRICS:
+        row = ORDER.index(metric)
+        low, high = interval(samples[row])
+        estimates[metric] = Estimate(value=float(values[row]), low=low, high=high)
+    return estimates

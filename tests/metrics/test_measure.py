@@ -1,0 +1,98 @@
+"""The measurement as a whole: plain values, intervals, differences and reliability of every arm."""
+
+import numpy as np
+import pytest
+
+from calibrate.errors import DataError
+from calibrate.metrics import (
+    ArmScores,
+    PerExample,
+    bootstrap,
+    expected_calibration_error,
+    interval,
+    measure,
+    reliability,
+    score,
+)
+from calibrate.metrics.bootstrap import ORDER
+from calibrate.result import METRICS, Measurement
+from tests.metrics.draws import network
+
+
+@pytest.fixture
+def arms() -> list[ArmScores]:
+    logits, labels = network(120, 8, seed=0)
+    noise = 0.3 * network(120, 8, seed=1, skill=0)[0]
+    return [
+        ArmScores("plain", False, 1.0, score(3 * logits, labels)),
+        ArmScores("T", False, 2.5, score(3 * logits, labels, 2.5)),
+        ArmScores("alpha", True, 1.0, score(3 * logits + noise, labels)),
+        ArmScores("alpha+T", True, 3.0, score(3 * logits + noise, labels, 3.0)),
+    ]
+
+
+def run(arms: list[ArmScores], *, seed: int = 5) -> Measurement:
+    pairs = [("alpha+T", "T"), ("T", "plain")]
+    return measure(arms, pairs, part="holdout", resamples=200, bins=10, seed=seed)
+
+
+def test_values_are_the_plain_metrics_and_intervals_the_bootstrap(arms: list[ArmScores]) -> None:
+    result = run(arms)
+    samples = bootstrap([item.per_example for item in arms], resamples=200, bins=10, seed=5)
+    assert (result.part, result.n, result.resamples) == ("holdout", 120, 200)
+    for index, (item, scores) in enumerate(zip(arms, result.arms, strict=True)):
+        assert (scores.arm, scores.alpha, scores.temperature) == (item.arm, item.alpha, item.temperature)
+        assert list(scores.metrics) == list(METRICS)
+        columns = item.per_example
+        expected = {name: getattr(columns, name).mean() for name in ("top1", "top5", "nll", "brier")}
+        expected["ece"] = expected_calibration_error(columns.confidence, columns.top1, 10)
+        for metric, estimate in scores.metrics.items():
+            assert estimate.value == pytest.approx(expected[metric], rel=1e-12)
+            assert (estimate.low, estimate.high) == interval(samples[index, ORDER.index(metric)])
+        assert result.reliability[item.arm] == reliability(columns, 10)
+
+
+def test_a_difference_is_arm_minus_baseline_on_the_same_resamples(arms: list[ArmScores]) -> None:
+    result = run(arms)
+    samples = bootstrap([item.per_example for item in arms], resamples=200, bins=10, seed=5)
+    assert [(item.arm, item.baseline) for item in result.differences] == [("alpha+T", "T"), ("T", "plain")]
+    for metric, estimate in result.difference("alpha+T", "T").metrics.items():
+        own = result.arm("alpha+T").metrics[metric].value - result.arm("T").metrics[metric].value
+        assert estimate.value == pytest.approx(own, abs=1e-15)
+        row = ORDER.index(metric)
+        assert (estimate.low, estimate.high) == interval(samples[3, row] - samples[1, row])
+
+
+def test_temperature_alone_changes_no_accuracy(arms: list[ArmScores]) -> None:
+    difference = run(arms).difference("T", "plain")
+    for metric in ("top1", "top5"):
+        estimate = difference.metrics[metric]
+        assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
+
+
+def test_an_arm_swapped_with_its_baseline_turns_the_interval_over(arms: list[ArmScores]) -> None:
+    pairs = [("alpha", "plain"), ("plain", "alpha")]
+    one, other = measure(arms, pairs, part="all", resamples=201, bins=10, seed=0).differences
+    for metric, estimate in one.metrics.items():
+        turned = other.metrics[metric]
+        assert (-turned.value, -turned.high, -turned.low) == pytest.approx(
+            (estimate.value, estimate.low, estimate.high), abs=1e-12
+        )
+
+
+def test_the_seed_decides(arms: list[ArmScores]) -> None:
+    assert run(arms) == run(arms)
+    assert run(arms) != run(arms, seed=6)
+
+
+def test_survives_json(arms: list[ArmScores]) -> None:
+    result = run(arms)
+    assert Measurement.model_validate_json(result.model_dump_json()) == result
+
+
+def test_one_example_is_enough_and_none_is_not() -> None:
+    one = ArmScores("plain", False, 1.0, score(*network(1, 3, seed=0)))
+    assert measure([one], [], part="all", resamples=100, bins=2, seed=0).n == 1
+    nothing = ArmScores("plain", False, 1.0, PerExample(*(np.empty(0) for _ in range(5))))
+    with pytest.raises(DataError, match="no labelled examples"):
+        measure([nothing], [], part="all", resamples=100, bins=2, seed=0)

@@ -1,0 +1,179 @@
+"""The recipe as a value: its digest, its closure, the order of its steps."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from calibrate.errors import RecipeError
+from calibrate.recipe import (
+    PRESETS,
+    Measure,
+    Outputs,
+    Preprocessing,
+    Recipe,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+    parse,
+    read_recipe,
+)
+
+FULL: dict[str, Any] = {
+    "version": 1,
+    "seed": 0,
+    "steps": [
+        {"kind": "set_alpha", "alpha": 0.25, "sites": ["*"]},
+        {"kind": "search_alpha", "maximum": 0.5, "refinements": 4, "margin": 1.0, "sites": ["*"]},
+        {"kind": "temperature"},
+        {"kind": "measure", "resamples": 2000, "bins": 15},
+    ],
+}
+SHORT: dict[str, Any] = {
+    "steps": [
+        {"kind": "set_alpha", "alpha": 0.25},
+        {"kind": "search_alpha"},
+        {"kind": "temperature"},
+        {"kind": "measure"},
+    ],
+}
+
+positive = st.floats(0.001, 1)
+sites = st.lists(st.text(max_size=5), min_size=1, max_size=3).map(tuple)
+alpha_steps = st.builds(SetAlpha, alpha=positive, sites=sites) | st.builds(
+    SearchAlpha, maximum=positive, refinements=st.integers(0, 20), margin=st.floats(0.001, 10), sites=sites
+)
+recipes = st.builds(
+    lambda seed, alphas, temperature, measures: Recipe(seed=seed, steps=(*alphas, *temperature, *measures)),
+    st.integers(0, 2**32 - 1),
+    st.lists(alpha_steps, min_size=1, max_size=3),
+    st.lists(st.just(Temperature()), max_size=1),
+    st.lists(st.builds(Measure, resamples=st.integers(100, 100_000), bins=st.integers(2, 100)), max_size=1),
+)
+
+
+def backwards(value: Any) -> Any:
+    """The same document with the fields of every object in the opposite order."""
+    if isinstance(value, dict):
+        return {key: backwards(value[key]) for key in reversed(value)}
+    return [backwards(item) for item in value] if isinstance(value, list) else value
+
+
+def with_change(path: tuple[str | int, ...], value: Any) -> Recipe:
+    document = json.loads(json.dumps(FULL))
+    inner = document
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return Recipe.model_validate(document)
+
+
+def test_fields_at_their_default_leave_no_trace_in_the_digest() -> None:
+    assert Recipe.model_validate(FULL).digest == Recipe.model_validate(SHORT).digest
+    assert json.loads(Recipe.model_validate(FULL).canonical) == {"version": 1, **SHORT}
+
+
+def test_every_field_of_every_step_stands_in_the_full_document() -> None:
+    """Else the tests of the digest would pass over a field that was added."""
+    for step in Recipe.model_validate(FULL).steps:
+        document = next(item for item in FULL["steps"] if item["kind"] == step.kind)
+        assert set(document) == set(type(step).model_fields)
+    assert set(FULL) == set(Recipe.model_fields)
+
+
+def test_the_order_of_fields_leaves_no_trace_in_the_digest() -> None:
+    """Nor would it if the fields were declared in another order."""
+    recipe = Recipe.model_validate(backwards(FULL))
+    assert recipe.digest == Recipe.model_validate(FULL).digest
+    assert recipe.canonical == json.dumps(json.loads(recipe.canonical), sort_keys=True, separators=(",", ":"))
+
+
+CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
+    (("seed",), 1),
+    (("steps", 0, "alpha"), 0.125),
+    (("steps", 0, "alpha"), 0.0),
+    (("steps", 0, "sites"), ["layer1.*"]),
+    (("steps", 1, "maximum"), 0.4),
+    (("steps", 1, "refinements"), 5),
+    (("steps", 1, "margin"), 0.0),
+    (("steps", 1, "sites"), ["*", "*"]),
+    (("steps", 3, "resamples"), 2001),
+    (("steps", 3, "bins"), 10),
+    (("steps",), FULL["steps"][:3]),
+    (("steps",), FULL["steps"][1:]),
+    (("steps",), [FULL["steps"][1], FULL["steps"][0], *FULL["steps"][2:]]),
+]
+
+
+def test_every_other_value_changes_the_digest() -> None:
+    digests = [Recipe.model_validate(FULL).digest, *(with_change(path, value).digest for path, value in CHANGES)]
+    assert len(set(digests)) == len(CHANGES) + 1
+    changed = {path[-1] for path, _ in CHANGES}
+    fields = {name for step in Recipe.model_validate(FULL).steps for name in type(step).model_fields}
+    assert fields | set(Recipe.model_fields) == changed | {"version", "kind"}
+
+
+@given(recipes, recipes)
+@settings(deadline=None)
+def test_two_recipes_share_a_digest_only_if_they_are_equal(one: Recipe, other: Recipe) -> None:
+    assert (one == other) == (one.digest == other.digest)
+    assert Recipe.model_validate(one.model_dump()).digest == one.digest
+    assert Recipe.model_validate_json(one.canonical) == one
+    assert Recipe.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_recipe_is_frozen() -> None:
+    recipe = PRESETS["alpha"]
+    for value, field in ((recipe, "seed"), (recipe, "steps"), (recipe.steps[0], "maximum"), (recipe.steps[0], "kind")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(value, field, 1)
+    assert hash(recipe) == hash(Recipe.model_validate(recipe.model_dump()))
+
+
+@pytest.mark.parametrize("value", [Outputs(), Preprocessing(), *Recipe.model_validate(FULL).steps])
+def test_every_value_is_frozen_and_closed(value: BaseModel) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(value, next(iter(type(value).model_fields)), 1)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        type(value).model_validate({**value.model_dump(), "surprise": 1})
+
+
+KINDS: dict[str, dict[str, Any]] = {"a": {"kind": "set_alpha", "alpha": 0.1}, "s": {"kind": "search_alpha"}} | {
+    "t": {"kind": "temperature"},
+    "m": {"kind": "measure"},
+}
+
+
+@pytest.mark.parametrize("order", ["a", "s", "t", "m", "at", "am", "stm", "aasstm", "tm", "sa"])
+def test_orders_that_make_sense(order: str) -> None:
+    recipe = Recipe.model_validate({"steps": [KINDS[letter] for letter in order]})
+    assert [step.kind for step in recipe.steps] == [KINDS[letter]["kind"] for letter in order]
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ("", "name at least one step"),
+        ("mt", "measure stands before temperature"),
+        ("sma", "measure stands before set_alpha"),
+        ("mm", "measure stands 2 times"),
+        ("tt", "temperature stands 2 times"),
+        ("ttt", "temperature stands 3 times"),
+        ("ts", "temperature stands before search_alpha"),
+        ("tam", "temperature stands before set_alpha"),
+    ],
+)
+def test_orders_that_do_not(order: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=words) as caught:
+        parse(Recipe, {"steps": [KINDS[letter] for letter in order]}, "order.yaml")
+    assert [path for path, _ in caught.value.fields] == ["steps"]
+
+
+def test_presets_are_found_by_name_and_end_with_a_measurement() -> None:
+    for name, recipe in PRESETS.items():
+        assert read_recipe(name) is recipe
+        assert recipe.steps[-1].kind == "measure"
+    assert len({recipe.digest for recipe in PRESETS.values()}) == len(PRESETS)

@@ -1,0 +1,111 @@
+"""The summary: it survives JSON, and its digest stands for the result alone."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from calibrate.result import Summary, Timings
+from tests.result.samples import measurement, summary
+
+OUTSIDE = {"timings", "artifacts"}
+
+
+def test_survives_json() -> None:
+    value = summary()
+    again = Summary.model_validate_json(value.model_dump_json())
+    assert again == value
+    assert again.digest == value.digest
+    assert again.model_dump_json() == value.model_dump_json()
+
+
+def test_survives_json_with_nothing_done() -> None:
+    value = summary().model_copy(update={"search": None, "measurement": None, "verdict": None, "artifacts": ()})
+    assert Summary.model_validate(json.loads(value.model_dump_json())) == value
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every number, text, truth value and null in a JSON document."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return [leaf for key, item in items for leaf in leaves(item, (*path, key))]
+    return [path]
+
+
+def changed(value: Any) -> Any:
+    """Another value of the same type."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, float):
+        return value / 2 or 0.25
+    return value + 1 if isinstance(value, int) else f"{value}!"
+
+
+DOCUMENT = summary().model_dump(mode="json")
+#: Leaves that may hold only a few values; each is exchanged for another of them.
+CHOICES = {
+    "holdout": "all",
+    "improved": "worse",
+    "info": "warning",
+    "plain": "T",
+    "T": "plain",
+    "alpha": "alpha+T",
+    "alpha+T": "alpha",
+    "bilinear": "bicubic",
+}
+
+
+#: Leaves that may hold one value only, or none that :func:`changed` would make.
+FIXED = {"version", "kind", "channels", "format", "inputs"}
+
+
+def test_the_digest_covers_every_leaf_but_timings_and_files() -> None:
+    digest, covered = summary().digest, set()
+    for path in leaves(DOCUMENT):
+        document = json.loads(json.dumps(DOCUMENT))
+        inner = document
+        for key in path[:-1]:
+            inner = inner[key]
+        old = inner[path[-1]]
+        inner[path[-1]] = CHOICES[old] if old in CHOICES else changed(old)
+        try:
+            value = Summary.model_validate(document)
+        except ValidationError:
+            assert path[-1] in FIXED or old is None, path
+            continue
+        assert (value.digest == digest) == (path[0] in OUTSIDE), path
+        covered.add(path[0])
+    assert covered == set(Summary.model_fields) - {"version"}
+
+
+@pytest.mark.parametrize("field", ["search", "measurement", "verdict"])
+def test_the_digest_tells_what_was_left_undone(field: str) -> None:
+    value = summary()
+    assert value.model_copy(update={field: None}).digest != value.digest
+
+
+def test_the_digest_ignores_timings_files_and_the_order_of_keys() -> None:
+    value = summary()
+    other = value.model_copy(update={"timings": Timings(seconds={}, passes=0), "artifacts": ()})
+    assert other.digest == value.digest
+    environment = value.environment.model_copy(update={"versions": dict(reversed(value.environment.versions.items()))})
+    assert value.model_copy(update={"environment": environment}).digest == value.digest
+
+
+def test_is_frozen_and_closed_throughout() -> None:
+    value = summary()
+    for part in (value, value.model, value.data, value.changes, value.changes.sites[0], value.measurement):
+        field = next(iter(type(part).model_fields))
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(part, field, getattr(part, field))
+        with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+            type(part).model_validate({**part.model_dump(), "surprise": 1})
+
+
+def test_arms_and_differences_are_found_by_name() -> None:
+    value = measurement()
+    for scores in value.arms:
+        assert value.arm(scores.arm) is scores
+    for difference in value.differences:
+        assert value.difference(difference.arm, difference.baseline) is difference
