@@ -1,0 +1,34 @@
+"""The class list: the names of the model's classes, in the order of its outputs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibrate.errors import UsageError
+
+
+def read_classes(path: str | Path) -> tuple[str, ...]:
+    """Read one class name per line; blank lines at the end are ignored."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(
+            f"the class list {str(path)!r} cannot be read: {reason}. Give a text file with one class name per line."
+        ) from None
+    return check_classes([line.strip() for line in text.rstrip().split("\n")], f"the class list {str(path)!r}")
+
+
+def check_classes(names: Sequence[str], source: str) -> tuple[str, ...]:
+    """The names, where there are any, none is blank and none stands twice; ``source`` names them in the error."""
+    if not any(names):
+        raise UsageError(f"{source} is empty; give the name of every class of the model, in the order of its outputs.")
+    lines: dict[str, int] = {}
+    for line, name in enumerate(names, start=1):
+        if not name:
+            raise UsageError(f"{source} has no name on line {line} of {len(names)}; give each output a name.")
+        if name in lines:
+            raise UsageError(
+                f"{source} names {name!r} twice, on lines {lines[name]} and {line}; give each output its own name."
+            )
+        lines[name] = line
+    return tuple(names)

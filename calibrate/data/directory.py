@@ -1,0 +1,83 @@
+"""A directory as files."""
+
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from calibrate.data.files import MAX_BYTES, Files
+from calibrate.errors import DataError, UnsafeInputError
+
+
+class Directory(Files):
+    """The files below a directory, none of which may lie outside it. Hidden folders are listed, not entered."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.shown = str(root)
+        names: list[str] = []
+        folders: list[str] = []
+        for path, is_folder in self._walk(self.root):
+            (folders if is_folder else names).append(path.relative_to(self.root).as_posix())
+        super().__init__(tuple(names), frozenset(folders))
+
+    def checksum(self, name: str) -> tuple[int, int]:
+        """Size and CRC-32, read in blocks."""
+        size = crc = 0
+        with _errors(name, self.shown), (self.root / name).open("rb") as file:
+            while block := file.read(2**20):
+                size += len(block)
+                crc = zlib.crc32(block, crc)
+        return size, crc
+
+    @contextmanager
+    def reading(self) -> Iterator[Callable[[str], bytes]]:
+        """Lend the reader of one file."""
+        yield self._read
+
+    def _read(self, name: str) -> bytes:
+        with _errors(name, self.shown), (self.root / name).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UnsafeInputError(
+                f"{name!r} in {self.shown} is larger than the limit of {MAX_BYTES // 2**20} MiB; remove it."
+            )
+        return content
+
+    def _walk(self, folder: Path) -> Iterator[tuple[Path, bool]]:
+        with _errors(folder.relative_to(self.root).as_posix(), self.shown):
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        for entry in entries:
+            path = Path(entry.path)
+            self._check(entry, path.relative_to(self.root).as_posix())
+            if not entry.is_dir(follow_symlinks=False):
+                yield path, False
+            elif entry.name.startswith("."):
+                yield path, True
+            else:
+                yield path, True
+                yield from self._walk(path)
+
+    def _check(self, entry: os.DirEntry[str], name: str) -> None:
+        with _errors(name, self.shown):
+            outside = entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root)
+            readable = entry.is_file() or entry.is_dir(follow_symlinks=False)
+        if outside:
+            raise UnsafeInputError(
+                f"{name!r} in {self.shown} is a link that leads outside the directory; put the files themselves there."
+            )
+        if not readable:
+            raise DataError(
+                f"{name!r} in {self.shown} is neither a file nor a folder (a broken link, a link to a folder, or a "
+                f"device); remove it or put the files themselves there."
+            )
+
+
+@contextmanager
+def _errors(name: str, root: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # pathlib reports a loop of links as a RuntimeError
+        reason = error.strerror if isinstance(error, OSError) else "its links form a loop"
+        raise DataError(f"{name!r} in {root} cannot be read: {reason}; check that it is there and readable.") from None

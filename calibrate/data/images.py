@@ -1,0 +1,38 @@
+"""Decoding image files that nobody vouches for."""
+
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from calibrate.data.preprocess import MAX_PIXELS
+from calibrate.errors import DataError, UnsafeInputError
+
+#: The endings of the files that are read, and the formats a file may turn out to have.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """The decoded image (the first frame, where there are several); errors call it ``name``."""
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+        check_pixels(image.width, image.height, name)
+        image.load()
+    except UnsafeInputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnsafeInputError(f"{name} is too large an image: {error} Remove it.") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+        reason = str(error).split(":")[0] if isinstance(error, UnidentifiedImageError) else str(error)
+        raise DataError(f"{name} cannot be read as an image ({reason}); replace or remove it.") from None
+    return image
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Refuse an image so large that decoding it would exhaust the memory."""
+    if width * height > MAX_PIXELS:
+        raise UnsafeInputError(
+            f"{name} is {width} × {height} pixels, more than the limit of {MAX_PIXELS}; remove it or scale it down."
+        )

@@ -1,0 +1,124 @@
+"""Examples that Python code yields: a DataLoader, a Dataset, a list."""
+
+import hashlib
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from calibrate.data.element import Input, stored_bytes, unpack
+from calibrate.data.labels import class_indices
+from calibrate.data.loading import load_in_order
+from calibrate.data.preprocess import applied_preprocessing, pixels
+from calibrate.data.source import Source
+from calibrate.errors import DataError
+from calibrate.recipe import Preprocessing
+
+
+class Examples(Source):
+    """The (x, y) examples or batches that an object yields each time it is iterated, such as a DataLoader or a list.
+
+    x is an image (PIL; 8-bit (H, W) or (H, W, C); an 8-bit tensor may have its channels first) or floating point
+    network input (C, ...); y is a class index, or a batch of them. A map-style Dataset is read by index.
+    The first pass, made on opening, collects labels and fingerprint, so the iterable must end; later passes must
+    yield the same labels. In memory is what the iterable itself holds, and the batches.
+    """
+
+    def __init__(
+        self, data: Any, *, name: str, preprocessing: Preprocessing | None, classes: Sequence[str] | None = None
+    ) -> None:
+        self._data = data
+        self._by_index = _is_map_style(data, name)
+        digest = hashlib.sha256()
+        labels: list[int] = []
+        kinds: set[bool] = set()
+        for index, (value, label) in enumerate(self._walk(name)):
+            digest.update(stored_bytes(value) + f"\0{label}\n".encode())
+            labels.append(label)
+            kinds.add(isinstance(value, Image.Image))
+            if len(kinds) > 1:
+                raise DataError(
+                    f"example {index} of {name} changes from images to floating point input or back; give one kind."
+                )
+        if not labels:
+            raise DataError(f"the data ({name}) yield no examples; give at least one (x, y).")
+        self._one_per_index = self._by_index and len(labels) == len(data)
+        applied, findings = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
+        super().__init__(
+            name=name,
+            labels=class_indices(np.array(labels), f"the labels of the data ({name})"),
+            fingerprint=digest.hexdigest(),
+            preprocessing=applied,
+            class_names=classes,
+            listed=classes is not None,
+            findings=findings,
+        )
+
+    def entry(self, index: int) -> str:
+        """The example's number."""
+        return f"example {index} of {self.name}"
+
+    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
+        chosen = self._chosen(indices.tolist())
+        if self.preprocessing is None:
+            yield from (value for _, value in chosen if isinstance(value, Tensor))
+        else:
+            yield from load_in_order(self._pixels, chosen, ahead)
+
+    def _pixels(self, numbered: tuple[int, Input]) -> Tensor:
+        index, image = numbered
+        assert self.preprocessing is not None
+        assert isinstance(image, Image.Image)
+        return pixels(image, self.preprocessing, self.entry(index))
+
+    def _chosen(self, wanted: list[int]) -> Iterator[tuple[int, Input]]:
+        """Number and input of the wanted examples, while every label that goes by is compared with the first pass."""
+        place = 0
+        for index, (value, label) in self._numbered(wanted):
+            if label != self.labels[index]:
+                raise DataError(
+                    f"{self.entry(index)} had the label {self.labels[index]} in the first pass and has {label} now; "
+                    f"every pass must yield the same examples in the same order, so turn shuffle off."
+                )
+            if isinstance(value, Tensor) != (self.preprocessing is None):
+                raise DataError(f"{self.entry(index)} was an image in one pass and an array in another; give one kind.")
+            if index == wanted[place]:
+                yield index, value
+                place += 1
+                if place == len(wanted):
+                    return
+        raise DataError(
+            f"the data ({self.name}) yielded {len(self)} examples in the first pass and fewer now; every pass must "
+            f"yield the same examples in the same order."
+        )
+
+    def _numbered(self, wanted: list[int]) -> Iterator[tuple[int, tuple[Input, int]]]:
+        """The examples with their numbers: only the wanted ones where they can be had by index, else all."""
+        if not self._one_per_index:
+            return enumerate(self._walk(self.name))
+        return ((index, pair) for index in wanted for pair in unpack(self._data[index], self.entry(index)))
+
+    def _walk(self, name: str) -> Iterator[tuple[Input, int]]:
+        elements = (self._data[index] for index in range(len(self._data))) if self._by_index else self._data
+        for position, element in enumerate(elements):
+            yield from unpack(element, f"element {position} of {name}")
+
+
+def _is_map_style(data: Any, name: str) -> bool:
+    """Whether the data are read by index rather than iterated; data that allow neither twice are refused."""
+    if isinstance(data, Iterator):
+        raise DataError(
+            f"the data ({name}) can be iterated once only, but several passes are needed; pass what the iterator was "
+            f"made from, such as a list or a DataLoader."
+        )
+    if hasattr(data, "__iter__"):
+        return False
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
+        return True
+    raise DataError(
+        f"the data are {name}, which cannot be iterated; pass the path of a directory, a .zip or an .npz file, or an "
+        f"iterable of (x, y), such as a DataLoader."
+    )

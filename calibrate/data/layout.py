@@ -1,0 +1,116 @@
+"""Class folders: which files are examples, and of which class."""
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.data.class_list import check_classes
+from calibrate.data.images import EXTENSIONS
+from calibrate.errors import DataError
+from calibrate.result import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The image files in reading order, their labels (n,) and class names, and what was skipped.
+
+    ``top`` is the folder around all class folders, ending in ``/``, or nothing.
+    """
+
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    top: str
+    findings: tuple[Finding, ...]
+
+
+def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[str] | None, source: str) -> Layout:
+    """Read class folders off relative file names; without ``classes``, folders are numbered in sorted order.
+
+    >>> arrange(["val/dog/1.png", "val/cat/2.png"], [], None, "pets.zip").labels
+    array([0, 1])
+    """
+    images = sorted((parts for parts in _split(names) if _is_image(parts)), key=lambda parts: parts[-2:])
+    skipped = sorted(name for name in names if not _is_image(tuple(name.split("/"))))
+    parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+    skipped += sorted(folder for folder in set(folders) - parents if folder.split("/")[-1].startswith("."))
+    if not images:
+        also = f" ({len(skipped)} other files were skipped)" if skipped else ""
+        raise DataError(f"{source} holds no images{also}. {_expected(source)}")
+    depth = _depth(images, source)
+    top = images[0][: depth - 2]
+    with_images = {parts[-2] for parts in images}
+    empty = {
+        parts[-1]
+        for parts in _split(parents.union(folders))
+        if len(parts) == depth - 1 and parts[:-1] == top and _is_visible(parts) and parts[-1] not in with_images
+    }
+    findings = _findings(skipped, sorted(empty), source)
+    if classes is None:
+        class_names = tuple(sorted(with_images | empty))
+    else:
+        class_names = check_classes(classes, "the class list")
+        _check_known(sorted(with_images), class_names, source)
+    index = {name: number for number, name in enumerate(class_names)}
+    labels = np.array([index[parts[-2]] for parts in images], dtype=np.int64)
+    prefix = "".join(f"{part}/" for part in top)
+    return Layout(tuple("/".join(parts) for parts in images), labels, class_names, prefix, findings)
+
+
+def _split(names: Collection[str]) -> list[tuple[str, ...]]:
+    return [tuple(name.split("/")) for name in names]
+
+
+def _is_visible(parts: tuple[str, ...]) -> bool:
+    return not any(part.startswith(".") or part == "__MACOSX" for part in parts)
+
+
+def _is_image(parts: tuple[str, ...]) -> bool:
+    return _is_visible(parts) and parts[-1].lower().endswith(EXTENSIONS)
+
+
+def _depth(images: list[tuple[str, ...]], source: str) -> int:
+    """How deep the images lie: 2 in class folders, 3 where one folder stands around them."""
+    depths = {len(parts): parts for parts in images}
+    if set(depths) == {2} or (set(depths) == {3} and len({parts[0] for parts in images}) == 1):
+        return next(iter(depths))
+    if 1 in depths:
+        raise DataError(f"{'/'.join(depths[1])!r} in {source} lies in no class folder. {_expected(source)}")
+    deep = "/".join(depths[max(depths)])
+    raise DataError(f"{deep!r} in {source} does not lie directly in a class folder. {_expected(source)}")
+
+
+def _expected(source: str) -> str:
+    return (
+        f"Wanted: one folder for each class with the images directly in it, such as {source}/cat/001.jpg and "
+        f"{source}/dog/001.jpg; the image files end in {', '.join(EXTENSIONS)}."
+    )
+
+
+def _check_known(folders: list[str], class_names: tuple[str, ...], source: str) -> None:
+    known = set(class_names)
+    for folder in folders:
+        if folder not in known:
+            near = difflib.get_close_matches(folder, class_names, n=1, cutoff=0)[0]
+            raise DataError(
+                f"the class folder {folder!r} in {source} is not in the class list; the nearest of its "
+                f"{len(class_names)} names is {near!r}. Rename the folder, or pass the list of the model's classes."
+            )
+
+
+def _findings(skipped: list[str], empty: list[str], source: str) -> tuple[Finding, ...]:
+    findings = []
+    if skipped:
+        message = (
+            f"{len(skipped)} entries of {source} were skipped, the first is {skipped[0]!r}: they are hidden or have "
+            f"no image extension."
+        )
+        findings.append(Finding(code="files-skipped", severity="info", message=message))
+    if empty:
+        message = f"{len(empty)} class folders of {source} hold no images, the first is {empty[0]!r}."
+        findings.append(Finding(code="folders-empty", severity="warning", message=message))
+    return tuple(findings)

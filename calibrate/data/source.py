@@ -1,0 +1,123 @@
+"""A source: labelled examples that can be streamed any number of times."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibrate.data.class_list import check_classes
+from calibrate.data.preprocess import scale
+from calibrate.errors import DataError
+from calibrate.recipe import Preprocessing
+from calibrate.result import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Network inputs (B, C, ...), their classes (B,) and which examples of the source they are (B,)."""
+
+    inputs: Tensor
+    labels: Tensor
+    indices: NDArray[np.int64]
+
+
+class Source(ABC):
+    """Labelled examples that can be streamed any number of times in a fixed order.
+
+    ``name`` is how the user named the data and ``labels`` (n,) their classes, known without decoding an input.
+    ``fingerprint`` is the SHA-256 of what makes the data these data: inputs as stored, and labels.
+    ``preprocessing`` is what is applied, or None where inputs are taken as they are. ``class_names`` are in index
+    order; ``listed`` says that the user gave them, so that the data may hold only some of the classes.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        labels: NDArray[np.int64],
+        fingerprint: str,
+        preprocessing: Preprocessing | None,
+        class_names: Sequence[str] | None,
+        listed: bool,
+        findings: tuple[Finding, ...] = (),
+    ) -> None:
+        self.name = name
+        self.labels = labels
+        self.labels.setflags(write=False)
+        self.fingerprint = fingerprint
+        self.preprocessing = preprocessing
+        self.class_names = None if class_names is None else check_classes(class_names, "the class list")
+        self.listed = listed
+        self.findings = findings
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def entry(self, index: int) -> str:
+        """How an error names the example."""
+
+    @abstractmethod
+    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
+        """The examples at the ascending ``indices``: pixels (C, H, W) as uint8, or float32 network input (C, ...).
+
+        At most ``ahead`` examples may be decoded before they are asked for.
+        """
+
+    def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
+        """Stream the chosen examples in ascending order of index; each call is a fresh pass.
+
+        In memory at any time: the batch in use, the one being put together and one decoded ahead.
+        """
+        order = np.sort(np.asarray(indices, dtype=np.int64))
+        if batch_size < 1 or not np.isin(order, np.arange(len(self))).all() or (np.diff(order) == 0).any():
+            raise ValueError(f"wanted a batch size from 1 on and distinct indices from 0 to {len(self) - 1}")
+        shape: torch.Size | None = None
+        with closing(self._stream(order, batch_size)) as stream:
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                examples = list(islice(stream, len(chosen)))
+                for index, example in zip(chosen.tolist(), examples, strict=True):
+                    shape = shape or example.shape
+                    if example.shape != shape:
+                        raise self._misfit(index, example.shape, int(order[0]), shape)
+                yield Batch(self._collate(examples), torch.from_numpy(self.labels[chosen]), chosen)
+
+    def check_outputs(self, outputs: int) -> None:
+        """Refuse a model whose number of outputs does not fit the labels."""
+        if self.class_names is not None and len(self.class_names) != outputs:
+            count = len(self.class_names)
+            if self.listed:
+                raise DataError(
+                    f"the class list has {count} names but the model has {outputs} outputs; pass the names of the "
+                    f"model's classes, one for each output, in the order of the outputs."
+                )
+            raise DataError(
+                f"the data have {count} class folders but the model has {outputs} outputs; pass the model's class "
+                f"names, one per line, with --classes."
+            )
+        largest = int(self.labels.argmax())
+        if self.labels[largest] >= outputs:
+            raise DataError(
+                f"{self.entry(largest)} has the label {self.labels[largest]} but the model has {outputs} outputs, "
+                f"labels 0 to {outputs - 1}; pass data labelled with the model's classes, counted from 0."
+            )
+
+    def _collate(self, examples: list[Tensor]) -> Tensor:
+        inputs = torch.stack(examples)
+        return inputs if self.preprocessing is None else scale(inputs, self.preprocessing)
+
+    def _misfit(self, index: int, shape: torch.Size, first: int, wanted: torch.Size) -> DataError:
+        if self.preprocessing is None:
+            move = "give all examples the same shape."
+        else:
+            move = "set crop in the preprocessing, so that all images end with the same size."
+        return DataError(
+            f"{self.entry(index)} has the shape {tuple(shape)} but {self.entry(first)} has {tuple(wanted)}; {move}"
+        )

@@ -1,0 +1,151 @@
+"""Opening data, the fit of data and model, and the order of loading."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from calibrate.data import ClassFolders, Examples, Npz, open_data
+from calibrate.data.loading import load_in_order
+from calibrate.errors import DataError, UsageError
+from calibrate.recipe import Preprocessing
+
+Write = Callable[..., Path]
+EXAMPLES: Any = [(torch.zeros(3), label) for label in (0, 2, 1)]
+
+
+def test_dispatch(write_zip: Write, write_folder: Write, pets: dict[str, bytes], tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.NPZ.npz", x=np.zeros((2, 3)), y=[0, 1])
+    (tmp_path / "data.NPZ.npz").rename(tmp_path / "data.NPZ")
+    kinds = {
+        write_zip(pets, "data.ZIP"): ClassFolders,
+        write_folder(pets, "folder.npz"): ClassFolders,
+        tmp_path / "data.NPZ": Npz,
+    }
+    for path, kind in kinds.items():
+        for given in (path, str(path)):
+            source = open_data(given, preprocessing=Preprocessing())
+            assert type(source) is kind
+            assert source.name == str(path)
+    source = open_data(EXAMPLES, preprocessing=None)
+    assert type(source) is Examples
+    assert source.name == "list"
+
+
+def test_an_open_source_is_returned_as_it_is() -> None:
+    source = open_data(EXAMPLES, preprocessing=None)
+    assert open_data(source, preprocessing=Preprocessing()) is source
+    with pytest.raises(UsageError, match="open already"):
+        open_data(source, preprocessing=None, classes=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.zip", "missing.npz", "x" * 5000, "nul\0.zip"])
+def test_a_missing_path_says_what_is_accepted(name: str) -> None:
+    with pytest.raises(DataError, match=r"does not exist.*directory or \.zip of class folders, or an \.npz"):
+        open_data(name, preprocessing=None)
+
+
+def test_another_file_says_what_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "data.tar").write_bytes(b"")
+    with pytest.raises(DataError, match=r"data\.tar' is not data.*\.npz"):
+        open_data(tmp_path / "data.tar", preprocessing=None)
+
+
+@pytest.mark.parametrize("name", ["data.zip", "data.npz"])
+def test_an_npz_that_is_no_zip(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"hello" * 100)
+    with pytest.raises(DataError, match="not a complete zip"):
+        open_data(tmp_path / name, preprocessing=Preprocessing())
+
+
+def test_folders_without_a_list_must_be_as_many_as_outputs(write_zip: Write, pets: dict[str, bytes]) -> None:
+    source = open_data(write_zip(pets), preprocessing=Preprocessing())
+    source.check_outputs(3)
+    for outputs in (2, 10):
+        with pytest.raises(DataError, match=f"3 class folders but the model has {outputs} outputs;.*--classes"):
+            source.check_outputs(outputs)
+
+
+def test_the_class_list_must_be_as_long_as_the_outputs() -> None:
+    source = open_data(EXAMPLES, preprocessing=None, classes=["a", "b", "c", "d"])
+    assert source.listed
+    assert source.class_names == ("a", "b", "c", "d")
+    source.check_outputs(4)
+    for outputs in (3, 5):
+        with pytest.raises(DataError, match=f"list has 4 names but the model has {outputs} outputs"):
+            source.check_outputs(outputs)
+
+
+def test_labels_must_be_outputs() -> None:
+    source = open_data(EXAMPLES, preprocessing=None)
+    source.check_outputs(3)
+    source.check_outputs(1000)
+    with pytest.raises(DataError, match="example 1 of list has the label 2 but the model has 2 outputs, labels 0 to 1"):
+        source.check_outputs(2)
+
+
+def test_a_label_beyond_the_class_list() -> None:
+    source = open_data(EXAMPLES, preprocessing=None, classes=["a", "b"])
+    with pytest.raises(DataError, match="example 1 of list has the label 2"):
+        source.check_outputs(2)
+
+
+@pytest.mark.parametrize(("indices", "batch_size"), [([0, 0], 1), ([-1], 1), ([3], 1), ([0], 0), ([0], -1)])
+def test_impossible_batches(indices: list[int], batch_size: int) -> None:
+    with pytest.raises(ValueError, match="distinct indices from 0 to 2"):
+        list(open_data(EXAMPLES, preprocessing=None).batches(np.array(indices), batch_size))
+
+
+def test_labels_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        open_data(EXAMPLES, preprocessing=None).labels[0] = 1
+
+
+@pytest.mark.parametrize("ahead", [1, 3, 10])
+def test_loading_keeps_the_order_and_never_runs_far_ahead(ahead: int) -> None:
+    started: list[int] = []
+    lock = Lock()
+
+    def load(item: int) -> int:
+        with lock:
+            started.append(item)
+        return item * item
+
+    asked: list[int] = []
+    for result in load_in_order(load, range(50), ahead):
+        asked.append(result)
+        assert len(started) <= len(asked) + ahead
+    assert asked == [item * item for item in range(50)]
+
+
+def test_loading_stops_with_its_reader() -> None:
+    closed: list[bool] = []
+
+    def items() -> Iterator[int]:
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    loading = load_in_order(str, items(), ahead=4)
+    assert next(loading) == "0"
+    loading.close()
+    assert closed == [True]
+
+
+def test_an_error_in_loading_reaches_the_reader_in_its_turn() -> None:
+    loading = load_in_order(lambda item: 1 // item, [1, 1, 0, 1], ahead=4)
+    assert [next(loading), next(loading)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(loading)
+
+
+def test_leaving_a_pass_early_lets_the_next_one_start_afresh(write_zip: Write, pets: dict[str, bytes]) -> None:
+    source = open_data(write_zip(pets), preprocessing=Preprocessing())
+    first = next(iter(source.batches(np.arange(7), 2)))
+    again = next(iter(source.batches(np.arange(7), 2)))
+    assert torch.equal(first.inputs, again.inputs)
