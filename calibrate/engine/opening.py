@@ -64,7 +64,7 @@ def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
         model = weigh_examples_(model, [site], 0.0)
         layer = model.get_submodule(site.name)
         try:
-            layer.alpha = stored  # type: ignore[assignment]
+            layer.alpha = stored
         except ValueError as error:
             raise ModelError(f"{checkpoint.path} cannot be opened: at {site.name}, {error}.") from None
     if "temperature" in checkpoint.state and "temperature" not in model.state_dict():

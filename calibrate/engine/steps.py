@@ -48,11 +48,16 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
 
     def logits_at(alpha: float) -> Tensor:
         for layer in layers:
-            layer.alpha = alpha
+            layer.alpha = alpha  # type: ignore[assignment]
         return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g}")
 
     found = search_alpha(logits_at, run.calibration_labels, step.model_copy(update={"maximum": maximum}))
     run.search = found.search
+    if found.search.best_by_nll == maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
+        run.find(
+            "alpha-at-maximum",
+            f"the best α is the largest that was tried, {maximum:g}; raise `maximum` in the step search_alpha.",
+        )
     came_without_alpha = not any(isinstance(site.module, ExampleWeighedBatchNorm) for site in find_sites(run.model))
     if found.chosen.alpha > 0 or not came_without_alpha:
         run.model = weigh_examples_(run.model, sites, found.chosen.alpha)

@@ -40,13 +40,19 @@ def bootstrap(arms: Sequence[PerExample], *, resamples: int, bins: int, seed: in
 
 
 def interval(samples: Column) -> tuple[float, float]:
-    """The 2.5th and the 97.5th percentile of a metric's, or a difference's, resamples.
-
-    ECE is biased upwards in resamples (it takes noise for miscalibration), so its interval may lie above its value;
-    in differences between arms most of that bias cancels.
-    """
+    """The 2.5th and the 97.5th percentile of a metric's, or a difference's, resamples."""
     low, high = np.percentile(samples, (2.5, 97.5))
     return float(low), float(high)
+
+
+def recentred(samples: Column, value: float) -> Column:
+    """``samples`` moved by their bias, mean(samples) − ``value``.
+
+    ECE needs it: an example drawn twice looks like miscalibration, so that resamples lie above the value they spread
+    around, often wholly. What stays is their spread. (The other metrics are means, which resampling does not bias.)
+    """
+    moved: Column = samples - (samples.mean() - value)
+    return moved
 
 
 def _summands(arm: PerExample, bins: int) -> Column:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from calibrate.errors import DataError
-from calibrate.metrics.bootstrap import ORDER, bootstrap, interval
+from calibrate.metrics.bootstrap import ORDER, bootstrap, interval, recentred
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.scores import Column, PerExample
 from calibrate.result import METRICS, Arm, Difference, Estimate, Measurement, Metric, Scores
@@ -34,7 +34,8 @@ def measure(
 ) -> Measurement:
     """Measure all arms on one set of examples, and ``arm`` minus ``baseline`` for each pair in ``comparisons``.
 
-    Values are the plain metrics of the whole set; intervals are 95 % percentile bootstrap intervals over examples.
+    Values are the plain metrics of the whole set; intervals are 95 % percentile bootstrap intervals over examples,
+    ECE's moved by the bias of its resamples.
     """
     n = len(arms[0].per_example.top1)
     if n == 0:
@@ -51,7 +52,7 @@ def measure(
                 arm=item.arm,
                 alpha=item.alpha,
                 temperature=item.temperature,
-                metrics=_estimates(points[item.arm], spread[item.arm]),
+                metrics=_at_least_0(_estimates(points[item.arm], spread[item.arm])),
             )
             for item in arms
         ),
@@ -78,6 +79,12 @@ def _estimates(values: Column, samples: Column) -> dict[Metric, Estimate]:
     estimates: dict[Metric, Estimate] = {}
     for metric in METRICS:
         row = ORDER.index(metric)
-        low, high = interval(samples[row])
+        spread = recentred(samples[row], float(values[row])) if metric == "ece" else samples[row]
+        low, high = interval(spread)
         estimates[metric] = Estimate(value=float(values[row]), low=low, high=high)
     return estimates
+
+
+def _at_least_0(estimates: dict[Metric, Estimate]) -> dict[Metric, Estimate]:
+    """The estimates of an arm, none of whose metrics can be negative."""
+    return {name: Estimate(value=e.value, low=max(e.low, 0.0), high=e.high) for name, e in estimates.items()}

@@ -97,8 +97,11 @@ class ExampleWeighedBatchNorm(_BatchNorm):
         assert var is not None
         assert alpha is not None
         deviation = x.to(precision) - mean
-        example_mean, example_var = example_moments(deviation, two_pass=self._largest_alpha > ONE_PASS_ALPHA)
+        two_pass = self._largest_alpha > ONE_PASS_ALPHA
+        example_mean, example_var = example_moments(deviation, two_pass=two_pass)
         offset, var = blend(var, example_mean, example_var, alpha)
+        if two_pass:  # the example's own mean is the nearer one to centre on
+            deviation, offset = deviation - example_mean, offset - example_mean
         return normalize(deviation, offset, var, weight, bias, self.eps).to(x.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -23,4 +23,5 @@ def example_moments(x: Tensor, *, two_pass: bool) -> tuple[Tensor, Tensor]:
 
 def _mean_square(x: Tensor, positions: tuple[int, ...]) -> Tensor:
     """E[x²] over ``positions``, without writing x² anywhere."""
-    return torch.linalg.vector_norm(x, dim=positions, keepdim=True).square() / x.shape[2:].numel()
+    norm: Tensor = torch.linalg.vector_norm(x, dim=positions, keepdim=True)
+    return norm.square() / x.shape[2:].numel()

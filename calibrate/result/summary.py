@@ -73,11 +73,11 @@ class Measurement(_Value):
 
     def arm(self, name: Arm) -> Scores:
         """The scores of the named arm."""
-        return next(scores for scores in self.arms if scores.arm == name)
+        return {scores.arm: scores for scores in self.arms}[name]
 
     def difference(self, arm: Arm, baseline: Arm) -> Difference:
         """The named paired difference."""
-        return next(item for item in self.differences if (item.arm, item.baseline) == (arm, baseline))
+        return {(item.arm, item.baseline): item for item in self.differences}[arm, baseline]
 
 
 class CurvePoint(_Value):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from calibrate.errors import DataError
 from calibrate.metrics import (
@@ -48,7 +49,9 @@ def test_values_are_the_plain_metrics_and_intervals_the_bootstrap(arms: list[Arm
         expected["ece"] = expected_calibration_error(columns.confidence, columns.top1, 10)
         for metric, estimate in scores.metrics.items():
             assert estimate.value == pytest.approx(expected[metric], rel=1e-12)
-            assert (estimate.low, estimate.high) == interval(samples[index, ORDER.index(metric)])
+            drawn = samples[index, ORDER.index(metric)]
+            low, high = interval(drawn - (drawn.mean() - estimate.value) if metric == "ece" else drawn)
+            assert (estimate.low, estimate.high) == (max(low, 0), high)
         assert result.reliability[item.arm] == reliability(columns, 10)
 
 
@@ -59,8 +62,22 @@ def test_a_difference_is_arm_minus_baseline_on_the_same_resamples(arms: list[Arm
     for metric, estimate in result.difference("alpha+T", "T").metrics.items():
         own = result.arm("alpha+T").metrics[metric].value - result.arm("T").metrics[metric].value
         assert estimate.value == pytest.approx(own, abs=1e-15)
-        row = ORDER.index(metric)
-        assert (estimate.low, estimate.high) == interval(samples[3, row] - samples[1, row])
+        drawn = samples[3, ORDER.index(metric)] - samples[1, ORDER.index(metric)]
+        low, high = interval(drawn - (drawn.mean() - estimate.value) if metric == "ece" else drawn)
+        assert (estimate.low, estimate.high) == (low, high)
+
+
+def test_an_interval_holds_its_value_also_where_resampling_is_biased() -> None:
+    """Perfectly calibrated answers: every resample looks worse than the data, and the interval must not."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2000, 5, generator=generator)
+    labels = torch.distributions.Categorical(logits=logits).sample()
+    arm = ArmScores("plain", False, 1.0, score(logits, labels))
+    result = measure([arm], [], part="holdout", resamples=500, bins=15, seed=0)
+    samples = bootstrap([arm.per_example], resamples=500, bins=15, seed=0)[0, ORDER.index("ece")]
+    ece = result.arm("plain").metrics["ece"]
+    assert samples.mean() > ece.value
+    assert ece.low < ece.value < ece.high
 
 
 def test_temperature_alone_changes_no_accuracy(arms: list[ArmScores]) -> None:

@@ -1,0 +1,99 @@
+"""Networks by name, and how their inputs are prepared."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import torchvision
+from torch import nn
+
+from calibrate.errors import ModelError
+from calibrate.io.cifar_resnet import cifar_resnet
+from calibrate.io.factory import build_factory, said
+from calibrate.recipe import Preprocessing
+
+#: torchvision warns unless these are told whether to draw initial weights; ours are read from a file.
+_SLOW_INITIAL_WEIGHTS = ("googlenet", "inception_v3")
+_CIFAR = re.compile(r"cifar/resnet(\d{1,4})")
+_FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def build(name: str, args: Mapping[str, Any]) -> nn.Module:
+    """The network of that name, with fresh weights, in eval mode; ``args`` are its constructor's keyword arguments.
+
+    ``torchvision/<name>`` are torchvision's classification models, ``cifar/resnet<depth>`` is
+    :func:`~calibrate.io.cifar_resnet.cifar_resnet`, ``package.module:factory`` is
+    :func:`~calibrate.io.factory.build_factory`, which runs the code it names.
+    """
+    return build_factory(name, args) if _FACTORY.fullmatch(name) else build_named(name, args)
+
+
+def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
+    """As :func:`build`, for ``torchvision/`` and ``cifar/`` only: no name from outside leads to other code.
+
+    >>> build_named("cifar/resnet8", {"num_classes": 3}).linear.out_features
+    3
+    """
+    cifar = _CIFAR.fullmatch(name)
+    try:
+        if cifar:
+            return cifar_resnet(int(cifar[1]), **args).eval()
+        builder = torchvision.models.get_model_builder(_torchvision(name))
+        defaults = {"init_weights": False} if _torchvision(name) in _SLOW_INITIAL_WEIGHTS else {}
+        model: nn.Module = builder(weights=None, **{**defaults, **args})
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(
+            f"the architecture {name!r} cannot be built with {dict(args)!r}: {said(error)}. Give the keyword arguments "
+            "that its constructor takes."
+        ) from error
+    return model.eval()
+
+
+def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing | None:
+    """How the published weights of that architecture want their images; None where nothing is known.
+
+    torchvision: what its current weights were evaluated with. ``googlenet`` and ``inception_v3`` built without
+    ``transform_input`` want mean and deviation 0.5, which is what ``transform_input`` makes of ImageNet's.
+    CIFAR: 32×32 with ImageNet's mean and deviation; None unless ``in_channels`` is 3. Factories: None.
+
+    >>> default_preprocessing("torchvision/resnet18", {}).crop
+    224
+    """
+    if _FACTORY.fullmatch(name):
+        return None
+    if _CIFAR.fullmatch(name):
+        return Preprocessing(resize=32, crop=32) if args.get("in_channels", 3) == 3 else None
+    model = _torchvision(name)
+    preset = torchvision.models.get_model_weights(model).DEFAULT.transforms()
+    halves = model in _SLOW_INITIAL_WEIGHTS and not args.get("transform_input")
+    return Preprocessing(
+        resize=preset.resize_size[0],
+        crop=preset.crop_size[0],
+        interpolation=preset.interpolation.value,
+        mean=(0.5, 0.5, 0.5) if halves else tuple(preset.mean),
+        std=(0.5, 0.5, 0.5) if halves else tuple(preset.std),
+    )
+
+
+@cache
+def torchvision_models() -> tuple[str, ...]:
+    """The names of torchvision's classification models, without ``torchvision/``."""
+    return tuple(torchvision.models.list_models(module=torchvision.models))
+
+
+def _torchvision(name: str) -> str:
+    family, _, model = name.partition("/")
+    if family == "torchvision" and model in torchvision_models():
+        return model
+    known = {known: f"torchvision/{known}" for known in torchvision_models()}
+    known |= {f"resnet{depth}": f"cifar/resnet{depth}" for depth in (20, 32, 44, 56, 110)}
+    close = [known[match] for match in difflib.get_close_matches(name.rpartition("/")[2].lower(), known)]
+    meant = f"did you mean {', '.join(close)}? " if close else ""
+    raise ModelError(
+        f"the architecture {name!r} is not known; {meant}An architecture is torchvision/<name> (a classification "
+        "model), cifar/resnet<depth> or package.module:factory."
+    )

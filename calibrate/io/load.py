@@ -1,0 +1,112 @@
+"""Loading a checkpoint into a network: all of it, or nothing."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.io.checkpoint import Checkpoint
+from calibrate.io.closest import closest
+from calibrate.io.state_names import names_as_in
+
+SHOWN = 5
+
+
+def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
+    """Load ``checkpoint`` into ``model``, strictly; on any error ``model`` stays as it was.
+
+    Older files lack ``num_batches_tracked``, which is let pass, and a tied tensor may be stored under one of its names
+    only. The file decides the precision: where it has all parameters in one floating dtype, ``model`` takes that
+    dtype, and its buffers take the file's; a file of mixed dtypes is converted to those of ``model``.
+    ``architecture`` names the network in errors.
+    """
+    places = {name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)}
+    state = names_as_in(places, checkpoint.state)
+    ties = _ties(places)
+    _refuse_mismatch(places, state, ties, checkpoint, architecture)
+    _refuse_different_ties(state, ties, checkpoint)
+    _take_dtype_(model, state)
+    whole: dict[str, Any] = model.state_dict()  # whose version metadata is the present one, which older files lack
+    whole.update({name: state[stored] for name in places for stored in ties[name] if stored in state})
+    whole.update(state)
+    model.load_state_dict(whole)
+
+
+def _ties(places: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
+    """For each name, all names of the same tensor."""
+    names: dict[int, list[str]] = defaultdict(list)
+    for name, place in places.items():
+        names[id(place)].append(name)
+    return {name: tuple(names[id(place)]) for name, place in places.items()}
+
+
+def _refuse_mismatch(
+    places: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    ties: Mapping[str, tuple[str, ...]],
+    checkpoint: Checkpoint,
+    architecture: str,
+) -> None:
+    missing = [
+        name
+        for name in places
+        if not name.endswith("num_batches_tracked") and not any(other in state for other in ties[name])
+    ]
+    unexpected = [name for name in state if name not in places]
+    unlike = [
+        f"{name} ({_kind(state[name])} in the file, {_kind(place)} in the network)"
+        for name, place in places.items()
+        if name in state and not _fits(state[name], place)
+    ]
+    if not (missing or unexpected or unlike):
+        return
+    lists = (("missing from the file", missing), ("not in the network", unexpected), ("of another shape", unlike))
+    differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
+    match = closest(checkpoint.state)
+    advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"
+    raise ModelError(
+        f"the weights in {checkpoint.path} do not fit {architecture}: {differences}. {advice}; give the architecture, "
+        "with its arguments, that the file was saved from."
+    )
+
+
+def _refuse_different_ties(
+    state: Mapping[str, Tensor], ties: Mapping[str, tuple[str, ...]], checkpoint: Checkpoint
+) -> None:
+    for names in ties.values():
+        first, *others = [name for name in names if name in state] or [""]
+        for other in others:
+            if not torch.equal(_bits(state[first]), _bits(state[other])):
+                raise ModelError(
+                    f"{checkpoint.path} has different values for {first} and {other}, which are one tensor in the "
+                    "network; give the architecture that the file was saved from."
+                )
+
+
+def _take_dtype_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    dtypes = {state[name].dtype for name, parameter in model.named_parameters(remove_duplicate=False) if name in state}
+    if len(dtypes) != 1:
+        return
+    model.to(dtypes.pop())
+    for name, buffer in model.named_buffers():
+        if name in state and buffer.is_floating_point() and state[name].is_floating_point():
+            buffer.data = buffer.data.to(state[name].dtype)
+
+
+def _fits(stored: Tensor, place: Tensor) -> bool:
+    return stored.shape == place.shape and (stored.is_floating_point() or not place.is_floating_point())
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
