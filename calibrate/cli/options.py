@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
+from pydantic import BaseModel
 
-from calibrate.errors import UsageError
+from calibrate.errors import RecipeError, UsageError
 from calibrate.recipe import Outputs, Preprocessing, Recipe, SetAlpha, loads, parse, read, read_recipe
 
 ModelPath = Annotated[
@@ -54,6 +55,8 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say w
 
 DEFAULT_OUT = Path("out")
 
+Value = TypeVar("Value", bound=BaseModel)
+
 
 class Requirement(StrEnum):
     """What a verdict must be for the tuned network to be written."""
@@ -89,7 +92,7 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
     chosen = read_recipe(name)
     if alpha is not None:
         steps = tuple(
-            parse(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
+            _given(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
             for step in chosen.steps
         )
         if steps == chosen.steps:
@@ -99,10 +102,18 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
             )
         chosen = chosen.model_copy(update={"steps": steps})
     if seed is not None:
-        chosen = parse(Recipe, {**chosen.model_dump(), "seed": seed}, "--seed")
+        chosen = _given(Recipe, {**chosen.model_dump(), "seed": seed}, "--seed")
     return chosen
 
 
 def outputs(formats: str) -> Outputs:
     """The outputs in the comma-separated ``formats``."""
-    return parse(Outputs, {"formats": [part.strip() for part in formats.split(",") if part.strip()]}, "--formats")
+    return _given(Outputs, {"formats": [part.strip() for part in formats.split(",") if part.strip()]}, "--formats")
+
+
+def _given(kind: type[Value], document: dict[str, Any], option: str) -> Value:
+    """The value of a single option, whose error needs no schema to be understood."""
+    try:
+        return parse(kind, document, option)
+    except RecipeError as error:
+        raise UsageError(f"{option}: {error.fields[0][1]}.") from None

@@ -25,7 +25,8 @@ def decode(content: bytes, name: str) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
-        reason = str(error).split(":")[0] if isinstance(error, UnidentifiedImageError) else str(error)
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "its content is in no known image format" if unknown else str(error)
         raise DataError(f"{name} cannot be read as an image ({reason}); replace or remove it.") from None
     return image
 

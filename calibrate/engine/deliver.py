@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from calibrate.engine.opening import Opened
 from calibrate.engine.retrofit import Outcome
 from calibrate.errors import ExportError, UsageError
-from calibrate.export import Provenance, check_parity, measure_latency, require_runtime, to_onnx, tuned_bytes
+from calibrate.export import (
+    Provenance,
+    check_parity,
+    check_tuned,
+    measure_latency,
+    require_runtime,
+    to_onnx,
+    tuned_bytes,
+)
 from calibrate.recipe import Outputs
 from calibrate.report import render_html, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Summary, silent
@@ -77,7 +85,9 @@ def deliver(
     """
     pending = _Pending()
     if "safetensors" in outputs.formats:
-        pending.add("tuned.safetensors", "safetensors", tuned_bytes(outcome.model, provenance(outcome)))
+        content = tuned_bytes(outcome.model, provenance(outcome))
+        parity = (check_tuned(content, outcome.model, outcome.examples),)
+        pending.add("tuned.safetensors", "safetensors", content, parity)
     if "onnx" in outputs.formats:
         try:
             _add_onnx(pending, outcome, plain, outputs, progress)

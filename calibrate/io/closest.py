@@ -85,7 +85,7 @@ def _cifar(shapes: Shapes) -> Iterator[str]:
 
 
 def _torchvision(shapes: Shapes) -> Iterator[str]:
-    """The members of those families whose first member shares at least a quarter of the names that the two could share."""
+    """The members of each family whose first member has a quarter of the names that the two could share."""
     for _, members in groupby(torchvision_models(), key=_family):
         first, *others = (f"torchvision/{member}" for member in members)
         names = _shapes(first).keys()

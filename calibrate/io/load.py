@@ -63,7 +63,11 @@ def _refuse_mismatch(
     ]
     if not (missing or unexpected or unlike):
         return
-    lists = (("missing from the file", missing), ("not in the network", unexpected), ("of another shape", unlike))
+    lists = (
+        ("missing from the file", missing),
+        ("not in the network", unexpected),
+        ("of another shape or kind", unlike),
+    )
     differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
     match = closest(checkpoint.state)
     advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"

@@ -46,7 +46,7 @@ def shared_prefix(names: Iterable[str]) -> str:
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without its shared prefix, and with torchvision's present names where DenseNet files have older ones."""
+    """``state`` without its shared prefix, and with torchvision's present names for those of older DenseNet files."""
     prefix = len(shared_prefix(state))
     return {_OLD_DENSENET.sub(r"\1\2", name[prefix:]): tensor for name, tensor in state.items()}
 
