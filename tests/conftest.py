@@ -13,6 +13,10 @@ from calibrate.demo import DemoInputs, write_inputs
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[2] / "shared"))
 
 
+# Small networks gain nothing from a second thread, and lose a lot where another process wants the core.
+torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import torch
@@ -108,22 +108,26 @@ def _read_zip(path: Path) -> Any:
         raise ModelError(
             f"the checkpoint {path} was compressed after torch.save wrote it ({squeezed!r} is deflated); {RESAVE}."
         )
-    return _load(path, pickled, mmap=True)
+    return _load(path, mmap=path.suffix != ".safetensors", pickled=BytesIO(pickled))
 
 
 def _read_pickle(path: Path) -> Any:
     """What ``torch.save`` wrote before torch 1.6: five pickles and the storages."""
-    return _load(path, None, mmap=False)
+    with path.open("rb") as stream:
+        return _load(path, mmap=False, pickled=stream)
 
 
-def _load(path: Path, pickled: bytes | None, *, mmap: bool) -> Any:
-    with warnings.catch_warnings():
+def _load(path: Path, *, mmap: bool, pickled: BinaryIO) -> Any:
+    """``torch.load`` of ``path``; ``pickled`` is looked through, should it fail.
+
+    torch takes the name of a file at its word where it ends in .safetensors, so it gets to see it only where it maps.
+    """
+    with warnings.catch_warnings(), path.open("rb") as stream:
         warnings.simplefilter("ignore")
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+            return torch.load(path if mmap else stream, map_location="cpu", weights_only=True, mmap=mmap)
         except Exception as error:
-            with BytesIO(pickled) if pickled is not None else path.open("rb") as stream:
-                wanted = _refused(str(error), pickle_globals(stream))
+            wanted = _refused(str(error), pickle_globals(pickled))
     if wanted:
         raise UnsafeInputError(
             f"the checkpoint {path} asks for {wanted}, which is code; only weights are read, and nothing in the file "

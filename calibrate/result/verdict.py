@@ -4,12 +4,16 @@ from calibrate.result.summary import METRICS, Difference, Estimate, Metric, Verd
 
 JUDGED: tuple[Metric, ...] = ("nll", "top1")
 
+#: Decimals to which an interval is judged, as it is printed: 0.0001 nats, 0.01 points. What rounds to 0 is no gain.
+DECIMALS = 4
+
 
 def judge(difference: Difference) -> tuple[Verdict, tuple[str, ...]]:
     """Judge a paired difference by its NLL and top-1 intervals, with one reason for each.
 
     ``improved``: one interval lies wholly on the good side and neither on the bad. ``worse``: either lies wholly on
-    the bad side. Else ``no evidence``.
+    the bad side. Else ``no evidence``. Ends are rounded to ``DECIMALS`` first: with many examples even a difference
+    that nobody could see is certain.
 
     >>> gain, none = Estimate(value=-0.02, low=-0.03, high=-0.01), Estimate(value=0, low=-0.1, high=0.1)
     >>> judge(Difference(arm="alpha+T", baseline="T", metrics={"nll": gain, "top1": none}))[0]
@@ -26,9 +30,9 @@ def judge(difference: Difference) -> tuple[Verdict, tuple[str, ...]]:
 
 def _side(metric: Metric, interval: Estimate) -> Verdict:
     more_is_better = METRICS[metric][1]
-    if interval.low > 0:
+    if round(interval.low, DECIMALS) > 0:
         return "improved" if more_is_better else "worse"
-    if interval.high < 0:
+    if round(interval.high, DECIMALS) < 0:
         return "worse" if more_is_better else "improved"
     return "no evidence"
 

@@ -1,0 +1,36 @@
+"""The README's commands run as they stand, one after the other, in an empty folder."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.mark.slow
+def test_the_readme_s_commands_run(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert blocks
+    script = "set -euo pipefail\n" + "\n".join(blocks)
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    for name in ("tuned.safetensors", "tuned.onnx", "report.html", "report.txt", "summary.json", "again.onnx"):
+        assert (tmp_path / "tuned" / name).is_file()
+    assert "Improved" in (tmp_path / "out" / "scanned" / "report.txt").read_text()
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    """Options outside the blocks, too."""
+    from typer.main import get_command
+
+    from calibrate.cli.app import app
+
+    known = {option for command in get_command(app).commands.values() for p in command.params for option in p.opts}  # type: ignore[attr-defined]
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README.read_text()))
+    assert mentioned - known - {"--help"} == set()

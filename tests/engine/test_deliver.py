@@ -1,0 +1,83 @@
+"""Delivering: whole files or none, and no network file that fails its proof."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibrate import Outcome, Outputs, Recipe, Summary, deliver, retrofit
+from calibrate.engine import check_outputs
+from calibrate.errors import UsageError
+from calibrate.recipe import SetAlpha, Temperature
+from tests.engine.test_retrofit import examples, trained
+
+RECIPE = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
+
+
+class Untraceable(nn.Module):
+    """Right in torch, impossible to trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = trained()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x) if float(x.sum()) != 12345 else self.body(-x)
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    return retrofit(trained(), RECIPE, data=examples())
+
+
+def test_everything_asked_for_is_written(outcome: Outcome, tmp_path: Path) -> None:
+    delivery = deliver(outcome, trained(), tmp_path / "new" / "out", Outputs(latency_runs=2))
+    assert [path.name for path in delivery.files] == [
+        "tuned.safetensors", "tuned.onnx", "report.txt", "report.html", "summary.json",
+    ]  # fmt: skip
+    assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {path.name for path in delivery.files}
+    assert Summary.model_validate_json((tmp_path / "new/out/summary.json").read_text()) == delivery.summary
+    onnx = delivery.summary.artifacts[1]
+    assert [item.batch_size for item in onnx.latency] == [1, 8]
+    assert max(item.relative_error for item in onnx.parity) <= 2e-5
+
+
+def test_no_latency_is_measured_where_none_is_asked_for(outcome: Outcome, tmp_path: Path) -> None:
+    delivery = deliver(outcome, trained(), tmp_path, Outputs(formats=("onnx",), latency_runs=0))
+    assert delivery.summary.artifacts[0].latency == ()
+
+
+def test_a_network_that_cannot_be_exported_loses_only_that_file(tmp_path: Path) -> None:
+    model = Untraceable()
+    delivery = deliver(retrofit(model, RECIPE, data=examples()), model, tmp_path, Outputs())
+    assert not (tmp_path / "tuned.onnx").exists()
+    assert (tmp_path / "tuned.safetensors").exists()
+    assert len(delivery.problems) == 1
+    assert "not-written" in [
+        finding["code"] for finding in json.loads((tmp_path / "summary.json").read_text())["findings"]
+    ]
+
+
+def test_an_unwritable_folder_is_explained_before_and_after(outcome: Outcome, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    with pytest.raises(UsageError, match="is a file"):
+        check_outputs(taken, Outputs())
+    with pytest.raises(UsageError, match="cannot be written to"):
+        deliver(outcome, trained(), taken / "below", Outputs(formats=("safetensors",)))
+    assert taken.read_text() == "mine"
+
+
+def test_files_of_an_earlier_run_are_replaced_whole(outcome: Outcome, tmp_path: Path) -> None:
+    (tmp_path / "tuned.safetensors").write_text("old")
+    deliver(outcome, trained(), tmp_path, Outputs(formats=("safetensors",)))
+    assert (tmp_path / "tuned.safetensors").stat().st_size > 1000
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_the_examples_kept_for_proofs_are_of_the_network_s_precision() -> None:
+    kept = retrofit(trained().double(), RECIPE, data=examples()).examples
+    assert kept.dtype == torch.float64
+    assert len(kept) == 45

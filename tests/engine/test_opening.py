@@ -1,0 +1,92 @@
+"""Opening: plain and tuned files, and what a stranger's file must not be able to do."""
+
+import os
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
+from calibrate.errors import ModelError, UsageError
+from calibrate.export import Provenance, tuned_bytes
+from calibrate.recipe import SetAlpha, Temperature
+from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
+from tests.engine.test_retrofit import examples, trained
+from tests.networks import Tied, lived_in
+
+
+def provenance(architecture: str, temperature: float = 1.0, folded: str | None = None) -> Provenance:
+    return Provenance(
+        architecture=architecture,
+        architecture_args={},
+        preprocessing=None,
+        class_names=("a", "b"),
+        recipe=PRESETS["alpha"],
+        recipe_digest=PRESETS["alpha"].digest,
+        summary_digest="0" * 64,
+        temperature=temperature,
+        temperature_folded_into=folded,
+    )
+
+
+@pytest.mark.parametrize("alpha", [0.3, torch.tensor([0.0, 0.1, 0.5, 1.0])], ids=["one", "per channel"])
+def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
+    alpha: float | torch.Tensor, tmp_path: Path
+) -> None:
+    model = lived_in(Tied())
+    weigh_examples_(model, find_sites(model), 0.0)
+    model.norm.alpha = alpha  # type: ignore[assignment, union-attr]
+    assert divide_logits_(model, 1.3, torch.randn(2, 1, 8, 8)) is None
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(tuned_bytes(model, provenance("tests.networks:Tied", 1.3)))
+    opened = open_model(path, "tests.networks:Tied")
+    x = torch.randn(3, 1, 8, 8)
+    assert torch.equal(opened.model(x), model(x))
+    assert opened.model.norm is opened.model.again["norm"]  # type: ignore[index]
+    assert opened.class_names == ("a", "b")
+    assert {site.names for site in find_sites(opened.model)} == {("norm", "again.norm")}
+
+
+def test_a_tuned_network_can_be_tuned_again(tmp_path: Path) -> None:
+    recipe = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
+    once = retrofit(trained(), recipe, data=examples(), architecture="tests.networks:convolutional")
+    deliver(once, trained(), tmp_path, Outputs(formats=("safetensors",)))
+    opened = open_model(tmp_path / "tuned.safetensors", "tests.networks:convolutional")
+    again = retrofit(opened.model, Recipe(steps=[Temperature()]), data=examples())
+    assert again.summary.changes.temperature == pytest.approx(1, abs=1e-4)
+    assert [site.alpha for site in again.summary.changes.sites] == [0.2, 0.2]
+
+
+def test_a_file_that_names_a_factory_does_not_get_it_run(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+    path = tmp_path / "stranger.safetensors"
+    document = provenance("os:mkdir").model_copy(update={"architecture_args": {"path": str(marker)}})
+    path.write_bytes(tuned_bytes(trained(), document))
+    with pytest.raises(UsageError, match=r"os:mkdir, which is code, .* never run"):
+        open_model(path)
+    assert not os.path.exists(marker)  # noqa: PTH110
+
+
+def test_a_tuned_file_is_not_opened_as_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.safetensors"
+    path.write_bytes(tuned_bytes(trained(), provenance("cifar/resnet20")))
+    with pytest.raises(ModelError, match="was tuned as cifar/resnet20"):
+        open_model(path, "cifar/resnet32")
+
+
+@pytest.mark.parametrize(
+    ("alpha", "message"), [(torch.tensor(2.0), r"at norm, alpha is 2\.0"), (torch.zeros(3), "one for each of 4")]
+)
+def test_an_impossible_alpha_in_a_file_is_explained(alpha: torch.Tensor, message: str, tmp_path: Path) -> None:
+    model = lived_in(Tied())
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    safetensors.torch.save_file({**state, "norm.alpha": alpha}, tmp_path / "bad.safetensors")
+    with pytest.raises(ModelError, match=message):
+        open_model(tmp_path / "bad.safetensors", "tests.networks:Tied")
+
+
+def test_metadata_from_another_version_is_explained(tmp_path: Path) -> None:
+    safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "new.safetensors", {"afternorm": '{"version": 99}'})
+    with pytest.raises(ModelError, match="upgrade afternorm"):
+        open_model(tmp_path / "new.safetensors")

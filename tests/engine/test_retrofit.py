@@ -1,0 +1,259 @@
+"""Retrofitting: the caller's network stays untouched, the holdout half undecided, and the numbers are right."""
+
+import copy
+import typing
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibrate import PRESETS, Outcome, Recipe, retrofit
+from calibrate.data import split
+from calibrate.engine import STEPS
+from calibrate.errors import DataError, ModelError
+from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.surgery import find_sites, select, weigh_examples_
+from tests.networks import Mixed, Tied, convolutional, lived_in
+
+CLASSES = 3
+
+
+def examples(n: int = 90, seed: int = 0) -> list[tuple[Tensor, int]]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = [i % CLASSES for i in range(n)]
+    images = torch.randn(n, 1, 8, 8, generator=generator) * 0.5 + torch.randn(n, 1, 1, 1, generator=generator) * 0.5
+    return [(image + label - 1, label) for image, label in zip(images, labels, strict=True)]
+
+
+def trained(seed: int = 0) -> nn.Module:
+    """A network that has learned the examples a little, with statistics of other ones."""
+    torch.manual_seed(seed)
+    model = convolutional(CLASSES).train()
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    data = examples(120, seed=1)
+    x, y = torch.stack([x for x, _ in data]), torch.tensor([y for _, y in data])
+    for _ in range(8):
+        for rows in torch.randperm(120).split(6):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(x[rows] * 1.3 + 0.3), y[rows]).backward()
+            optimiser.step()
+    return model.eval()
+
+
+def snapshot(model: nn.Module) -> tuple[dict[str, Tensor], list[bool], list[int], list[type]]:
+    return (
+        {name: tensor.clone() for name, tensor in model.state_dict().items()},
+        [module.training for module in model.modules()],
+        [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()],
+        [type(module) for module in model.modules()],
+    )
+
+
+def assert_untouched(model: nn.Module, before: "tuple[dict[str, Tensor], list[bool], list[int], list[type]]") -> None:
+    state, *rest = snapshot(model)
+    assert state.keys() == before[0].keys()
+    assert all(torch.equal(tensor, before[0][name]) for name, tensor in state.items())
+    assert rest == list(before[1:])
+
+
+def test_the_table_of_steps_is_the_union_of_steps() -> None:
+    union = typing.get_args(typing.get_args(Step)[0])
+    assert set(STEPS) == set(union) == {SetAlpha, SearchAlpha, Temperature, Measure}
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("build", [trained, lambda: lived_in(Tied()), lambda: lived_in(Mixed())])
+def test_the_caller_s_network_is_untouched(build: "typing.Callable[[], nn.Module]", training: bool) -> None:
+    model = build().train(training)
+    before = snapshot(model)
+    data = [(x, y) for x, y in examples(40)]
+    outcome = retrofit(model, PRESETS["alpha"], data=data)
+    assert_untouched(model, before)
+    assert outcome.model is not model
+    assert all(module.training is training for module in outcome.model.modules())
+
+
+class FailsLater:
+    """Examples that can no longer be read on the fourth pass."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        self.passes += 1
+        for number, example in enumerate(examples(40)):
+            if self.passes > 4 and number > 20:
+                raise OSError("the disk is gone")
+            yield example
+
+
+def test_a_failure_midway_leaves_the_caller_s_network_untouched() -> None:
+    model = trained().train()
+    before = snapshot(model)
+    with pytest.raises((OSError, DataError), match="disk is gone"):
+        retrofit(model, PRESETS["alpha"], data=FailsLater())
+    assert_untouched(model, before)
+
+
+def logits_of(outcome: Outcome, data: list[tuple[Tensor, int]], rows: "np.ndarray[typing.Any, typing.Any]") -> Tensor:
+    with torch.inference_mode():
+        return outcome.model(torch.stack([data[row][0] for row in rows]))
+
+
+def test_the_tuned_network_is_the_measured_one() -> None:
+    """Top-1 and NLL of the returned network on the holdout half, recomputed in numpy, are those of the arm α+T."""
+    data = examples()
+    outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.3), Temperature(), Measure()]), data=data)
+    labels = np.array([y for _, y in data])
+    holdout = split(labels, 0).holdout
+    z = logits_of(outcome, data, holdout).double().numpy()
+    nll = np.log(np.exp(z - z.max(1, keepdims=True)).sum(1)) + z.max(1) - z[np.arange(len(z)), labels[holdout]]
+    assert outcome.summary.measurement is not None
+    arm = outcome.summary.measurement.arm("alpha+T")
+    assert outcome.summary.changes.temperature == arm.temperature != 1
+    assert outcome.summary.changes.temperature_folded_into == "8"
+    assert arm.metrics["nll"].value == pytest.approx(nll.mean(), rel=1e-5)
+    assert arm.metrics["top1"].value == (z.argmax(1) == labels[holdout]).mean()
+
+
+def test_the_plain_arm_is_the_network_as_it_came() -> None:
+    data = examples()
+    model = trained()
+    outcome = retrofit(model, PRESETS["alpha"], data=data)
+    labels = np.array([y for _, y in data])
+    holdout = split(labels, 0).holdout
+    with torch.inference_mode():
+        logits = model(torch.stack([data[row][0] for row in holdout]))
+    assert outcome.summary.measurement is not None
+    plain = outcome.summary.measurement.arm("plain")
+    expected = nn.functional.cross_entropy(logits.double(), torch.from_numpy(labels[holdout]))
+    assert plain.metrics["nll"].value == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_nothing_is_chosen_on_the_holdout_half() -> None:
+    """Other holdout images, same choice: α, T and the whole curve."""
+    data = examples()
+    holdout = set(split(np.array([y for _, y in data]), 0).holdout.tolist())
+    generator = torch.Generator().manual_seed(9)
+    other = [(torch.randn(1, 8, 8, generator=generator) if row in holdout else x, y) for row, (x, y) in enumerate(data)]
+    one, two = (retrofit(trained(), PRESETS["alpha"], data=which).summary for which in (data, other))
+    assert one.search == two.search
+    assert one.changes == two.changes
+    assert one.measurement != two.measurement
+
+
+def test_the_same_request_gives_the_same_result() -> None:
+    one, two = (retrofit(trained(), PRESETS["alpha"], data=examples()).summary for _ in range(2))
+    assert one.digest == two.digest
+    assert one.search == two.search
+
+
+def test_the_seed_decides_the_split() -> None:
+    recipe = PRESETS["alpha"]
+    other = recipe.model_copy(update={"seed": 1})
+    one, two = (retrofit(trained(), which, data=examples()).summary for which in (recipe, other))
+    assert one.measurement != two.measurement
+
+
+def test_a_network_without_batch_normalisation_can_still_have_a_temperature() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, CLASSES))
+    summary = retrofit(model, PRESETS["temperature"], data=examples()).summary
+    assert summary.verdict is None
+    assert summary.measurement is not None
+    assert [arm.arm for arm in summary.measurement.arms] == ["plain", "T"]
+    with pytest.raises(ModelError, match="no batch normalisation"):
+        retrofit(model, PRESETS["alpha"], data=examples())
+
+
+def test_what_was_skipped_is_in_the_summary() -> None:
+    recipe = Recipe(steps=[SetAlpha(alpha=1.0), Measure(resamples=100)])
+    summary = retrofit(lived_in(Mixed()), recipe, data=examples()).summary
+    notes = {site.names[0]: (site.alpha, bool(site.note)) for site in summary.changes.sites}
+    assert notes == {
+        "maps": (1.0, False),
+        "act": (None, True),
+        "point": (1.0, False),
+        "vector": (1.0, False),
+        "batch_only": (None, True),
+    }
+    codes = [finding.code for finding in summary.findings]
+    assert codes.count("site-skipped") == 2
+    assert "constant-output" in codes
+
+
+def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
+    recipe = Recipe(steps=[SearchAlpha(maximum=1.0, refinements=0), Measure(resamples=100)])
+    capped = retrofit(lived_in(Mixed()), recipe, data=examples()).summary
+    free = retrofit(trained(), recipe, data=examples()).summary
+    assert capped.search is not None
+    assert free.search is not None
+    assert max(point.alpha for point in capped.search.points) == 0.95
+    assert max(point.alpha for point in free.search.points) == 1.0
+    assert "alpha-capped" in [finding.code for finding in capped.findings]
+
+
+def test_near_chance_accuracy_gets_a_hint() -> None:
+    summary = retrofit(lived_in(convolutional(CLASSES)), PRESETS["measure"], data=examples()).summary
+    hint = next(finding for finding in summary.findings if finding.code == "near-chance")
+    assert "order" in hint.message
+    assert "near-chance" not in [
+        f.code for f in retrofit(trained(), PRESETS["measure"], data=examples()).summary.findings
+    ]
+
+
+def test_alpha_0_leaves_plain_batch_normalisation_in_place() -> None:
+    """A search that finds nothing returns a network that still folds into its convolutions."""
+    recipe = Recipe(steps=[SearchAlpha(margin=10.0), Temperature(), Measure(resamples=100)])
+    outcome = retrofit(trained(), recipe, data=examples())
+    assert outcome.summary.search is not None
+    assert outcome.summary.search.chosen == 0
+    assert not any(name.endswith("alpha") for name in outcome.model.state_dict())
+    assert outcome.summary.verdict == "no evidence"
+    assert outcome.summary.measurement is not None
+    nll = outcome.summary.measurement.difference("alpha+T", "T").metrics["nll"]
+    assert (nll.value, nll.low, nll.high) == (0, 0, 0)
+
+
+def test_a_network_that_came_with_alpha_is_compared_as_it_came() -> None:
+    model = trained()
+    weigh_examples_(model, find_sites(model), 0.5)
+    outcome = retrofit(model, Recipe(steps=[SetAlpha(alpha=0.0), Measure(resamples=100)]), data=examples())
+    plain = retrofit(trained(), PRESETS["measure"], data=examples())
+    assert outcome.summary.measurement is not None
+    assert plain.summary.measurement is not None
+    came, stands = outcome.summary.measurement.arm("plain"), outcome.summary.measurement.arm("alpha")
+    assert stands.metrics["nll"].value == plain.summary.measurement.arm("plain").metrics["nll"].value
+    assert came.metrics["nll"].value != stands.metrics["nll"].value
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-4), (torch.bfloat16, 0.05)])
+def test_other_precisions_run_in_their_own(dtype: torch.dtype, tolerance: float) -> None:
+    recipe = Recipe(steps=[SetAlpha(alpha=0.3), Temperature(), Measure(resamples=100)])
+    outcome = retrofit(trained().to(dtype), recipe, data=examples())
+    reference = retrofit(trained(), recipe, data=examples())
+    assert next(outcome.model.parameters()).dtype == dtype
+    assert outcome.summary.model.dtype == str(dtype).removeprefix("torch.")
+    assert outcome.summary.measurement is not None
+    assert reference.summary.measurement is not None
+    nll = [o.measurement.arm("alpha").metrics["nll"].value for o in (outcome.summary, reference.summary)]  # type: ignore[union-attr]
+    assert nll[0] == pytest.approx(nll[1], abs=tolerance)
+
+
+def test_progress_is_told_for_every_stage() -> None:
+    heard = []
+    retrofit(trained(), PRESETS["alpha"], data=examples(), batch_size=16, progress=heard.append)
+    stages = {progress.stage for progress in heard}
+    assert sum(stage.startswith("search_alpha") for stage in stages) == 13
+    assert all(0 < progress.done <= progress.total for progress in heard)
+    assert {p.stage for p in heard if p.done == p.total} == stages
+
+
+def test_sites_choose_where_alpha_goes() -> None:
+    outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.2, sites=("4",))]), data=examples())
+    assert [site.alpha for site in outcome.summary.changes.sites] == [None, 0.2]
+    expected = copy.deepcopy(trained())
+    weigh_examples_(expected, select(find_sites(expected), ("4",)), 0.2)
+    x = torch.randn(3, 1, 8, 8)
+    assert torch.equal(outcome.model(x), expected(x))
