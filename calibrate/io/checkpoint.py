@@ -166,7 +166,7 @@ def _weights(name: Any, value: Any, path: Path) -> Tensor:
             f"belong; remove it, and {RESAVE}."
         )
     kind = str(value.layout if value.layout != torch.strided else value.dtype).removeprefix("torch.")
-    if value.layout != torch.strided or value.is_quantized or value.dtype not in DTYPES:
+    if value.layout != torch.strided or value.dtype not in DTYPES:
         raise ModelError(
             f"{name!r} in {path} is a {kind} tensor; give the network before it was quantised or made sparse."
         )

@@ -49,12 +49,12 @@ def _agreement(ours: Shapes, theirs: Shapes) -> float:
 
 @cache
 def _shapes(name: str, args: tuple[tuple[str, int], ...] = ()) -> Shapes:
-    with _NoMemory():
+    with NoMemory():
         state = build_named(name, dict(args)).state_dict()
     return {name: tuple(tensor.shape) for name, tensor in state.items() if _counts(name)}
 
 
-class _NoMemory(TorchFunctionMode):
+class NoMemory(TorchFunctionMode):
     """Parameters, which modules make with torch.empty, get shapes only; what constructors compute is computed.
 
     ``torch.device("meta")`` would do as well, but RegNet's constructor computes its widths with tensors.

@@ -112,7 +112,7 @@ def quantised() -> Tensor:
         ({**STATE, "arch": "resnet"}, "the entry 'arch', a str"),
         ({"state_dict": {**STATE, 7: torch.ones(1)}}, "the entry 7, a Tensor"),
         ({"epoch": 3, "optimizer": {"lr": 0.1}}, "no state dict .* 'epoch', 'optimizer'"),
-        ({"a": {"model": {"model": {"model": STATE}}}}, "no state dict"),
+        ({"model": {"model": {"model": STATE}}}, "no state dict"),
         ({}, "no state dict .* but nothing"),
         ([torch.ones(1)], "holds a list"),
         (torch.ones(1), "holds a Tensor"),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.io import Checkpoint, build, cifar_resnet, closest, fingerprint, load_weights_, read_checkpoint
+from calibrate.io.closest import NoMemory
 from tests.networks import Tied, convolutional, lived_in
 
 PATH = Path("w.pth")
@@ -180,7 +181,8 @@ def test_an_unknown_network_is_like_none() -> None:
 def test_closeness_sees_through_what_tuning_and_wrapping_add() -> None:
     state = {f"module.{name}": tensor for name, tensor in cifar_resnet(14).state_dict().items()}
     state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-    state |= {f"module.layer1.{block}.bn1.alpha": torch.tensor(0.1) for block in range(2)}
+    norms = [name.removesuffix(".running_var") for name in state if name.endswith(".running_var")]
+    state |= {f"{norm}.alpha": torch.tensor(0.1) for norm in norms}
     assert closest(state) == "cifar/resnet14"
 
 
@@ -190,3 +192,10 @@ def test_ninety_per_cent_are_close_enough_and_fewer_are_not() -> None:
     for lost, answer in ((5, "cifar/resnet20"), (15, None)):
         kept = counted[:40] + counted[40 + lost :]  # of 97, from the middle
         assert closest({name: state[name] for name in kept}) == answer
+
+
+@pytest.mark.parametrize("name", ["torchvision/regnet_y_128gf", "torchvision/vgg19_bn"])
+def test_candidates_are_built_without_memory_for_their_weights(name: str) -> None:
+    with NoMemory():
+        model = build(name, {})
+    assert all(parameter.is_meta for parameter in model.parameters())
