@@ -49,7 +49,7 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     def logits_at(alpha: float, rows: Tensor) -> Tensor:
         for layer in layers:
             layer.alpha = alpha  # type: ignore[assignment]
-        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g}", rows)
+        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
 
     capped = step.model_copy(update={"maximum": maximum})
     found = search_alpha(logits_at, run.calibration_labels, capped, seed=run.seed)

@@ -192,7 +192,8 @@ def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
     ).summary
     free = retrofit(trained(), recipe, data=examples(), progress=lambda said: heard[False].add(said.stage)).summary
     largest = [
-        max(float(stage.split("= ")[1]) for stage in heard[capped_] if "α = " in stage) for capped_ in (True, False)
+        max(float(stage.split("= ")[1].split(" on ")[0]) for stage in heard[capped_] if "α = " in stage)
+        for capped_ in (True, False)
     ]
     assert largest == [0.95, 1.0]
     assert "alpha-capped" in [finding.code for finding in capped.findings]
@@ -250,9 +251,10 @@ def test_progress_is_told_for_every_stage() -> None:
     heard = []
     retrofit(trained(), PRESETS["alpha"], data=examples(), batch_size=16, progress=heard.append)
     stages = {progress.stage for progress in heard}
-    assert "search_alpha, α = 0" in stages
+    assert "search_alpha, α = 0 on 45 examples" in stages
     assert all(0 < progress.done <= progress.total for progress in heard)
     assert {p.stage for p in heard if p.done == p.total} == stages
+    assert len({(progress.stage, progress.total) for progress in heard}) == len(stages)
 
 
 @pytest.mark.parametrize("curve", [True, False])
