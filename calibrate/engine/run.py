@@ -44,10 +44,11 @@ class Run:
         """Labels of the holdout half."""
         return torch.from_numpy(self.source.labels[self.split.holdout])
 
-    def on_calibration(self, model: nn.Module, stage: str) -> Tensor:
-        """Logits of the calibration half."""
-        self.forwards += len(self.split.calibration)
-        return predict(model, self.source, self.split.calibration, self.setting, stage)
+    def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
+        """Logits of the calibration half, or of its examples ``rows``, ascending."""
+        indices = self.split.calibration if rows is None else self.split.calibration[rows.numpy()]
+        self.forwards += len(indices)
+        return predict(model, self.source, indices, self.setting, stage)
 
     def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
         """Logits of the holdout half."""

@@ -46,13 +46,20 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     trial = weigh_examples_(trial, select(find_sites(trial), step.sites), 0.0)
     layers = [site.module for site in select(find_sites(trial), step.sites)]
 
-    def logits_at(alpha: float) -> Tensor:
+    def logits_at(alpha: float, rows: Tensor) -> Tensor:
         for layer in layers:
             layer.alpha = alpha  # type: ignore[assignment]
-        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g}")
+        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
 
-    found = search_alpha(logits_at, run.calibration_labels, step.model_copy(update={"maximum": maximum}))
+    capped = step.model_copy(update={"maximum": maximum})
+    found = search_alpha(logits_at, run.calibration_labels, capped, seed=run.seed)
     run.search = found.search
+    if step.curve and not found.search.curve:
+        run.find(
+            "curve-not-interpolated",
+            f"the curve over α shows true evaluations only, because interpolated ones were up to "
+            f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",
+        )
     if found.search.best_by_nll == maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
         run.find(
             "alpha-at-maximum",

@@ -1,6 +1,6 @@
 """Scores of a classifier, with intervals."""
 
-from calibrate.metrics.bootstrap import bootstrap, interval
+from calibrate.metrics.bootstrap import bootstrap, interval, mean_samples
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.chance import near_chance
 from calibrate.metrics.measure import ArmScores, measure
@@ -12,6 +12,7 @@ __all__ = [
     "bootstrap",
     "expected_calibration_error",
     "interval",
+    "mean_samples",
     "measure",
     "near_chance",
     "reliability",

@@ -32,8 +32,9 @@ class SearchAlpha(_Step):
 
     kind: Literal["search_alpha"] = "search_alpha"
     maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried")] = 0.5
-    refinements: Annotated[int, Field(ge=0, le=20, description="passes spent closing in on the optimum")] = 4
+    refinements: Annotated[int, Field(ge=0, le=20, description="α's tried at a parabola's minimum")] = 2
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0")] = 1.0
+    curve: Annotated[bool, Field(description="also draw the dense curve over α, for 8 more passes")] = True
     sites: Sites = ("*",)
 
 

@@ -69,10 +69,22 @@ def choice_facts(summary: Summary) -> tuple[Fact, ...]:
 
 def search_words(search: AlphaSearch) -> str:
     """What the search chose and why, and the optima it saw."""
-    tried = fmt.counted(search.passes, "pass", "passes")
+    passes = f"{fmt.short(search.passes)} {'pass' if search.passes == 1 else 'passes'}"
     optima = f"lowest NLL after T at {fmt.short(search.best_by_nll)}, best top-1 at {fmt.short(search.best_by_top1)}"
     reason = fmt.printable(search.reason).rstrip(".")
-    return f"chose α = {fmt.short(search.chosen)}: {reason}. On the calibration half ({tried}): {optima}."
+    half = f"On the calibration half ({passes}{_curve_words(search)})"
+    return f"chose α = {fmt.short(search.chosen)}: {reason}. {half}: {optima}."
+
+
+def _curve_words(search: AlphaSearch) -> str:
+    """What the curve cost, and how well it is interpolated."""
+    if search.curve_error is None:
+        return ""
+    cost = f", and {fmt.short(search.curve_passes)} for the curve"
+    off = f"up to {search.curve_error:.2g} nats off where it was checked"
+    if search.curve:
+        return f"{cost}, whose interpolation was {off}"
+    return f"{cost}, of which only true evaluations are shown: interpolated, it was {off}"
 
 
 def finding_facts(summary: Summary) -> tuple[Fact, ...]:

@@ -1,5 +1,7 @@
 """The two figures of a report, as inline SVG."""
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -7,23 +9,28 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from calibrate.report import format as fmt
 from calibrate.report.svg import drawing_style, inline_svg
-from calibrate.result import AlphaSearch, Arm, Bin, Measurement
+from calibrate.result import AlphaSearch, Arm, Bin, CurvePoint, Measurement
 
 # Okabe and Ito's palette, told apart also without red or green.
 _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a8a8a"
 
 
 def alpha_curve(search: AlphaSearch) -> str:
-    """NLL before and after the temperature, and top-1, against α; the optima and the chosen α are marked."""
+    """NLL before and after the temperature, and top-1, against α; the optima and the chosen α are marked.
+
+    Markers are true evaluations; the line is the interpolated curve, or joins the markers where there is none.
+    """
     with drawing_style():
         figure = Figure(figsize=(7.0, 6.2), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         alphas = np.array([point.alpha for point in search.points])
         after = np.array([point.nll_after_temperature for point in search.points])
         top1 = np.array([100 * point.top1 for point in search.points])
-        above.plot(alphas, [point.nll for point in search.points], "s--", color=_GREY, ms=4, label="NLL before T")
-        above.plot(alphas, after, "o-", color=_BLUE, ms=4, label="NLL after its best T")
-        below.plot(alphas, top1, "o-", color=_GREEN, ms=4, label="top-1")
+        _series(above, search, lambda point: point.nll, "s", "--", _GREY, "NLL before T")
+        _series(above, search, lambda point: point.nll_after_temperature, "o", "-", _BLUE, "NLL after its best T")
+        _series(below, search, lambda point: 100 * point.top1, "o", "-", _GREEN, "top-1")
+        _band(above, search, lambda point: point.nll_band, 1, _BLUE)
+        _band(below, search, lambda point: point.top1_band, 100, _GREEN)
         _mark(
             above, "D", search.best_by_nll, alphas, after, f"best by NLL after T: α = {fmt.short(search.best_by_nll)}"
         )
@@ -96,6 +103,39 @@ def _histogram(axes: Axes, bins: tuple[Bin, ...]) -> None:
     )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.count(round(value))))
     axes.set_xlabel("confidence (highest probability)")
+
+
+def _series(
+    axes: Axes,
+    search: AlphaSearch,
+    value: Callable[[CurvePoint], float],
+    marker: str,
+    line: str,
+    colour: str,
+    label: str,
+) -> None:
+    """Markers at the true evaluations, and a line along the curve, or through the markers where there is none."""
+    true = [point.alpha for point in search.points], [value(point) for point in search.points]
+    if not search.curve:
+        axes.plot(*true, marker + line, color=colour, ms=4, label=label)
+        return
+    axes.plot([point.alpha for point in search.curve], list(map(value, search.curve)), line, color=colour, label=label)
+    axes.plot(*true, marker, color=colour, ms=4, ls="none")
+
+
+def _band(
+    axes: Axes,
+    search: AlphaSearch,
+    band: Callable[[CurvePoint], tuple[float, float] | None],
+    scale: float,
+    colour: str,
+) -> None:
+    """The bands, shaded, where the points have them."""
+    shown = [(point.alpha, found) for point in search.curve or search.points if (found := band(point)) is not None]
+    if shown:
+        alphas = [alpha for alpha, _ in shown]
+        low, high = (np.array([scale * found[side] for _, found in shown]) for side in (0, 1))
+        axes.fill_between(alphas, low, high, color=colour, alpha=0.2, lw=0, label="95 % of the difference from α = 0")
 
 
 def _mark(axes: Axes, marker: str, alpha: float, alphas: np.ndarray, values: np.ndarray, label: str) -> None:

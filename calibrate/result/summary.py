@@ -81,17 +81,27 @@ class Measurement(_Value):
 
 
 class CurvePoint(_Value):
-    """The calibration half at one α: accuracy, cross-entropy before and after the best temperature."""
+    """The calibration half at one α: accuracy, cross-entropy before and after the best temperature.
+
+    A band is the 95 % interval of the paired difference from α = 0, added to the value at α = 0.
+    """
 
     alpha: float
     temperature: float
     nll: float
     nll_after_temperature: float
     top1: float
+    nll_band: tuple[float, float] | None = None
+    top1_band: tuple[float, float] | None = None
 
 
 class AlphaSearch(_Value):
-    """What the search for α measured, in ascending α, and what it chose."""
+    """What the search for α measured, in ascending α, and what it chose.
+
+    ``points`` were truly evaluated on the whole calibration half, the optima and the chosen α among them. ``curve`` is
+    read off logits interpolated over α; it is empty where ``curve_error``, the largest difference in cross-entropy
+    from true evaluations, was too large. Passes are forward passes over the calibration half, parts by their share.
+    """
 
     points: tuple[CurvePoint, ...]
     chosen: float
@@ -99,7 +109,10 @@ class AlphaSearch(_Value):
     best_by_top1: float
     standard_error: float
     reason: str
-    passes: int
+    passes: float
+    curve: tuple[CurvePoint, ...] = ()
+    curve_passes: float = 0.0
+    curve_error: float | None = None
 
 
 class Site(_Value):

@@ -1,16 +1,15 @@
 """The search for α: one weight for all sites, chosen jointly with the temperature."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from calibrate.recipe import SearchAlpha
-from calibrate.result import AlphaSearch, CurvePoint
-from calibrate.search.temperature import Temperature, cross_entropy, fit_temperature
-
-#: Fractions of the largest α at which the curve is always measured: dense near 0, where optima lie.
-GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+from calibrate.result import AlphaSearch
+from calibrate.search.curve import TOLERANCE, curve_points, dense_curve_, score
+from calibrate.search.halving import close_in_
+from calibrate.search.landscape import Landscape, LogitsAt
+from calibrate.search.temperature import Temperature, fit_temperature
 
 #: Gains in nats below this are rounding, not evidence.
 RESOLUTION = 1e-5
@@ -18,12 +17,11 @@ RESOLUTION = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The calibration half at one α."""
+    """The calibration half at one α, truly evaluated, in the half's own order."""
 
     alpha: float
     logits: Tensor
     temperature: Temperature
-    point: CurvePoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,73 +33,54 @@ class Found:
     chosen: Trial
 
 
-def search_alpha(logits_at: Callable[[float], Tensor], labels: Tensor, step: SearchAlpha) -> Found:
+def search_alpha(logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed: int) -> Found:
     """Choose the α in [0, ``step.maximum``] with the lowest cross-entropy after its own best temperature.
 
-    ``logits_at(α)`` evaluates the calibration half, one pass each: a fixed grid first, then ``step.refinements`` points
-    that halve the wider gap beside the best. Every α on the curve, the chosen one included, was really evaluated. α = 0
-    stays unless the chosen α beats it by more than ``step.margin`` standard errors of the paired difference.
+    ``logits_at(α, rows)`` evaluates examples of the calibration half. Successive halving closes in on the optimum;
+    with ``step.curve`` the dense curve's true evaluations follow, and the best of all α's evaluated on all examples is
+    compared with α = 0, which stays unless it is beaten by more than ``step.margin`` standard errors of the paired
+    difference. A curve whose interpolation is further off than ``TOLERANCE`` is not shown.
 
+    Cost: 5 passes at most with 2 refinements, and 8 for the curve.
     Reference: Four Things, §3.1 (α is a hyper-parameter to optimise on validation data, per metric).
     """
-    plain = best = _try(logits_at, 0.0, labels)
-    nll: dict[float, float] = {0.0: plain.point.nll_after_temperature}
-    points = [plain.point]
+    landscape = Landscape(logits_at, labels, seed)
+    closest = close_in_(landscape, step.maximum, step.refinements)
+    passes = landscape.passes
+    dense = dense_curve_(landscape, closest) if step.curve else None
+    true = [score(alpha, landscape.evaluate_(alpha, -1), landscape.labels) for alpha in landscape.finished]
+    shown = dense.scored if dense is not None and dense.error <= TOLERANCE else ()
+    points = curve_points([*true, *shown], seed)
+    points, curve = points[: len(true)], points[len(true) :]
 
-    def visit(alpha: float) -> None:
-        nonlocal best
-        trial = _try(logits_at, alpha, labels)
-        nll[alpha] = trial.point.nll_after_temperature
-        points.append(trial.point)
-        if nll[alpha] < nll[best.alpha]:
-            best = trial
-
-    for fraction in GRID[1:]:
-        visit(fraction * step.maximum)
-    for _ in range(step.refinements):
-        visit(_beside(best.alpha, sorted(nll)))
-
+    plain, best = true[0], min(true, key=lambda scored: (float(scored.temperature.nll.mean()), scored.alpha))
     gain = plain.temperature.nll - best.temperature.nll
     standard_error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0
     convincing = float(gain.mean()) > max(step.margin * standard_error, RESOLUTION)
     chosen = best if convincing else plain
-    points.sort(key=lambda point: point.alpha)
     search = AlphaSearch(
-        points=tuple(points),
+        points=points,
         chosen=chosen.alpha,
         best_by_nll=best.alpha,
         best_by_top1=max(points, key=lambda point: (point.top1, -point.alpha)).alpha,
         standard_error=standard_error,
-        reason=_reason(best, float(gain.mean()), standard_error, step.margin, convincing),
-        passes=len(points),
+        reason=_reason(best.alpha, float(gain.mean()), standard_error, step.margin, convincing),
+        passes=passes,
+        curve=curve,
+        curve_passes=landscape.passes - passes,
+        curve_error=None if dense is None else dense.error,
     )
-    return Found(search, plain, chosen)
+    return Found(search, *(_trial(landscape.whole(one.alpha), labels, one.alpha) for one in (plain, chosen)))
 
 
-def _try(logits_at: Callable[[float], Tensor], alpha: float, labels: Tensor) -> Trial:
-    logits = logits_at(alpha)
-    temperature = fit_temperature(logits, labels)
-    point = CurvePoint(
-        alpha=alpha,
-        temperature=temperature.value,
-        nll=float(cross_entropy(logits, labels, 1.0).mean()),
-        nll_after_temperature=float(temperature.nll.mean()),
-        top1=float((logits.argmax(1) == labels).double().mean()),
-    )
-    return Trial(alpha, logits, temperature, point)
+def _trial(logits: Tensor, labels: Tensor, alpha: float) -> Trial:
+    return Trial(alpha, logits, fit_temperature(logits, labels))
 
 
-def _beside(best: float, visited: list[float]) -> float:
-    """The middle of the wider of the two gaps beside ``best``."""
-    at = visited.index(best)
-    neighbours = [(abs(visited[i] - best), (visited[i] + best) / 2) for i in (at - 1, at + 1) if 0 <= i < len(visited)]
-    return max(neighbours)[1]
-
-
-def _reason(best: Trial, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
-    if best.alpha == 0:
+def _reason(best: float, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
+    if best == 0:
         return "no α above 0 lowered the cross-entropy of the calibration half once the temperature was fitted"
     rule = f"by {gain:.4f} nats, against {margin:g} standard errors of {standard_error:.4f}"
     if convincing:
-        return f"α = {best.alpha:.4g} beat α = 0 {rule}"
-    return f"α = {best.alpha:.4g} beat α = 0 only {rule}, so α = 0 stays"
+        return f"α = {best:.4g} beat α = 0 {rule}"
+    return f"α = {best:.4g} beat α = 0 only {rule}, so α = 0 stays"

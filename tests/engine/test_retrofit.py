@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from calibrate import PRESETS, Outcome, Recipe, retrofit
-from calibrate.data import split
+from calibrate.data import Batch, split
+from calibrate.data.iterable import Examples
 from calibrate.engine import STEPS
 from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Step, Temperature
@@ -184,14 +185,19 @@ def test_what_was_skipped_is_in_the_summary() -> None:
 
 
 def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
-    recipe = Recipe(steps=[SearchAlpha(maximum=1.0, refinements=0), Measure(resamples=100)])
-    capped = retrofit(lived_in(Mixed()), recipe, data=examples()).summary
-    free = retrofit(trained(), recipe, data=examples()).summary
-    assert capped.search is not None
-    assert free.search is not None
-    assert max(point.alpha for point in capped.search.points) == 0.95
-    assert max(point.alpha for point in free.search.points) == 1.0
+    recipe = Recipe(steps=[SearchAlpha(maximum=1.0, curve=False), Measure(resamples=100)])
+    heard: dict[bool, set[str]] = {True: set(), False: set()}
+    capped = retrofit(
+        lived_in(Mixed()), recipe, data=examples(), progress=lambda said: heard[True].add(said.stage)
+    ).summary
+    free = retrofit(trained(), recipe, data=examples(), progress=lambda said: heard[False].add(said.stage)).summary
+    largest = [
+        max(float(stage.split("= ")[1].split(" on ")[0]) for stage in heard[capped_] if "α = " in stage)
+        for capped_ in (True, False)
+    ]
+    assert largest == [0.95, 1.0]
     assert "alpha-capped" in [finding.code for finding in capped.findings]
+    assert "alpha-capped" not in [finding.code for finding in free.findings]
 
 
 def test_near_chance_accuracy_gets_a_hint() -> None:
@@ -245,9 +251,44 @@ def test_progress_is_told_for_every_stage() -> None:
     heard = []
     retrofit(trained(), PRESETS["alpha"], data=examples(), batch_size=16, progress=heard.append)
     stages = {progress.stage for progress in heard}
-    assert sum(stage.startswith("search_alpha") for stage in stages) == 13
+    assert "search_alpha, α = 0 on 45 examples" in stages
     assert all(0 < progress.done <= progress.total for progress in heard)
     assert {p.stage for p in heard if p.done == p.total} == stages
+    assert len({(progress.stage, progress.total) for progress in heard}) == len(stages)
+
+
+@pytest.mark.parametrize("curve", [True, False])
+def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked_at(curve: bool) -> None:
+    """On enough examples for partial passes: what a source that counts has handed out is what the summary says."""
+
+    class Counting(Examples):
+        streamed: list[int] = []  # noqa: RUF012
+
+        def batches(self, indices: "np.ndarray[typing.Any, typing.Any]", batch_size: int) -> Iterator[Batch]:
+            for batch in super().batches(indices, batch_size):
+                self.streamed += batch.indices.tolist()
+                yield batch
+
+    data = Counting(examples(300), name="examples", preprocessing=None)
+    recipe = Recipe(steps=[SearchAlpha(curve=curve)])
+    summary = retrofit(trained(), recipe, data=data).summary
+    halves = split(data.labels, 0)
+    calibrating = [row for row in Counting.streamed if row in set(halves.calibration.tolist())]
+    assert summary.search is not None
+    assert summary.search.passes + summary.search.curve_passes == pytest.approx(len(calibrating) / 150)
+    assert summary.timings.passes == pytest.approx(len(calibrating) / 150)
+    assert summary.search.passes <= 5
+    assert summary.search.passes % 1 != 0
+    holdout = set(Counting.streamed) & set(halves.holdout.tolist())
+    assert holdout <= set(halves.holdout[:64].tolist())  # the inputs kept to prove files with
+
+
+def test_a_curve_that_cannot_be_interpolated_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calibrate.search.alpha.TOLERANCE", -1.0)
+    summary = retrofit(trained(), Recipe(steps=[SearchAlpha()]), data=examples()).summary
+    assert summary.search is not None
+    assert summary.search.curve == ()
+    assert "curve-not-interpolated" in [finding.code for finding in summary.findings]
 
 
 def test_sites_choose_where_alpha_goes() -> None:

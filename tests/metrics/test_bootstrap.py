@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.metrics import PerExample, bootstrap, expected_calibration_error, interval
+from calibrate.metrics import PerExample, bootstrap, expected_calibration_error, interval, mean_samples
 from calibrate.metrics.bootstrap import ORDER
 from calibrate.metrics.scores import Column
 from tests.metrics.draws import columns
@@ -33,6 +33,15 @@ def test_equals_redrawing_the_examples(n: int, arms: int, bins: int, seed: int) 
     scores = [columns(n, arm) for arm in range(arms)]
     result = bootstrap(scores, resamples=10, bins=bins, seed=seed)
     np.testing.assert_allclose(result, naive(scores, 10, bins, seed), rtol=0, atol=1e-12)
+
+
+@given(n=st.integers(1, 40), m=st.integers(1, 4), seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_means_of_columns_equal_redrawing_the_rows(n: int, m: int, seed: int) -> None:
+    table = np.random.default_rng(n).normal(size=(n, m))
+    generator = np.random.Generator(np.random.PCG64(seed))
+    expected = [table[generator.integers(0, n, size=n)].mean(0) for _ in range(10)]
+    np.testing.assert_allclose(mean_samples(table, resamples=10, seed=seed), expected, rtol=0, atol=1e-12)
 
 
 def test_large_losses_stay_accurate() -> None:

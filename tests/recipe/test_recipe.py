@@ -27,7 +27,7 @@ FULL: dict[str, Any] = {
     "seed": 0,
     "steps": [
         {"kind": "set_alpha", "alpha": 0.25, "sites": ["*"]},
-        {"kind": "search_alpha", "maximum": 0.5, "refinements": 4, "margin": 1.0, "sites": ["*"]},
+        {"kind": "search_alpha", "maximum": 0.5, "refinements": 2, "margin": 1.0, "curve": True, "sites": ["*"]},
         {"kind": "temperature"},
         {"kind": "measure", "resamples": 2000, "bins": 15},
     ],
@@ -99,6 +99,7 @@ CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
     (("steps", 1, "maximum"), 0.4),
     (("steps", 1, "refinements"), 5),
     (("steps", 1, "margin"), 0.0),
+    (("steps", 1, "curve"), False),
     (("steps", 1, "sites"), ["*", "*"]),
     (("steps", 3, "resamples"), 2001),
     (("steps", 3, "bins"), 10),

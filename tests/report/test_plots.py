@@ -67,6 +67,23 @@ def test_the_choice_is_marked_where_the_curve_has_it() -> None:
         np.testing.assert_allclose(mark[:, 0], curve[samples.ALPHAS.index(0.05), 0], atol=1e-3)
 
 
+def test_a_curve_is_drawn_with_its_points_and_bands_and_the_true_points_stay_marked() -> None:
+    plain = samples.search()
+    curve = tuple(
+        plain.points[0].model_copy(
+            update={"alpha": 0.5 * (i / 40) ** 2, "nll_band": (0.92, 0.93), "top1_band": (0.7, 0.8)}
+        )
+        for i in range(41)
+    )
+    without, svg = alpha_curve(plain), alpha_curve(plain.model_copy(update={"curve": curve}))
+    assert [len(line) for line in lines(svg, BLUE)] == [41]
+    assert [len(line) for line in lines(without, BLUE)] == [len(plain.points)]
+    assert svg.count("95 % of the difference from α = 0</text>") == 2
+    assert "95 % of the difference" not in without
+    marks = [len(re.findall(f'<use [^>]*style="[^"]*fill: {BLUE}', drawn)) for drawn in (svg, without)]
+    assert marks[0] >= marks[1] - 1 >= len(plain.points)
+
+
 def test_far_worse_points_do_not_flatten_the_optimum_and_the_cut_is_said() -> None:
     near, far = (searched(0.0, 0.01, 0.02, 0.1, last, best_by_nll=0.0, best_by_top1=0.0) for last in (0.2, 0.9))
     assert "the curves go on above" not in alpha_curve(near)

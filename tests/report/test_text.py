@@ -226,3 +226,24 @@ def test_the_brief_report_is_part_of_the_whole_one_and_holds_the_verdict() -> No
         assert line in whole.splitlines()
     assert "Verdict" in brief
     assert len(brief) < len(whole) / 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"passes": 1.0}, "(1 pass):"),
+        ({"passes": 4.5625}, "(4.562 passes):"),
+        (
+            {"passes": 4.5, "curve": samples.search().points, "curve_passes": 7.5, "curve_error": 0.00042},
+            "(4.5 passes, and 7.5 for the curve, whose interpolation was up to 0.00042 nats off where it was checked)",
+        ),
+        (
+            {"passes": 4.5, "curve_passes": 8.0, "curve_error": 0.017},
+            "(4.5 passes, and 8 for the curve, of which only true evaluations are shown: interpolated, it was up to "
+            "0.017 nats off where it was checked)",
+        ),
+    ],
+)
+def test_the_cost_of_the_search_and_the_trust_in_its_curve_are_said(changed: dict[str, object], said: str) -> None:
+    text = render_text(samples.summary(search=samples.search().model_copy(update=changed)))
+    assert said in " ".join(text.split())
