@@ -46,9 +46,9 @@ def answers_words(answers: Answers) -> str:
 def classes_table(answers: Answers) -> Table:
     """One row per class: all of up to ``SHOWN_CLASSES``, and of more those that changed most clearly."""
     columns = (
-        f"{answers.baseline}: right %",
-        f"{answers.arm}: right %",
         "points",
+        f"{answers.baseline} %",
+        f"{answers.arm} %",
         "fixed",
         "broken",
     )
@@ -66,7 +66,8 @@ def classes_words(answers: Answers) -> str:
         )
     outside = sum(item.low > 0 or item.high < 0 for item in classes)
     return (
-        f"{which} In brackets: 95 % intervals of each class by itself (Bonett and Price's, for paired proportions). "
+        f"{which} Of each class's examples, the per cent that are right. "
+        f"In brackets: 95 % intervals of each class by itself (Bonett and Price's, for paired proportions). "
         f"Of {fmt.counted(len(classes), 'interval')}, {fmt.count(outside)} leave out 0, and up to about "
         f"{fmt.short(len(classes) / 20)} would by chance alone if nothing had changed: a single class is no proof."
     )
@@ -121,9 +122,9 @@ def _clarity(item: ClassChange) -> float:
 def _class_row(item: ClassChange) -> Row:
     low, high = fmt.change("top1", item.low), fmt.change("top1", item.high)
     cells = (
+        Cell(fmt.change("top1", item.change), f"[{low}, {high}]"),
         Cell(fmt.score("top1", item.before / item.n)),
         Cell(fmt.score("top1", item.after / item.n)),
-        Cell(fmt.change("top1", item.change), f"[{low}, {high}]"),
         Cell(fmt.count(item.fixed)),
         Cell(fmt.count(item.broken)),
     )

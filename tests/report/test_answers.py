@@ -41,7 +41,7 @@ def test_a_class_row_has_its_counts_change_and_interval() -> None:
     (row,) = classes_table(samples.answers(classes=1)).rows
     assert row.note == "n = 25"
     assert [(cell.value, cell.interval) for cell in row.cells] == [
-        ("72.00", ""), ("76.00", ""), ("+4.00", "[-11.00, +19.00]"), ("2", ""), ("1", ""),
+        ("+4.00", "[-11.00, +19.00]"), ("72.00", ""), ("76.00", ""), ("2", ""), ("1", ""),
     ]  # fmt: skip
 
 
