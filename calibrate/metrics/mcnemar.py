@@ -18,4 +18,4 @@ def mcnemar(fixed: int, broken: int) -> float:
     for k in range(1, min(fixed, broken) + 1):
         term = term * (n - k + 1) // k
         tail += term
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))
