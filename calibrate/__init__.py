@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from calibrate.errors import AfternormError
     from calibrate.nn import ExampleWeighedBatchNorm
     from calibrate.recipe import PRESETS, Outputs, Preprocessing, Recipe
-    from calibrate.report import render_html, render_text
+    from calibrate.report import render_html, render_markdown, render_text
     from calibrate.result import Progress, Summary
 
 _HOME = {
@@ -33,6 +33,7 @@ _HOME = {
     "open_model": "engine",
     "read_classes": "data",
     "render_html": "report",
+    "render_markdown": "report",
     "render_text": "report",
     "retrofit": "engine",
 }
@@ -55,6 +56,7 @@ __all__ = [
     "open_model",
     "read_classes",
     "render_html",
+    "render_markdown",
     "render_text",
     "retrofit",
 ]

@@ -36,7 +36,7 @@ def calibrate(
 ) -> None:
     """Tune a trained network on one half of the data and prove the gain on the other.
 
-    Writes tuned.safetensors, tuned.onnx, report.html, report.txt and summary.json.
+    Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
     """
     chosen = options.recipe(recipe, alpha, seed)
     wanted = options.outputs(formats)

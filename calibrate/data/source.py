@@ -13,6 +13,7 @@ from torch import Tensor
 
 from calibrate.data.class_list import check_classes
 from calibrate.data.preprocess import scale
+from calibrate.data.thumbnail import thumbnail
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding
@@ -88,6 +89,15 @@ class Source(ABC):
                     if example.shape != shape:
                         raise self._misfit(index, example.shape, int(order[0]), shape)
                 yield Batch(self._collate(examples), torch.from_numpy(self.labels[chosen]), chosen)
+
+    def thumbnails(self, indices: Sequence[int]) -> dict[int, bytes]:
+        """The chosen examples as small PNG files, as the network sees them; those that are no pictures are left out."""
+        order = np.sort(np.asarray(indices, dtype=np.int64))
+        if not len(order):
+            return {}
+        with closing(self._stream(order, 1)) as stream:
+            made = zip(order.tolist(), map(thumbnail, stream), strict=True)
+            return {index: content for index, content in made if content is not None}
 
     def check_outputs(self, outputs: int) -> None:
         """Refuse a model whose number of outputs does not fit the labels."""

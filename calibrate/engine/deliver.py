@@ -23,7 +23,7 @@ from calibrate.export import (
     tuned_bytes,
 )
 from calibrate.recipe import Outputs
-from calibrate.report import render_html, render_text
+from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Summary, silent
 
 PARITY_BATCHES = (1, 3, 64)
@@ -99,7 +99,8 @@ def deliver(
     )
     if reports:
         pending.files["report.txt"] = render_text(summary).encode()
-        pending.files["report.html"] = render_html(summary).encode()
+        pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
+        pending.files["report.md"] = render_markdown(summary).encode()
         pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
     _write(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))

@@ -3,7 +3,7 @@
 import copy
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighedBatchNorm
 from calibrate.recipe import Preprocessing, Recipe, SearchAlpha, SetAlpha
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
-from calibrate.surgery import Look, divide_logits_, find_sites, look, select
+from calibrate.surgery import Look, divide_logits_, find_sites, layer_statistics, look, select
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
@@ -30,12 +30,17 @@ KEPT_EXAMPLES = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """The tuned network, the summary of how it came about, and some holdout inputs (n, C, *) to prove files with."""
+    """The tuned network, the summary of how it came about, and some holdout inputs (n, C, *) to prove files with.
+
+    ``thumbnails`` are small PNG files of the examples that the summary lists as changed, by their index in the data;
+    they are kept out of the summary, which stays small, and go into the HTML report alone.
+    """
 
     model: nn.Module
     summary: Summary
     examples: Tensor
     class_names: tuple[str, ...] | None
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,9 +169,12 @@ def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args
         findings=tuple(run.findings),
         environment=environment(setting.device, setting.batch_size),
         timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
+        layers=layer_statistics(find_sites(run.model), plan.look.positions),
+        answers=run.answers,
     )
+    changed = [example.index for example in run.answers.examples] if run.answers else []
     home = next(model.parameters(), examples).device
-    return Outcome(run.model.to(home), summary, examples, source.class_names)
+    return Outcome(run.model.to(home), summary, examples, source.class_names, source.thumbnails(changed))
 
 
 def describe_sites(model: nn.Module) -> tuple[Site, ...]:

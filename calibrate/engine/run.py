@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from calibrate.data import Source, Split
 from calibrate.engine.predict import Setting, predict
-from calibrate.result import AlphaSearch, Finding, Measurement, Verdict
+from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Verdict
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
 
@@ -27,6 +27,7 @@ class Run:
     weighed: bool = False
     search: AlphaSearch | None = None
     measurement: Measurement | None = None
+    answers: Answers | None = None
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     findings: list[Finding] = field(default_factory=list)

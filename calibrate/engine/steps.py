@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.run import Run
-from calibrate.metrics import ArmScores, measure, near_chance, score
+from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighedBatchNorm
 from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.result import Arm, judge
@@ -94,12 +94,17 @@ def measure_(run: Run, step: Measure) -> None:
     arms = [ArmScores("plain", False, 1.0, score(logits, labels))]
     arms.append(ArmScores("T", False, temperature, score(logits, labels, temperature)))
     comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
+    run.answers = None
     if run.weighed:
+        before = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         logits = run.on_holdout(run.model, "measure, tuned")
         temperature = run.model_temperature().value
         arms.append(ArmScores("alpha", True, 1.0, score(logits, labels)))
         arms.append(ArmScores("alpha+T", True, temperature, score(logits, labels, temperature)))
         comparisons += [("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T")]
+        after = Answered(answered_classes(logits), arms[-1].per_example.confidence)
+        source, holdout = run.source, run.split.holdout
+        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry)
     run.measurement = measure(
         arms, comparisons, part="holdout", resamples=step.resamples, bins=step.bins, seed=run.seed
     )

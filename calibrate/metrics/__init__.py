@@ -1,5 +1,6 @@
 """Scores of a classifier, with intervals."""
 
+from calibrate.metrics.answers import Answered, answered_classes, compare_answers
 from calibrate.metrics.bootstrap import bootstrap, interval, mean_samples
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.chance import near_chance
@@ -7,9 +8,12 @@ from calibrate.metrics.measure import ArmScores, measure
 from calibrate.metrics.scores import PerExample, score
 
 __all__ = [
+    "Answered",
     "ArmScores",
     "PerExample",
+    "answered_classes",
     "bootstrap",
+    "compare_answers",
     "expected_calibration_error",
     "interval",
     "mean_samples",

@@ -1,6 +1,10 @@
-"""How it reads: text and one self-contained HTML file. No torch here; jinja2 and matplotlib only once HTML is made."""
+"""How it reads: text, markdown and one self-contained HTML file.
+
+No torch here; jinja2 and matplotlib only once HTML is made.
+"""
 
 from calibrate.report.html import render_html
+from calibrate.report.markdown import render_markdown
 from calibrate.report.text import render_brief, render_text
 
-__all__ = ["render_brief", "render_html", "render_text"]
+__all__ = ["render_brief", "render_html", "render_markdown", "render_text"]

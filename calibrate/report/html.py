@@ -1,12 +1,23 @@
 """The report as one self-contained HTML file: no script, no request."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from calibrate.report import facts
 from calibrate.report import format as fmt
+from calibrate.report.answers import (
+    NO_ANSWERS,
+    NO_CHANGES,
+    answers_words,
+    changed_examples,
+    classes_table,
+    classes_words,
+    examples_words,
+)
 from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.files import NO_FILES, files
+from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -19,11 +30,15 @@ from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
 
-def render_html(summary: Summary) -> str:
-    """The report as HTML; the same summary gives the same bytes."""
+def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None) -> str:
+    """The report as HTML; the same summary gives the same bytes.
+
+    ``thumbnails`` are PNG files of examples, by their index in the data; those of the listed examples are shown.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    from calibrate.report.layer_plot import layers_over_depth
     from calibrate.report.plots import alpha_curve, reliability
 
     environment = Environment(
@@ -33,7 +48,7 @@ def render_html(summary: Summary) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    measurement, search = summary.measurement, summary.search
+    measurement, search, answers, layers = summary.measurement, summary.search, summary.answers, summary.layers
     return environment.get_template("report.html.jinja").render(
         title=facts.title(summary),
         verdict=summary.verdict,
@@ -50,6 +65,17 @@ def render_html(summary: Summary) -> str:
         yardstick_words=yardstick_words(measurement) if measurement else "",
         alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
         reliability=Markup(reliability(measurement)) if measurement and any(measurement.reliability.values()) else None,  # noqa: S704
+        answers_words=answers_words(answers) if answers else "",
+        classes=classes_table(answers) if answers else None,
+        classes_words=classes_words(answers) if answers else "",
+        no_answers=NO_ANSWERS,
+        examples=changed_examples(answers, thumbnails or {}) if answers else (),
+        examples_words=examples_words(summary, answers) if answers else "",
+        no_changes=NO_CHANGES,
+        layers=layers_table(layers) if layers else None,
+        layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
+        layers_words=layers_words(),
+        no_layers=NO_LAYERS,
         choice=facts.choice_facts(summary),
         groups=site_groups(summary.changes),
         sites=[site_cells(site) for site in summary.changes.sites],

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from calibrate.report import facts
 from calibrate.report import format as fmt
+from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.rows import (
@@ -66,7 +67,8 @@ def _differences(summary: Summary) -> list[str]:
     measurement = summary.measurement
     if measurement is None or not measurement.differences:
         return [NO_DIFFERENCES]
-    return [*_table(differences_table(measurement)), "", *_wrap(yardstick_words(measurement))]
+    counts = _wrap(answers_words(summary.answers)) if summary.answers else []
+    return [*_table(differences_table(measurement)), "", *_wrap(yardstick_words(measurement)), *counts]
 
 
 def _table(table: Table) -> list[str]:

@@ -1,5 +1,7 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
+from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction
+from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.summary import (
     METRICS,
@@ -28,19 +30,26 @@ from calibrate.result.summary import (
 from calibrate.result.verdict import judge
 
 __all__ = [
+    "DEAD_VARIANCE",
     "METRICS",
     "AlphaSearch",
+    "Answer",
+    "Answers",
     "Arm",
     "Artifact",
     "Bin",
+    "ChangedExample",
     "Changes",
+    "ClassChange",
     "CurvePoint",
     "Data",
     "Difference",
+    "Direction",
     "Environment",
     "Estimate",
     "Finding",
     "Latency",
+    "LayerStatistics",
     "Listener",
     "Measurement",
     "Metric",

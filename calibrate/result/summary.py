@@ -4,9 +4,10 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from calibrate.recipe import Preprocessing, Recipe
+from calibrate.result.answers import Answers
+from calibrate.result.layers import LayerStatistics
+from calibrate.result.value import Value as _Value
 
 Metric = Literal["top1", "top5", "nll", "ece", "brier"]
 Arm = Literal["plain", "T", "alpha", "alpha+T"]
@@ -20,10 +21,6 @@ METRICS: dict[Metric, tuple[str, bool]] = {
     "ece": ("ECE", False),
     "brier": ("Brier", False),
 }
-
-
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Estimate(_Value):
@@ -233,6 +230,8 @@ class Summary(_Value):
     environment: Environment
     timings: Timings
     artifacts: tuple[Artifact, ...] = ()
+    layers: tuple[LayerStatistics, ...] = ()
+    answers: Answers | None = None
 
     @property
     def digest(self) -> str:

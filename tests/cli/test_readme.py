@@ -20,7 +20,15 @@ def test_the_readme_s_commands_run(tmp_path: Path) -> None:
         ["bash", "-c", script], cwd=tmp_path, env={"PATH": path, "HOME": str(tmp_path)}, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
-    for name in ("tuned.safetensors", "tuned.onnx", "report.html", "report.txt", "summary.json", "again.onnx"):
+    for name in (
+        "tuned.safetensors",
+        "tuned.onnx",
+        "report.html",
+        "report.md",
+        "report.txt",
+        "summary.json",
+        "again.onnx",
+    ):
         assert (tmp_path / "tuned" / name).is_file()
     assert "Improved" in (tmp_path / "out" / "scanned" / "report.txt").read_text()
 

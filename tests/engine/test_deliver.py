@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from calibrate import Outcome, Outputs, Recipe, Summary, deliver, retrofit
 from calibrate.engine import check_outputs
 from calibrate.errors import UsageError
-from calibrate.recipe import SetAlpha, Temperature
+from calibrate.recipe import Measure, SetAlpha, Temperature
 from tests.engine.test_retrofit import examples, trained
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
@@ -35,7 +35,7 @@ def outcome() -> Outcome:
 def test_everything_asked_for_is_written(outcome: Outcome, tmp_path: Path) -> None:
     delivery = deliver(outcome, trained(), tmp_path / "new" / "out", Outputs(latency_runs=2))
     assert [path.name for path in delivery.files] == [
-        "tuned.safetensors", "tuned.onnx", "report.txt", "report.html", "summary.json",
+        "tuned.safetensors", "tuned.onnx", "report.txt", "report.html", "report.md", "summary.json",
     ]  # fmt: skip
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {path.name for path in delivery.files}
     assert Summary.model_validate_json((tmp_path / "new/out/summary.json").read_text()) == delivery.summary
@@ -81,3 +81,12 @@ def test_the_examples_kept_for_proofs_are_of_the_network_s_precision() -> None:
     kept = retrofit(trained().double(), RECIPE, data=examples()).examples
     assert kept.dtype == torch.float64
     assert len(kept) == 45
+
+
+def test_thumbnails_are_in_the_html_alone(tmp_path: Path) -> None:
+    outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.6), Measure(resamples=100)]), data=examples())
+    deliver(outcome, trained(), tmp_path, Outputs(formats=()))
+    assert outcome.summary.answers is not None
+    shown = (tmp_path / "report.html").read_text().count("data:image/png;base64,")
+    assert shown == len(outcome.summary.answers.examples) > 0
+    assert not [path for path in tmp_path.iterdir() if path.suffix != ".html" and "base64" in path.read_text()]

@@ -298,3 +298,33 @@ def test_sites_choose_where_alpha_goes() -> None:
     weigh_examples_(expected, select(find_sites(expected), ("4",)), 0.2)
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(outcome.model(x), expected(x))
+
+
+def test_the_answers_are_those_of_the_two_networks_on_the_holdout_half() -> None:
+    data, model = examples(), trained()
+    outcome = retrofit(model, Recipe(steps=[SetAlpha(alpha=0.6), Temperature(), Measure(resamples=100)]), data=data)
+    labels = np.array([y for _, y in data])
+    holdout = split(labels, 0).holdout
+    with torch.inference_mode():
+        before = model(torch.stack([data[row][0] for row in holdout])).argmax(1).numpy()
+    after = logits_of(outcome, data, holdout).argmax(1).numpy()
+    right, now = before == labels[holdout], after == labels[holdout]
+    found = outcome.summary.answers
+    assert found is not None
+    assert (found.fixed, found.broken) == ((~right & now).sum(), (right & ~now).sum())
+    assert found.fixed + found.broken > 0
+    assert outcome.summary.measurement is not None
+    top1 = outcome.summary.measurement.difference("alpha+T", "T").metrics["top1"].value
+    assert (found.fixed - found.broken) / found.n == pytest.approx(top1)
+    answers = {row: (one, other) for row, one, other in zip(holdout.tolist(), before, after, strict=True)}
+    for item in found.examples:
+        assert (item.before.label, item.after.label) == answers[item.index]
+        assert item.label == labels[item.index]
+    assert set(outcome.thumbnails) == {item.index for item in found.examples}
+
+
+def test_a_run_that_changes_no_layer_has_no_answers_to_compare_but_its_layers() -> None:
+    outcome = retrofit(trained(), PRESETS["measure"], data=examples())
+    assert outcome.summary.answers is None
+    assert outcome.thumbnails == {}
+    assert [(layer.name, layer.positions) for layer in outcome.summary.layers] == [("1", 64), ("4", 9)]

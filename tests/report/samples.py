@@ -6,10 +6,14 @@ from calibrate.recipe import PRESETS, Preprocessing
 from calibrate.result import (
     METRICS,
     AlphaSearch,
+    Answer,
+    Answers,
     Arm,
     Artifact,
     Bin,
+    ChangedExample,
     Changes,
+    ClassChange,
     CurvePoint,
     Data,
     Difference,
@@ -17,6 +21,7 @@ from calibrate.result import (
     Estimate,
     Finding,
     Latency,
+    LayerStatistics,
     Measurement,
     Metric,
     Model,
@@ -148,6 +153,57 @@ def artifacts() -> tuple[Artifact, ...]:
     )
 
 
+def layers(count: int = 53) -> tuple[LayerStatistics, ...]:
+    return tuple(
+        LayerStatistics(
+            name=site.names[0],
+            channels=site.channels,
+            positions=3136 >> place // 13,
+            mean_offset=0.31 + 0.01 * place,
+            variance_min=0.002 if place else 3e-9,
+            variance_median=0.4 + 0.01 * place,
+            variance_max=17.25,
+            dead=0.0 if place else 0.125,
+            gamma_mean=0.71,
+            gamma_drift=0.314 if place else None,
+            beta_drift=0.127,
+            alpha=0.05 if place else None,
+        )
+        for place, site in enumerate(sites(count))
+    )
+
+
+def changed_example(index: int, **changed: Any) -> ChangedExample:
+    fields = {
+        "index": index,
+        "entry": f"'tench/{index}.JPEG' in /data/imagenet/val",
+        "label": 0,
+        "name": "tench",
+        "direction": "fixed",
+        "before": Answer(label=391, name="coho", confidence=0.514),
+        "after": Answer(label=0, name="tench", confidence=0.713),
+    }
+    return ChangedExample(**{**fields, **changed})
+
+
+def class_change(label: int, fixed: int = 2, broken: int = 1, **changed: Any) -> ClassChange:
+    fields = {"label": label, "name": f"class-{label}", "n": 25, "before": 18, "after": 18 + fixed - broken}
+    return ClassChange(**{**fields, "fixed": fixed, "broken": broken, "low": -0.11, "high": 0.19, **changed})
+
+
+def answers(classes: int = 12, **changed: Any) -> Answers:
+    fields = {
+        "n": 25000,
+        "fixed": 204,
+        "broken": 160,
+        "other": 77,
+        "p": 0.0243,
+        "classes": tuple(class_change(label) for label in range(classes)),
+        "examples": (changed_example(7), changed_example(9, direction="broken", name=None)),
+    }
+    return Answers(**{**fields, **changed})
+
+
 def summary(**changed: Any) -> Summary:
     """A run of the preset `alpha` that improved; ``changed`` replaces fields."""
     recipe = PRESETS["alpha"]
@@ -197,6 +253,8 @@ def summary(**changed: Any) -> Summary:
         ),
         "timings": Timings(seconds={"search": 412.71, "measure": 88.13, "export": 12.4}, passes=14.0),
         "artifacts": artifacts(),
+        "layers": layers(),
+        "answers": answers(),
     }
     return Summary(**{**fields, **changed})
 
@@ -206,7 +264,10 @@ def hostile(text: str) -> Summary:
     whole = summary()
     site = Site(names=(text, text), kind=text, channels=8, alpha=(0.0, 0.1), note=text)
     places = {"platform": text, "device": text, "versions": {text: text}}
+    one = changed_example(7, entry=text, name=text, before=Answer(label=391, name=text, confidence=0.514))
     return summary(
+        layers=tuple(layer.model_copy(update={"name": text}) for layer in layers(2)),
+        answers=answers().model_copy(update={"classes": (class_change(0, name=text),), "examples": (one,)}),
         model=whole.model.model_copy(update={"architecture": text, "architecture_args": {text: text}}),
         data=whole.data.model_copy(update={"source": text, "fingerprint": text}),
         changes=Changes(sites=(site,), temperature=1.1514, temperature_folded_into=text),

@@ -108,6 +108,8 @@ def test_the_recipe_is_shown_whole_with_its_digest(html: str) -> None:
         ({"measurement": None, "verdict": None, "reasons": ()}, "counted no confidences"),
         ({"measurement": samples.measurement(("plain", "T")), "verdict": None}, "Absent: alpha+T minus T"),
         ({"search": None}, "curve over α is absent"),
+        ({"layers": ()}, "Absent: the network has no batch normalisation layers"),
+        ({"answers": None}, "compared no tuned network"),
         ({"artifacts": (), "search": None}, "No files were written"),
         ({"findings": (), "search": None}, "None."),
     ],
@@ -120,15 +122,17 @@ def test_what_is_absent_is_said_and_no_section_is_dropped(html: str, changed: di
 
 
 def test_figures_are_there_only_with_their_data(html: str) -> None:
-    assert Page(html).tags.count("svg") == 2
-    assert Page(render_html(samples.summary(search=None))).tags.count("svg") == 1
-    assert "svg" not in Page(render_html(samples.summary(search=None, measurement=None, verdict=None))).tags
+    assert Page(html).tags.count("svg") == 3
+    assert Page(render_html(samples.summary(search=None))).tags.count("svg") == 2
+    assert Page(render_html(samples.summary(search=None, measurement=None, verdict=None))).tags.count("svg") == 1
+    assert "svg" not in Page(render_html(samples.summary(search=None, measurement=None, verdict=None, layers=()))).tags
 
 
 @pytest.mark.parametrize(("number", "shut"), [(3, False), (100, True)])
 def test_every_site_is_listed_and_a_long_list_starts_folded(number: int, shut: bool) -> None:
     changes = Changes(sites=samples.sites(number), temperature=1.0, temperature_folded_into=None)
-    page = Page(render_html(samples.summary(changes=changes, search=None, measurement=None, verdict=None)))
+    bare = {"search": None, "measurement": None, "verdict": None, "layers": samples.layers(number)}
+    page = Page(render_html(samples.summary(changes=changes, **bare)))
     assert all(name in page.text for site in changes.sites for name in site.names)
     assert (("details", "open", "") not in page.attributes) is shut
 

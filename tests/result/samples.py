@@ -4,9 +4,13 @@ from calibrate.recipe import PRESETS, Preprocessing
 from calibrate.result import (
     METRICS,
     AlphaSearch,
+    Answer,
+    Answers,
     Artifact,
     Bin,
+    ChangedExample,
     Changes,
+    ClassChange,
     CurvePoint,
     Data,
     Difference,
@@ -14,6 +18,7 @@ from calibrate.result import (
     Estimate,
     Finding,
     Latency,
+    LayerStatistics,
     Measurement,
     Model,
     Parity,
@@ -38,6 +43,26 @@ def measurement() -> Measurement:
         ),
         reliability={arm: (Bin(low=0, high=1, count=30, confidence=0.9, accuracy=0.8),) for arm in arms},
     )
+
+
+def layers() -> tuple[LayerStatistics, ...]:
+    numbers = ("mean_offset", "variance_min", "variance_median", "variance_max", "dead", "gamma_mean", "gamma_drift")
+    values = {name: 0.25 + 0.1 * place for place, name in enumerate((*numbers, "beta_drift", "alpha"))}
+    return (LayerStatistics(name="bn1", channels=2, positions=64, **values),)
+
+
+def answers() -> Answers:
+    one = ClassChange(label=1, name="dog", n=30, before=20, after=22, fixed=3, broken=1, low=-0.05, high=0.2)
+    example = ChangedExample(
+        index=4,
+        entry="'dog/4.png' in photos",
+        label=1,
+        name="dog",
+        direction="fixed",
+        before=Answer(label=0, name="cat", confidence=0.6),
+        after=Answer(label=1, name="dog", confidence=0.7),
+    )
+    return Answers(n=30, fixed=3, broken=1, other=2, p=0.625, classes=(one,), examples=(example,))
 
 
 def summary() -> Summary:
@@ -103,4 +128,6 @@ def summary() -> Summary:
         artifacts=(
             Artifact(name="model.onnx", format="onnx", bytes=9, sha256="ef", parity=(parity,), latency=(latency,)),
         ),
+        layers=layers(),
+        answers=answers(),
     )

@@ -53,11 +53,12 @@ CHOICES = {
     "alpha": "alpha+T",
     "alpha+T": "alpha",
     "bilinear": "bicubic",
+    "fixed": "broken",
 }
 
 
 #: Leaves that may hold one value only, or none that :func:`changed` would make.
-FIXED = {"version", "kind", "channels", "format", "inputs"}
+FIXED = {"version", "kind", "channels", "format", "inputs", "arm", "baseline"}
 
 
 def test_the_digest_covers_every_leaf_but_timings_and_files() -> None:
