@@ -16,6 +16,7 @@ def calibrate(
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[str, typer.Option(help="A preset (alpha, temperature, measure) or a recipe file.")] = "alpha",
     alpha: Annotated[
@@ -46,7 +47,9 @@ def calibrate(
     from calibrate.report import render_text
 
     check_outputs(out, wanted)
-    request = Request(model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads)
+    request = Request(
+        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+    )
     with progress_bars() as progress:
         opened, checked = request.open(chosen, progress)
         if dry_run:

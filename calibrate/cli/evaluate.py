@@ -16,6 +16,7 @@ def evaluate(
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     batch_size: options.BatchSize = 64,
@@ -35,7 +36,9 @@ def evaluate(
     from calibrate.engine import carry_out
     from calibrate.report import render_text
 
-    request = Request(model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads)
+    request = Request(
+        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+    )
     with progress_bars() as progress:
         opened, checked = request.open(chosen, progress)
         if dry_run:

@@ -25,6 +25,7 @@ def export(
         typer.Option(help="Real inputs to prove the file on; without, seeded noise.", show_default=False),
     ] = None,
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     out: Annotated[Path, typer.Option("--out", help="The ONNX file.")] = Path("model.onnx"),
     threads: options.Threads = None,
@@ -45,7 +46,7 @@ def export(
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
-    examples = _examples(opened, data, classes, preprocessing)
+    examples = _examples(opened, data, classes, preprocessing, class_map)
     if dry_run:
         say(f"would write {out} from {opened.architecture} and inputs of shape {tuple(examples.shape[1:])}")
         return
@@ -58,16 +59,20 @@ def export(
     note(f"wrote {out}")
 
 
-def _examples(opened: "Opened", data: str | None, classes: Path | None, preprocessing: str | None) -> "Tensor":
+def _examples(
+    opened: "Opened", data: str | None, classes: Path | None, preprocessing: str | None, class_map: Path | None
+) -> "Tensor":
     import torch
 
-    from calibrate.data import open_data, read_classes
+    from calibrate.data import open_data, read_class_map, read_classes
     from calibrate.engine import first_examples, input_dtype
 
     shape = options.preprocessing(preprocessing) or opened.preprocessing
     if data is not None:
         names = read_classes(classes) if classes else opened.class_names
-        return first_examples(open_data(data, preprocessing=shape, classes=names), input_dtype(opened.model))
+        mapping = read_class_map(class_map) if class_map else None
+        source = open_data(data, preprocessing=shape, classes=names, class_map=mapping)
+        return first_examples(source, input_dtype(opened.model))
     side = shape and (shape.crop or shape.resize)
     if shape is None or not side:
         raise UsageError(

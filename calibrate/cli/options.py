@@ -27,11 +27,22 @@ ArchitectureArgs = Annotated[
 ]
 DataPath = Annotated[
     str,
-    typer.Option("--data", help="Directory or zip of class folders, or an .npz of x and y.", show_default=False),
+    typer.Option(
+        "--data",
+        help="Directory, zip or tar of class folders, .csv, .npz, URL of one, or torchvision:NAME?root=DIR.",
+        show_default=False,
+    ),
 ]
 Classes = Annotated[
     Path | None,
     typer.Option(help="The model's class names in its order, one a line.", show_default=False),
+]
+ClassMap = Annotated[
+    Path | None,
+    typer.Option(
+        help="Which of the model's classes each class of the data is, as YAML, JSON or CSV (data,model).",
+        show_default=False,
+    ),
 ]
 PreprocessingText = Annotated[
     str | None,

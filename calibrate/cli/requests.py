@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from calibrate.cli import options
-from calibrate.data import read_classes
+from calibrate.data import open_data, read_class_map, read_classes
 from calibrate.engine import Opened, Plan, open_model, plan
 from calibrate.recipe import Recipe
 from calibrate.result import Listener
@@ -25,6 +25,7 @@ class Request:
     batch_size: int
     device: str
     threads: int | None
+    class_map: Path | None = None
 
     def open(self, recipe: Recipe, progress: Listener) -> tuple[Opened, Plan]:
         """Open the network and the data, and check that ``recipe`` can be carried out on them."""
@@ -33,12 +34,18 @@ class Request:
         opened = open_model(
             self.model, self.architecture, options.mapping(self.architecture_args, "--architecture-args")
         )
+        source = open_data(
+            self.data,
+            preprocessing=options.preprocessing(self.preprocessing) or opened.preprocessing,
+            classes=read_classes(self.classes) if self.classes else opened.class_names,
+            class_map=read_class_map(self.class_map) if self.class_map else None,
+        )
         checked = plan(
             opened.model,
             recipe,
-            data=self.data,
-            preprocessing=options.preprocessing(self.preprocessing) or opened.preprocessing,
-            classes=read_classes(self.classes) if self.classes else opened.class_names,
+            data=source,
+            preprocessing=None,
+            classes=None,
             batch_size=self.batch_size,
             device=self.device,
             progress=progress,

@@ -3,25 +3,34 @@
 from calibrate.data.archive import ZipArchive
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
+from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.directory import Directory
 from calibrate.data.iterable import Examples
+from calibrate.data.manifest import Manifest
+from calibrate.data.mapped import Mapped
 from calibrate.data.npz import Npz
 from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
 from calibrate.data.split import Split, split
+from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
     "Batch",
     "ClassFolders",
+    "ClassMap",
     "Directory",
     "Examples",
+    "Manifest",
+    "Mapped",
     "Npz",
     "Source",
     "Split",
+    "TarArchive",
     "ZipArchive",
     "open_data",
     "prepare",
+    "read_class_map",
     "read_classes",
     "split",
 ]

@@ -1,16 +1,17 @@
 """A zip archive as files, read in place and trusted in nothing."""
 
-import re
 import stat
 import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import Lock
 
-from calibrate.data.files import MAX_BYTES, Files
+from calibrate.data.files import Files
+from calibrate.data.member import check_size, checked_name
+from calibrate.data.remote import RemotePath, reading_from
 from calibrate.errors import DataError, UnsafeInputError
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000
@@ -19,17 +20,13 @@ ENCRYPTED = 0x1 | 0x40 | 0x2000
 class ZipArchive(Files):
     """The members of a zip archive; all their names, kinds and sizes are checked before one is read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | RemotePath) -> None:
         self.path = path
         with open_zip(path) as archive:
             members = checked_members(archive, path)
         self.members = {name: member for name, member in members.items() if not member.is_dir()}
         for name, member in self.members.items():
-            if member.file_size > MAX_BYTES:
-                raise UnsafeInputError(
-                    f"{name!r} in {path} declares {member.file_size} bytes, more than the limit of "
-                    f"{MAX_BYTES // 2**20} MiB, which no image should need; remove it."
-                )
+            check_size(name, member.file_size, path)
         super().__init__(tuple(self.members), frozenset(name for name in members if name not in self.members))
 
     def checksum(self, name: str) -> tuple[int, int]:
@@ -53,26 +50,26 @@ class ZipArchive(Files):
             yield read
 
 
-def open_zip(path: Path) -> zipfile.ZipFile:
-    """Open a zip archive for reading."""
-    try:
-        return zipfile.ZipFile(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
-        raise DataError(f"{path} is not a complete zip archive ({error}); write or download it again.") from None
+@contextmanager
+def open_zip(path: Path | RemotePath) -> Iterator[zipfile.ZipFile]:
+    """Lend a zip archive, open for reading."""
+    with reading_from(path) as stream:
+        try:
+            archive = zipfile.ZipFile(stream)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, struct.error) as error:
+            raise DataError(f"{path} is not a complete zip archive ({error}); write or download it again.") from None
+        with archive:
+            yield archive
 
 
-def checked_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.ZipInfo]:
+def checked_members(archive: zipfile.ZipFile, path: Path | RemotePath) -> dict[str, zipfile.ZipInfo]:
     """All members by name, after refusing the archive that holds one which is unsafe or cannot be read."""
     members: dict[str, zipfile.ZipInfo] = {}
     for member in archive.infolist():
         raw = member.orig_filename
-        if "\\" in raw or "\0" in raw or raw.startswith("/") or re.match("[A-Za-z]:", raw) or ".." in raw.split("/"):
-            raise UnsafeInputError(
-                f"{path} has a member named {raw!r}, a name that could lead outside the archive; make the archive "
-                f"with relative names and forward slashes."
-            )
+        name = checked_name(raw, path)
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise UnsafeInputError(
                 f"{raw!r} in {path} is a link or a special file; put the files themselves in the archive."
@@ -81,7 +78,6 @@ def checked_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.Z
             raise DataError(f"{raw!r} in {path} is encrypted; make the archive without a password.")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DataError(f"{raw!r} in {path} is compressed by an unusual method; make the archive with deflate.")
-        name = str(PurePosixPath(raw))
         if name in members:
             raise DataError(f"{path} has two members named {name!r}; make the archive with one of each name.")
         members[name] = member
@@ -89,7 +85,7 @@ def checked_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.Z
 
 
 @contextmanager
-def member_errors(name: str, path: Path) -> Iterator[None]:
+def member_errors(name: str, path: Path | RemotePath) -> Iterator[None]:
     """Turn what zipfile raises on a damaged member into an error that names it."""
     try:
         yield

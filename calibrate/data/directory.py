@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,11 +11,19 @@ from calibrate.errors import DataError, UnsafeInputError
 
 
 class Directory(Files):
-    """The files below a directory, none of which may lie outside it. Hidden folders are listed, not entered."""
+    """The files below a directory, or the ``listed`` ones only, none of which may lie outside it.
 
-    def __init__(self, root: Path) -> None:
+    Hidden folders are named, not entered.
+    """
+
+    def __init__(self, root: Path, listed: Sequence[str] | None = None) -> None:
         self.root = root.resolve()
         self.shown = str(root)
+        if listed is not None:
+            for name in listed:
+                self._check_listed(name)
+            super().__init__(tuple(listed), frozenset())
+            return
         names: list[str] = []
         folders: list[str] = []
         for path, is_folder in self._walk(self.root):
@@ -59,19 +67,35 @@ class Directory(Files):
                 yield path, True
                 yield from self._walk(path)
 
+    def _check_listed(self, name: str) -> None:
+        path = self.root / name
+        with _errors(name, self.shown):
+            outside = not path.resolve().is_relative_to(self.root)
+            readable = outside or path.is_file()
+        if outside:
+            raise _leads_outside(name, self.shown)
+        if not readable:
+            raise DataError(
+                f"{name!r} in {self.shown} is missing, or is no file; put it there or take it off the list."
+            )
+
     def _check(self, entry: os.DirEntry[str], name: str) -> None:
         with _errors(name, self.shown):
             outside = entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(self.root)
             readable = entry.is_file() or entry.is_dir(follow_symlinks=False)
         if outside:
-            raise UnsafeInputError(
-                f"{name!r} in {self.shown} is a link that leads outside the directory; put the files themselves there."
-            )
+            raise _leads_outside(name, self.shown)
         if not readable:
             raise DataError(
                 f"{name!r} in {self.shown} is neither a file nor a folder (a broken link, a link to a folder, or a "
                 f"device); remove it or put the files themselves there."
             )
+
+
+def _leads_outside(name: str, root: str) -> UnsafeInputError:
+    return UnsafeInputError(
+        f"{name!r} in {root} is a link that leads outside the directory; put the files themselves there."
+    )
 
 
 @contextmanager

@@ -16,14 +16,14 @@ from calibrate.result import Finding
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The image files in reading order, their labels (n,) and class names, and what was skipped.
+    """The image files in reading order, their labels (n,) and class names, if any, and what was skipped.
 
     ``top`` is the folder around all class folders, ending in ``/``, or nothing.
     """
 
     names: tuple[str, ...]
     labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] | None
     top: str
     findings: tuple[Finding, ...]
 

@@ -15,6 +15,7 @@ from calibrate.data.images import check_pixels
 from calibrate.data.labels import class_indices
 from calibrate.data.loading import load_in_order
 from calibrate.data.preprocess import applied_preprocessing, pixels
+from calibrate.data.remote import RemotePath
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
 from calibrate.errors import DataError
@@ -34,7 +35,12 @@ class Npz(Source):
     """
 
     def __init__(
-        self, path: Path, *, name: str, preprocessing: Preprocessing | None, classes: Sequence[str] | None = None
+        self,
+        path: Path | RemotePath,
+        *,
+        name: str,
+        preprocessing: Preprocessing | None,
+        classes: Sequence[str] | None = None,
     ) -> None:
         with open_zip(path) as archive:
             members = checked_members(archive, path)

@@ -6,14 +6,24 @@ from typing import Any
 
 from calibrate.data.archive import ZipArchive
 from calibrate.data.class_folders import ClassFolders
+from calibrate.data.class_map import ClassMap
 from calibrate.data.directory import Directory
 from calibrate.data.iterable import Examples
+from calibrate.data.manifest import Manifest
+from calibrate.data.mapped import Mapped
 from calibrate.data.npz import Npz
+from calibrate.data.remote import URL, RemotePath, locate, without_credentials
+from calibrate.data.remote_directory import RemoteDirectory
 from calibrate.data.source import Source
+from calibrate.data.tar_archive import TarArchive
+from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing
 
-ACCEPTED = "a directory or .zip of class folders, or an .npz file with the arrays x and y"
+ACCEPTED = (
+    "a directory, .zip, .tar, .tar.gz or .tgz of class folders, a .csv with the columns path and label, an .npz file "
+    f"with the arrays x and y, the URL of one of these, or a set of torchvision's such as {EXAMPLE}"
+)
 
 
 def open_data(
@@ -21,32 +31,58 @@ def open_data(
     *,
     preprocessing: Preprocessing | None,
     classes: Sequence[str] | None = None,
+    class_map: ClassMap | None = None,
 ) -> Source:
-    """Open a directory, a ``.zip``, an ``.npz`` or any re-iterable of (x, y); an open source is returned as it is.
+    """Open a path, a URL, a torchvision set or any re-iterable of (x, y); an open source is returned as it is.
 
-    ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all the model's classes.
+    A path is a directory or archive (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) of class folders, a ``.csv`` manifest
+    or an ``.npz``. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all the model's
+    classes. ``class_map`` says which of them, by name or index, each class of the data is; it must hold every class
+    that has examples, and several may be one.
     """
     if isinstance(data, Source):
-        if classes is not None:
-            raise UsageError(f"{data.name} is open already; give the class list when opening it.")
+        if classes is not None or class_map is not None:
+            raise UsageError(f"{data.name} is open already; give the class list and the class map when opening it.")
         return data
+    if class_map is not None:
+        return Mapped(open_data(data, preprocessing=preprocessing), class_map, classes)
     if not isinstance(data, str | Path):
         return Examples(data, name=type(data).__name__, preprocessing=preprocessing, classes=classes)
-    path, name = Path(data), str(data)
-    if _holds(path.is_dir):
-        return ClassFolders(Directory(path), name=name, preprocessing=preprocessing, classes=classes)
-    if not _holds(path.is_file):
+    if isinstance(data, str) and data.startswith(SCHEME):
+        local = TorchvisionSet(data)
+        names = local.classes if classes is None else classes
+        return Examples(local, name=data, preprocessing=preprocessing, classes=names)
+    if isinstance(data, str) and URL.match(data):
+        return _open(locate(data), without_credentials(data), preprocessing, classes)
+    return _open(Path(data), str(data), preprocessing, classes)
+
+
+def _open(
+    place: Path | RemotePath, name: str, preprocessing: Preprocessing | None, classes: Sequence[str] | None
+) -> Source:
+    if _holds(place.is_dir, place):
+        files = Directory(place) if isinstance(place, Path) else RemoteDirectory(place)
+        return ClassFolders(files, name=name, preprocessing=preprocessing, classes=classes)
+    if not _holds(place.is_file, place):
         raise DataError(f"{name!r} does not exist, or is neither a file nor a directory; give {ACCEPTED}.")
-    if path.suffix.lower() == ".zip":
-        return ClassFolders(ZipArchive(path), name=name, preprocessing=preprocessing, classes=classes)
-    if path.suffix.lower() == ".npz":
-        return Npz(path, name=name, preprocessing=preprocessing, classes=classes)
+    ending = place.name.lower()
+    if ending.endswith(".npz"):
+        return Npz(place, name=name, preprocessing=preprocessing, classes=classes)
+    if ending.endswith(".csv"):
+        return Manifest(place, name=name, preprocessing=preprocessing, classes=classes)
+    if ending.endswith(".zip"):
+        return ClassFolders(ZipArchive(place), name=name, preprocessing=preprocessing, classes=classes)
+    if ending.endswith((".tar", ".tar.gz", ".tgz")):
+        archive = TarArchive(place, compressed=not ending.endswith(".tar"))
+        return ClassFolders(archive, name=name, preprocessing=preprocessing, classes=classes)
     raise DataError(f"{name!r} is not data that can be read; give {ACCEPTED}.")
 
 
-def _holds(test: Callable[[], bool]) -> bool:
-    """Whether a test of a path holds; a path that the system cannot even look up fails it."""
+def _holds(test: Callable[[], bool], place: Path | RemotePath) -> bool:
+    """Whether a test of a path holds; a local path that the system cannot even look up fails it."""
     try:
         return test()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(place, RemotePath):
+            raise DataError(f"{place} cannot be looked up ({error}); check the URL and its credentials.") from None
         return False

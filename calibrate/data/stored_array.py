@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from calibrate.data.archive import member_errors, open_zip
 from calibrate.data.files import MAX_BYTES
+from calibrate.data.remote import RemotePath
 from calibrate.errors import DataError, UnsafeInputError
 
 Array = NDArray[np.generic]
@@ -22,7 +23,7 @@ BLOCK = 2**20
 class StoredArray:
     """An array (N, ...) inside an ``.npz`` file, streamed from its first row on; nothing is ever unpickled."""
 
-    def __init__(self, path: Path, member: zipfile.ZipInfo) -> None:
+    def __init__(self, path: Path | RemotePath, member: zipfile.ZipInfo) -> None:
         self.path = path
         self.member = member
         self.name = f"{member.filename.removesuffix('.npy')!r} in {path}"

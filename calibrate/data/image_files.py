@@ -1,0 +1,57 @@
+"""Image files with a class each."""
+
+import hashlib
+from collections.abc import Generator
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibrate.data.files import Files
+from calibrate.data.images import decode
+from calibrate.data.layout import Layout
+from calibrate.data.loading import load_in_order
+from calibrate.data.preprocess import pixels
+from calibrate.data.source import Source
+from calibrate.recipe import Preprocessing
+
+
+class ImageFiles(Source):
+    """The images of a layout, read from files; of the files only those being decoded are in memory, never all."""
+
+    def __init__(self, files: Files, layout: Layout, *, name: str, preprocessing: Preprocessing, listed: bool) -> None:
+        self._preprocessing = preprocessing
+        super().__init__(
+            name=name,
+            labels=layout.labels,
+            fingerprint=_fingerprint(files, layout),
+            preprocessing=preprocessing,
+            class_names=layout.class_names,
+            listed=listed,
+            findings=layout.findings,
+        )
+        self._files = files
+        self._names = layout.names
+
+    def entry(self, index: int) -> str:
+        """The file's name."""
+        return f"{self._names[index]!r} in {self.name}"
+
+    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
+        with self._files.reading() as read:
+
+            def load(index: int) -> Tensor:
+                entry = self.entry(index)
+                return pixels(decode(read(self._names[index]), entry), self._preprocessing, entry)
+
+            yield from load_in_order(load, indices.tolist(), ahead)
+
+
+def _fingerprint(files: Files, layout: Layout) -> str:
+    """SHA-256 over name below the top folder, size, CRC-32 and label: the same for a directory and its archive."""
+    digest = hashlib.sha256()
+    for name, label in zip(layout.names, layout.labels.tolist(), strict=True):
+        size, crc = files.checksum(name)
+        row = f"{name.removeprefix(layout.top)}\0{size}\0{crc}\0{label}\n"
+        digest.update(row.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
