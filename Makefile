@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,10 @@ check: .venv/.dev ## Format, lint, types, import rule, doctests and the quick te
 format: .venv/.dev ## Put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: .venv/.dev ## Measure costs; quicker with QUICK=--quick
+	@for script in tests/benchmarks/[a-z]*.py; do \
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) $(QUICK) || exit 1; done
 
 clean: ## Remove the environment and all results
 	rm -rf .venv out

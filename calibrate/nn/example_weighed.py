@@ -6,13 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from calibrate.nn.blend import blend
-from calibrate.nn.moments import example_moments
-from calibrate.nn.normalize import normalize
-
-#: Above this α the one-pass variance may lose more than a digit, so the example's moments take a second pass.
-#: The cancellation is at most 1/(1 − α)-fold, however far the example is from the running mean.
-ONE_PASS_ALPHA = 0.9
+from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
 
 
 class ExampleWeighedBatchNorm(_BatchNorm):
@@ -46,6 +40,8 @@ class ExampleWeighedBatchNorm(_BatchNorm):
     """
 
     alpha: Tensor
+    #: Whether the running mean was folded into what feeds the layer, and is 0 (see ``surgery/fold.py``).
+    centred = False
 
     def __init__(
         self,
@@ -85,24 +81,17 @@ class ExampleWeighedBatchNorm(_BatchNorm):
         if self.training or self._is_batch_norm():
             return super().forward(x)
         self._check_input_dim(x)
-        per_channel = (1, -1) + (1,) * (x.dim() - 2)
-        precision = torch.promote_types(x.dtype, torch.float32)
         assert self.running_mean is not None
         assert self.running_var is not None
-        mean, var, alpha, weight, bias = (
-            None if t is None else t.to(precision).reshape(per_channel)
-            for t in (self.running_mean, self.running_var, self.alpha.expand(self.num_features), self.weight, self.bias)
+        return weigh(
+            x,
+            (self.running_mean, self.running_var),
+            self.alpha,
+            (self.weight, self.bias),
+            self.eps,
+            two_pass=self._largest_alpha > ONE_PASS_ALPHA,
+            centred=self.centred,
         )
-        assert mean is not None
-        assert var is not None
-        assert alpha is not None
-        deviation = x.to(precision) - mean
-        two_pass = self._largest_alpha > ONE_PASS_ALPHA
-        example_mean, example_var = example_moments(deviation, two_pass=two_pass)
-        offset, var = blend(var, example_mean, example_var, alpha)
-        if two_pass:  # the example's own mean is the nearer one to centre on
-            deviation, offset = deviation - example_mean, offset - example_mean
-        return normalize(deviation, offset, var, weight, bias, self.eps).to(x.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "alpha":

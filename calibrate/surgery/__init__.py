@@ -2,6 +2,7 @@
 
 from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
+from calibrate.surgery.fold import fold_means
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
 from calibrate.surgery.sites import Site, find_sites, select
@@ -15,6 +16,7 @@ __all__ = [
     "divide_logits_",
     "evaluating",
     "find_sites",
+    "fold_means",
     "layer_statistics",
     "look",
     "select",
