@@ -19,8 +19,14 @@ def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx
     ``example`` (N ≥ 2, C, *) gives the other dimensions; ``metadata`` goes into the file. Names of Python files,
     source lines and stack traces, which the exporter records, are removed.
 
-    Raises ExportError where ``torch.export`` cannot trace the network.
+    Raises ExportError where ``torch.export`` cannot trace the network, and for bfloat16, which ONNX Runtime cannot run.
     """
+    if example.dtype == torch.bfloat16:
+        raise ExportError(
+            "the network computes in bfloat16, for which ONNX Runtime has no kernels on the CPU, so a file could not "
+            "be proved; convert the checkpoint to float32 or float16 first, or write the weights alone with "
+            "--formats safetensors."
+        )
     try:
         with evaluating(model), warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern
