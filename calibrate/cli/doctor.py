@@ -7,7 +7,17 @@ from calibrate.cli import options
 from calibrate.cli.console import say
 from calibrate.errors import UnavailableError
 
-NEEDED = ("afternorm", "torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu", "scikit-learn")
+NEEDED = (
+    "afternorm",
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "scikit-learn",
+    "timm",
+)
 
 
 def doctor(as_json: options.AsJson = False) -> None:

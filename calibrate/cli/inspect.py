@@ -55,10 +55,12 @@ def _text(opened: "Opened", found: "Inspection") -> str:
     if not found.sites:
         lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
         return "\n".join(lines)
-    lines.append(f"{len(found.sites)} batch normalisation layers:")
+    lines.append(f"{len(found.sites)} normalisation layers:")
     positions = found.look.positions if found.look else {}
     width = max(len(" = ".join(site.names)) for site in found.sites)
     lines += [_line(site, width, positions.get(site.names[0])) for site in found.sites]
+    if all(site.note for site in found.sites):
+        lines.append("none of them can weigh an example: only the temperature can be tuned (--recipe temperature)")
     return "\n".join(lines)
 
 

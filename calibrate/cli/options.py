@@ -17,7 +17,8 @@ ModelPath = Annotated[
 Architecture = Annotated[
     str | None,
     typer.Option(
-        help="torchvision/resnet50, cifar/resnet56 or package.module:factory; a tuned file names its own.",
+        help="torchvision/resnet50, timm/efficientnet_lite0, cifar/resnet56 or package.module:factory; "
+        "a tuned file names its own.",
         show_default=False,
     ),
 ]

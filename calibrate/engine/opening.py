@@ -31,8 +31,8 @@ def open_model(
 ) -> Opened:
     """Open the checkpoint at ``path``, weights only.
 
-    ``architecture`` is ``torchvision/<name>``, ``cifar/resnet<depth>`` or ``package.module:factory``. A tuned file
-    names its own, but a factory, being code, must be named by the caller all the same.
+    ``architecture`` is ``torchvision/<name>``, ``timm/<name>``, ``cifar/resnet<depth>`` or ``package.module:factory``.
+    A tuned file names its own, but a factory, being code, must be named by the caller all the same.
 
     Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit.
     """
@@ -86,7 +86,7 @@ def _architecture(
     if provenance is None:
         raise UsageError(
             f"{path} holds weights alone, so its architecture must be named: --architecture torchvision/resnet50, "
-            "cifar/resnet56 or package.module:factory."
+            "timm/efficientnet_lite0, cifar/resnet56 or package.module:factory."
         )
     if ":" in provenance.architecture:
         raise UsageError(

@@ -19,7 +19,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.steps import STEPS
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
-from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Preprocessing, Recipe, SearchAlpha, SetAlpha
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
 from calibrate.surgery import Look, divide_logits_, find_sites, layer_statistics, look, select
@@ -142,9 +142,13 @@ def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args
     folded_into = None
     if run.temperature != 1:
         folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
+    skipped: dict[str, list[str]] = {}
     for site in find_sites(run.model):
         if site.obstacle:
-            run.find("site-skipped", f"the layer {site.name} was left as it is: {site.obstacle}.")
+            skipped.setdefault(site.obstacle, []).append(site.name)
+    for obstacle, names in skipped.items():
+        which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
+        run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(
         recipe=plan.recipe,
         recipe_digest=plan.recipe.digest,
@@ -183,8 +187,8 @@ def describe_sites(model: nn.Module) -> tuple[Site, ...]:
         Site(
             names=site.names,
             kind=type(site.module).__name__,
-            channels=site.module.num_features,
-            alpha=_shortest(site.module.alpha) if isinstance(site.module, ExampleWeighedBatchNorm) else None,
+            channels=site.channels,
+            alpha=_shortest(site.module.alpha) if isinstance(site.module, ExampleWeighed) else None,
             note=site.obstacle,
         )
         for site in find_sites(model)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
-from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.result import Arm, judge
 from calibrate.search import search_alpha
@@ -65,7 +65,7 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             "alpha-at-maximum",
             f"the best α is the largest that was tried, {maximum:g}; raise `maximum` in the step search_alpha.",
         )
-    came_without_alpha = not any(isinstance(site.module, ExampleWeighedBatchNorm) for site in find_sites(run.model))
+    came_without_alpha = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
     if found.chosen.alpha > 0 or not came_without_alpha:
         run.model = weigh_examples_(run.model, sites, found.chosen.alpha)
     _changed_(run)

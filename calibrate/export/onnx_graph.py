@@ -20,8 +20,14 @@ def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx
     source lines and stack traces, which the exporter records, are removed. What is exported is ``fold_means`` of the
     network, which weighs examples with one operation on the maps fewer.
 
-    Raises ExportError where ``torch.export`` cannot trace the network.
+    Raises ExportError where ``torch.export`` cannot trace the network, and for bfloat16, which ONNX Runtime cannot run.
     """
+    if example.dtype == torch.bfloat16:
+        raise ExportError(
+            "the network computes in bfloat16, for which ONNX Runtime has no kernels on the CPU, so a file could not "
+            "be proved; convert the checkpoint to float32 or float16 first, or write the weights alone with "
+            "--formats safetensors."
+        )
     try:
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern

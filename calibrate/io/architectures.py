@@ -9,14 +9,16 @@ from typing import Any
 import torchvision
 from torch import nn
 
-from calibrate.errors import ModelError
+from calibrate.errors import AfternormError, ModelError
 from calibrate.io.cifar_resnet import cifar_resnet
 from calibrate.io.factory import build_factory, said
+from calibrate.io.timm_models import build_timm, timm_preprocessing
 from calibrate.recipe import Preprocessing
 
 #: torchvision warns unless these are told whether to draw initial weights; ours are read from a file.
 _SLOW_INITIAL_WEIGHTS = ("googlenet", "inception_v3")
 _CIFAR = re.compile(r"cifar/resnet(\d{1,4})")
+_TIMM = "timm/"
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -24,14 +26,15 @@ def build(name: str, args: Mapping[str, Any]) -> nn.Module:
     """The network of that name, with fresh weights, in eval mode; ``args`` are its constructor's keyword arguments.
 
     ``torchvision/<name>`` are torchvision's classification models, ``cifar/resnet<depth>`` is
-    :func:`~calibrate.io.cifar_resnet.cifar_resnet`, ``package.module:factory`` is
+    :func:`~calibrate.io.cifar_resnet.cifar_resnet`, ``timm/<name>`` is
+    :func:`~calibrate.io.timm_models.build_timm`, ``package.module:factory`` is
     :func:`~calibrate.io.factory.build_factory`, which runs the code it names.
     """
     return build_factory(name, args) if _FACTORY.fullmatch(name) else build_named(name, args)
 
 
 def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
-    """As :func:`build`, for ``torchvision/`` and ``cifar/`` only: no name from outside leads to other code.
+    """As :func:`build`, for ``torchvision/``, ``cifar/`` and ``timm/`` only: no name from outside leads to other code.
 
     >>> build_named("cifar/resnet8", {"num_classes": 3}).linear.out_features
     3
@@ -40,10 +43,12 @@ def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
     try:
         if cifar:
             return cifar_resnet(int(cifar[1]), **args).eval()
+        if name.startswith(_TIMM):
+            return build_timm(name.removeprefix(_TIMM), args).eval()
         builder = torchvision.models.get_model_builder(_torchvision(name))
         defaults = {"init_weights": False} if _torchvision(name) in _SLOW_INITIAL_WEIGHTS else {}
         model: nn.Module = builder(weights=None, **{**defaults, **args})
-    except ModelError:
+    except AfternormError:
         raise
     except Exception as error:
         raise ModelError(
@@ -58,6 +63,7 @@ def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing |
 
     torchvision: what its current weights were evaluated with. ``googlenet`` and ``inception_v3`` built without
     ``transform_input`` want mean and deviation 0.5, which is what ``transform_input`` makes of ImageNet's.
+    timm: what :func:`~calibrate.io.timm_models.timm_preprocessing` finds.
     CIFAR: 32×32 with ImageNet's mean and deviation; None unless ``in_channels`` is 3. Factories: None.
 
     >>> default_preprocessing("torchvision/resnet18", {}).crop
@@ -67,6 +73,8 @@ def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing |
         return None
     if _CIFAR.fullmatch(name):
         return Preprocessing(resize=32, crop=32) if args.get("in_channels", 3) == 3 else None
+    if name.startswith(_TIMM):
+        return timm_preprocessing(name.removeprefix(_TIMM), args)
     model = _torchvision(name)
     preset = torchvision.models.get_model_weights(model).DEFAULT.transforms()
     halves = model in _SLOW_INITIAL_WEIGHTS and not args.get("transform_input")
@@ -95,5 +103,5 @@ def _torchvision(name: str) -> str:
     meant = f"did you mean {', '.join(close)}? " if close else ""
     raise ModelError(
         f"the architecture {name!r} is not known; {meant}An architecture is torchvision/<name> (a classification "
-        "model), cifar/resnet<depth> or package.module:factory."
+        "model), timm/<name>, cifar/resnet<depth> or package.module:factory."
     )

@@ -18,13 +18,14 @@ SHOWN = 5
 def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
     """Load ``checkpoint`` into ``model``, strictly; on any error ``model`` stays as it was.
 
-    Older files lack ``num_batches_tracked``, which is let pass, and a tied tensor may be stored under one of its names
+    Older files lack ``num_batches_tracked``, which is let pass, as it is where the network's layer is frozen and has
+    none. A tied tensor may be stored under one of its names
     only. The file decides the precision: where it has all parameters in one floating dtype, ``model`` takes that
     dtype, and its buffers take the file's; a file of mixed dtypes is converted to those of ``model``.
     ``architecture`` names the network in errors.
     """
     places = {name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)}
-    state = names_as_in(places, checkpoint.state)
+    state = _without_counts_of_frozen(places, names_as_in(places, checkpoint.state))
     ties = _ties(places)
     _refuse_mismatch(places, state, ties, checkpoint, architecture)
     _refuse_different_ties(state, ties, checkpoint)
@@ -33,6 +34,16 @@ def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -
     whole.update({name: state[stored] for name in places for stored in ties[name] if stored in state})
     whole.update(state)
     model.load_state_dict(whole)
+
+
+def _without_counts_of_frozen(places: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``state`` without the ``num_batches_tracked`` of layers that keep running statistics, but no count of batches."""
+
+    def has_no_place(name: str) -> bool:
+        layer, _, kind = name.rpartition("num_batches_tracked")
+        return not kind and f"{layer}running_mean" in places and name not in places
+
+    return {name: tensor for name, tensor in state.items() if not has_no_place(name)}
 
 
 def _ties(places: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:

@@ -1,5 +1,14 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
+from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
+from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
+from calibrate.nn.example_weight import ExampleWeighed
 
-__all__ = ["ExampleWeighedBatchNorm"]
+__all__ = [
+    "ExampleWeighed",
+    "ExampleWeighedBatchNorm",
+    "ExampleWeighedBatchNormAct",
+    "ExampleWeighedFrozenBatchNorm",
+    "ExampleWeighedFrozenBatchNormAct",
+]

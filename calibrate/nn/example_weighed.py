@@ -1,15 +1,15 @@
 """Inference example weighing: each example has a say in its own statistics."""
 
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
+from calibrate.nn.example_weight import ExampleWeighed
 
 
-class ExampleWeighedBatchNorm(_BatchNorm):
+class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
     """Batch normalisation whose inference statistics give each example the weight α.
 
     With rm, rv the running mean and variance and m, v the mean and biased variance of the example's channel over its
@@ -19,7 +19,8 @@ class ExampleWeighedBatchNorm(_BatchNorm):
         σ² = (1 − α)·rv + α·v + α(1 − α)(m − rm)²
         y  = γ(x − μ)/√(σ² + eps) + β
 
-    which pools the two populations (their first two moments are mixed). Training is BatchNorm's, unchanged.
+    which pools the two populations (their first two moments are mixed). Training is BatchNorm's, unchanged; made from a
+    SyncBatchNorm, it trains without synchronising.
 
     Shape: ``x`` (N, C) or (N, C, *), any number of positions; y like ``x``. ``alpha`` is a buffer, () or (C,), stored
     in the state dict as ``alpha``; a BatchNorm state dict, which has none, loads and leaves α as it is. Assign a float
@@ -38,10 +39,6 @@ class ExampleWeighedBatchNorm(_BatchNorm):
     >>> layer(torch.zeros(2, 3, 4, 4)).shape
     torch.Size([2, 3, 4, 4])
     """
-
-    alpha: Tensor
-    #: Whether the running mean was folded into what feeds the layer, and is 0 (see ``surgery/fold.py``).
-    centred = False
 
     def __init__(
         self,
@@ -78,68 +75,16 @@ class ExampleWeighedBatchNorm(_BatchNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x``; see the class."""
-        if self.training or self._is_batch_norm():
+        if self.training or self._is_plain():
             return super().forward(x)
         self._check_input_dim(x)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        return weigh(
-            x,
-            (self.running_mean, self.running_var),
-            self.alpha,
-            (self.weight, self.bias),
-            self.eps,
-            two_pass=self._largest_alpha > ONE_PASS_ALPHA,
-            centred=self.centred,
-        )
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "alpha":
-            value = self._checked_alpha(value)
-            super().__setattr__(name, value)
-            self._note_alpha()
-        else:
-            super().__setattr__(name, value)
+        return self.weigh(x)
 
     def extra_repr(self) -> str:
         """BatchNorm's, with α."""
-        alpha = f"{self.alpha.item():g}" if self.alpha.dim() == 0 else f"tensor({self.num_features},)"
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, alpha={alpha}"
-
-    def _is_batch_norm(self) -> bool:
-        """Whether every α is 0, without asking the device unless α was changed in place."""
-        if not torch.compiler.is_compiling() and self.alpha._version != self._alpha_version:
-            self._note_alpha()
-        return self._largest_alpha == 0
-
-    def _note_alpha(self) -> None:
-        self._alpha_version = self.alpha._version
-        self._largest_alpha = 0.0 if self.alpha.is_meta else float(self.alpha.detach().max())
-
-    def _checked_alpha(self, value: float | Tensor) -> Tensor:
-        reference = self.running_mean
-        assert reference is not None
-        precision = torch.promote_types(reference.dtype, torch.float32)
-        alpha = torch.as_tensor(value, device=reference.device, dtype=precision).detach()
-        if tuple(alpha.shape) not in ((), (self.num_features,)):
-            raise ValueError(
-                f"alpha has shape {tuple(alpha.shape)}; give one number or one for each of {self.num_features} channels"
-            )
-        if not alpha.is_meta and not bool(((alpha >= 0) & (alpha <= 1)).all()):
-            raise ValueError(f"alpha is {alpha.tolist()}; it is a weight, so keep it in [0, 1]")
-        return alpha
+        settings = f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}"
+        return f"{settings}, {self._alpha_repr()}"
 
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002  (the name torch gave it)
         if input.dim() < 2:
             raise ValueError(f"the input has {input.dim()} dimension(s); give (N, C) or (N, C, *)")
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        key = f"{prefix}alpha"
-        if key in state_dict:
-            try:
-                self.alpha = state_dict[key].clone()
-            except ValueError as error:
-                error_messages: list[str] = args[-1]
-                error_messages.append(f"{key}: {error}")
-        super()._load_from_state_dict({**state_dict, key: self.alpha}, prefix, *args)
-        self._note_alpha()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.nn import ExampleWeighed
 from calibrate.surgery.borrow import evaluating
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -29,7 +29,7 @@ def fold_means(model: nn.Module, example: Tensor) -> nn.Module:
     folded = copy.deepcopy(model).eval()
     for convolution, site in _pairs(folded, example):
         mean = site.running_mean
-        assert mean is not None
+        assert isinstance(mean, Tensor)
         bias = torch.zeros_like(mean) if convolution.bias is None else convolution.bias.detach()
         convolution.bias = nn.Parameter((bias.double() - mean.double()).to(convolution.weight.dtype))
         site.running_mean = torch.zeros_like(mean)
@@ -42,17 +42,17 @@ def fold_means(model: nn.Module, example: Tensor) -> nn.Module:
     return folded
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, ExampleWeighedBatchNorm]]:
+def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, ExampleWeighed]]:
     """The convolutions whose output one site reads, and nothing else."""
     readers = _Readers()
     calls: Counter[nn.Module] = Counter()
     made: dict[int, tuple[Convolution, Tensor]] = {}
-    read: list[tuple[ExampleWeighedBatchNorm, Tensor]] = []
+    read: list[tuple[ExampleWeighed, Tensor]] = []
 
     def enter(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         calls[module] += 1
         readers.inside += 1
-        if isinstance(module, ExampleWeighedBatchNorm):
+        if isinstance(module, ExampleWeighed):
             read.append((module, arguments[0]))
             readers.count((arguments[0],))
 
@@ -63,7 +63,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Example
 
     handles = []
     for module in model.modules():
-        if isinstance(module, Convolution | ExampleWeighedBatchNorm):
+        if isinstance(module, Convolution | ExampleWeighed):
             handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     try:
         with torch.inference_mode(), readers:
@@ -78,7 +78,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Example
         if id(x) in made
         and readers.seen[id(x)] == 1
         and calls[site] == calls[made[id(x)][0]] == 1
-        and not site._is_batch_norm()
+        and not site._is_plain()
     ]
 
 

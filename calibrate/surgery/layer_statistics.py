@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.nn import ExampleWeighed
 from calibrate.result import DEAD_VARIANCE, LayerStatistics
 from calibrate.surgery.sites import Site
 
@@ -25,14 +26,14 @@ def layer_statistics(sites: Sequence[Site], positions: Mapping[str, int]) -> tup
 
 
 def _describe(site: Site, positions: int | None) -> LayerStatistics:
-    layer = site.module
-    mean, variance = _wide(layer.running_mean), _wide(layer.running_var)
+    layer: Any = site.module
+    mean, variance = (_wide(getattr(layer, name, None)) for name in ("running_mean", "running_var"))
     gamma, beta = _wide(layer.weight), _wide(layer.bias)
     offset = None if mean is None or variance is None else mean.abs() / (variance + layer.eps).sqrt()
-    alpha = _wide(layer.alpha) if isinstance(layer, ExampleWeighedBatchNorm) else None
+    alpha = _wide(layer.alpha) if isinstance(layer, ExampleWeighed) else None
     return LayerStatistics(
         name=site.name,
-        channels=layer.num_features,
+        channels=site.channels,
         positions=positions,
         mean_offset=_mean(offset),
         variance_min=None if variance is None else _finite(variance.amin()),

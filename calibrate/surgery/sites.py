@@ -5,30 +5,20 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.errors import ModelError, UsageError
-from calibrate.nn import ExampleWeighedBatchNorm
-
-#: The layers that can weigh an example. Subclasses may do more than normalise, so only these very types are taken.
-RETROFITTABLE: tuple[type[_BatchNorm], ...] = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
-    ExampleWeighedBatchNorm,
-)
+from calibrate.surgery.kinds import channels, is_normalisation, obstacle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """One batch normalisation layer; a layer used in several places has several names.
+    """One batch or group normalisation layer; a layer used in several places has several names.
 
     ``obstacle`` says why the layer must stay as it is, or is empty.
     """
 
     names: tuple[str, ...]
-    module: _BatchNorm
+    module: nn.Module
     obstacle: str
 
     @property
@@ -36,18 +26,23 @@ class Site:
         """The first name, in the order of the network's definition."""
         return self.names[0]
 
+    @property
+    def channels(self) -> int:
+        """The number of channels that the layer takes."""
+        return channels(self.module)
+
 
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
-    """Every batch normalisation layer of ``model``, in the order of its definition.
+    """Every batch or group normalisation layer of ``model``, in the order of its definition.
 
     >>> [site.names for site in find_sites(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))]
     [('1',)]
     """
-    names: dict[_BatchNorm, list[str]] = {}
+    names: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, _BatchNorm):
+        if is_normalisation(module):
             names.setdefault(module, []).append(name)
-    return tuple(Site(tuple(all_names), module, _obstacle(module)) for module, all_names in names.items())
+    return tuple(Site(tuple(all_names), module, obstacle(module)) for module, all_names in names.items())
 
 
 def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
@@ -78,11 +73,3 @@ def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
             f"because {first.obstacle}. Use the recipe `temperature`, which works on any classifier."
         )
     return usable
-
-
-def _obstacle(module: _BatchNorm) -> str:
-    if type(module) not in RETROFITTABLE:
-        return f"it is a {type(module).__name__}, a subclass that may do more than normalise"
-    if module.running_mean is None:
-        return "it keeps no running statistics (it normalises with the batch's own)"
-    return ""

@@ -4,22 +4,17 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from calibrate.nn import ExampleWeighedBatchNorm
+from calibrate.surgery.kinds import weighed
 from calibrate.surgery.sites import Site
 
 
 def weigh_examples_(model: nn.Module, sites: Iterable[Site], alpha: float) -> nn.Module:
-    """Give every one of ``sites`` the weight ``alpha``, replacing BatchNorm layers where they stand.
+    """Give every one of ``sites`` the weight ``alpha``, replacing layers that have none where they stand.
 
     The new layers share the old ones' parameters, statistics and mode, so that state-dict keys and ties stay; the
-    state dict gains ``<site>.alpha``. Returns the network: ``model`` itself, unless it is a lone BatchNorm layer.
+    state dict gains ``<site>.alpha``. Returns the network: ``model`` itself, unless it is a lone layer.
     """
-    layers = {
-        site: site.module
-        if isinstance(site.module, ExampleWeighedBatchNorm)
-        else ExampleWeighedBatchNorm.from_batch_norm(site.module)
-        for site in sites
-    }
+    layers = {site: weighed(site.module) for site in sites}
     for site, layer in layers.items():
         layer.alpha = alpha  # type: ignore[assignment]
         model = _replace_(model, site, layer)

@@ -86,7 +86,7 @@ def simulate(name: str, at: At, table: Tensor, labels: Tensor, subsets: list[Ten
         )
     result = np.array(rows, dtype=float)
     mean, worst = np.nanmean(result, 0), np.nanmax(result, 0)
-    print(  # noqa: T201
+    print(
         f"{name}, n = {len(subsets[0])}, {len(subsets)} seeds: passes {mean[0]:.2f} (most {worst[0]:.2f}), "
         f"regret {mean[1]:.5f} (worst {worst[1]:.5f}), with the curve's passes {mean[2]:.5f}; curve {mean[3]:.1f} "
         f"passes to α = {mean[6]:.2f}, error as checked {mean[4]:.5f} (worst {worst[4]:.5f}), "
@@ -143,7 +143,7 @@ def main() -> None:
     if shared.exists():
         cifar(shared, given.cache, given.seeds)
     else:
-        print(f"{shared} is not there: no CIFAR")  # noqa: T201
+        print(f"{shared} is not there: no CIFAR")
 
 
 if __name__ == "__main__":

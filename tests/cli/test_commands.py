@@ -99,7 +99,7 @@ def test_inspect_tells_plain_from_tuned(
     assert [site["alpha"] for site in again["sites"]] == [0.2] * 7
     assert again["tuned"]["temperature"] == tuned[1].changes.temperature
     text = afternorm("inspect", "--model", tuned[0] / "tuned.safetensors").out
-    assert "7 batch normalisation layers" in text
+    assert "7 normalisation layers" in text
     assert text.count("α = 0.2") == 7
 
 

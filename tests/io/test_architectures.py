@@ -66,7 +66,7 @@ def test_a_cifar_network_takes_its_arguments() -> None:
         ("torchvision/resnet_50", "torchvision/resnet50"),
         ("resnet50", "torchvision/resnet50"),
         ("resnet56", "cifar/resnet56"),
-        ("timm/efficientnet_b0", "torchvision/efficientnet_b0"),
+        ("timm/efficientnet_litte0", "timm/efficientnet_lite0"),
         ("torchvision/maskrcnn_resnet50_fpn", "package.module:factory"),
         ("torchvision/ResNet18_Weights", "torchvision/resnet18"),
         ("cifar/vgg", "cifar/resnet<depth>"),

@@ -1,0 +1,72 @@
+"""Which layers are recognised, as what, and what is said of the rest."""
+
+import subprocess
+import sys
+
+import pytest
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from calibrate.nn import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNorm, ExampleWeighedFrozenBatchNormAct
+from calibrate.surgery import find_sites, weigh_examples_
+
+
+class RenamedFrozen(FrozenBatchNorm2d):
+    """As detection code has it: another constructor, the same computation."""
+
+
+class OtherFrozen(FrozenBatchNorm2d):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x).relu()
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """Named as timm's, and not timm's."""
+
+
+def obstacle(layer: nn.Module) -> str:
+    (site,) = find_sites(layer)
+    return site.obstacle
+
+
+@pytest.mark.parametrize("kind", [OtherFrozen, BatchNormAct2d])
+def test_other_subclasses_are_named_and_left(kind: type[nn.Module]) -> None:
+    assert obstacle(kind(3)) == f"it is a {kind.__name__}, a subclass that may do more than normalise"
+
+
+def test_a_frozen_subclass_that_computes_the_same_is_taken() -> None:
+    layer = RenamedFrozen(3)
+    assert obstacle(layer) == ""
+    assert type(weigh_examples_(layer, find_sites(layer), 0.1)) is ExampleWeighedFrozenBatchNorm
+
+
+def test_timm_s_own_layers_are_recognised() -> None:
+    layers = pytest.importorskip("timm.layers")
+    for kind, weighed in (
+        (layers.BatchNormAct2d, ExampleWeighedBatchNormAct),
+        (layers.FrozenBatchNormAct2d, ExampleWeighedFrozenBatchNormAct),
+    ):
+        layer = kind(3)
+        (site,) = find_sites(layer)
+        assert (site.obstacle, site.channels) == ("", 3)
+        assert type(weigh_examples_(layer, [site], 0.1)) is weighed
+
+    class Own(layers.BatchNormAct2d):  # type: ignore[name-defined, misc]
+        pass
+
+    assert "Own, a subclass that may do more" in obstacle(Own(3))
+    assert "no running statistics" in obstacle(layers.BatchNormAct2d(3, track_running_stats=False))
+    assert "GroupNorm" in obstacle(layers.GroupNormAct(4, num_groups=2))
+
+
+def test_surgery_never_imports_timm() -> None:
+    code = (
+        "import sys; from torch import nn; from calibrate.surgery import find_sites; import calibrate.io;"
+        "find_sites(nn.Sequential(nn.BatchNorm2d(2), type('Own', (nn.BatchNorm2d,), {})(2)));"
+        "assert not any(name.split('.')[0] == 'timm' for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_layer_norm_and_instance_norm_are_no_sites() -> None:
+    assert find_sites(nn.Sequential(nn.LayerNorm(3), nn.InstanceNorm2d(3), nn.Linear(3, 3))) == ()
