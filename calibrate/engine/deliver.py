@@ -3,6 +3,8 @@
 import copy
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -59,6 +61,14 @@ class _Pending:
             Artifact(name=name, format=kind, bytes=len(content), sha256=digest, parity=parity, latency=latency)
         )
 
+    @contextmanager
+    def noting_problems(self) -> Iterator[None]:
+        """Turn a failed proof into a problem: that file is not written, the others are."""
+        try:
+            yield
+        except ExportError as error:
+            self.problems.append(str(error))
+
 
 def check_outputs(folder: Path, outputs: Outputs) -> None:
     """Raise, before any work, where ``outputs`` could not be delivered to ``folder``."""
@@ -74,7 +84,6 @@ def deliver(
     folder: Path,
     outputs: Outputs,
     *,
-    reports: bool = True,
     progress: Listener = silent,
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
@@ -84,31 +93,29 @@ def deliver(
     ``problems`` says why.
     """
     pending = _Pending()
+    parity: dict[str, tuple[Parity, ...]] = {}
     if "safetensors" in outputs.formats:
-        content = tuned_bytes(outcome.model, provenance(outcome))
-        parity = (check_tuned(content, outcome.model, outcome.examples),)
-        pending.add("tuned.safetensors", "safetensors", content, parity)
+        content = tuned_bytes(outcome.model, provenance(outcome, outcome.summary))
+        with pending.noting_problems():
+            parity["tuned.safetensors"] = (check_tuned(content, outcome.model, outcome.examples),)
     if "onnx" in outputs.formats:
-        try:
+        with pending.noting_problems():
             _add_onnx(pending, outcome, plain, outputs, progress)
-        except ExportError as error:
-            pending.problems.append(str(error))
     problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
-    summary = outcome.summary.model_copy(
-        update={"artifacts": tuple(pending.artifacts), "findings": (*outcome.summary.findings, *problems)}
-    )
-    if reports:
-        pending.files["report.txt"] = render_text(summary).encode()
-        pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
-        pending.files["report.md"] = render_markdown(summary).encode()
-        pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
+    summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *problems)})
+    for name, proof in parity.items():
+        pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
+    summary = summary.model_copy(update={"artifacts": tuple(pending.artifacts)})
+    pending.files["report.txt"] = render_text(summary).encode()
+    pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
+    pending.files["report.md"] = render_markdown(summary).encode()
+    pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
     _write(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
 
 
-def provenance(outcome: Outcome) -> Provenance:
-    """What the tuned file of ``outcome`` says of itself."""
-    summary = outcome.summary
+def provenance(outcome: Outcome, summary: Summary) -> Provenance:
+    """What the tuned file of ``outcome`` says of itself; ``summary`` is the outcome's, with what delivery added."""
     return Provenance(
         architecture=summary.model.architecture,
         architecture_args=summary.model.architecture_args,

@@ -80,7 +80,7 @@ def _trial(logits: Tensor, labels: Tensor, alpha: float) -> Trial:
 def _reason(best: float, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
     if best == 0:
         return "no α above 0 lowered the cross-entropy of the calibration half once the temperature was fitted"
-    rule = f"by {gain:.4f} nats, against {margin:g} standard errors of {standard_error:.4f}"
+    rule = f"by {gain:.4f} nats, with a standard error of {standard_error:.4f} ({margin:g} of them asked for)"
     if convincing:
         return f"α = {best:.4g} beat α = 0 {rule}"
     return f"α = {best:.4g} beat α = 0 only {rule}, so α = 0 stays"

@@ -72,7 +72,7 @@ def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_pa
     torch.save(model.state_dict(), tmp_path / "plain.pt")
     opened = open_model(tmp_path / "plain.pt", f"{__name__}:{kind}")
     outcome = retrofit(opened.model, RECIPE, data=examples(), architecture=opened.architecture)
-    delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0), reports=False)
+    delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0))
     assert delivery.problems == ()
     assert [len(item.parity) for item in delivery.summary.artifacts] == [1, 3]
     assert [site.alpha for site in delivery.summary.changes.sites] == [0.1, 0.1]
@@ -154,7 +154,7 @@ def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_pat
     assert inspect_model(opened).dtype == str(dtype).removeprefix("torch.")
     outcome = retrofit(opened.model, RECIPE, data=examples(), architecture=name)
     assert [site.alpha for site in outcome.summary.changes.sites] == [0.1, 0.1]
-    delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0), reports=False)
+    delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0))
     formats = [item.format for item in delivery.summary.artifacts]
     if dtype == torch.float16:
         assert formats == ["safetensors", "onnx"]
