@@ -1,6 +1,8 @@
 """How it reads: text and one self-contained HTML file. No torch here; jinja2 and matplotlib only once HTML is made."""
 
+from calibrate.report.compared import Compared
+from calibrate.report.comparison import Comparison
 from calibrate.report.html import render_html
 from calibrate.report.text import render_brief, render_text
 
-__all__ = ["render_brief", "render_html", "render_text"]
+__all__ = ["Compared", "Comparison", "render_brief", "render_html", "render_text"]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calibrate.report import facts
 from calibrate.report import format as fmt
@@ -18,23 +19,31 @@ from calibrate.report.rows import (
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-def render_html(summary: Summary) -> str:
-    """The report as HTML; the same summary gives the same bytes."""
+
+def templates() -> "Environment":
+    """The templates of all pages: what they are given is escaped, and what they are not given is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    from calibrate.report.plots import alpha_curve, reliability
-
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render_html(summary: Summary) -> str:
+    """The report as HTML; the same summary gives the same bytes."""
+    from markupsafe import Markup
+
+    from calibrate.report.plots import alpha_curve, reliability
+
     measurement, search = summary.measurement, summary.search
-    return environment.get_template("report.html.jinja").render(
+    return templates().get_template("report.html.jinja").render(
         title=facts.title(summary),
         verdict=summary.verdict,
         sentence=verdict_sentence(summary),
