@@ -55,3 +55,13 @@ class GateError(AfternormError):
     """The run went well, but its verdict is not the one that was required."""
 
     exit_code = 6
+
+
+class BatchError(AfternormError):
+    """Runs of a batch failed, and none is finished."""
+
+
+class PartialBatchError(BatchError):
+    """Some runs of a batch are finished, and others failed or were not started."""
+
+    exit_code = 3

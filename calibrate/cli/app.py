@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from calibrate.cli.batch import batch
 from calibrate.cli.calibrate import calibrate
 from calibrate.cli.console import note, say
 from calibrate.cli.demo import demo
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, evaluate, calibrate, export, schema, doctor, demo):
+for command in (inspect, evaluate, calibrate, batch, export, schema, doctor, demo):
     app.command()(command)
 
 

@@ -18,13 +18,16 @@ def calibrate(
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
-    recipe: Annotated[str, typer.Option(help="A preset (alpha, temperature, measure) or a recipe file.")] = "alpha",
+    recipe: Annotated[
+        str, typer.Option(help="A preset (alpha, temperature, measure), a recipe file or a mapping.")
+    ] = "alpha",
     alpha: Annotated[
         float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     out: options.Out = options.DEFAULT_OUT,
     formats: options.Formats = "safetensors,onnx",
+    latency_runs: options.LatencyRuns = 30,
     require: Annotated[
         options.Requirement | None,
         typer.Option(help="Write the network and exit 0 only with this verdict, else exit 6.", show_default=False),
@@ -40,7 +43,7 @@ def calibrate(
     Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
     """
     chosen = options.recipe(recipe, alpha, seed)
-    wanted = options.outputs(formats)
+    wanted = options.outputs(formats, latency_runs)
 
     from calibrate.cli.requests import Request, describe
     from calibrate.engine import carry_out, check_outputs, deliver

@@ -56,6 +56,9 @@ PreprocessingText = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Directory for the results.")]
 Formats = Annotated[str, typer.Option(help="Files of the tuned network, separated by commas.")]
+LatencyRuns = Annotated[
+    int, typer.Option(min=0, max=1000, help="Timings of tuned.onnx against the plain network; 0 for none.")
+]
 BatchSize = Annotated[int, typer.Option(min=1, envvar="AFTERNORM_BATCH_SIZE", help="Examples per forward pass.")]
 Device = Annotated[str, typer.Option(envvar="AFTERNORM_DEVICE", help="cpu, cuda, cuda:1, or auto.")]
 Threads = Annotated[
@@ -100,8 +103,8 @@ def preprocessing(text: str | None) -> Preprocessing | None:
 
 
 def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
-    """The recipe called ``name``; with ``alpha``, that α in place of the search; with ``seed``, that seed."""
-    chosen = read_recipe(name)
+    """The recipe called ``name`` or written in it; with ``alpha``, that α, not the search; with ``seed``, that seed."""
+    chosen = loads(Recipe, name, "--recipe") if name.lstrip().startswith("{") else read_recipe(name)
     if alpha is not None:
         steps = tuple(
             _given(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
@@ -118,9 +121,10 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
     return chosen
 
 
-def outputs(formats: str) -> Outputs:
+def outputs(formats: str, latency_runs: int) -> Outputs:
     """The outputs in the comma-separated ``formats``."""
-    return _given(Outputs, {"formats": [part.strip() for part in formats.split(",") if part.strip()]}, "--formats")
+    wanted = [part.strip() for part in formats.split(",") if part.strip()]
+    return _given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
 
 
 def _given(kind: type[Value], document: dict[str, Any], option: str) -> Value:

@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 from calibrate.cli.console import say
-from calibrate.recipe import Outputs, Preprocessing, Recipe
+from calibrate.recipe import Manifest, Outputs, Preprocessing, Recipe
 from calibrate.result import Summary
 
 
@@ -18,6 +18,7 @@ class Document(StrEnum):
     RECIPE = "recipe"
     OUTPUTS = "outputs"
     PREPROCESSING = "preprocessing"
+    MANIFEST = "manifest"
     SUMMARY = "summary"
 
 
@@ -25,6 +26,7 @@ KINDS: dict[Document, type[BaseModel]] = {
     Document.RECIPE: Recipe,
     Document.OUTPUTS: Outputs,
     Document.PREPROCESSING: Preprocessing,
+    Document.MANIFEST: Manifest,
     Document.SUMMARY: Summary,
 }
 

@@ -1,6 +1,7 @@
-"""What to do: recipes, their steps, outputs and preprocessing. No torch here."""
+"""What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
 from calibrate.recipe.documents import loads, parse, read, read_recipe
+from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
@@ -8,12 +9,14 @@ from calibrate.recipe.steps import Measure, SearchAlpha, SetAlpha, Step, Tempera
 
 __all__ = [
     "PRESETS",
+    "Manifest",
     "Measure",
     "Outputs",
     "Preprocessing",
     "Recipe",
     "SearchAlpha",
     "SetAlpha",
+    "Settings",
     "Step",
     "Temperature",
     "loads",

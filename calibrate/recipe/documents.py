@@ -77,10 +77,15 @@ def _yaml_or_json(text: str) -> Any:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """A pydantic location as a JSON path, without the tags pydantic adds for tagged unions."""
+    """A pydantic location as a JSON path, without the tags pydantic adds for tagged unions.
+
+    These are the kind of a step, and whatever stands in <>.
+    """
     path = ""
     after_index = False
     for part in location:
+        if isinstance(part, str) and part.startswith("<"):
+            continue
         if isinstance(part, int):
             path += f"[{part}]"
         elif not after_index:

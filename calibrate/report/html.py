@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from calibrate.report import facts
 from calibrate.report import format as fmt
@@ -29,60 +30,73 @@ from calibrate.report.rows import (
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None) -> str:
-    """The report as HTML; the same summary gives the same bytes.
 
-    ``thumbnails`` are PNG files of examples, by their index in the data; those of the listed examples are shown.
-    """
+def templates() -> "Environment":
+    """The templates of all pages: what they are given is escaped, and what they are not given is an error."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
 
-    from calibrate.report.layer_plot import layers_over_depth
-    from calibrate.report.plots import alpha_curve, reliability
-
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None) -> str:
+    """The report as HTML; the same summary gives the same bytes.
+
+    ``thumbnails`` are PNG files of examples, by their index in the data; those of the listed examples are shown.
+    """
+    from markupsafe import Markup
+
+    from calibrate.report.layer_plot import layers_over_depth
+    from calibrate.report.plots import alpha_curve, reliability
+
     measurement, search, answers, layers = summary.measurement, summary.search, summary.answers, summary.layers
-    return environment.get_template("report.html.jinja").render(
-        title=facts.title(summary),
-        verdict=summary.verdict,
-        sentence=verdict_sentence(summary),
-        reasons=[fmt.printable(reason) for reason in summary.reasons],
-        heading=facts.heading_facts(summary),
-        scores=scores_table(measurement) if measurement else None,
-        no_scores=NO_SCORES,
-        measured_on=facts.measured_on(measurement) if measurement else "",
-        interval_words=facts.interval_words(measurement) if measurement else "",
-        top5_note=top5_note(summary),
-        differences=differences_table(measurement) if measurement and measurement.differences else None,
-        no_differences=NO_DIFFERENCES,
-        yardstick_words=yardstick_words(measurement) if measurement else "",
-        alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
-        reliability=Markup(reliability(measurement)) if measurement and any(measurement.reliability.values()) else None,  # noqa: S704
-        answers_words=answers_words(answers) if answers else "",
-        classes=classes_table(answers) if answers else None,
-        classes_words=classes_words(answers) if answers else "",
-        no_answers=NO_ANSWERS,
-        examples=changed_examples(answers, thumbnails or {}) if answers else (),
-        examples_words=examples_words(summary, answers) if answers else "",
-        no_changes=NO_CHANGES,
-        layers=layers_table(layers) if layers else None,
-        layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
-        layers_words=layers_words(),
-        no_layers=NO_LAYERS,
-        choice=facts.choice_facts(summary),
-        groups=site_groups(summary.changes),
-        sites=[site_cells(site) for site in summary.changes.sites],
-        files=files(summary),
-        no_files=NO_FILES,
-        findings=facts.finding_facts(summary),
-        no_findings=facts.NO_FINDINGS,
-        recipe=json.dumps(summary.recipe.model_dump(mode="json"), indent=2),
-        made=(*facts.environment_facts(summary), *facts.fingerprint_facts(summary)),
+    diagram = reliability(measurement) if measurement and any(measurement.reliability.values()) else None
+    return (
+        templates()
+        .get_template("report.html.jinja")
+        .render(
+            title=facts.title(summary),
+            verdict=summary.verdict,
+            sentence=verdict_sentence(summary),
+            reasons=[fmt.printable(reason) for reason in summary.reasons],
+            heading=facts.heading_facts(summary),
+            scores=scores_table(measurement) if measurement else None,
+            no_scores=NO_SCORES,
+            measured_on=facts.measured_on(measurement) if measurement else "",
+            interval_words=facts.interval_words(measurement) if measurement else "",
+            top5_note=top5_note(summary),
+            differences=differences_table(measurement) if measurement and measurement.differences else None,
+            no_differences=NO_DIFFERENCES,
+            yardstick_words=yardstick_words(measurement) if measurement else "",
+            alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
+            reliability=Markup(diagram) if diagram else None,  # noqa: S704
+            answers_words=answers_words(answers) if answers else "",
+            classes=classes_table(answers) if answers else None,
+            classes_words=classes_words(answers) if answers else "",
+            no_answers=NO_ANSWERS,
+            examples=changed_examples(answers, thumbnails or {}) if answers else (),
+            examples_words=examples_words(summary, answers) if answers else "",
+            no_changes=NO_CHANGES,
+            layers=layers_table(layers) if layers else None,
+            layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
+            layers_words=layers_words(),
+            no_layers=NO_LAYERS,
+            choice=facts.choice_facts(summary),
+            groups=site_groups(summary.changes),
+            sites=[site_cells(site) for site in summary.changes.sites],
+            files=files(summary),
+            no_files=NO_FILES,
+            findings=facts.finding_facts(summary),
+            no_findings=facts.NO_FINDINGS,
+            recipe=json.dumps(summary.recipe.model_dump(mode="json"), indent=2),
+            made=(*facts.environment_facts(summary), *facts.fingerprint_facts(summary)),
+        )
     )

@@ -1,0 +1,18 @@
+"""Many runs: every model of a manifest with every dataset and every recipe, each in a process of its own. No torch."""
+
+from calibrate.batch.cells import Cell, read_cells
+from calibrate.batch.outcome import COMPARISON, compare, write_comparison
+from calibrate.batch.record import Record
+from calibrate.batch.run import Run, plan_runs, run_batch
+
+__all__ = [
+    "COMPARISON",
+    "Cell",
+    "Record",
+    "Run",
+    "compare",
+    "plan_runs",
+    "read_cells",
+    "run_batch",
+    "write_comparison",
+]

@@ -1,0 +1,29 @@
+"""The comparison of a batch's runs, and its three files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibrate.batch.run import Run
+from calibrate.errors import UsageError
+from calibrate.report import Compared, Comparison
+
+COMPARISON = "comparison.json"
+
+
+def compare(runs: Sequence[Run]) -> Comparison:
+    """The runs side by side; of those that failed, their errors."""
+    return Comparison(
+        tuple(Compared(run.cell.names, run.summary, run.record.error if run.record else "") for run in runs)
+    )
+
+
+def write_comparison(comparison: Comparison, out: Path) -> None:
+    """Write comparison.html, comparison.csv and comparison.json into ``out``, each appearing whole."""
+    files = {"comparison.html": comparison.html(), "comparison.csv": comparison.csv(), COMPARISON: comparison.json()}
+    try:
+        for name, content in files.items():
+            part = out / f"{name}.part"
+            part.write_bytes(content.encode())
+            part.replace(out / name)
+    except OSError as error:
+        raise UsageError(f"the comparison cannot be written to {out}: {error.strerror}; pass another --out.") from None

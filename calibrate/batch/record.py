@@ -1,0 +1,52 @@
+"""The record of a run: the last file written into its folder, and what makes the run count as ended."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from calibrate.result import Summary
+
+RECORD = "run.json"
+SUMMARY = "summary.json"
+
+
+class Record(BaseModel):
+    """How a run ended: what was asked for, its exit code, the digest of its result, the error in one line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    request: str
+    exit_code: int
+    result: str | None
+    error: str
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write ``record`` into ``folder``, whole or not at all."""
+    part = folder / f"{RECORD}.part"
+    with part.open("w", encoding="utf-8") as file:
+        file.write(record.model_dump_json(indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / RECORD)
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in ``folder``; None where there is none that can be read."""
+    try:
+        return Record.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def read_summary(folder: Path) -> Summary | None:
+    """The summary in ``folder``; None where there is none that can be read, or a file that it lists is not whole."""
+    try:
+        summary = Summary.model_validate_json((folder / SUMMARY).read_bytes())
+        whole = all((folder / item.name).stat().st_size == item.bytes for item in summary.artifacts)
+    except (OSError, ValidationError):
+        return None
+    return summary if whole else None

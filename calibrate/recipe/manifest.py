@@ -1,0 +1,87 @@
+"""The manifest: which networks, which data and which recipes a batch combines, as one closed value."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from calibrate.recipe.outputs import Outputs
+from calibrate.recipe.preprocessing import Preprocessing
+from calibrate.recipe.recipe import Recipe
+
+#: What may be the name of a folder on every system.
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+=-]{0,98}[A-Za-z0-9_+=-])?")
+_NAMES: dict[str, Any] = {"propertyNames": {"pattern": f"^{NAME.pattern}$"}}
+
+
+def _kind(value: object) -> str:
+    """The tag of what may be written in line or named."""
+    return "<inline>" if isinstance(value, dict | BaseModel) else "<text>"
+
+
+_Text = Annotated[str, Tag("<text>")]
+RecipeOrName = Annotated[Annotated[Recipe, Tag("<inline>")] | _Text, Discriminator(_kind)]
+PreprocessingOrFile = Annotated[Annotated[Preprocessing, Tag("<inline>")] | _Text, Discriminator(_kind)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ManifestModel(_Value):
+    """A checkpoint and its architecture, which a tuned file knows itself."""
+
+    model: Annotated[str, Field(min_length=1, description="checkpoint, relative to the manifest")]
+    architecture: str | None = None
+    architecture_args: dict[str, Any] | None = None
+
+
+class ManifestDataset(_Value):
+    """Labelled data, the model's class names where the data hold only some, and how images are prepared."""
+
+    data: Annotated[str, Field(min_length=1, description="directory, .zip or .npz, relative to the manifest")]
+    classes: Annotated[str | None, Field(description="file of class names, one a line")] = None
+    preprocessing: Annotated[
+        PreprocessingOrFile | None, Field(description="in line or a file; else the architecture's own")
+    ] = None
+
+
+class Settings(_Value):
+    """How every run of a batch is carried out; changes speed, and the last digits of the results."""
+
+    batch_size: Annotated[int, Field(ge=1, description="examples per forward pass")] = 64
+    device: Annotated[str, Field(description="cpu, cuda, cuda:1, or auto")] = "auto"
+    threads: Annotated[int | None, Field(ge=1, description="CPU threads of each run; else torch's own choice")] = None
+
+
+class Manifest(_Value):
+    """Every model with every dataset and every recipe is one run; the names name its folder and its line.
+
+    Paths are relative to the manifest. A recipe is a preset's name, a recipe file or written in line.
+
+    >>> Manifest(models={"a": {"model": "a.pth"}}, datasets={"b": {"data": "b.npz"}}, recipes={"c": "alpha"}).version
+    1
+    """
+
+    version: Literal[1] = 1
+    models: Annotated[dict[str, ManifestModel], Field(min_length=1, json_schema_extra=_NAMES)]
+    datasets: Annotated[dict[str, ManifestDataset], Field(min_length=1, json_schema_extra=_NAMES)]
+    recipes: Annotated[dict[str, RecipeOrName], Field(min_length=1, json_schema_extra=_NAMES)]
+    outputs: Outputs = Outputs()
+    settings: Settings = Settings()
+
+    @field_validator("models", "datasets", "recipes")
+    @classmethod
+    def _folder_names(cls, named: dict[str, Any]) -> dict[str, Any]:
+        """Each name becomes a folder, also on systems that do not tell a from A."""
+        seen: dict[str, str] = {}
+        for name in named:
+            if not NAME.fullmatch(name):
+                raise ValueError(
+                    f"the name {name!r} cannot name a folder; use up to 100 letters, digits and . _ + = -, "
+                    "with a letter or digit first and no . last"
+                )
+            if name.lower() in seen:
+                raise ValueError(f"the names {seen[name.lower()]!r} and {name!r} differ in case only; rename one")
+            seen[name.lower()] = name
+        return named

@@ -1,0 +1,135 @@
+"""The runs of a batch side by side, as one HTML file, as CSV and as JSON; the same runs give the same bytes."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from calibrate.report import format as fmt
+from calibrate.report.changed import NO_ALPHA, alpha_words
+from calibrate.report.compared import ARMS, COMPARED, Compared, Field
+from calibrate.report.facts import Fact
+from calibrate.report.html import templates
+from calibrate.report.rows import ABSENT, YARDSTICK, Cell, Row, Table, yardstick
+from calibrate.report.verdict import verdict_sentence
+from calibrate.result import METRICS, Difference, Latency, Measurement, Metric, Summary
+
+HOW_TO_READ = (
+    "Scores and differences are of each run's holdout examples, with 95 % bootstrap intervals in brackets. alpha+T "
+    "minus T is the yardstick of the verdict. Latency is that of tuned.onnx over the plain network's."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The runs in the order of their manifest."""
+
+    runs: tuple[Compared, ...]
+
+    def html(self) -> str:
+        """One self-contained page: no script, no request."""
+        return (
+            templates()
+            .get_template("comparison.html.jinja")
+            .render(
+                title=f"Comparison of {fmt.counted(len(self.runs), 'run')}",
+                heading=self._heading(),
+                runs=Table(_columns(), tuple(_row(run) for run in self.runs)),
+                how_to_read=HOW_TO_READ,
+                sentences=tuple((run.name, verdict_sentence(run.summary)) for run in self.runs if run.summary),
+                failures=tuple((run.name, fmt.printable(run.error)) for run in self.runs if run.error),
+            )
+        )
+
+    def csv(self) -> str:
+        """One line per run, the columns those of :meth:`json`; what is absent is empty."""
+        lines = io.StringIO()
+        fields = [run.fields() for run in self.runs]
+        writer = csv.DictWriter(lines, fieldnames=list(fields[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(fields)
+        return lines.getvalue()
+
+    def json(self) -> str:
+        """``{"version": 1, "runs": [...]}``, each run flat; what is absent is null."""
+        document: dict[str, int | list[dict[str, Field]]] = {
+            "version": 1,
+            "runs": [run.fields() for run in self.runs],
+        }
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+    def text(self) -> str:
+        """One paragraph per run, for a terminal."""
+        return "\n".join(f"{run.name}: {_said(run)}" for run in self.runs) + "\n"
+
+    def _heading(self) -> tuple[Fact, ...]:
+        states = [run.state for run in self.runs]
+        verdicts = [run.summary.verdict or "none" for run in self.runs if run.summary]
+        return (("runs", _counts(states)), ("verdicts", _counts(verdicts) or ABSENT))
+
+
+def _counts(things: Iterable[str]) -> str:
+    return ", ".join(f"{number} {what}" for what, number in Counter(things).items())
+
+
+def _said(run: Compared) -> str:
+    if run.summary is not None:
+        return verdict_sentence(run.summary)
+    return f"failed: {fmt.printable(run.error)}" if run.error else run.state
+
+
+def _columns() -> tuple[str, ...]:
+    scores = (f"{METRICS[metric][0]} {arm}" for metric in COMPARED for arm in ARMS)
+    changes = (f"{METRICS[metric][0].replace(' %', ' points')} {' minus '.join(YARDSTICK)}" for metric in COMPARED)
+    return ("verdict", *changes, "α", "T", *scores, "latency ratio", "n")
+
+
+def _row(run: Compared) -> Row:
+    model, dataset, recipe = run.names
+    return Row(f"{model} / {dataset}", recipe, _cells(run, run.summary) if run.summary else _no_cells(run.state))
+
+
+def _no_cells(state: str) -> tuple[Cell, ...]:
+    return (Cell(state), *(Cell(ABSENT) for _ in _columns()[1:]))
+
+
+def _cells(run: Compared, summary: Summary) -> tuple[Cell, ...]:
+    measurement = summary.measurement
+    difference = yardstick(measurement) if measurement else None
+    alpha = alpha_words(summary.changes)
+    return (
+        Cell(summary.verdict or "none"),
+        *(_change(difference, metric) for metric in COMPARED),
+        Cell("none" if alpha == NO_ALPHA else alpha),
+        Cell(fmt.short(summary.changes.temperature)),
+        *_scores(measurement),
+        _latency(run.latency),
+        Cell(fmt.count(measurement.n) if measurement else ABSENT),
+    )
+
+
+def _latency(latency: Latency | None) -> Cell:
+    if latency is None:
+        return Cell(ABSENT)
+    interval = f"[{latency.ratio_low:.3f}, {latency.ratio_high:.3f}] at batch {latency.batch_size}"
+    return Cell(f"{latency.ratio:.3f}", interval)
+
+
+def _change(difference: Difference | None, metric: Metric) -> Cell:
+    if difference is None:
+        return Cell(ABSENT)
+    estimate = difference.metrics[metric]
+    return Cell(fmt.change(metric, estimate.value), fmt.change_interval(metric, estimate))
+
+
+def _scores(measurement: Measurement | None) -> Iterable[Cell]:
+    arms = {scores.arm: scores.metrics for scores in measurement.arms} if measurement else {}
+    for metric in COMPARED:
+        for arm in ARMS:
+            if arm in arms:
+                estimate = arms[arm][metric]
+                yield Cell(fmt.score(metric, estimate.value), fmt.score_interval(metric, estimate))
+            else:
+                yield Cell(ABSENT)
