@@ -22,6 +22,17 @@ class Tied(nn.Module):
         return self.logits(torch.relu(self.head(x.mean((2, 3)))))
 
 
+class Wrapped(nn.Module):
+    """All names begin with ``model.``, which is also what training wrappers put before names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = convolutional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x)
+
+
 class LogSoftmax(nn.Module):
     """Puts out log-probabilities: no linear layer's scale is the logits' scale."""
 

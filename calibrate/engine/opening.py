@@ -1,7 +1,7 @@
 """Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, provenance_of
-from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, read_checkpoint
+from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, names_as_in, read_checkpoint
 from calibrate.recipe import Preprocessing
 from calibrate.surgery import divide_after_, find_sites, weigh_examples_
 
@@ -39,7 +39,9 @@ def open_model(
     checkpoint = read_checkpoint(Path(path))
     provenance = provenance_of(checkpoint.metadata, str(path))
     name, args = _architecture(str(path), architecture, architecture_args, provenance)
-    model = prepare_(build(name, args), checkpoint)
+    model = build(name, args)
+    checkpoint = replace(checkpoint, state=names_as_in(model.state_dict(), checkpoint.state))
+    model = prepare_(model, checkpoint)
     load_weights_(model, checkpoint, name)
     return Opened(
         model=model.eval(),

@@ -13,7 +13,7 @@ from calibrate.export import Provenance, tuned_bytes
 from calibrate.recipe import SetAlpha, Temperature
 from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
 from tests.engine.test_retrofit import examples, trained
-from tests.networks import Tied, lived_in
+from tests.networks import Tied, Wrapped, lived_in
 
 
 def provenance(architecture: str, temperature: float = 1.0, folded: str | None = None) -> Provenance:
@@ -90,3 +90,13 @@ def test_metadata_from_another_version_is_explained(tmp_path: Path) -> None:
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "new.safetensors", {"afternorm": '{"version": 99}'})
     with pytest.raises(ModelError, match="upgrade afternorm"):
         open_model(tmp_path / "new.safetensors")
+
+
+def test_a_tuned_network_whose_own_names_share_a_wrapper_s_prefix_reopens(tmp_path: Path) -> None:
+    model = lived_in(Wrapped())
+    weigh_examples_(model, find_sites(model), 0.2)
+    path = tmp_path / "wrapped.safetensors"
+    path.write_bytes(tuned_bytes(model, provenance("tests.networks:Wrapped")))
+    opened = open_model(path, "tests.networks:Wrapped")
+    x = torch.randn(3, 1, 8, 8)
+    assert torch.equal(opened.model(x), model(x))
