@@ -55,12 +55,12 @@ class ExampleWeighed(nn.Module):
 
     def _is_plain(self) -> bool:
         """Whether every α is 0, without asking the device unless α was changed in place."""
-        if not torch.compiler.is_compiling() and self.alpha._version != self._alpha_version:
+        if not torch.compiler.is_compiling() and _version(self.alpha) != self._alpha_version:
             self._note_alpha()
         return self._largest_alpha == 0
 
     def _note_alpha(self) -> None:
-        self._alpha_version = self.alpha._version
+        self._alpha_version = _version(self.alpha)
         self._largest_alpha = 0.0 if self.alpha.is_meta else float(self.alpha.detach().max())
 
     def _checked_alpha(self, value: float | Tensor) -> Tensor:
@@ -95,3 +95,8 @@ class ExampleWeighed(nn.Module):
                 error_messages.append(f"{key}: {error}")
         super()._load_from_state_dict({**state_dict, key: self.alpha}, prefix, *args)
         self._note_alpha()
+
+
+def _version(tensor: Tensor) -> int:
+    """How often ``tensor`` was changed in place; tensors made in inference mode do not count, and say 0."""
+    return 0 if tensor.is_inference() else tensor._version

@@ -218,3 +218,11 @@ def test_gradients_are_those_of_the_formula() -> None:
 def test_an_input_without_channels_is_refused() -> None:
     with pytest.raises(ValueError, match=r"give \(N, C\)"):
         ExampleWeighedBatchNorm(3, alpha=0.1).eval()(torch.zeros(3))
+
+
+def test_a_layer_made_in_inference_mode_weighs_too() -> None:
+    with torch.inference_mode():
+        batch_norm = trained_batch_norm(3)
+        layer = ExampleWeighedBatchNorm.from_batch_norm(batch_norm, 0.25)
+        x = torch.randn(2, 3, 5, 5)
+        torch.testing.assert_close(layer(x).double(), expected(batch_norm, x, 0.25), rtol=4e-6, atol=4e-6)
