@@ -13,26 +13,27 @@ from calibrate.errors import UsageError
 def request_digests(cells: Iterable[Cell]) -> tuple[str, ...]:
     """For each cell, SHA-256 over everything that was asked for: a run with another digest is another run.
 
-    A checkpoint and a list of class names count by their content; data by their path and the name, size and time of
-    change of each file, because they can be large. A factory (``package.module:factory``) counts by its name only, and
-    the installed versions do not count: they are in each run's summary.
+    A checkpoint, class names and a class map count by their content; data by their path and the name, size and time
+    of change of each file there, because they can be large. A URL, the images that a .csv names and a factory
+    (``package.module:factory``) count by name only. The installed versions do not count: they are in each summary.
     """
     contents: dict[Path, str] = {}
     listings: dict[Path, str] = {}
     digests = []
     for cell in cells:
-        for path in (cell.model, cell.classes):
+        for path in (cell.model, cell.classes, cell.class_map):
             if path is not None and path not in contents:
                 contents[path] = _content(path)
-        if cell.data not in listings:
-            listings[cell.data] = _listing(cell.data)
+        if cell.files is not None and cell.files not in listings:
+            listings[cell.files] = _listing(cell.files)
         request = {
             "version": 1,
             "model": contents[cell.model],
             "architecture": cell.architecture,
             "architecture_args": cell.architecture_args,
-            "data": [str(cell.data), listings[cell.data]],
+            "data": [cell.data, listings[cell.files] if cell.files else None],
             "classes": contents[cell.classes] if cell.classes else None,
+            "class_map": contents[cell.class_map] if cell.class_map else None,
             "preprocessing": cell.preprocessing and cell.preprocessing.model_dump(mode="json", exclude_defaults=True),
             "recipe": cell.recipe.digest,
             "outputs": cell.outputs.model_dump(mode="json", exclude_defaults=True),
@@ -48,6 +49,7 @@ def arguments(cell: Cell, folder: Path) -> list[str]:
         "architecture": cell.architecture,
         "architecture-args": cell.architecture_args and json.dumps(cell.architecture_args, ensure_ascii=False),
         "classes": cell.classes,
+        "class-map": cell.class_map,
         "preprocessing": cell.preprocessing and cell.preprocessing.model_dump_json(),
         "threads": cell.settings.threads,
     }

@@ -31,6 +31,9 @@ from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progr
 PARITY_BATCHES = (1, 3, 64)
 LATENCY_BATCHES = (1, 8)
 
+#: The order in which a summary lists the files of a network.
+FORMATS = ("safetensors", "onnx")
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -105,7 +108,8 @@ def deliver(
     summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *problems)})
     for name, proof in parity.items():
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
-    summary = summary.model_copy(update={"artifacts": tuple(pending.artifacts)})
+    in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
+    summary = summary.model_copy(update={"artifacts": tuple(in_order)})
     pending.files["report.txt"] = render_text(summary).encode()
     pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
     pending.files["report.md"] = render_markdown(summary).encode()

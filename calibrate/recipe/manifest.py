@@ -37,10 +37,11 @@ class ManifestModel(_Value):
 
 
 class ManifestDataset(_Value):
-    """Labelled data, the model's class names where the data hold only some, and how images are prepared."""
+    """Labelled data, how their classes are the model's, and how images are prepared."""
 
-    data: Annotated[str, Field(min_length=1, description="directory, .zip or .npz, relative to the manifest")]
-    classes: Annotated[str | None, Field(description="file of class names, one a line")] = None
+    data: Annotated[str, Field(min_length=1, description="what --data takes, relative to the manifest")]
+    classes: Annotated[str | None, Field(description="file of the model's class names, one a line")] = None
+    class_map: Annotated[str | None, Field(description="file that says which class of the model each is")] = None
     preprocessing: Annotated[
         PreprocessingOrFile | None, Field(description="in line or a file; else the architecture's own")
     ] = None

@@ -17,7 +17,7 @@ from calibrate.report.verdict import verdict_sentence
 from calibrate.result import METRICS, Difference, Latency, Measurement, Metric, Summary
 
 HOW_TO_READ = (
-    "Scores and differences are of each run's holdout examples, with 95 % bootstrap intervals in brackets. alpha+T "
+    "Scores and differences are of the n examples that the run measured, 95 % bootstrap intervals in brackets. alpha+T "
     "minus T is the yardstick of the verdict. Latency is that of tuned.onnx over the plain network's."
 )
 

@@ -48,11 +48,11 @@ def test_calibrate_writes_everything_and_prints_what_it_wrote(tuned: tuple[Path,
     assert names == {"tuned.safetensors", "tuned.onnx", "report.html", "report.md", "report.txt", "summary.json"}
     assert Summary.model_validate_json((out / "summary.json").read_text()) == summary
     assert [(item.name, item.bytes) for item in summary.artifacts] == [
-        (name, (out / name).stat().st_size) for name in ("tuned.onnx", "tuned.safetensors")
+        (name, (out / name).stat().st_size) for name in ("tuned.safetensors", "tuned.onnx")
     ]
     assert {site.alpha for site in summary.changes.sites} == {0.2}
     assert summary.verdict == "improved"
-    assert [item.batch_size for item in summary.artifacts[0].parity] == [1, 3, 64]
+    assert [item.batch_size for item in summary.artifacts[1].parity] == [1, 3, 64]
 
 
 def test_a_tuned_file_reopens_tuned_and_agrees_with_its_onnx(tuned: tuple[Path, Summary]) -> None:

@@ -1,0 +1,242 @@
+"""A batch: killed and resumed it ends as if undisturbed, a failure stays alone, and nothing is done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from calibrate.batch.child import start, stop
+from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from tests.conftest import Ran
+
+FILES = ("comparison.html", "comparison.csv", "comparison.json")
+GENTLE = {
+    "steps": [{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}, {"kind": "measure", "resamples": 100}]
+}
+PATIENCE = 300.0
+
+
+class Bench:
+    """A folder with checkpoints and data, and the manifests over them."""
+
+    def __init__(self, folder: Path, inputs: DemoInputs) -> None:
+        self.folder = folder
+        state = load_file(inputs.checkpoint)
+        save_file(state, folder / "one.safetensors")
+        state["linear.bias"] += 0.5
+        save_file(state, folder / "two.safetensors")
+        (folder / "broken.safetensors").write_bytes(inputs.checkpoint.read_bytes()[:1000])
+        for name, source, part in (
+            ("few", inputs.digits, 100),
+            ("more", inputs.digits, 160),
+            ("far", inputs.scanned, 120),
+        ):
+            arrays = np.load(source)
+            np.savez(folder / f"{name}.npz", x=arrays["x"][:part], y=arrays["y"][:part])
+
+    def manifest(self, models: str, datasets: str, **recipes: Any) -> Path:
+        network = {"architecture": ARCHITECTURE, "architecture_args": ARCHITECTURE_ARGS}
+        document = {
+            "models": {name: {"model": f"{name}.safetensors", **network} for name in models.split()},
+            "datasets": {
+                name: {"data": f"{name}.npz", "preprocessing": PREPROCESSING.model_dump(mode="json")}
+                for name in datasets.split()
+            },
+            "recipes": recipes,
+            "outputs": {"formats": ["safetensors"]},
+            "settings": {"threads": 1, "device": "cpu"},
+        }
+        path = self.folder / "manifest.json"
+        path.write_text(json.dumps(document))
+        return path
+
+
+@pytest.fixture
+def bench(tmp_path: Path, demo_inputs: DemoInputs) -> Bench:
+    return Bench(tmp_path, demo_inputs)
+
+
+def traces(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Every file beneath, by what changes when it is written again."""
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()}
+
+
+def launch(*arguments: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", "from calibrate.cli import main; main()", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not listed.exists():
+        pytest.skip("needs /proc/<pid>/task/<tid>/children")
+    return [int(number) for number in listed.read_text().split()]
+
+
+def running(pid: int) -> bool:
+    """Whether a process runs, one that has ended but was not waited for not counted."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_batch_killed_half_way_and_resumed_ends_as_if_undisturbed(
+    bench: Bench, afternorm: Callable[..., Ran]
+) -> None:
+    manifest = bench.manifest("one two", "few more far", gentle=GENTLE)
+    whole, killed = bench.folder / "whole", bench.folder / "killed"
+    ran = afternorm("batch", manifest, "--out", whole, "--slots", 2)
+    assert ran.code == 0, ran.err
+    assert len(json.loads((whole / "comparison.json").read_text())["runs"]) == 6
+
+    parent = launch("batch", manifest, "--out", killed)
+    wait_until(lambda: len(list(killed.rglob("run.json"))) >= 3)
+    wait_until(lambda: children(parent))
+    orphans = children(parent)
+    os.killpg(parent.pid, signal.SIGKILL)
+    parent.wait()
+    wait_until(lambda: not any(map(running, orphans)))
+    finished = [path.parent for path in killed.rglob("run.json")]
+    assert 3 <= len(finished) < 6
+    before = {folder: traces(folder) for folder in finished}
+    assert not (killed / "comparison.html").exists()
+
+    listed = afternorm("batch", manifest, "--out", killed, "--dry-run").out.splitlines()
+    assert sum(line.startswith("finished") for line in listed) == len(finished)
+    ran = afternorm("batch", manifest, "--out", killed, "--resume")
+    assert ran.code == 0, ran.err
+    assert f"{len(finished)} of 6 runs are finished" in ran.err
+    assert {folder: traces(folder) for folder in finished} == before
+    for name in FILES:
+        assert (killed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_child_ends_when_its_parent_does(tmp_path: Path) -> None:
+    """However the parent ends, the system closes the child's standard input."""
+    child = start(["demo", "--out", str(tmp_path / "out")], tmp_path / "log.txt")
+    assert child.stdin is not None
+    child.stdin.close()
+    assert child.wait(PATIENCE) == 1
+    assert not list(tmp_path.rglob("report.html"))
+
+
+def test_stopping_ends_every_child_and_waits_for_it(tmp_path: Path) -> None:
+    several = [start(["demo", "--out", str(tmp_path / name)], tmp_path / f"{name}.txt") for name in "ab"]
+    stop(several)
+    assert [child.returncode for child in several] == [-signal.SIGTERM] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_batch_stops_its_children(number: signal.Signals, bench: Bench) -> None:
+    out = bench.folder / "out"
+    parent = launch("batch", bench.manifest("one two", "few more", gentle=GENTLE), "--out", out, "--slots", 2)
+    wait_until(lambda: len(children(parent)) == 2)
+    started = children(parent)
+    parent.send_signal(number)
+    assert parent.wait(PATIENCE) == 130
+    wait_until(lambda: not any(map(running, started)))
+    assert not list(out.rglob("run.json"))
+
+
+def test_a_failure_stays_alone(bench: Bench, afternorm: Callable[..., Ran]) -> None:
+    manifest, out = bench.manifest("broken one", "few", T="temperature"), bench.folder / "out"
+    ran = afternorm("batch", manifest, "--out", out)
+    assert ran.code == 1
+    assert "0 of 2 runs are finished" in ran.err
+    assert "1 were not started" in ran.err
+    assert [row["state"] for row in json.loads((out / "comparison.json").read_text())["runs"]] == ["failed", "not run"]
+
+    ran = afternorm("batch", manifest, "--out", out, "--resume", "--keep-going", "--json")
+    assert ran.code == 3
+    assert "failed: broken/few/T" in ran.err
+    assert "Traceback" not in ran.err
+    broken, one = json.loads(ran.out)["runs"]
+    assert (broken["state"], one["state"]) == ("failed", "finished")
+    assert "broken.safetensors" in broken["error"]
+    assert (out / "one" / "few" / "T" / "tuned.safetensors").exists()
+    assert not (out / "broken" / "few" / "T" / "tuned.safetensors").exists()
+    assert ran.out == (out / "comparison.json").read_text()
+
+
+def test_a_changed_recipe_and_a_damaged_run_are_run_again_and_no_other(
+    bench: Bench, afternorm: Callable[..., Ran]
+) -> None:
+    out = bench.folder / "out"
+    manifest = bench.manifest("one", "few", kept="temperature", changed=GENTLE)
+    assert afternorm("batch", manifest, "--out", out, "--slots", 2).code == 0
+    before = traces(out / "one" / "few" / "kept")
+    first = json.loads((out / "one" / "few" / "changed" / "run.json").read_text())
+
+    refused = afternorm("batch", manifest, "--out", out)
+    assert refused.code == 2
+    assert "--resume" in refused.err
+    manifest = bench.manifest("one", "few", kept="temperature", changed={**GENTLE, "seed": 5})
+    (out / "one" / "few" / "changed" / "left-over.txt").write_text("of the first")
+    ran = afternorm("batch", manifest, "--out", out, "--resume")
+    assert ran.code == 0, ran.err
+    assert "1 of 2 runs are finished" in ran.err
+    second = json.loads((out / "one" / "few" / "changed" / "run.json").read_text())
+    assert second["request"] != first["request"]
+    assert second["result"] != first["result"]
+    assert not (out / "one" / "few" / "changed" / "left-over.txt").exists()
+    assert traces(out / "one" / "few" / "kept") == before
+
+    (out / "one" / "few" / "kept" / "tuned.safetensors").write_bytes(b"cut")
+    listed = json.loads(afternorm("batch", manifest, "--out", out, "--dry-run", "--json").out)
+    assert [row["finished"] for row in listed] == [False, True]
+
+
+@pytest.mark.parametrize("damage", ["manifest", "model", "folder"])
+def test_what_is_wrong_from_the_start_starts_nothing(damage: str, bench: Bench, afternorm: Callable[..., Ran]) -> None:
+    manifest, out = bench.manifest("one", "few", T="temperature"), bench.folder / "out"
+    if damage == "manifest":
+        manifest.write_text("models: {}")
+    elif damage == "model":
+        manifest = bench.manifest("one nowhere", "few", T="temperature")
+    else:
+        foreign = out / "one" / "few" / "T" / "precious.txt"
+        foreign.parent.mkdir(parents=True)
+        foreign.write_text("not a batch's")
+    before = traces(bench.folder)
+    ran = afternorm("batch", manifest, "--out", out)
+    assert ran.code == 2, ran.err
+    assert ran.out == ""
+    assert {"manifest": "schema manifest", "model": "nowhere", "folder": "another --out"}[damage] in ran.err
+    assert traces(bench.folder) == before
+
+
+def test_the_manifest_has_a_schema_and_a_dry_run_needs_no_torch(bench: Bench, afternorm: Callable[..., Ran]) -> None:
+    schema = json.loads(afternorm("schema", "manifest").out)
+    assert {"models", "datasets", "recipes", "outputs", "settings"} <= schema["properties"].keys()
+    manifest = bench.manifest("one", "few", T="temperature")
+    code = f"""
+import sys
+sys.argv = ["afternorm", "batch", {str(manifest)!r}, "--dry-run"]
+from calibrate.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+assert not {{"torch", "matplotlib"}} & set(sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=PATIENCE)
+    assert ran.stdout == "to run    one/few/T\n"
