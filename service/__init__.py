@@ -1,1 +1,1 @@
-"""The Afternorm server. Nothing is served yet: the engine, `calibrate`, comes first."""
+"""The server: upload a checkpoint and data, run jobs on them, watch, fetch. Only the worker's child reaches torch."""

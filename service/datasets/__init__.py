@@ -1,0 +1,1 @@
+"""Datasets: labelled examples in one file."""

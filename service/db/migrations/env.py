@@ -1,0 +1,8 @@
+"""What Alembic runs to carry out steps: on the connection that it is given."""
+
+from alembic import context
+
+from service.db.tables import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
+context.run_migrations()

@@ -1,0 +1,41 @@
+"""The kinds of jobs, and the one table that says which steps each permits."""
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from calibrate.recipe import Recipe, Step
+
+#: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
+Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
+AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
+
+#: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
+PERMITTED: Mapping[Kind, frozenset[str]] = {
+    "calibrate": frozenset({"set_alpha", "search_alpha", "temperature", "measure"}),
+    "evaluate": frozenset({"measure"}),
+    "probe": frozenset(),
+    "adapt": frozenset(),
+    "export": frozenset(),
+}
+
+#: The preset that a kind carries out where the request has no recipe.
+DEFAULT_RECIPE: Mapping[Kind, str] = {"calibrate": "alpha", "evaluate": "measure"}
+
+#: The kinds that need data.
+WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt"})
+
+
+def step_kinds() -> frozenset[str]:
+    """The kinds of all steps that exist."""
+    union = get_args(Step)[0]
+    return frozenset(step.model_fields["kind"].default for step in get_args(union))
+
+
+def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:
+    """``(json_path, message)`` for each step of ``recipe`` that jobs of ``kind`` do not permit."""
+    permitted = ", ".join(sorted(PERMITTED[kind])) or "no steps yet"
+    return tuple(
+        (f"recipe.steps[{number}].kind", f"{step.kind!r} is not a step of {kind} jobs; these take {permitted}")
+        for number, step in enumerate(recipe.steps)
+        if step.kind not in PERMITTED[kind]
+    )

@@ -1,0 +1,95 @@
+"""Jobs as clients ask for them and see them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from calibrate.recipe import Outputs, Recipe
+from service.jobs.kinds import AnyKind, Kind
+from service.kit.problem import Problem
+
+State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
+
+#: The states in which nothing changes any more.
+ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
+
+Identity = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class JobSettings(_Value):
+    """How a job is carried out; with these and the recipe equal, so are the numbers, to the last bit."""
+
+    batch_size: Annotated[int, Field(ge=1, le=65536, description="examples per forward pass")] = 64
+    threads: Annotated[int, Field(ge=1, le=256, description="CPU threads")] = 1
+    device: Annotated[Literal["cpu", "cuda"], Field(description="cuda waits for a GPU slot")] = "cpu"
+
+
+class JobRequest(_Value):
+    """What to do to which model with which data.
+
+    ``recipe`` is a preset's name or a whole recipe; without, calibrate jobs carry out ``alpha`` and evaluate jobs
+    ``measure``. Export jobs take none. ``outputs`` say which files to write, and change nothing in the result.
+    """
+
+    kind: Kind
+    model: Identity
+    dataset: Identity | None = None
+    recipe: Recipe | str | None = None
+    outputs: Outputs = Outputs()
+    settings: JobSettings = JobSettings()
+    timeout_seconds: Annotated[float | None, Field(gt=0, le=30 * 86400)] = None
+
+
+class Job(_Value):
+    """A job as it stands. ``attempt`` counts the times it was started; ``problem`` says why it failed."""
+
+    id: Identity
+    kind: AnyKind
+    state: State
+    model: Identity | None
+    dataset: Identity | None
+    recipe: Recipe | None
+    recipe_digest: str | None
+    outputs: Outputs
+    settings: JobSettings
+    timeout_seconds: float
+    attempt: int
+    verdict: Annotated[str | None, Field(description="improved, no evidence or worse, once known")]
+    problem: Problem | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Trial(_Value):
+    """A finished pass over some of the data, kept so that another attempt need not repeat it."""
+
+    key: str
+    stage: str
+    examples: int
+    attempt: int
+    created_at: datetime
+
+
+class Artifact(_Value):
+    """A file that a job wrote."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+class Event(_Value):
+    """Something that happened to a job: ``state``, ``progress``, ``trial`` or ``artifact``, and its particulars."""
+
+    id: int
+    type: Literal["state", "progress", "trial", "artifact"]
+    data: dict[str, Any]
+    attempt: int
+    created_at: datetime

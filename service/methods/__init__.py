@@ -1,0 +1,1 @@
+"""The catalogue of methods: every step of a recipe as JSON Schema, with a card in words."""

@@ -1,0 +1,1 @@
+"""Models: a checkpoint and what is needed to open it."""

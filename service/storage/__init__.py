@@ -1,0 +1,6 @@
+"""Bytes: blobs by the SHA-256 of their content, and uploads that are not complete yet."""
+
+from service.storage.blobs import Blob, Blobs
+from service.storage.partials import Partials
+
+__all__ = ["Blob", "Blobs", "Partials"]

@@ -1,0 +1,103 @@
+"""Blobs on the local disk: ``sha256/ab/cd…``, whole or not there at all."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """The identity and size of stored bytes."""
+
+    sha256: str
+    size: int
+
+
+class Blobs:
+    """Immutable bytes under ``root``, named by their SHA-256.
+
+    A blob appears by one rename after its bytes are on the disk, so whatever is killed when, a name that exists has
+    all its bytes. Storing bytes that are there already keeps those that are there, and renews their time.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "sha256"
+        self._staging = root / "staging"
+        for folder in (self.root, self._staging):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob's bytes are, or would be, for reading only."""
+        if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise ValueError(f"{sha256!r} is not 64 lower-case hexadecimal digits")
+        return self.root / sha256[:2] / sha256[2:]
+
+    def size(self, sha256: str) -> int | None:
+        """How many bytes the blob has; None where there is none."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def take(self, file: Path) -> Blob:
+        """Move ``file``, on the same disk, into the store, once its bytes are on the disk."""
+        with file.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            os.fsync(stream.fileno())
+            size = os.fstat(stream.fileno()).st_size
+        file.chmod(0o400)
+        self._appear(file, sha256)
+        return Blob(sha256, size)
+
+    def copy(self, file: Path) -> Blob:
+        """Store a copy of ``file``, which may be on any disk; a link is not followed."""
+        with tempfile.NamedTemporaryFile(dir=self._staging, delete=False) as part:
+            staged = Path(part.name)
+            try:
+                descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                with open(descriptor, "rb") as source:  # noqa: PTH123 (a descriptor)
+                    shutil.copyfileobj(source, part, 2**20)
+                part.flush()
+                return self.take(staged)
+            finally:
+                staged.unlink(missing_ok=True)
+
+    def delete(self, sha256: str) -> None:
+        """Forget the blob, if it is there."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def older_than(self, seconds: float) -> Iterator[Blob]:
+        """The blobs that were last stored so long ago; younger ones may be about to be referred to."""
+        before = time.time() - seconds
+        for path in sorted(self.root.glob("??/*")):
+            stat = path.stat()
+            if stat.st_mtime < before:
+                yield Blob(path.parent.name + path.name, stat.st_size)
+
+    def sweep_staging(self, seconds: float) -> Iterator[Path]:
+        """Remove what interrupted copies left behind so long ago, naming each."""
+        before = time.time() - seconds
+        for path in sorted(self._staging.iterdir()):
+            if path.stat().st_mtime < before:
+                path.unlink(missing_ok=True)
+                yield path
+
+    def _appear(self, file: Path, sha256: str) -> None:
+        place = self.path(sha256)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.utime(file)
+        file.replace(place)
+        _sync_folder(place.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

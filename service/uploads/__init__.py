@@ -1,0 +1,1 @@
+"""Uploads: bytes that arrive in parts, resumable, and become blobs."""

@@ -1,0 +1,75 @@
+"""What a child says to its worker: one JSON document a line. The child may be hostile, so all of it is checked."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from service.kit.problem import Problem
+
+#: Longer lines end the attempt.
+LONGEST_LINE = 2**20
+
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProgressMade(_Message):
+    """``done`` of ``total`` units of a stage are finished."""
+
+    type: Literal["progress"] = "progress"
+    stage: Annotated[str, Field(max_length=200)]
+    done: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(ge=0)]
+
+
+class TrialDone(_Message):
+    """A pass is finished, and its logits are in ``file``."""
+
+    type: Literal["trial"] = "trial"
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    stage: Annotated[str, Field(max_length=200)]
+    examples: Annotated[int, Field(ge=1)]
+    file: FileName
+
+
+class ArtifactWritten(_Message):
+    """A file that the client gets."""
+
+    type: Literal["artifact"] = "artifact"
+    file: FileName
+    media_type: Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]{1,60}$")]
+
+
+class Checked(_Message):
+    """A model or dataset could be opened: what there is to know, and the weights as safetensors."""
+
+    type: Literal["checked"] = "checked"
+    facts: dict[str, Any]
+    weights: FileName | None = None
+
+
+class Finished(_Message):
+    """The work is done."""
+
+    type: Literal["finished"] = "finished"
+    verdict: Annotated[str | None, Field(max_length=40)] = None
+
+
+class Failed(_Message):
+    """The work cannot be done, and another attempt would not change that."""
+
+    type: Literal["failed"] = "failed"
+    problem: Problem
+
+
+Message = ProgressMade | TrialDone | ArtifactWritten | Checked | Finished | Failed
+
+_ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
+
+
+def read_message(line: bytes) -> Message:
+    """The message on one line; raises ValueError for anything else."""
+    return _ADAPTER.validate_json(line)
