@@ -72,7 +72,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> Self:
-        """The settings in ``environment`` (default: this process's); what is ``given``, unless None, decides over them."""
+        """The settings in ``environment`` (default: the process's); what is ``given`` and not None goes first."""
         environment = os.environ if environment is None else environment
         named = {name: environment[key] for name in cls.model_fields if (key := PREFIX + name.upper()) in environment}
         try:
