@@ -14,6 +14,7 @@ from calibrate.cli.doctor import doctor
 from calibrate.cli.evaluate import evaluate
 from calibrate.cli.export import export
 from calibrate.cli.inspect import inspect
+from calibrate.cli.installed import add_installed_
 from calibrate.cli.schema import schema
 from calibrate.errors import AfternormError
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (inspect, evaluate, calibrate, batch, export, schema, doctor, demo):
     app.command()(command)
+add_installed_(app)
 
 
 @app.callback()

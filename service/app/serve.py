@@ -1,0 +1,56 @@
+"""``afternorm serve``: the HTTP interface and a worker, on this machine, with no other server to install."""
+
+from typing import Annotated
+
+import typer
+
+from calibrate.cli.console import note
+from service.app.options import CpuSlots, DataDir, GpuSlots, check_host, require_server
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any that is free.")] = 8000,
+    data_dir: DataDir = None,
+    cpu_slots: CpuSlots = None,
+    gpu_slots: GpuSlots = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Listen where others can reach it, though nobody needs a key.")
+    ] = False,
+    without_worker: Annotated[
+        bool, typer.Option("--without-worker", help="Take requests only; run `afternorm worker` beside it.")
+    ] = False,
+    access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
+) -> None:
+    """Serve the REST interface; its description is at /openapi.json and /docs.
+
+    Every setting is also an environment variable AFTERNORM_<SETTING>.
+    """
+    require_server()
+    check_host(host, without_keys)
+
+    from contextlib import nullcontext
+
+    import uvicorn
+
+    from service.api import create_app
+    from service.app.kept import kept_worker
+    from service.settings import PREFIX, Settings
+
+    settings = Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=host,
+            port=port,
+            access_log=access_log,
+            timeout_graceful_shutdown=3,
+            lifespan="on",
+        )
+    )
+    given = {"data_dir": data_dir, "cpu_slots": cpu_slots, "gpu_slots": gpu_slots}
+    environment = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
+    worker = nullcontext() if without_worker else kept_worker(environment, settings.drain_seconds)
+    note(f"what is kept lies in {settings.data_dir.resolve()}")
+    with worker:
+        server.run()

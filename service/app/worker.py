@@ -1,0 +1,13 @@
+"""``afternorm worker``: carry out jobs, beside a server that was started without one."""
+
+from service.app.options import CpuSlots, DataDir, GpuSlots, require_server
+
+
+def worker(data_dir: DataDir = None, cpu_slots: CpuSlots = None, gpu_slots: GpuSlots = None) -> None:
+    """Carry out jobs until stopped; SIGTERM lets those that run end, for a while."""
+    require_server()
+
+    from service.settings import Settings
+    from service.worker import work
+
+    work(Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots))
