@@ -3,13 +3,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo serve test check format bench clean
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: .venv/.demo ## Run the main job on the bundled network and digits, into ./out
 	$(BIN)/afternorm demo --out out
+
+serve: .venv/.demo ## Serve the REST interface on http://127.0.0.1:8000, keeping everything in ./data
+	$(BIN)/afternorm serve
 
 test: check ## Everything CI runs: check, then the slow tests
 	$(BIN)/pytest -m slow

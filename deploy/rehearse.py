@@ -23,7 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 NOT_REHEARSED = {"FROM", "EXPOSE", "VOLUME", "HEALTHCHECK", "STOPSIGNAL"}
-SMOKE = re.compile(r"^<!-- smoke -->\n```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SMOKE = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
