@@ -2,11 +2,14 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from calibrate.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from service.client import Client
 
 DataDir = Annotated[
     Path | None,
@@ -27,6 +30,10 @@ GpuSlots = Annotated[
     int | None,
     typer.Option(min=0, envvar="AFTERNORM_GPU_SLOTS", help="Jobs at a time on GPUs. Default: 0.", show_default=False),
 ]
+
+Url = Annotated[str, typer.Option("--url", envvar="AFTERNORM_URL", help="The server.")]
+Name = Annotated[str | None, typer.Option(help="What to call it. Default: the file's name.", show_default=False)]
+DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def require_server() -> None:
@@ -61,3 +68,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def connect(url: str) -> "Client":
+    """A client of the server at ``url``."""
+    try:
+        from service.client import Client
+    except ImportError as error:
+        raise UnavailableError(
+            f'speaking to a server needs {error.name}, which is not installed; run `pip install "afternorm[serve]"`.'
+        ) from None
+    return Client(url)

@@ -1,0 +1,57 @@
+"""``afternorm datasets``: the labelled data that a server keeps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibrate.cli import options
+from calibrate.cli.console import note, say
+from service.app.options import DEFAULT_URL, Name, Url, connect
+from service.app.tables import show, show_all
+
+datasets = typer.Typer(help="The labelled data that a server keeps.", no_args_is_help=True)
+Identity = Annotated[str, typer.Argument(help="The dataset, as in dst_….", show_default=False)]
+
+
+@datasets.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="A .zip, .tar or .tar.gz of class folders, or an .npz of x and y.")],
+    class_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAPPING",
+            help="Which of the model's classes each of the data is: '{kitty: cat}'.",
+            show_default=False,
+        ),
+    ] = None,
+    name: Name = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Upload labelled data; the server opens them and says what is in them. Prints their identity."""
+    with connect(url) as client:
+        dataset = client.add_dataset(path, class_map=options.mapping(class_map, "--class-map"), name=name)
+    note(f"{dataset.name}: {dataset.facts}")
+    say(dataset.id)
+
+
+@datasets.command("list")
+def list_(as_json: options.AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """List all, newest first."""
+    with connect(url) as client:
+        show_all(client.datasets(), lambda item: (item.id, item.state, item.name, item.created_at), as_json)
+
+
+@datasets.command("show")
+def show_(identity: Identity, url: Url = DEFAULT_URL) -> None:
+    """Print everything known of one, as JSON."""
+    with connect(url) as client:
+        show(client.dataset(identity))
+
+
+@datasets.command()
+def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
+    """Forget one to which no job refers."""
+    with connect(url) as client:
+        client.delete_dataset(identity)
+    note(f"deleted {identity}")

@@ -1,0 +1,63 @@
+"""``afternorm models``: the checkpoints that a server keeps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibrate.cli import options
+from calibrate.cli.console import note, say
+from service.app.options import DEFAULT_URL, Name, Url, connect
+from service.app.tables import show, show_all
+
+models = typer.Typer(help="The checkpoints that a server keeps.", no_args_is_help=True)
+Identity = Annotated[str, typer.Argument(help="The model, as in mdl_….", show_default=False)]
+
+
+@models.command()
+def add(
+    path: Annotated[Path, typer.Argument(help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.")],
+    architecture: options.Architecture = None,
+    architecture_args: options.ArchitectureArgs = None,
+    preprocessing: options.PreprocessingText = None,
+    classes: options.Classes = None,
+    name: Name = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Upload a checkpoint; the server opens it, weights only, and says what is in it. Prints its identity."""
+    names = classes.read_text(encoding="utf-8").split("\n") if classes else None
+    with connect(url) as client:
+        model = client.add_model(
+            path,
+            architecture=architecture,
+            architecture_args=options.mapping(architecture_args, "--architecture-args"),
+            preprocessing=options.preprocessing(preprocessing),
+            class_names=[line.strip() for line in names if line.strip()] if names else None,
+            name=name,
+        )
+    note(f"{model.name}: {model.facts}")
+    say(model.id)
+
+
+@models.command("list")
+def list_(as_json: options.AsJson = False, url: Url = DEFAULT_URL) -> None:
+    """List all, newest first."""
+    with connect(url) as client:
+        show_all(
+            client.models(), lambda item: (item.id, item.state, item.architecture, item.name, item.created_at), as_json
+        )
+
+
+@models.command("show")
+def show_(identity: Identity, url: Url = DEFAULT_URL) -> None:
+    """Print everything known of one, as JSON."""
+    with connect(url) as client:
+        show(client.model(identity))
+
+
+@models.command()
+def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
+    """Forget one to which no job refers."""
+    with connect(url) as client:
+        client.delete_model(identity)
+    note(f"deleted {identity}")

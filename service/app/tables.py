@@ -1,0 +1,28 @@
+"""Rows of text for people, JSON for programs."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from calibrate.cli.console import say
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+def show(item: BaseModel) -> None:
+    """Print one thing whole, as JSON."""
+    say(item.model_dump_json(indent=2))
+
+
+def show_all(items: Iterable[Item], row: Callable[[Item], Sequence[object]], as_json: bool) -> None:
+    """Print one line for each thing: what ``row`` picks, in columns; or all of them whole, as a JSON list."""
+    found = list(items)
+    if as_json:
+        say(json.dumps([item.model_dump(mode="json") for item in found], indent=2))
+        return
+    rows = [["–" if cell is None else str(cell) for cell in row(item)] for item in found]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for cells in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
