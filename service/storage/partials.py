@@ -55,21 +55,20 @@ class Partials:
     def hold(self, identity: str) -> Iterator[Partial]:
         """The upload, for one holder at a time in all processes; the kernel frees it if the holder dies.
 
-        Raises BusyUploadError while another holds it, and FileNotFoundError where there is no such upload.
+        Raises BusyUploadError while another holds it, or when another has completed or aborted it.
         """
-        path = self._path(identity)
-        with path.open("rb") as stream:
+        try:
+            stream = self._path(identity).open("rb")
+        except FileNotFoundError:
+            raise _changed(identity) from None
+        with stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BusyUploadError(
-                    f"another request is writing to the upload {identity!r}; wait until it has ended, then ask where "
-                    "the upload stands.",
-                    headers={"Retry-After": "1"},
-                ) from None
+                raise _changed(identity) from None
             if os.fstat(stream.fileno()).st_nlink == 0:
-                raise FileNotFoundError(path)
-            yield Partial(path)
+                raise _changed(identity)
+            yield Partial(self._path(identity))
 
     def discard(self, identity: str) -> None:
         """Forget the upload and its bytes, if it is there."""
@@ -84,3 +83,11 @@ class Partials:
 
     def _path(self, identity: str) -> Path:
         return self._root / f"{identity}.part"
+
+
+def _changed(identity: str) -> BusyUploadError:
+    return BusyUploadError(
+        f"another request writes to the upload {identity!r}, or has just ended it; wait a moment, then ask where the "
+        "upload stands.",
+        headers={"Retry-After": "1"},
+    )

@@ -1,11 +1,9 @@
 """The life of an upload: begun, appended to, completed or aborted. What it does waits for the disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
 from service.db import Database
-from service.errors import BusyUploadError, ChecksumError, OffsetError, TooLargeError
+from service.errors import ChecksumError, OffsetError, TooLargeError
 from service.kit.file_source import reference
 from service.kit.ids import new_id
 from service.settings import Settings
@@ -61,18 +59,6 @@ def check_room(upload: Upload, size: int) -> None:
         )
 
 
-@contextmanager
-def held(partials: Partials, upload: Upload) -> Iterator[Partial]:
-    """The bytes of an upload that stands as ``upload`` says, for nobody else to change."""
-    try:
-        with partials.hold(upload.id) as partial:
-            if partial.size != upload.offset:
-                raise _changed(upload)
-            yield partial
-    except FileNotFoundError:
-        raise _changed(upload) from None
-
-
 def complete(database: Database, blobs: Blobs, partials: Partials, upload: Upload, partial: Partial) -> None:
     """Make the bytes of a held upload a blob, if all have arrived.
 
@@ -99,14 +85,7 @@ def abort(database: Database, partials: Partials, identity: str) -> None:
     """Forget the upload; the blob that it became, if it was complete, stays."""
     upload = stands(database, partials, identity)
     if upload.blob is None:
-        with held(partials, upload):
+        with partials.hold(identity):
             partials.discard(identity)
     with database.write() as connection:
         store.remove(connection, identity)
-
-
-def _changed(upload: Upload) -> BusyUploadError:
-    return BusyUploadError(
-        f"another request has changed the upload {upload.id!r} meanwhile; ask where it stands.",
-        headers={"Retry-After": "1"},
-    )
