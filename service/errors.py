@@ -3,19 +3,48 @@
 The messages reach clients as ``application/problem+json`` (RFC 9457), so none holds a path of the server.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class ServiceError(Exception):
-    """A request that cannot be carried out; ``fields`` holds ``(json_path, message)`` for each part at fault."""
+    """A request that cannot be carried out.
+
+    ``fields`` holds ``(json_path, message)`` for each part at fault; ``headers`` are what HTTP wants beside the message.
+    """
 
     status = 400
     code = "bad-request"
     title = "The request cannot be carried out"
 
-    def __init__(self, message: str, fields: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self, message: str, fields: Sequence[tuple[str, str]] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.fields = tuple(fields)
+        self.headers = dict(headers or {})
+
+
+class MalformedError(ServiceError):
+    """The bytes of the request are not JSON, or JSON that can be read in two ways."""
+
+    code = "malformed-json"
+    title = "The body is not proper JSON"
+
+
+class RangeError(ServiceError):
+    """The Range header asks for bytes that are not there."""
+
+    status = 416
+    code = "range-not-satisfiable"
+    title = "There are no such bytes"
+
+
+class MediaTypeError(ServiceError):
+    """The body is of a type that the operation does not read."""
+
+    status = 415
+    code = "unsupported-media-type"
+    title = "The body has the wrong type"
 
 
 class NotFoundError(ServiceError):
@@ -39,6 +68,13 @@ class OffsetError(ConflictError):
 
     code = "wrong-offset"
     title = "The upload stands elsewhere"
+
+
+class BusyUploadError(ConflictError):
+    """Another request writes to the upload."""
+
+    code = "upload-busy"
+    title = "Another request writes to the upload"
 
 
 class InUseError(ConflictError):
@@ -91,6 +127,14 @@ class UnavailableError(ServiceError):
     status = 503
     code = "unavailable"
     title = "Not now"
+
+
+class StorageFullError(ServiceError):
+    """The disk is full."""
+
+    status = 507
+    code = "storage-full"
+    title = "The disk is full"
 
 
 class NewerDatabaseError(ServiceError):

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from calibrate.recipe import Outputs, Recipe
+from calibrate.recipe.manifest import RecipeOrName
 from service.jobs.kinds import AnyKind, Kind
+from service.kit.file_source import Identity
 from service.kit.problem import Problem
 
 State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 
 #: The states in which nothing changes any more.
 ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
-
-Identity = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Value(BaseModel):
@@ -39,7 +39,7 @@ class JobRequest(_Value):
     kind: Kind
     model: Identity
     dataset: Identity | None = None
-    recipe: Recipe | str | None = None
+    recipe: RecipeOrName | None = None
     outputs: Outputs = Outputs()
     settings: JobSettings = JobSettings()
     timeout_seconds: Annotated[float | None, Field(gt=0, le=30 * 86400)] = None

@@ -1,13 +1,17 @@
 """Blobs on the local disk: ``sha256/ab/cd…``, whole or not there at all."""
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from service.errors import ChecksumError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,8 @@ class Blob:
 class Blobs:
     """Immutable bytes under ``root``, named by their SHA-256.
 
-    A blob appears by one rename after its bytes are on the disk, so whatever is killed when, a name that exists has
-    all its bytes. Storing bytes that are there already keeps those that are there, and renews their time.
+    A blob appears by one link after its bytes are on the disk, so whatever is killed when, a name that exists has all
+    its bytes. Storing bytes that are there already keeps those that are there, and renews their time.
     """
 
     def __init__(self, root: Path) -> None:
@@ -30,6 +34,8 @@ class Blobs:
         self._staging = root / "staging"
         for folder in (self.root, self._staging):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = root / "blobs.lock"
+        self._lock.touch(mode=0o600)
 
     def path(self, sha256: str) -> Path:
         """Where the blob's bytes are, or would be, for reading only."""
@@ -44,10 +50,15 @@ class Blobs:
         except FileNotFoundError:
             return None
 
-    def take(self, file: Path) -> Blob:
-        """Move ``file``, on the same disk, into the store, once its bytes are on the disk."""
+    def link(self, file: Path, *, expected: str | None = None) -> Blob:
+        """Store ``file``, on the same disk, once its bytes are on the disk; it keeps its own name too.
+
+        Raises ChecksumError, and stores nothing, where its SHA-256 is not the one ``expected``.
+        """
         with file.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+            if expected not in (None, sha256):
+                raise ChecksumError(f"the bytes have the SHA-256 {sha256}, and {expected} was announced.")
             os.fsync(stream.fileno())
             size = os.fstat(stream.fileno()).st_size
         file.chmod(0o400)
@@ -63,13 +74,18 @@ class Blobs:
                 with open(descriptor, "rb") as source:  # noqa: PTH123 (a descriptor)
                     shutil.copyfileobj(source, part, 2**20)
                 part.flush()
-                return self.take(staged)
+                return self.link(staged)
             finally:
                 staged.unlink(missing_ok=True)
 
-    def delete(self, sha256: str) -> None:
-        """Forget the blob, if it is there."""
-        self.path(sha256).unlink(missing_ok=True)
+    def delete(self, sha256: str, *, older_than: float) -> bool:
+        """Forget the blob, unless it was stored again within so many seconds; whether it is gone."""
+        path = self.path(sha256)
+        with self._locked(fcntl.LOCK_EX):
+            if path.exists() and path.stat().st_mtime >= time.time() - older_than:
+                return False
+            path.unlink(missing_ok=True)
+        return True
 
     def older_than(self, seconds: float) -> Iterator[Blob]:
         """The blobs that were last stored so long ago; younger ones may be about to be referred to."""
@@ -79,20 +95,28 @@ class Blobs:
             if stat.st_mtime < before:
                 yield Blob(path.parent.name + path.name, stat.st_size)
 
-    def sweep_staging(self, seconds: float) -> Iterator[Path]:
-        """Remove what interrupted copies left behind so long ago, naming each."""
+    def staged(self, seconds: float) -> Iterator[Path]:
+        """What interrupted copies left behind so long ago."""
         before = time.time() - seconds
         for path in sorted(self._staging.iterdir()):
             if path.stat().st_mtime < before:
-                path.unlink(missing_ok=True)
                 yield path
 
     def _appear(self, file: Path, sha256: str) -> None:
         place = self.path(sha256)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.utime(file)
-        file.replace(place)
+        with self._locked(fcntl.LOCK_SH):
+            with suppress(FileExistsError):
+                place.hardlink_to(file)
+            os.utime(place)
         _sync_folder(place.parent)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Deleting waits for storing, in all processes, so that bytes just stored again are not deleted."""
+        with self._lock.open("rb") as stream:
+            fcntl.flock(stream, how)
+            yield
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,0 +1,37 @@
+"""Datasets as clients ask for them and see them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.kit.file_source import BlobReference, FileSource, Identity, Name
+from service.kit.problem import Problem
+
+State = Literal["checking", "ready", "refused"]
+
+
+class DatasetRequest(FileSource):
+    """Labelled examples in one file, and how their classes are the model's where the names differ."""
+
+    name: Annotated[Name | None, Field(description="default: the file's name")] = None
+    class_map: Annotated[
+        dict[str, Name | Annotated[int, Field(ge=0, lt=2**31)]] | None,
+        Field(min_length=1, max_length=100_000, description="data class -> the model's class: its name or number"),
+    ] = None
+
+
+class Dataset(BaseModel):
+    """A dataset as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Identity
+    name: str
+    state: State
+    file_name: str
+    blob: BlobReference
+    class_map: dict[str, str | int] | None
+    facts: Annotated[dict[str, Any] | None, Field(description="kind, number of examples, classes")]
+    problem: Problem | None
+    created_at: datetime

@@ -1,0 +1,117 @@
+"""Jobs in the database, as clients see and change them; ``attempts`` has what workers do to them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from service.db.newest import newest
+from service.db.tables import artifacts, blobs, jobs, trials
+from service.errors import ConflictError, NotFoundError
+from service.jobs.events import append
+from service.jobs.kinds import AnyKind
+from service.jobs.resources import ENDED, Artifact, Job, State, Trial
+from service.kit.ids import new_id
+
+_COLUMNS = [jobs.c[name] for name in Job.model_fields]
+_BY_ID = select(*_COLUMNS).where(jobs.c.id == bindparam("identity"))
+_STATE = select(jobs.c.state).where(jobs.c.id == bindparam("identity"))
+_ARTIFACTS = (
+    select(artifacts.c.name, artifacts.c.media_type, blobs.c.size, blobs.c.sha256)
+    .join(blobs, artifacts.c.blob == blobs.c.sha256)
+    .order_by(artifacts.c.name)
+)
+
+
+def add(connection: Connection, **values: Any) -> str:
+    """Queue a job with these values of its columns."""
+    identity = new_id("job")
+    connection.execute(insert(jobs).values(id=identity, state="queued", created_at=time.time(), **values))
+    append(connection, identity, 0, "state", {"state": "queued"})
+    return identity
+
+
+def get(connection: Connection, identity: str) -> Job:
+    """The job; raises NotFoundError where there is none."""
+    row = connection.execute(_BY_ID, {"identity": identity}).mappings().first()
+    if row is None:
+        raise NotFoundError(f"there is no job {identity!r}; GET /v1/jobs lists those there are.")
+    return Job.model_validate(dict(row))
+
+
+def find(
+    connection: Connection,
+    *,
+    state: State | None,
+    kind: AnyKind | None,
+    model: str | None,
+    dataset: str | None,
+    after: str | None,
+    limit: int,
+) -> Sequence[Job]:
+    """At most ``limit`` jobs for which all that is not None holds, newest first, older than ``after``."""
+    wanted = newest(jobs, _COLUMNS, after=after, limit=limit)
+    for name, value in (("state", state), ("kind", kind), ("model", model), ("dataset", dataset)):
+        if value is not None:
+            wanted = wanted.where(jobs.c[name] == value)
+    return [Job.model_validate(dict(row)) for row in connection.execute(wanted).mappings()]
+
+
+def state(connection: Connection, identity: str) -> State | None:
+    """How the job stands; None where there is none."""
+    found: State | None = connection.scalar(_STATE, {"identity": identity})
+    return found
+
+
+def counts(connection: Connection) -> Mapping[str, int]:
+    """How many jobs are in each state that some job is in."""
+    found = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
+    return {row[0]: row[1] for row in found}
+
+
+def trials_of(connection: Connection, identity: str) -> Sequence[Trial]:
+    """The job's finished passes, in the order in which they were finished."""
+    get(connection, identity)
+    columns = [trials.c[name] for name in Trial.model_fields]
+    wanted = select(*columns).where(trials.c.job == identity).order_by(trials.c.created_at, trials.c.key)
+    return [Trial.model_validate(dict(row)) for row in connection.execute(wanted).mappings()]
+
+
+def artifacts_of(connection: Connection, identity: str) -> Sequence[Artifact]:
+    """The job's files, by name."""
+    get(connection, identity)
+    found = connection.execute(_ARTIFACTS.where(artifacts.c.job == identity)).mappings()
+    return [Artifact.model_validate(dict(row)) for row in found]
+
+
+def artifact(connection: Connection, identity: str, name: str) -> Artifact:
+    """The job's file of that name; raises NotFoundError where there is none."""
+    for found in artifacts_of(connection, identity):
+        if found.name == name:
+            return found
+    raise NotFoundError(
+        f"the job {identity!r} has no artifact {name!r}; GET /v1/jobs/{identity}/artifacts lists those it has."
+    )
+
+
+def request_cancel(connection: Connection, identity: str) -> Job:
+    """Cancel a queued job; ask the worker of a running one to end it; leave one that has ended as it is."""
+    job = get(connection, identity)
+    if job.kind == "check":
+        raise ConflictError(
+            f"the job {identity!r} is the server's own check of a new file; delete the model or dataset instead."
+        )
+    if job.state in ("queued", "running"):
+        now = {"state": "cancelled", "finished_at": time.time()} if job.state == "queued" else {"state": "cancelling"}
+        connection.execute(update(jobs).where(jobs.c.id == identity).values(**now))
+        append(connection, identity, job.attempt, "state", {"state": now["state"]})
+    return get(connection, identity)
+
+
+def remove(connection: Connection, identity: str) -> None:
+    """Forget a job that has ended, and its events, trials and artifacts."""
+    job = get(connection, identity)
+    if job.state not in ENDED:
+        raise ConflictError(f"the job {identity!r} is {job.state}; cancel it, and delete it once it has ended.")
+    connection.execute(delete(jobs).where(jobs.c.id == identity))

@@ -1,0 +1,100 @@
+"""Submitting a job: the rules that a request must keep beyond its schema, and the key that makes it safe to repeat."""
+
+import hashlib
+
+from sqlalchemy import Connection
+
+from calibrate.recipe import PRESETS, Recipe
+from service.datasets import store as datasets
+from service.errors import ConflictError, InvalidError
+from service.jobs import idempotency, store
+from service.jobs.kinds import DEFAULT_RECIPE, PERMITTED, WITH_DATA, forbidden_steps
+from service.jobs.resources import Job, JobRequest
+from service.models import store as models
+from service.settings import Settings
+
+
+def submit(connection: Connection, request: JobRequest, settings: Settings, key: str | None) -> tuple[Job, bool]:
+    """The job that ``request`` asks for, and whether it is new: an Idempotency-Key gives the same job each time."""
+    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    earlier = key and idempotency.job_of(connection, key, digest)
+    if earlier:
+        return store.get(connection, earlier), False
+    recipe = recipe_of(request)
+    _check_materials(connection, request)
+    if request.settings.device == "cuda" and settings.gpu_slots == 0:
+        raise InvalidError(
+            "settings.device is 'cuda', and this server has no place for jobs on a GPU; leave it at 'cpu'.",
+            [("settings.device", "this server has no GPU slots")],
+        )
+    identity = store.add(
+        connection,
+        kind=request.kind,
+        model=request.model,
+        dataset=request.dataset,
+        recipe=recipe and recipe.model_dump(mode="json"),
+        recipe_digest=recipe and recipe.digest,
+        outputs=request.outputs.model_dump(mode="json"),
+        settings=request.settings.model_dump(mode="json"),
+        slot="gpu" if request.settings.device == "cuda" else "cpu",
+        timeout_seconds=min(request.timeout_seconds or settings.timeout_seconds, settings.timeout_seconds),
+    )
+    if key:
+        idempotency.remember(connection, key, digest, identity)
+    return store.get(connection, identity), True
+
+
+def recipe_of(request: JobRequest) -> Recipe | None:
+    """The recipe that the request means; None for kinds that take none. Raises InvalidError for a forbidden one."""
+    name = request.recipe if request.recipe is not None else DEFAULT_RECIPE.get(request.kind)
+    if name is None and request.kind == "export":
+        return None
+    if not PERMITTED[request.kind]:
+        raise InvalidError(
+            f"{request.kind} jobs take no recipe; leave it out."
+            if request.kind == "export"
+            else f"{request.kind} jobs have no steps yet in this version; GET /v1/methods lists the kinds that have.",
+            [("recipe" if request.kind == "export" else "kind", "no steps are permitted")],
+        )
+    if isinstance(name, str) and name not in PRESETS:
+        raise InvalidError(
+            f"{name!r} is no preset; take one of {', '.join(sorted(PRESETS))}, or write the recipe out.",
+            [("recipe", "no such preset")],
+        )
+    recipe = PRESETS[name] if isinstance(name, str) else name
+    assert recipe is not None, "a kind with steps has a default recipe"
+    forbidden = forbidden_steps(request.kind, recipe)
+    if forbidden:
+        raise InvalidError(
+            "; ".join(f"{path}: {message}" for path, message in forbidden)
+            + ". GET /v1/methods says which kinds of jobs permit which steps.",
+            forbidden,
+        )
+    return recipe
+
+
+def _check_materials(connection: Connection, request: JobRequest) -> None:
+    """Raise for a model or dataset that is not there or not ready."""
+    if request.dataset is None and request.kind in WITH_DATA:
+        raise InvalidError(
+            f"{request.kind} jobs need data; name a dataset, which POST /v1/datasets registers.",
+            [("dataset", f"{request.kind} jobs need one")],
+        )
+    _check_ready("model", request.model, models.state(connection, request.model))
+    if request.dataset is not None:
+        _check_ready("dataset", request.dataset, datasets.state(connection, request.dataset))
+
+
+def _check_ready(field: str, identity: str, state: str | None) -> None:
+    if state is None:
+        raise InvalidError(
+            f"there is no {field} {identity!r}; GET /v1/{field}s lists those there are.", [(field, f"no such {field}")]
+        )
+    if state == "checking":
+        raise ConflictError(
+            f"the {field} {identity!r} is still being checked; ask again once it is ready.", headers={"Retry-After": "1"}
+        )
+    if state == "refused":
+        raise ConflictError(
+            f"the {field} {identity!r} was refused; GET /v1/{field}s/{identity} says why. Register another."
+        )

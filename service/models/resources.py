@@ -1,0 +1,41 @@
+"""Models as clients ask for them and see them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from calibrate.recipe import Preprocessing
+from service.kit.file_source import BlobReference, FileSource, Identity, Name
+from service.kit.problem import Problem
+
+State = Literal["checking", "ready", "refused"]
+
+
+class ModelRequest(FileSource):
+    """A checkpoint, and the architecture into which its weights go, which a tuned file knows itself."""
+
+    name: Annotated[Name | None, Field(description="default: the file's name")] = None
+    architecture: Annotated[Name | None, Field(description="as in torchvision/resnet50")] = None
+    architecture_args: dict[str, Any] = {}
+    preprocessing: Annotated[Preprocessing | None, Field(description="default: the architecture's own")] = None
+    class_names: Annotated[tuple[Name, ...] | None, Field(min_length=2, max_length=100_000)] = None
+
+
+class Model(BaseModel):
+    """A model as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: Identity
+    name: str
+    state: State
+    file_name: str
+    blob: BlobReference
+    architecture: str | None
+    architecture_args: dict[str, Any]
+    preprocessing: Preprocessing | None
+    class_names: tuple[str, ...] | None
+    facts: Annotated[dict[str, Any] | None, Field(description="architecture, parameters, outputs, sites")]
+    problem: Problem | None
+    created_at: datetime
