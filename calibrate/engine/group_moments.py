@@ -35,5 +35,5 @@ def _words(fresh: list[Site], examples: int) -> str:
     which = f"{len(fresh)} GroupNorm layers keep" if fresh[1:] else f"the GroupNorm layer {fresh[0].name} keeps"
     return (
         f"{which} no running moments, against which α < 1 weighs an example, so they were estimated on the {examples} "
-        "examples of the calibration half, in one pass over the network with its own statistics (α = 1)."
+        "examples of the calibration half, in one pass of the network as it stood."
     )

@@ -48,10 +48,6 @@ def batch_only() -> nn.Module:
     return with_norm(lambda channels: nn.BatchNorm2d(channels, track_running_stats=False))
 
 
-def grouped() -> nn.Module:
-    return with_norm(lambda channels: nn.GroupNorm(2, channels))
-
-
 class GroupNormAct(nn.GroupNorm):
     """Does more than normalise."""
 

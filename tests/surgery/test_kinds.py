@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.nn import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNorm, ExampleWeighedFrozenBatchNormAct
-from calibrate.surgery import find_sites, weigh_examples_
+from calibrate.surgery import find_sites, passed_over, select, weigh_examples_
 
 
 class RenamedFrozen(FrozenBatchNorm2d):
@@ -57,6 +57,18 @@ def test_timm_s_own_layers_are_recognised() -> None:
     assert "Own, a subclass that may do more" in obstacle(Own(3))
     assert "no running statistics" in obstacle(layers.BatchNormAct2d(3, track_running_stats=False))
     assert "GroupNorm" in obstacle(layers.GroupNormAct(4, num_groups=2))
+
+
+def test_group_norm_is_taken_where_it_is_alone() -> None:
+    plain, more = nn.GroupNorm(2, 4), nn.BatchNorm2d(4)
+    assert obstacle(plain) == ""
+    both = find_sites(nn.Sequential(plain, more, nn.GroupNorm(1, 4)))
+    assert [site.name for site in select(both, ("*",))] == ["1"]
+    assert [site.name for site in passed_over(both, ("*",))] == ["0", "2"]
+    assert [site.name for site in select(both, ("0", "2"))] == ["0", "2"]
+    assert passed_over(both, ("0", "2")) == passed_over(both, ("1",)) == ()
+    alone = find_sites(nn.Sequential(plain, nn.BatchNorm2d(4, track_running_stats=False)))
+    assert [site.name for site in select(alone, ("*",))] == ["0"]
 
 
 def test_surgery_never_imports_timm() -> None:
