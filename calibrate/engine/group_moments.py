@@ -12,6 +12,7 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
 
     The network then computes, bit for bit, what it did before. Returns it: ``model`` itself, unless it is a lone layer.
 
+    Limits: at α < 1 a layer passes something else on, so that deeper layers see other inputs than those pooled here.
     Cost: one pass over the calibration half, and none where no moments are missing. Its logits are kept.
     """
     fresh = [site for site in select(find_sites(model), patterns) if needs_moments(site.module)]

@@ -1,7 +1,11 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
-from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
+from calibrate.nn.example_weighed_act import (
+    ExampleWeighedBatchNormAct,
+    ExampleWeighedFrozenBatchNormAct,
+    ExampleWeighedGroupNormAct,
+)
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
@@ -13,4 +17,5 @@ __all__ = [
     "ExampleWeighedFrozenBatchNorm",
     "ExampleWeighedFrozenBatchNormAct",
     "ExampleWeighedGroupNorm",
+    "ExampleWeighedGroupNormAct",
 ]

@@ -15,6 +15,7 @@ from calibrate.nn import (
     ExampleWeighedFrozenBatchNorm,
     ExampleWeighedFrozenBatchNormAct,
     ExampleWeighedGroupNorm,
+    ExampleWeighedGroupNormAct,
 )
 
 #: Makes the layer that takes the place of one.
@@ -35,6 +36,9 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
     "BatchNormAct2d": ExampleWeighedBatchNormAct.from_batch_norm,
     "SyncBatchNormAct": ExampleWeighedBatchNormAct.from_batch_norm,
     "FrozenBatchNormAct2d": ExampleWeighedFrozenBatchNormAct.from_batch_norm,
+    "GroupNorm": ExampleWeighedGroupNorm.from_group_norm,
+    "GroupNorm1": ExampleWeighedGroupNorm.from_group_norm,
+    "GroupNormAct": ExampleWeighedGroupNormAct.from_group_norm,
 }
 
 
