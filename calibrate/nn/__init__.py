@@ -1,8 +1,13 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
-from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
+from calibrate.nn.example_weighed_act import (
+    ExampleWeighedBatchNormAct,
+    ExampleWeighedFrozenBatchNormAct,
+    ExampleWeighedGroupNormAct,
+)
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
+from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
 
 __all__ = [
@@ -11,4 +16,6 @@ __all__ = [
     "ExampleWeighedBatchNormAct",
     "ExampleWeighedFrozenBatchNorm",
     "ExampleWeighedFrozenBatchNormAct",
+    "ExampleWeighedGroupNorm",
+    "ExampleWeighedGroupNormAct",
 ]

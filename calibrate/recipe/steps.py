@@ -27,11 +27,12 @@ class SearchAlpha(_Step):
     """Choose one α for the matching sites on the calibration half, jointly with the temperature.
 
     The chosen α has the lowest cross-entropy after its own best temperature. It must beat α = 0 by more than
-    ``margin`` paired standard errors, else α = 0 stays: a free network is not traded for noise.
+    ``margin`` paired standard errors, else α = 0 stays: a free network is not traded for noise. Where the sites are
+    GroupNorm layers, for which α = 1 changes nothing, the search goes down from there to 1 − ``maximum``.
     """
 
     kind: Literal["search_alpha"] = "search_alpha"
-    maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried")] = 0.5
+    maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried; for GroupNorm, 1 − α")] = 0.5
     refinements: Annotated[int, Field(ge=0, le=20, description="α's tried at a parabola's minimum")] = 2
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0")] = 1.0
     curve: Annotated[bool, Field(description="also draw the dense curve over α, for 8 more passes")] = True

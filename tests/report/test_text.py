@@ -141,7 +141,7 @@ def test_equal_predictions_are_the_same_and_not_within_noise() -> None:
 def test_a_kept_batch_normalisation_is_called_that() -> None:
     changes = samples.summary().changes.model_copy(update={"sites": samples.sites(3, None)})
     sentence = verdict_sentence(samples.summary(changes=changes))
-    assert "with batch normalisation as it came and T = 1.151, against" in sentence
+    assert "with normalisation as it came and T = 1.151, against" in sentence
 
 
 def test_the_sentence_gives_the_temperature_that_was_measured_and_says_when_the_network_lacks_it() -> None:
