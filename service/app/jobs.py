@@ -1,8 +1,7 @@
 """``afternorm jobs``: ask a server for work, watch it, fetch what it made."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,38 +11,22 @@ from calibrate.errors import AfternormError
 from calibrate.result import Progress
 from service.app.options import DEFAULT_URL, Url, connect
 from service.app.tables import show, show_all
+from service.jobs.kinds import Kind
+from service.jobs.resources import Event, Job, JobSettings, State
 
 if TYPE_CHECKING:
     from service.client import Client
-    from service.jobs.resources import Event, Job
 
 jobs = typer.Typer(help="Jobs on a server: ask, watch, fetch.", no_args_is_help=True)
 Identity = Annotated[str, typer.Argument(help="The job, as in job_….", show_default=False)]
 Folder = Annotated[Path | None, typer.Option("--out", help="Fetch the files into this directory.", show_default=False)]
 
 
-class Kind(StrEnum):
-    """What a job does."""
-
-    CALIBRATE = "calibrate"
-    EVALUATE = "evaluate"
-    PROBE = "probe"
-    ADAPT = "adapt"
-    EXPORT = "export"
-
-
-class Device(StrEnum):
-    """Where a job runs."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
 @jobs.command()
 def submit(
     model: Annotated[str, typer.Option(help="The model, as in mdl_….", show_default=False)],
     dataset: Annotated[str | None, typer.Option(help="The dataset, as in dst_….", show_default=False)] = None,
-    kind: Annotated[Kind, typer.Option(help="What to do.")] = Kind.CALIBRATE,
+    kind: Annotated[Kind, typer.Option(help="What to do.")] = "calibrate",
     recipe: Annotated[
         str | None, typer.Option(help="A preset, a recipe file or a mapping. Default: the kind's.", show_default=False)
     ] = None,
@@ -52,7 +35,7 @@ def submit(
     latency_runs: options.LatencyRuns = 30,
     batch_size: options.BatchSize = 64,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
-    device: Annotated[Device, typer.Option(help="cuda waits for a GPU slot.")] = Device.CPU,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="cuda waits for a GPU slot.")] = "cpu",
     idempotency_key: Annotated[
         str | None, typer.Option(help="Asking twice with one key is asking once.", show_default=False)
     ] = None,
@@ -61,17 +44,15 @@ def submit(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Ask for a job. Prints its identity; with --follow or --out, waits, and exits 1 unless it succeeded."""
-    from service.jobs.resources import JobSettings
-
     chosen = options.recipe(recipe, None, seed) if recipe is not None else None
     with connect(url) as client:
         job = client.submit(
-            kind=kind.value,
+            kind=kind,
             model=model,
             dataset=dataset,
             recipe=chosen,
             outputs=options.outputs(formats, latency_runs),
-            settings=JobSettings(batch_size=batch_size, threads=threads, device=device.value),
+            settings=JobSettings(batch_size=batch_size, threads=threads, device=device),
             idempotency_key=idempotency_key,
         )
         say(job.id)
@@ -81,10 +62,7 @@ def submit(
 
 @jobs.command("list")
 def list_(
-    state: Annotated[
-        str | None,
-        typer.Option(help="queued, running, cancelling, succeeded, failed or cancelled.", show_default=False),
-    ] = None,
+    state: Annotated[State | None, typer.Option(help="Only these.", show_default=False)] = None,
     as_json: options.AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
@@ -136,10 +114,10 @@ def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
     note(f"deleted {identity}")
 
 
-def _follow(client: "Client", job: "Job", out: Path | None) -> None:
+def _follow(client: "Client", job: Job, out: Path | None) -> None:
     with progress_bars() as draw:
 
-        def listen(event: "Event") -> None:
+        def listen(event: Event) -> None:
             if event.type == "progress":
                 draw(Progress(event.data["stage"], event.data["done"], event.data["total"]))
 
@@ -151,6 +129,6 @@ def _follow(client: "Client", job: "Job", out: Path | None) -> None:
         _fetch(client, job, out)
 
 
-def _fetch(client: "Client", job: "Job", out: Path) -> None:
+def _fetch(client: "Client", job: Job, out: Path) -> None:
     for path in client.fetch(job, out):
         note(f"wrote {path}")

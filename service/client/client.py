@@ -33,6 +33,7 @@ PATIENCE = 0.5
 TRIES = 5
 
 Item = TypeVar("Item", bound=BaseModel)
+Registered = TypeVar("Registered", Model, Dataset)
 
 
 class Client:
@@ -244,11 +245,11 @@ class Client:
                 return
             after = {"after": found.next}
 
-    def _checked(self, ask: Callable[[], Any], added: Any) -> Any:
+    def _checked(self, ask: Callable[[], Registered], added: Registered) -> Registered:
         while added.state == "checking":
             time.sleep(PATIENCE)
             added = ask()
-        if added.state == "refused":
+        if added.problem is not None:
             raise RemoteError(added.problem)
         return added
 

@@ -92,7 +92,8 @@ def _check_ready(field: str, identity: str, state: str | None) -> None:
         )
     if state == "checking":
         raise ConflictError(
-            f"the {field} {identity!r} is still being checked; ask again once it is ready.", headers={"Retry-After": "1"}
+            f"the {field} {identity!r} is still being checked; ask again once it is ready.",
+            headers={"Retry-After": "1"},
         )
     if state == "refused":
         raise ConflictError(

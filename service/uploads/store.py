@@ -38,7 +38,9 @@ def get(connection: Connection, identity: str) -> UploadRow:
     """The upload; raises NotFoundError where there is none."""
     row = connection.execute(select(uploads).where(uploads.c.id == identity)).first()
     if row is None:
-        raise NotFoundError(f"there is no upload {identity!r}; it may have expired. Begin another with POST /v1/uploads.")
+        raise NotFoundError(
+            f"there is no upload {identity!r}; it may have expired. Begin another with POST /v1/uploads."
+        )
     return UploadRow(*row)
 
 
