@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 class ServiceError(Exception):
     """A request that cannot be carried out.
 
-    ``fields`` holds ``(json_path, message)`` for each part at fault; ``headers`` are what HTTP wants beside the message.
+    ``fields`` holds ``(json_path, message)`` for each part at fault, ``headers`` what HTTP wants beside the message.
     """
 
     status = 400
@@ -107,10 +107,13 @@ class ChecksumError(InvalidError):
 
 
 class RefusedError(InvalidError):
-    """A file was opened in the sandbox and refused there."""
+    """A file was opened in the sandbox and refused there, with a code and a title of its own."""
 
-    code = "refused"
-    title = "The file was refused"
+    def __init__(
+        self, code: str, title: str, message: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(message, fields, headers)
+        self.code, self.title = code, title
 
 
 class TooLargeError(ServiceError):

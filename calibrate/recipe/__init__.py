@@ -1,6 +1,6 @@
 """What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
-from calibrate.recipe.documents import loads, parse, read, read_recipe
+from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.preprocessing import Preprocessing
@@ -19,6 +19,7 @@ __all__ = [
     "Settings",
     "Step",
     "Temperature",
+    "broken_fields",
     "loads",
     "parse",
     "read",

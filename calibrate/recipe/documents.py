@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,13 +27,18 @@ less than or equal to 1. `afternorm schema recipe` prints every field and its ra
     try:
         return kind.model_validate(document)
     except ValidationError as error:
-        fields = tuple((_path(item["loc"]), _sentence(dict(item))) for item in error.errors(include_url=False))
+        fields = broken_fields(error.errors(include_url=False))
         noun = kind.__name__.lower()
         broken = "; ".join(f"{path}: {message}" if path else message for path, message in fields)
         raise RecipeError(
             f"{source} is not a valid {noun}: {broken}. `afternorm schema {noun}` prints every field and its range.",
             fields,
         ) from None
+
+
+def broken_fields(errors: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """One ``(json_path, message)`` for each of pydantic's ``errors``."""
+    return tuple((_path(item["loc"]), _sentence(item)) for item in errors)
 
 
 def read(kind: type[Value], path: Path) -> Value:
@@ -94,7 +100,7 @@ def _path(location: tuple[int | str, ...]) -> str:
     return path
 
 
-def _sentence(item: dict[str, Any]) -> str:
+def _sentence(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if item["type"] in ("value_error", "missing", "extra_forbidden") or isinstance(item["input"], dict | list):

@@ -1,1 +1,5 @@
 """The HTTP interface: one router for each resource."""
+
+from service.api.app import create_app
+
+__all__ = ["create_app"]

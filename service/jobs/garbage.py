@@ -1,5 +1,6 @@
 """Garbage: uploads that expired, blobs that nothing refers to, and what interrupted work left behind."""
 
+import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, union
@@ -32,11 +33,14 @@ class Garbage:
 def collect(database: Database, stored: Blobs, partials: Partials, *, dry_run: bool) -> Garbage:
     """Remove the garbage, or with ``dry_run`` only say what it is; safe beside a running server and its workers."""
     with database.read() as connection:
-        expired = tuple(store.expired(connection))
-        orphans = tuple(sorted(set(partials.older_than(YOUNG_SECONDS)) - store.known(connection)))
+        idle = set(partials.older_than(YOUNG_SECONDS))
+        expired = tuple(each for each in store.expired(connection) if each in idle or partials.size(each) is None)
+        orphans = tuple(sorted(idle - store.known(connection)))
         kept = _referenced(connection, except_uploads=expired)
+        recorded = store.blobs_before(connection, time.time() - YOUNG_SECONDS)
         keys = idempotency.old(connection)
-    candidates = [blob for blob in stored.older_than(YOUNG_SECONDS) if blob.sha256 not in kept]
+    candidates = sorted({*recorded, *stored.older_than(YOUNG_SECONDS)}, key=lambda blob: blob.sha256)
+    candidates = [blob for blob in candidates if blob.sha256 not in kept]
     staged = tuple(stored.staged(YOUNG_SECONDS))
     leftovers = (*orphans, *(path.name for path in staged))
     if dry_run:

@@ -1,1 +1,5 @@
-"""The catalogue of methods: every step of a recipe as JSON Schema, with a card in words."""
+"""The catalogue of methods: what jobs can be made of, as JSON Schema and in words."""
+
+from service.methods.catalogue import Catalogue, catalogue
+
+__all__ = ["Catalogue", "catalogue"]

@@ -17,7 +17,7 @@ class ModelRequest(FileSource):
 
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     architecture: Annotated[Name | None, Field(description="as in torchvision/resnet50")] = None
-    architecture_args: dict[str, Any] = {}
+    architecture_args: Annotated[dict[str, Any], Field(default_factory=dict)]
     preprocessing: Annotated[Preprocessing | None, Field(description="default: the architecture's own")] = None
     class_names: Annotated[tuple[Name, ...] | None, Field(min_length=2, max_length=100_000)] = None
 

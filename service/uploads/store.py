@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from service.db.tables import blobs, uploads
@@ -66,17 +66,24 @@ def known(connection: Connection) -> set[str]:
 
 
 def record_blob(connection: Connection, blob: Blob) -> None:
-    """Make a stored blob known, if it is not."""
-    row = sqlite_insert(blobs).values(sha256=blob.sha256, size=blob.size, created_at=time.time())
-    connection.execute(row.on_conflict_do_nothing())
+    """Make a stored blob known, and young: the young are never collected."""
+    now = time.time()
+    row = sqlite_insert(blobs).values(sha256=blob.sha256, size=blob.size, created_at=now)
+    connection.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"created_at": now}))
 
 
-def blob(connection: Connection, sha256: str) -> Row[tuple[str, int, float]]:
-    """The blob; raises NotFoundError where there is none."""
-    row = connection.execute(select(blobs).where(blobs.c.sha256 == sha256)).first()
-    if row is None:
+def blobs_before(connection: Connection, moment: float) -> list[Blob]:
+    """The blobs that were last stored before then."""
+    found = connection.execute(select(blobs.c.sha256, blobs.c.size).where(blobs.c.created_at < moment))
+    return [Blob(row.sha256, row.size) for row in found]
+
+
+def blob_size(connection: Connection, sha256: str) -> int:
+    """How many bytes the blob has; raises NotFoundError where there is none."""
+    size: int | None = connection.scalar(select(blobs.c.size).where(blobs.c.sha256 == sha256))
+    if size is None:
         raise NotFoundError(f"there is no blob sha256:{sha256}; it may have been collected. Upload the bytes again.")
-    return row
+    return size
 
 
 def stored_file(connection: Connection, source: FileSource) -> StoredFile:

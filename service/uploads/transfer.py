@@ -54,8 +54,8 @@ def check_room(upload: Upload, size: int) -> None:
     """Raise TooLargeError where the upload cannot be of ``size`` bytes."""
     if size > upload.size:
         raise TooLargeError(
-            f"the upload {upload.id!r} was announced with {upload.size} bytes, and more were sent; begin another upload "
-            "with the right size."
+            f"the upload {upload.id!r} was announced with {upload.size} bytes, and more were sent; begin another "
+            "upload with the right size."
         )
 
 

@@ -1,10 +1,12 @@
-"""Uploads grow by what arrives, wherever it was cut."""
+"""Uploads grow by what arrives, wherever it was cut, and have one writer at a time."""
 
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.errors import BusyUploadError
 from service.storage import Partials
 
 
@@ -14,25 +16,34 @@ def test_chunks_in_order_are_the_whole(tmp_path: Path, chunks: list[bytes]) -> N
     partials = Partials(tmp_path)
     partials.discard("upl_1")
     partials.create("upl_1")
-    for chunk in chunks:
-        offset = partials.size("upl_1")
-        assert offset is not None
-        partials.write_at("upl_1", offset, chunk)
-    assert partials.path("upl_1").read_bytes() == b"".join(chunks)
+    for number, chunk in enumerate(chunks):
+        with partials.hold("upl_1") as partial:
+            assert partial.size == partials.size("upl_1") == sum(map(len, chunks[:number]))
+            partial.append(chunk)
+    with partials.hold("upl_1") as partial:
+        assert partial.path.read_bytes() == b"".join(chunks)
+        partial.clear()
+    assert partials.size("upl_1") == 0
 
 
-def test_writing_the_same_bytes_again_changes_nothing(tmp_path: Path) -> None:
+def test_a_second_writer_is_turned_away_and_the_first_goes_on(tmp_path: Path) -> None:
     partials = Partials(tmp_path)
     partials.create("upl_1")
-    for _ in range(2):
-        partials.write_at("upl_1", 0, b"abc")
-    assert partials.size("upl_1") == 3
+    with partials.hold("upl_1") as partial:
+        with pytest.raises(BusyUploadError), Partials(tmp_path).hold("upl_1"):
+            pass
+        partial.append(b"abc")
+    with Partials(tmp_path).hold("upl_1") as partial:
+        assert partial.size == 3
 
 
-def test_an_upload_that_is_not_there_has_no_size(tmp_path: Path) -> None:
+def test_an_upload_that_is_not_there_has_no_size_and_cannot_be_held(tmp_path: Path) -> None:
     partials = Partials(tmp_path)
     partials.create("upl_1")
-    assert list(partials.identities()) == ["upl_1"]
+    assert list(partials.older_than(-1)) == ["upl_1"]
+    assert list(partials.older_than(3600)) == []
     partials.discard("upl_1")
     assert partials.size("upl_1") is None
-    assert list(partials.identities()) == []
+    assert list(partials.older_than(-1)) == []
+    with pytest.raises(BusyUploadError), partials.hold("upl_1"):
+        pass
