@@ -7,6 +7,7 @@ from calibrate.engine.opening import Opened, open_model
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.retrofit import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
 from calibrate.engine.steps import STEPS
+from calibrate.engine.trials import Trials, trial_key
 
 __all__ = [
     "STEPS",
@@ -15,6 +16,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Plan",
+    "Trials",
     "carry_out",
     "check_outputs",
     "deliver",
@@ -27,5 +29,6 @@ __all__ = [
     "open_model",
     "plan",
     "retrofit",
+    "trial_key",
     "write_onnx",
 ]
