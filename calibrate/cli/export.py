@@ -11,9 +11,9 @@ from calibrate.cli.console import note, say
 from calibrate.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from calibrate.data import Source
     from calibrate.engine import Opened
+    from calibrate.recipe import Preprocessing
 
 
 def export(
@@ -35,7 +35,7 @@ def export(
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     import torch
 
-    from calibrate.engine import open_model, write_onnx
+    from calibrate.engine import open_model, proof_examples, write_onnx
     from calibrate.export import require_runtime
 
     require_runtime()
@@ -46,7 +46,8 @@ def export(
     if threads is not None:
         torch.set_num_threads(threads)
     opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
-    examples = _examples(opened, data, classes, preprocessing, class_map)
+    shape = options.preprocessing(preprocessing) or opened.preprocessing
+    examples = proof_examples(opened, _source(opened, data, classes, shape, class_map), shape)
     if dry_run:
         say(f"would write {out} from {opened.architecture} and inputs of shape {tuple(examples.shape[1:])}")
         return
@@ -59,25 +60,13 @@ def export(
     note(f"wrote {out}")
 
 
-def _examples(
-    opened: "Opened", data: str | None, classes: Path | None, preprocessing: str | None, class_map: Path | None
-) -> "Tensor":
-    import torch
-
+def _source(
+    opened: "Opened", data: str | None, classes: Path | None, shape: "Preprocessing | None", class_map: Path | None
+) -> "Source | None":
     from calibrate.data import open_data, read_class_map, read_classes
-    from calibrate.engine import first_examples, input_dtype
 
-    shape = options.preprocessing(preprocessing) or opened.preprocessing
-    if data is not None:
-        names = read_classes(classes) if classes else opened.class_names
-        mapping = read_class_map(class_map) if class_map else None
-        source = open_data(data, preprocessing=shape, classes=names, class_map=mapping)
-        return first_examples(source, input_dtype(opened.model))
-    side = shape and (shape.crop or shape.resize)
-    if shape is None or not side:
-        raise UsageError(
-            f"the input size of {opened.architecture} is not known; pass --data with real inputs, "
-            "or --preprocessing with a crop, such as '{crop: 224}'."
-        )
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(64, shape.channels, side, side, generator=generator).to(input_dtype(opened.model))
+    if data is None:
+        return None
+    names = read_classes(classes) if classes else opened.class_names
+    mapping = read_class_map(class_map) if class_map else None
+    return open_data(data, preprocessing=shape, classes=names, class_map=mapping)

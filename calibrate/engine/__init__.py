@@ -5,8 +5,10 @@ from calibrate.engine.environment import find_device, installed
 from calibrate.engine.inspection import Inspection, inspect_model
 from calibrate.engine.opening import Opened, open_model
 from calibrate.engine.predict import input_dtype
+from calibrate.engine.proof_examples import proof_examples
 from calibrate.engine.retrofit import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
 from calibrate.engine.steps import STEPS
+from calibrate.engine.trials import Trials, trial_key
 
 __all__ = [
     "STEPS",
@@ -15,6 +17,7 @@ __all__ = [
     "Opened",
     "Outcome",
     "Plan",
+    "Trials",
     "carry_out",
     "check_outputs",
     "deliver",
@@ -26,6 +29,8 @@ __all__ = [
     "installed",
     "open_model",
     "plan",
+    "proof_examples",
     "retrofit",
+    "trial_key",
     "write_onnx",
 ]

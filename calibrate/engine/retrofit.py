@@ -18,6 +18,7 @@ from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
+from calibrate.engine.trials import Trials
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
@@ -121,8 +122,14 @@ def plan(
     return Plan(recipe, source, halves, seen, setting)
 
 
-def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args: Mapping[str, Any]) -> Outcome:
-    """Carry out a checked plan on a copy of ``model``."""
+def carry_out(
+    model: nn.Module,
+    plan: Plan,
+    architecture: str,
+    architecture_args: Mapping[str, Any],
+    trials: Trials | None = None,
+) -> Outcome:
+    """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     source, setting = plan.source, plan.setting
     run = Run(
         plain=_copy(model).to(setting.device),
@@ -132,6 +139,7 @@ def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args
         look=plan.look,
         setting=setting,
         seed=plan.recipe.seed,
+        trials=trials,
         findings=[*source.findings, *plan.split.findings],
     )
     seconds: dict[str, float] = {}

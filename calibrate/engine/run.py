@@ -3,12 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
 from calibrate.engine.predict import Setting, predict
-from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Verdict
+from calibrate.engine.trials import Trials, trial_key
+from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Progress, Verdict
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
 
@@ -24,6 +27,7 @@ class Run:
     look: Look
     setting: Setting
     seed: int
+    trials: Trials | None = None
     temperature: float = 1.0
     weighed: bool = False
     search: AlphaSearch | None = None
@@ -49,13 +53,11 @@ class Run:
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the calibration half, or of its examples ``rows``, ascending."""
         indices = self.split.calibration if rows is None else self.split.calibration[rows.numpy()]
-        self.forwards += len(indices)
-        return predict(model, self.source, indices, self.setting, stage)
+        return self._pass(model, indices, stage)
 
     def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
         """Logits of the holdout half."""
-        self.forwards += len(self.split.holdout)
-        return predict(model, self.source, self.split.holdout, self.setting, stage)
+        return self._pass(model, self.split.holdout, stage)
 
     def plain_temperature(self) -> Temperature:
         """The temperature of the network as it came, fitted on the calibration half."""
@@ -76,3 +78,17 @@ class Run:
         finding = Finding(code=code, severity=severity, message=message)
         if finding not in self.findings:
             self.findings.append(finding)
+
+    def _pass(self, model: nn.Module, indices: NDArray[np.int64], stage: str) -> Tensor:
+        """Logits of the examples ``indices``: recalled, or made and kept. Either way the pass counts."""
+        self.forwards += len(indices)
+        if self.trials is None:
+            return predict(model, self.source, indices, self.setting, stage)
+        key = trial_key(model, indices)
+        logits = self.trials.recall(key)
+        if logits is None:
+            logits = predict(model, self.source, indices, self.setting, stage)
+            self.trials.keep(key, stage, logits)
+        else:
+            self.setting.progress(Progress(stage, len(indices), len(indices)))
+        return logits

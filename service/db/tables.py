@@ -74,6 +74,7 @@ jobs = Table(
     Column("timeout_seconds", Float, nullable=False),
     Column("state", String, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0"), comment="0 until it is first claimed"),
+    Column("lost", Integer, nullable=False, server_default=text("0"), comment="attempts that died, not by its fault"),
     Column("worker", String, comment="who claimed it"),
     Column("lease_until", Float),
     Column("problem", JSON),

@@ -4,12 +4,14 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from service.errors import ChecksumError
 
@@ -66,12 +68,11 @@ class Blobs:
         return Blob(sha256, size)
 
     def copy(self, file: Path) -> Blob:
-        """Store a copy of ``file``, which may be on any disk; a link is not followed."""
+        """Store a copy of the regular file ``file``, which may be on any disk; a link is not followed."""
         with tempfile.NamedTemporaryFile(dir=self._staging, delete=False) as part:
             staged = Path(part.name)
             try:
-                descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                with open(descriptor, "rb") as source:  # noqa: PTH123 (a descriptor)
+                with _open_regular(file) as source:
                     shutil.copyfileobj(source, part, 2**20)
                 part.flush()
                 return self.link(staged)
@@ -125,3 +126,12 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open_regular(file: Path) -> BinaryIO:
+    """Whoever wrote ``file`` may put something else in its place at any moment, so what was opened is looked at."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(f"{file} is not a regular file")
+    return open(descriptor, "rb")  # noqa: PTH123 (a descriptor)

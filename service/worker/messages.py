@@ -16,6 +16,13 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Sandboxed(_Message):
+    """The child has given up what it could; ``missing`` names the protections that the machine did not grant."""
+
+    type: Literal["sandboxed"] = "sandboxed"
+    missing: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=20)]
+
+
 class ProgressMade(_Message):
     """``done`` of ``total`` units of a stage are finished."""
 
@@ -65,7 +72,7 @@ class Failed(_Message):
     problem: Problem
 
 
-Message = ProgressMade | TrialDone | ArtifactWritten | Checked | Finished | Failed
+Message = Sandboxed | ProgressMade | TrialDone | ArtifactWritten | Checked | Finished | Failed
 
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="type")])
 

@@ -94,6 +94,13 @@ def upgrade() -> None:
         sa.Column(
             "attempt", sa.Integer(), server_default=sa.text("0"), nullable=False, comment="0 until it is first claimed"
         ),
+        sa.Column(
+            "lost",
+            sa.Integer(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="attempts that died, not by its fault",
+        ),
         sa.Column("worker", sa.String(), nullable=True, comment="who claimed it"),
         sa.Column("lease_until", sa.Float(), nullable=True),
         sa.Column("problem", sa.JSON(), nullable=True),

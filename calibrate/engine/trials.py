@@ -1,0 +1,30 @@
+"""Trials: finished passes, so that a run that is started again need not repeat them."""
+
+import hashlib
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.io import fingerprint
+
+
+class Trials(Protocol):
+    """The logits of passes that are finished, by their keys; what was recalled is what was kept, to the last bit."""
+
+    def recall(self, key: str) -> Tensor | None:
+        """The logits (n, K) kept under ``key``, on the CPU; None where there are none."""
+
+    def keep(self, key: str, stage: str, logits: Tensor) -> None:
+        """Keep the logits (n, K) of a pass that the stage needed."""
+
+
+def trial_key(model: nn.Module, indices: NDArray[np.int64]) -> str:
+    """SHA-256, in hexadecimal, of which weights saw which examples.
+
+    Limits: it tells passes of one run apart, whose architecture, data, batch size and threads are the same.
+    """
+    digest = hashlib.sha256(fingerprint(model.state_dict()).encode())
+    digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
+    return digest.hexdigest()

@@ -1,0 +1,62 @@
+"""The check of a new file: what it is, and for a checkpoint, the same weights as safetensors."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+
+from calibrate.data import open_data
+from calibrate.engine import inspect_model
+from calibrate.io import read_checkpoint
+from calibrate.recipe import Preprocessing
+from service.worker.assignment import AssignedDataset, AssignedModel
+from service.worker.child.opening import open_assigned_model
+from service.worker.messages import Checked
+
+#: How many examples of new data are decoded; the others are when they are used, and their errors name them.
+DECODED = 64
+#: How many class names are told.
+NAMED = 1000
+#: Images come in all sizes and colours until the model says what it wants.
+ANY_IMAGE = Preprocessing(resize=32, crop=32)
+OUT = Path("../out")
+
+
+def check_model(model: AssignedModel, factories: tuple[str, ...]) -> Checked:
+    """Read the checkpoint, weights only; write it as safetensors, with its metadata; open that."""
+    checkpoint = read_checkpoint(Path(model.file))
+    converted = OUT / Path(model.file).with_suffix(".safetensors")
+    state = {name: tensor.clone().contiguous() for name, tensor in checkpoint.state.items()}
+    safetensors.torch.save_file(state, converted, checkpoint.metadata or None)
+    opened = open_assigned_model(model, factories, str(converted))
+    found = inspect_model(opened)
+    facts: dict[str, Any] = {
+        "architecture": opened.architecture,
+        "architecture_args": opened.architecture_args,
+        "parameters": found.parameters,
+        "dtype": found.dtype,
+        "fingerprint": found.fingerprint,
+        "outputs": found.look.outputs if found.look else None,
+        "preprocessing": opened.preprocessing.model_dump(mode="json") if opened.preprocessing else None,
+        "sites": [site.model_dump(mode="json") for site in found.sites],
+        "tuned": opened.provenance is not None,
+    }
+    return Checked(facts=facts, weights=converted.name)
+
+
+def check_dataset(dataset: AssignedDataset) -> Checked:
+    """Open the data and decode some of them."""
+    source = open_data(dataset.file, preprocessing=ANY_IMAGE)
+    for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
+        pass
+    names = source.class_names
+    facts: dict[str, Any] = {
+        "kind": type(source).__name__,
+        "n": len(source),
+        "classes": len(names) if names is not None else len(np.unique(source.labels)),
+        "class_names": list(names[:NAMED]) if names is not None else None,
+        "fingerprint": source.fingerprint,
+        "findings": [finding.message for finding in source.findings[:NAMED]],
+    }
+    return Checked(facts=facts)

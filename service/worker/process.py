@@ -1,0 +1,82 @@
+"""The worker as a process: what it opens, when it stops, what it leaves behind."""
+
+import logging
+import os
+import select
+import signal
+import socket
+import stat
+import sys
+import time
+
+from service.db import open_database
+from service.kit.ids import new_id
+from service.settings import Settings
+from service.storage import Blobs
+from service.worker.local import LocalExecutor
+from service.worker.orphans import adopt_orphans, end_orphans
+from service.worker.scratch import Scratch
+from service.worker.supervisor import Supervisor
+
+PAUSE_SECONDS = 0.1
+PAUSE_AFTER_TROUBLE_SECONDS = 1.0
+#: To write down that jobs were put back; where that fails, their leases end by themselves.
+GIVE_UP_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Carry out jobs until SIGTERM or SIGINT, or, where standard input is a pipe, until that closes.
+
+    After a signal, running jobs have ``drain_seconds`` to end; a second signal, or the pipe's end, stops them at once.
+    Jobs that were stopped are queued again.
+    """
+    signals: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: signals.append(number))
+    adopt_orphans()
+    database = open_database(settings.data_dir)
+    worker = new_id(socket.gethostname())
+    scratch = Scratch(settings.data_dir / "scratch", worker)
+    executor = LocalExecutor(scratch.folder, settings.grace_seconds, settings.gpu_slots)
+    supervisor = Supervisor(database, Blobs(settings.data_dir), executor, settings, worker)
+    try:
+        supervisor.recover(tuple(scratch.bury()))
+        log.info("worker %s: %d CPU slots, %d GPU slots", worker, settings.cpu_slots, settings.gpu_slots)
+        stop_at = float("inf")
+        while not (signals and (supervisor.idle or time.monotonic() > stop_at + GIVE_UP_SECONDS)):
+            well = supervisor.step()
+            end_orphans(executor.children())
+            if _pipe_ended(PAUSE_SECONDS if well else PAUSE_AFTER_TROUBLE_SECONDS):
+                signals += [signal.SIGTERM, signal.SIGTERM]
+            if signals and stop_at == float("inf"):
+                supervisor.drain()
+                stop_at = time.monotonic() + settings.drain_seconds
+            if len(signals) > 1:
+                stop_at = min(stop_at, time.monotonic())
+            if time.monotonic() >= stop_at:
+                supervisor.stop()
+    finally:
+        executor.close()
+        scratch.close()
+        database.close()
+
+
+def _pipe_ended(seconds: float) -> bool:
+    """Pause; whether standard input is a pipe, and its other end is gone."""
+    try:
+        piped = stat.S_ISFIFO(os.fstat(0).st_mode) or stat.S_ISSOCK(os.fstat(0).st_mode)
+    except OSError:
+        piped = False
+    if not piped:
+        time.sleep(seconds)
+        return False
+    ready, _, _ = select.select([0], [], [], seconds)
+    return bool(ready) and not os.read(0, 4096)
+
+
+def main() -> None:
+    """Run a worker with the environment's settings; its log goes to standard error."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    run(Settings.from_environment())

@@ -1,0 +1,49 @@
+"""Scratch: a folder for each worker, locked while it lives, and in it one for each attempt."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+LOCK = "lock"
+
+
+class Scratch:
+    """The folder ``root/worker``; that its lock is free says that the worker is dead, however it died."""
+
+    def __init__(self, root: Path, worker: str) -> None:
+        self._root = root
+        self.folder = root / worker
+        self.folder.mkdir(parents=True, exist_ok=False, mode=0o700)
+        self._lock = (self.folder / f"{LOCK}.part").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (self.folder / f"{LOCK}.part").rename(self.folder / LOCK)  # it appears locked
+
+    def bury(self) -> Iterator[str]:
+        """Remove the folders of dead workers, naming each."""
+        for folder in sorted(self._root.iterdir()):
+            if folder != self.folder and (lock := _lock_of_the_dead(folder)):
+                with lock:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    yield folder.name
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
+
+
+def _lock_of_the_dead(folder: Path) -> IO[str] | None:
+    """The lock that a dead worker left, now held by this process; None where the worker lives or is just starting."""
+    try:
+        lock = open(os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "w")  # noqa: PTH123, SIM115
+    except OSError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock

@@ -1,0 +1,103 @@
+"""Trials: a run that recalls some of its passes ends as one that made them all."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from calibrate.data import Batch
+from calibrate.data.iterable import Examples
+from calibrate.engine import Outcome, Plan, carry_out, plan, trial_key
+from calibrate.nn import ExampleWeighed
+from calibrate.recipe import Recipe
+from calibrate.result import silent
+from calibrate.surgery import find_sites, weigh_examples_
+from tests.engine.test_retrofit import examples, trained
+from tests.networks import Mixed, convolutional, lived_in
+
+MEASURE = {"kind": "measure", "resamples": 100}
+SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
+KNOWN = Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}, MEASURE])
+NETWORK = trained()
+
+
+class Memory:
+    """Trials in a dictionary, of which the first ``finished`` are there."""
+
+    def __init__(self, kept: dict[str, Tensor], finished: int) -> None:
+        self.before = dict(list(kept.items())[:finished])
+        self.after: dict[str, Tensor] = {}
+
+    def recall(self, key: str) -> Tensor | None:
+        return self.before.get(key)
+
+    def keep(self, key: str, stage: str, logits: Tensor) -> None:
+        assert key not in self.before
+        self.after[key] = logits.clone()
+
+
+class Counted(Examples):
+    """Counts the examples that are streamed."""
+
+    streamed = 0
+
+    def batches(self, indices: np.ndarray, batch_size: int) -> Iterator[Batch]:
+        self.streamed += len(indices)
+        return super().batches(indices, batch_size)
+
+
+def planned(recipe: Recipe, source: Examples) -> Plan:
+    return plan(
+        NETWORK,
+        recipe,
+        data=source,
+        preprocessing=None,
+        classes=None,
+        batch_size=16,
+        device="cpu",
+        progress=silent,
+    )
+
+
+def run(recipe: Recipe, memory: Memory | None) -> tuple[Outcome, int]:
+    source = Counted(examples(45), name="examples", preprocessing=None)
+    checked = planned(recipe, source)
+    before = source.streamed
+    outcome = carry_out(NETWORK, checked, "", {}, memory)
+    return outcome, source.streamed - before
+
+
+@pytest.mark.parametrize("recipe", [SEARCHED, KNOWN])
+def test_resumed_after_any_number_of_passes_it_ends_the_same(recipe: Recipe) -> None:
+    whole, streamed_in_all = run(recipe, None)
+    memory = Memory({}, 0)
+    first, _ = run(recipe, memory)
+    assert first.summary.digest == whole.summary.digest
+    assert memory.after
+    streamed = []
+    for finished in range(len(memory.after) + 1):
+        resumed_memory = Memory(memory.after, finished)
+        resumed, count = run(recipe, resumed_memory)
+        assert resumed.summary.digest == whole.summary.digest
+        assert resumed.summary.timings.passes == whole.summary.timings.passes
+        assert list(resumed_memory.after) == list(memory.after)[finished:]
+        state = whole.model.state_dict()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.model.state_dict().items())
+        streamed.append(count)
+    assert streamed[0] == streamed_in_all
+    assert all(later < earlier for earlier, later in itertools.pairwise(streamed))
+
+
+def test_whatever_changes_the_logits_changes_the_key() -> None:
+    model = weigh_examples_(lived_in(Mixed()), [site for site in find_sites(lived_in(Mixed())) if not site.obstacle], 0)
+    keys = {trial_key(model, np.arange(4)), trial_key(model, np.arange(5)), trial_key(model, np.array([0, 1, 2, 4]))}
+    for module in model.modules():
+        if isinstance(module, ExampleWeighed):
+            module.alpha = 0.1
+            keys.add(trial_key(model, np.arange(4)))
+    keys.add(trial_key(lived_in(convolutional()), np.arange(4)))
+    weighed = sum(isinstance(module, ExampleWeighed) for module in model.modules())
+    assert len(keys) == 3 + weighed + 1

@@ -1,0 +1,214 @@
+"""The laws of an executor. A subclass gives ``executor`` and ``work``; its children are puppets."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.worker.executor import Attempt, Ended, Executor, Heard, Work
+from service.worker.messages import ArtifactWritten, Finished, Message, ProgressMade
+
+PATIENCE_SECONDS = 20.0
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def until(holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+
+
+class Audience:
+    """All that was heard of an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.messages: dict[Attempt, list[Message]] = {}
+        self.ended: dict[Attempt, list[Ended]] = {}
+
+    def listen(self) -> Heard:
+        heard = self.executor.poll()
+        for attempt, message in heard.messages:
+            assert attempt not in self.ended, "a message after the end"
+            self.messages.setdefault(attempt, []).append(message)
+        for ended in heard.ended:
+            self.ended.setdefault(ended.attempt, []).append(ended)
+        return heard
+
+    def until_ended(self, *attempts: Attempt) -> None:
+        until(lambda: self.listen() is not None and all(attempt in self.ended for attempt in attempts))
+
+    def until_heard(self, attempt: Attempt) -> ProgressMade:
+        until(lambda: self.listen() is not None and attempt in self.messages)
+        message = self.messages[attempt][0]
+        assert isinstance(message, ProgressMade)
+        return message
+
+    def the_end(self, attempt: Attempt) -> Ended:
+        (ended,) = self.ended[attempt]
+        return ended
+
+
+class ExecutorContract:
+    """One test for each law."""
+
+    @pytest.fixture
+    def executor(self) -> Iterator[Executor]:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def audience(self, executor: Executor) -> Audience:
+        return Audience(executor)
+
+    def work(self, do: str, number: int = 1, timeout: float = 60.0, **files: Path) -> Work:
+        named = {name.replace("_", "."): path for name, path in files.items()}
+        return Work(Attempt(f"job_{do}", number), {"do": do}, named, "cpu", timeout)
+
+    def test_what_was_submitted_is_heard_to_end_once_after_its_messages(
+        self, executor: Executor, audience: Audience
+    ) -> None:
+        work = self.work("finish")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        for _ in range(5):
+            assert audience.listen() == Heard((), ()) or audience.listen() == Heard([], [])
+        assert audience.messages[work.attempt] == [
+            ProgressMade(stage="counting", done=1, total=100),
+            ArtifactWritten(file="summary.json", media_type="application/json"),
+            Finished(verdict="improved"),
+        ]
+        ended = audience.the_end(work.attempt)
+        assert (ended.exit_code, ended.cancelled, ended.timed_out) == (0, False, False)
+        assert executor.file(work.attempt, "summary.json").read_text() == "{}"
+        executor.forget(work.attempt)
+        with pytest.raises(FileNotFoundError):
+            executor.file(work.attempt, "summary.json")
+
+    def test_it_reads_the_files_it_was_given(self, executor: Executor, audience: Audience, tmp_path: Path) -> None:
+        (tmp_path / "one").write_text("first,")
+        (tmp_path / "two").write_text("second")
+        work = self.work("read_files", a_txt=tmp_path / "one", b_txt=tmp_path / "two")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        assert executor.file(work.attempt, "found.txt").read_text() == "first,second"
+
+    def test_secrets_of_the_environment_stay_outside(
+        self, executor: Executor, audience: Audience, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the secret")
+        work = self.work("environment")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        text = executor.file(work.attempt, "environment.json").read_text()
+        assert "the secret" not in text
+        assert "PATH" in text
+
+    @pytest.mark.parametrize("do", ["wait", "block_signals"])
+    def test_cancelling_ends_it_within_three_seconds(self, executor: Executor, audience: Audience, do: str) -> None:
+        work = self.work(do)
+        executor.submit(work)
+        audience.until_heard(work.attempt)
+        begun = time.monotonic()
+        executor.cancel(work.attempt)
+        assert time.monotonic() - begun < 0.5
+        executor.cancel(work.attempt)
+        audience.until_ended(work.attempt)
+        assert time.monotonic() - begun < 3
+        assert audience.the_end(work.attempt).cancelled
+        assert audience.the_end(work.attempt).exit_code < 0
+        executor.cancel(work.attempt)
+        executor.cancel(Attempt("job_nobody_knows", 1))
+        assert not audience.listen().ended
+
+    @pytest.mark.parametrize("do", ["fork_and_wait", "fork"])
+    def test_processes_that_it_started_end_with_it(self, executor: Executor, audience: Audience, do: str) -> None:
+        work = self.work(do)
+        executor.submit(work)
+        other = audience.until_heard(work.attempt).done
+        if do == "fork_and_wait":
+            assert alive(other)
+            executor.cancel(work.attempt)
+        audience.until_ended(work.attempt)
+        until(lambda: not alive(other), 3)
+
+    def test_it_may_not_take_longer_than_it_may(self, executor: Executor, audience: Audience) -> None:
+        work = self.work("wait", timeout=1.0)
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        ended = audience.the_end(work.attempt)
+        assert (ended.timed_out, ended.cancelled) == (True, False)
+
+    def test_the_death_of_one_touches_no_other(self, executor: Executor, audience: Audience) -> None:
+        waiting, crashing, finishing = self.work("wait"), self.work("crash"), self.work("finish")
+        for work in (waiting, crashing, finishing):
+            executor.submit(work)
+        audience.until_ended(crashing.attempt, finishing.attempt)
+        assert audience.the_end(crashing.attempt).exit_code < 0
+        assert not audience.the_end(crashing.attempt).cancelled
+        assert isinstance(audience.messages[finishing.attempt][-1], Finished)
+        assert waiting.attempt not in audience.ended
+
+    def test_its_last_words_are_kept_and_no_more(self, executor: Executor, audience: Audience) -> None:
+        work = self.work("fail_silently")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        ended = audience.the_end(work.attempt)
+        assert ended.exit_code == 3
+        assert ended.last_words.endswith("the last words")
+        assert len(ended.last_words) < 100_000
+
+    def test_a_flood_of_messages_is_heard_in_order(self, executor: Executor, audience: Audience) -> None:
+        work = self.work("flood")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        *counted, last = audience.messages[work.attempt]
+        assert [message.done for message in counted if isinstance(message, ProgressMade)] == list(range(20_000))
+        assert isinstance(last, Finished)
+
+    @pytest.mark.parametrize("do", ["huge_line", "nonsense", "unfinished_line", "close_everything"])
+    def test_what_is_no_message_is_not_believed(self, executor: Executor, audience: Audience, do: str) -> None:
+        work = self.work(do, timeout=5)
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        assert not any(isinstance(message, Finished) for message in audience.messages.get(work.attempt, []))
+
+    @pytest.mark.parametrize("do", ["link_out", "pipe_out", "nothing_out"])
+    def test_only_regular_files_are_given(self, executor: Executor, audience: Audience, do: str) -> None:
+        work = self.work(do)
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        with pytest.raises(FileNotFoundError):
+            executor.file(work.attempt, "summary.json")
+
+    def test_a_folder_elsewhere_is_not_its_own(self, executor: Executor, audience: Audience) -> None:
+        work = self.work("folder_out")
+        executor.submit(work)
+        audience.until_ended(work.attempt)
+        with pytest.raises(FileNotFoundError):
+            executor.file(work.attempt, "passwd")
+
+    def test_attempts_at_one_job_are_told_apart(self, executor: Executor, audience: Audience) -> None:
+        first, second = self.work("wait", 1), self.work("wait", 2)
+        executor.submit(first)
+        executor.submit(second)
+        executor.cancel(first.attempt)
+        audience.until_ended(first.attempt)
+        assert second.attempt not in audience.ended
+
+    def test_closing_ends_all(self, executor: Executor, audience: Audience) -> None:
+        works = [self.work("fork_and_wait"), self.work("block_signals")]
+        for work in works:
+            executor.submit(work)
+        other = audience.until_heard(works[0].attempt).done
+        executor.close()
+        until(lambda: not alive(other), 3)
+        assert os.getpid()

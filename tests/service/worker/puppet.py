@@ -1,0 +1,153 @@
+"""A child without torch that does what its document says: the worst that a child can do, one function each."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+VOICE = int(sys.argv[1])
+OUT = Path("../out")
+FINISHED = b'{"type":"finished"}\n'
+
+
+def say(**message: object) -> None:
+    os.write(VOICE, json.dumps(message).encode() + b"\n")
+
+
+def progress(done: int) -> None:
+    say(type="progress", stage="counting", done=done, total=100)
+
+
+def finish() -> None:
+    (OUT / "summary.json").write_text("{}")
+    progress(1)
+    say(type="artifact", file="summary.json", media_type="application/json")
+    say(type="finished", verdict="improved")
+
+
+def read_files() -> None:
+    found = "".join(sorted(path.read_text() for path in Path().iterdir()))
+    (OUT / "found.txt").write_text(found)
+    say(type="artifact", file="found.txt", media_type="text/plain")
+    say(type="finished")
+
+
+def environment() -> None:
+    (OUT / "environment.json").write_text(json.dumps(dict(os.environ)))
+    say(type="finished")
+
+
+def wait() -> None:
+    progress(0)
+    time.sleep(60)
+
+
+def block_signals() -> None:
+    """As native code that never comes back to the interpreter."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    wait()
+
+
+def fork() -> None:
+    """Leave a process in the group that ignores SIGTERM, and tell its number."""
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", script], close_fds=False, pass_fds=(VOICE,))
+    time.sleep(0.3)
+    progress(other.pid)
+
+
+def fork_and_wait() -> None:
+    fork()
+    time.sleep(60)
+
+
+def hide() -> None:
+    """Leave a process in a session of its own, whose parent is dead."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            progress(os.getpid())
+            time.sleep(60)
+        os._exit(0)
+    os.wait()
+    wait()
+
+
+def crash() -> None:
+    progress(1)
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def fail_silently() -> None:
+    sys.stderr.write("what is this?\n" * 10_000 + "the last words")
+    sys.exit(3)
+
+
+def flood() -> None:
+    for number in range(20_000):
+        progress(number)
+    say(type="finished")
+
+
+def flood_without_end() -> None:
+    while True:
+        progress(1)
+
+
+def huge_line() -> None:
+    while True:
+        os.write(VOICE, b"x" * 65536)
+
+
+def nonsense() -> None:
+    progress(1)
+    os.write(VOICE, b'{"type": "finished", "verdict": 3}\n' + FINISHED)
+    time.sleep(60)
+
+
+def unfinished_line() -> None:
+    os.write(VOICE, FINISHED[:-1])
+
+
+def close_everything() -> None:
+    os.closerange(0, 100)
+    time.sleep(60)
+
+
+def link_out() -> None:
+    (OUT / "summary.json").symlink_to("/etc/passwd")
+    say(type="artifact", file="summary.json", media_type="application/json")
+    say(type="finished")
+
+
+def pipe_out() -> None:
+    os.mkfifo(OUT / "summary.json")
+    say(type="artifact", file="summary.json", media_type="application/json")
+    say(type="finished")
+
+
+def folder_out() -> None:
+    """``out`` itself becomes a link to a folder of the server's."""
+    OUT.rename("../gone")
+    OUT.symlink_to("/etc")
+    say(type="artifact", file="passwd", media_type="text/plain")
+    say(type="finished")
+
+
+def nothing_out() -> None:
+    say(type="artifact", file="summary.json", media_type="application/json")
+    say(type="finished")
+
+
+def many_files() -> None:
+    (OUT / "a.txt").write_text("a")
+    for _ in range(1100):
+        say(type="artifact", file="a.txt", media_type="text/plain")
+    say(type="finished")
+
+
+if __name__ == "__main__":
+    globals()[json.loads(Path("../assignment.json").read_text())["do"]]()

@@ -1,0 +1,75 @@
+"""The local executor keeps the contract; what its own machinery adds."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.worker.executor import Attempt, Work
+from service.worker.local import LocalExecutor
+from tests.service.executor_contract import Audience, ExecutorContract, alive, until
+
+PUPPET = (sys.executable, "-P", str(Path(__file__).with_name("puppet.py")))
+
+
+class TestLocalExecutor(ExecutorContract):
+    @pytest.fixture
+    def executor(self, tmp_path: Path) -> Iterator[LocalExecutor]:
+        executor = LocalExecutor(tmp_path / "scratch", grace_seconds=0.5, gpus=2, command=PUPPET)
+        yield executor
+        executor.close()
+
+    def test_each_gpu_is_given_once(self, executor: LocalExecutor, audience: Audience) -> None:
+        seen = []
+        for number in (1, 2):
+            waiting = Work(Attempt("job_wait", number), {"do": "wait"}, {}, "gpu", 60)
+            executor.submit(waiting)
+            audience.until_heard(waiting.attempt)
+            pid = max(executor.children())
+            seen.append(Path(f"/proc/{pid}/environ").read_bytes().split(b"CUDA_VISIBLE_DEVICES=")[1][:1])
+        assert sorted(seen) == [b"0", b"1"]
+        executor.cancel(Attempt("job_wait", 1))
+        audience.until_ended(Attempt("job_wait", 1))
+        third = Work(Attempt("job_wait", 3), {"do": "wait"}, {}, "gpu", 60)
+        executor.submit(third)
+        assert len(executor.children()) == 2
+
+    def test_no_descriptor_is_left_behind(self, executor: LocalExecutor, audience: Audience) -> None:
+        def open_ones() -> int:
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        before = open_ones()
+        for number in range(3):
+            work = self.work("finish", number)
+            executor.submit(work)
+            audience.until_ended(work.attempt)
+        assert open_ones() == before
+
+
+DIES = """
+import sys, time
+from pathlib import Path
+from service.worker.executor import Attempt, Work
+from service.worker.local import LocalExecutor
+executor = LocalExecutor(Path(sys.argv[1]), 0.5)
+for kind in ("one", "two"):
+    executor.submit(Work(Attempt(kind, 1), {}, {}, "cpu", 60))
+print(*executor.children(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_children_end_with_a_killed_executor(tmp_path: Path) -> None:
+    """The real child, which waits for its document in a pipe that nobody writes to."""
+    process = subprocess.Popen([sys.executable, "-c", DIES, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    children = [int(number) for number in process.stdout.readline().split()]
+    assert len(children) == 2
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    until(lambda: not any(map(alive, children)), 5)
