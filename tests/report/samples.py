@@ -81,7 +81,6 @@ def bins(softness: float, count: int = 15) -> tuple[Bin, ...]:
 def measurement(arms: tuple[Arm, ...] = ("plain", "T", "alpha", "alpha+T")) -> Measurement:
     pairs: tuple[tuple[Arm, Arm], ...] = (("T", "plain"), ("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T"))
     return Measurement(
-        part="holdout",
         n=25000,
         resamples=2000,
         arms=tuple(scores(arm) for arm in arms),

@@ -33,7 +33,6 @@ def measurement() -> Measurement:
     metrics = {metric: Estimate(value=0.1, low=0.05, high=1 / 3) for metric in METRICS}
     arms = ("plain", "T", "alpha", "alpha+T")
     return Measurement(
-        part="holdout",
         n=30,
         resamples=100,
         arms=tuple(Scores(arm=arm, alpha="alpha" in arm, temperature=1.5, metrics=metrics) for arm in arms),

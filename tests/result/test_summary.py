@@ -45,7 +45,6 @@ def changed(value: Any) -> Any:
 DOCUMENT = summary().model_dump(mode="json")
 #: Leaves that may hold only a few values; each is exchanged for another of them.
 CHOICES = {
-    "holdout": "all",
     "improved": "worse",
     "info": "warning",
     "plain": "T",
