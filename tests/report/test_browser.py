@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from calibrate.report import render_html
-from tests.report import samples
+from tests import samples
 from tests.report.test_answers import PNG
 
 pytestmark = pytest.mark.slow

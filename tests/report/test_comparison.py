@@ -8,7 +8,7 @@ import pytest
 
 from calibrate.report import Compared, Comparison
 from calibrate.result import Changes
-from tests.report import samples
+from tests import samples
 from tests.report.test_html import LOADING, Page
 
 PLAIN = ("plain", "T")
