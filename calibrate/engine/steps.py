@@ -116,9 +116,7 @@ def measure_(run: Run, step: Measure) -> None:
         after = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         source, holdout = run.source, run.split.holdout
         run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry)
-    run.measurement = measure(
-        arms, comparisons, part="holdout", resamples=step.resamples, bins=step.bins, seed=run.seed
-    )
+    run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
     if run.weighed:
         run.verdict, run.reasons = judge(run.measurement.difference("alpha+T", "T"))
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)

@@ -59,9 +59,8 @@ class Bin(_Value):
 
 
 class Measurement(_Value):
-    """All arms on one set of examples, and their paired differences."""
+    """All arms on the n examples of the holdout half, and their paired differences."""
 
-    part: Literal["holdout", "all"]
     n: int
     resamples: int
     arms: tuple[Scores, ...]

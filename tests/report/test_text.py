@@ -14,7 +14,7 @@ from calibrate.recipe import PRESETS
 from calibrate.report import render_brief, render_text
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Changes, Difference, Estimate, judge
-from tests.report import samples
+from tests import samples
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["Scores", "Differences", "Verdict", "Chosen", "Findings", "Files", "How it was made"]
@@ -210,7 +210,7 @@ def test_long_and_dangerous_names_are_shown_and_spelled_out() -> None:
 
 def test_importing_the_room_and_making_text_needs_neither_matplotlib_nor_jinja_nor_torch() -> None:
     program = (
-        "import sys; from calibrate.report import render_html, render_text; from tests.report import samples; "
+        "import sys; from calibrate.report import render_html, render_text; from tests import samples; "
         "render_text(samples.summary()); print(*{'matplotlib', 'jinja2', 'torch', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
