@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-VOICE = int(sys.argv[1])
+VOICE = int(sys.argv[1]) if __name__ == "__main__" else -1
 OUT = Path("../out")
 FINISHED = b'{"type":"finished"}\n'
 
