@@ -106,10 +106,11 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(claim=claims)
     def ask_to_cancel(self, claim: Claim) -> None:
         """As the API does it."""
-        if (expected := self.expected.get(claim.job)) and expected.state in ("running", "queued"):
-            expected.let_go("cancelled") if expected.state == "queued" else None
-            expected.state = "cancelled" if expected.state == "cancelled" else "cancelling"
-            self.house.set(claim.job, state=expected.state)
+        expected = self.expected.get(claim.job)
+        if expected is None or expected.state not in ("running", "queued"):
+            return
+        expected.state = "cancelling" if expected.state == "running" else "cancelled"
+        self.house.set(claim.job, state=expected.state)
 
     @rule(claim=claims)
     def trial(self, claim: Claim) -> None:
