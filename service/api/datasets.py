@@ -4,7 +4,7 @@ from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.answers import answer, json_response, problems, router
-from service.api.paging import DEFAULT_LIMIT, After, Limit
+from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
 from service.api.registering import registered, registration_answers
 from service.api.state import Kept, State
 from service.datasets import store
@@ -31,17 +31,17 @@ async def list_datasets(kept: Kept, limit: Limit = DEFAULT_LIMIT, after: After =
     return json_response(page(found, limit, lambda dataset: dataset.id))
 
 
-@datasets.get("/{dataset}", responses=answer(200, "As it stands", Dataset) | problems(404))
-async def get_dataset(dataset: str, kept: Kept) -> Response:
+@datasets.get("/{dataset}", responses=answer(200, "As it stands", Dataset) | problems(404, 422))
+async def get_dataset(dataset: Id, kept: Kept) -> Response:
     """Say how a dataset stands."""
     with kept.database.read() as connection:
         return json_response(store.get(connection, dataset))
 
 
 @datasets.delete(
-    "/{dataset}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409)
+    "/{dataset}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
 )
-def delete_dataset(dataset: str, kept: Kept) -> Response:
+def delete_dataset(dataset: Id, kept: Kept) -> Response:
     """Forget a dataset to which no job refers."""
     with kept.database.write() as connection:
         store.get(connection, dataset)

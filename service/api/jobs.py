@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Header, Query, Response
 
 from service.api.answers import LOCATION, answer, json_response, problems, router
-from service.api.paging import DEFAULT_LIMIT, After, Limit
+from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
 from service.api.state import Kept
 from service.jobs import store
 from service.jobs.kinds import AnyKind
@@ -51,8 +51,8 @@ async def list_jobs(
     return json_response(page(found, limit, lambda job: job.id))
 
 
-@jobs.get("/{job}", responses=answer(200, "As it stands", Job) | problems(404))
-async def get_job(job: str, kept: Kept) -> Response:
+@jobs.get("/{job}", responses=answer(200, "As it stands", Job) | problems(404, 422))
+async def get_job(job: Id, kept: Kept) -> Response:
     """Say how a job stands."""
     with kept.database.read() as connection:
         return json_response(store.get(connection, job))
@@ -61,9 +61,9 @@ async def get_job(job: str, kept: Kept) -> Response:
 @jobs.post(
     "/{job}/cancel",
     status_code=202,
-    responses=answer(202, "It is being cancelled", Job) | answer(200, "It has ended", Job) | problems(404, 409),
+    responses=answer(202, "It is being cancelled", Job) | answer(200, "It has ended", Job) | problems(404, 409, 422),
 )
-def cancel_job(job: str, kept: Kept) -> Response:
+def cancel_job(job: Id, kept: Kept) -> Response:
     """Cancel a job. One that has ended already stays as it is."""
     with kept.database.write() as connection:
         stands = store.request_cancel(connection, job)
@@ -71,9 +71,9 @@ def cancel_job(job: str, kept: Kept) -> Response:
 
 
 @jobs.delete(
-    "/{job}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409)
+    "/{job}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
 )
-def delete_job(job: str, kept: Kept) -> Response:
+def delete_job(job: Id, kept: Kept) -> Response:
     """Forget a job that has ended, and its trials, artifacts and events."""
     with kept.database.write() as connection:
         store.remove(connection, job)

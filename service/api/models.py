@@ -4,7 +4,7 @@ from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.answers import answer, json_response, problems, router
-from service.api.paging import DEFAULT_LIMIT, After, Limit
+from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
 from service.api.registering import registered, registration_answers
 from service.api.state import Kept, State
 from service.jobs import subjects
@@ -31,17 +31,17 @@ async def list_models(kept: Kept, limit: Limit = DEFAULT_LIMIT, after: After = N
     return json_response(page(found, limit, lambda model: model.id))
 
 
-@models.get("/{model}", responses=answer(200, "As it stands", Model) | problems(404))
-async def get_model(model: str, kept: Kept) -> Response:
+@models.get("/{model}", responses=answer(200, "As it stands", Model) | problems(404, 422))
+async def get_model(model: Id, kept: Kept) -> Response:
     """Say how a model stands."""
     with kept.database.read() as connection:
         return json_response(store.get(connection, model))
 
 
 @models.delete(
-    "/{model}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409)
+    "/{model}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
 )
-def delete_model(model: str, kept: Kept) -> Response:
+def delete_model(model: Id, kept: Kept) -> Response:
     """Forget a model to which no job refers."""
     with kept.database.write() as connection:
         store.get(connection, model)

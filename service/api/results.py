@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from service.api.answers import answer, json_response, problems, router
 from service.api.following import follow
-from service.api.paging import DEFAULT_LIMIT, Limit
+from service.api.parameters import DEFAULT_LIMIT, Id, Limit
 from service.api.state import Kept
 from service.api.stored_file import GET_ANSWERS, HEAD_ANSWERS, file_response
 from service.jobs import events, store
@@ -20,28 +20,29 @@ results = router("/v1/jobs/{job}", "jobs")
 EVENT_STREAM = "text/event-stream"
 LARGEST_ID = 2**63 - 1
 
+Name = Annotated[str, Path(max_length=128)]
 EventId = Annotated[int | None, Query(ge=0, le=LARGEST_ID, description="id of the last event known")]
 LastEventId = Annotated[
     int | None, Header(alias="Last-Event-ID", ge=0, le=LARGEST_ID, description="the same, as EventSource says it")
 ]
 
 
-@results.get("/trials", responses=answer(200, "In the order in which they were finished", Page[Trial]) | problems(404))
-async def list_trials(job: str, kept: Kept) -> Response:
+@results.get("/trials", responses=answer(200, "In the order of their end", Page[Trial]) | problems(404, 422))
+async def list_trials(job: Id, kept: Kept) -> Response:
     """List the finished passes of a job."""
     with kept.database.read() as connection:
         return json_response(_whole(store.trials_of(connection, job)))
 
 
-@results.get("/artifacts", responses=answer(200, "By name", Page[Artifact]) | problems(404))
-async def list_artifacts(job: str, kept: Kept) -> Response:
+@results.get("/artifacts", responses=answer(200, "By name", Page[Artifact]) | problems(404, 422))
+async def list_artifacts(job: Id, kept: Kept) -> Response:
     """List the files that a job wrote."""
     with kept.database.read() as connection:
         return json_response(_whole(store.artifacts_of(connection, job)))
 
 
 @results.get("/artifacts/{name}", response_class=Response, responses=GET_ANSWERS)
-async def get_artifact(job: str, name: str, request: Request, kept: Kept) -> Response:
+async def get_artifact(job: Id, name: Name, request: Request, kept: Kept) -> Response:
     """Fetch a file that a job wrote."""
     with kept.database.read() as connection:
         found = store.artifact(connection, job, name)
@@ -49,7 +50,7 @@ async def get_artifact(job: str, name: str, request: Request, kept: Kept) -> Res
 
 
 @results.head("/artifacts/{name}", response_class=Response, responses=HEAD_ANSWERS)
-async def head_artifact(job: str, name: str, request: Request, kept: Kept) -> Response:
+async def head_artifact(job: Id, name: Name, request: Request, kept: Kept) -> Response:
     """Ask for the size and the SHA-256 of a file that a job wrote."""
     return await get_artifact(job, name, request, kept)
 
@@ -66,7 +67,7 @@ async def head_artifact(job: str, name: str, request: Request, kept: Kept) -> Re
     | problems(404, 422),
 )
 async def list_events(
-    job: str,
+    job: Id,
     request: Request,
     kept: Kept,
     limit: Limit = DEFAULT_LIMIT,

@@ -16,7 +16,7 @@ GET_ANSWERS: Answers = (
     answer(200, "The bytes", None, _HEADERS, _BYTES)
     | answer(206, "Those that Range asked for", None, _HEADERS | _PART, _BYTES)
     | answer(304, "Those that If-None-Match names", None, ETAG)
-    | problems(400, 404, 416)
+    | problems(400, 404, 416, 422)
 )
 HEAD_ANSWERS: Answers = {
     status: {name: part for name, part in said.items() if name != "content"} for status, said in GET_ANSWERS.items()

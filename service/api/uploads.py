@@ -6,6 +6,7 @@ from fastapi import Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.api.answers import LOCATION, UPLOAD_LENGTH, UPLOAD_OFFSET, answer, json_response, problems, router
+from service.api.parameters import Id
 from service.api.receiving import MEDIA_TYPE, receive
 from service.api.state import Kept
 from service.uploads import transfer
@@ -29,17 +30,17 @@ def begin_upload(body: UploadRequest, kept: Kept) -> Response:
     return json_response(upload, 201, {"Location": f"/v1/uploads/{upload.id}", "Upload-Offset": "0"})
 
 
-@uploads.get("/{upload}", responses=answer(200, "As it stands", Upload, _STANDS) | problems(404))
-async def get_upload(upload: str, kept: Kept) -> Response:
+@uploads.get("/{upload}", responses=answer(200, "As it stands", Upload, _STANDS) | problems(404, 422))
+async def get_upload(upload: Id, kept: Kept) -> Response:
     """Say how an upload stands."""
     found = transfer.stands(kept.database, kept.partials, upload)
     return json_response(found, headers=_offsets(found))
 
 
 @uploads.head(
-    "/{upload}", response_class=Response, responses=answer(200, "As it stands", None, _STANDS) | problems(404)
+    "/{upload}", response_class=Response, responses=answer(200, "As it stands", None, _STANDS) | problems(404, 422)
 )
-async def head_upload(upload: str, kept: Kept) -> Response:
+async def head_upload(upload: Id, kept: Kept) -> Response:
     """Say in headers how an upload stands."""
     return Response(headers=_offsets(transfer.stands(kept.database, kept.partials, upload)))
 
@@ -51,7 +52,7 @@ async def head_upload(upload: str, kept: Kept) -> Response:
     openapi_extra=_BODY,
     responses=answer(204, "Kept", None, UPLOAD_OFFSET) | problems(404, 409, 413, 415, 422, 507),
 )
-async def append_to_upload(upload: str, request: Request, kept: Kept, offset: Offset) -> Response:
+async def append_to_upload(upload: Id, request: Request, kept: Kept, offset: Offset) -> Response:
     """Send the next bytes. What arrives before a connection breaks is kept; HEAD says where to go on.
 
     With the last byte the upload becomes a blob, which GET names. If there is none though all bytes have arrived,
@@ -62,9 +63,9 @@ async def append_to_upload(upload: str, request: Request, kept: Kept, offset: Of
 
 
 @uploads.delete(
-    "/{upload}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409)
+    "/{upload}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
 )
-async def abort_upload(upload: str, kept: Kept) -> Response:
+async def abort_upload(upload: Id, kept: Kept) -> Response:
     """Forget an upload; what it became, if it was complete, stays."""
     await run_in_threadpool(transfer.abort, kept.database, kept.partials, upload)
     return Response(status_code=204)

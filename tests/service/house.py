@@ -10,7 +10,7 @@ from sqlalchemy import Row, insert, select
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.recipe import Outputs, Recipe
 from service.db import open_database
-from service.db.tables import artifacts, blobs, datasets, events, jobs, models, trials
+from service.db.tables import artifacts, blobs, datasets, events, jobs, metadata, models, trials
 from service.jobs.resources import JobSettings
 from service.kit.ids import new_id
 from service.storage import Blobs
@@ -83,6 +83,11 @@ class House:
     def set(self, identity: str, **values: Any) -> None:
         with self.database.write() as connection:
             connection.execute(jobs.update().where(jobs.c.id == identity).values(**values))
+
+    def everything(self) -> dict[str, list[Row[Any]]]:
+        """All rows of all tables."""
+        with self.database.read() as connection:
+            return {table.name: list(connection.execute(select(table))) for table in metadata.sorted_tables}
 
     def events(self, job: str) -> list[Row[Any]]:
         with self.database.read() as connection:

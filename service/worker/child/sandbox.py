@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Callable
 
-NICENESS = 10
 OPEN_FILES = 1024
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
@@ -18,14 +17,14 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
 
-def enter(memory_bytes: int, file_bytes: int, slot: str) -> tuple[str, ...]:
+def enter(memory_bytes: int, file_bytes: int, slot: str, niceness: int) -> tuple[str, ...]:
     """Give up what is not needed; the names of the protections that this machine does not grant.
 
     To be called with one thread, before torch starts more: namespaces are entered alone. On a GPU the memory is not
     limited, because its driver maps far more than it uses.
     """
     os.umask(0o077)
-    os.nice(NICENESS)
+    os.nice(niceness)
     limits = {
         resource.RLIMIT_FSIZE: file_bytes,
         resource.RLIMIT_CORE: 0,

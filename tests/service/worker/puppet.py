@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-VOICE = int(sys.argv[1])
+VOICE = int(sys.argv[1]) if __name__ == "__main__" else -1
 OUT = Path("../out")
+KEY = "ab" * 32
 FINISHED = b'{"type":"finished"}\n'
 
 
@@ -26,6 +27,12 @@ def finish() -> None:
     progress(1)
     say(type="artifact", file="summary.json", media_type="application/json")
     say(type="finished", verdict="improved")
+
+
+def finish_later() -> None:
+    progress(0)
+    time.sleep(0.7)
+    finish()
 
 
 def read_files() -> None:
@@ -144,10 +151,51 @@ def nothing_out() -> None:
 
 def many_files() -> None:
     (OUT / "a.txt").write_text("a")
-    for _ in range(1100):
+    for _ in range(20):
         say(type="artifact", file="a.txt", media_type="text/plain")
     say(type="finished")
 
 
+def fail() -> None:
+    problem = {"title": "No", "status": 422, "code": "data", "detail": "It cannot be read."}
+    say(type="failed", problem=problem)
+    sys.exit(1)
+
+
+def crash_after_a_trial() -> None:
+    """The next attempt finds the trial, and finishes."""
+    trial = f"{KEY}.trial"
+    if Path(trial).exists():
+        (OUT / "found.txt").write_text(Path(trial).read_text())
+        say(type="artifact", file="found.txt", media_type="text/plain")
+        say(type="finished")
+    else:
+        (OUT / trial).write_text("logits")
+        say(type="trial", key=KEY, stage="measure", examples=3, file=trial)
+        crash()
+
+
+def crash_at_the_end() -> None:
+    finish()
+    crash()
+
+
+def big_file() -> None:
+    (OUT / "a.txt").write_bytes(bytes(2**21))
+    say(type="artifact", file="a.txt", media_type="text/plain")
+    time.sleep(60)
+
+
+def checked() -> None:
+    (OUT / "weights.safetensors").write_text("weights")
+    say(type="checked", facts={"n": 3}, weights="weights.safetensors")
+
+
+def assigned() -> str:
+    """What to do: the document says it, or, where a supervisor wrote the document, the name of the data file."""
+    document = json.loads(Path("../assignment.json").read_text())
+    return str(document["do"] if "do" in document else Path(document["dataset"]["file"]).stem)
+
+
 if __name__ == "__main__":
-    globals()[json.loads(Path("../assignment.json").read_text())["do"]]()
+    globals()[assigned()]()

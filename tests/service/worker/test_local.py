@@ -1,7 +1,5 @@
 """The local executor keeps the contract; what its own machinery adds."""
 
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from calibrate.recipe import Outputs
+from service.jobs.resources import JobSettings
+from service.worker.assignment import AssignedDataset, Assignment
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
 from tests.service.executor_contract import Audience, ExecutorContract, alive, until
@@ -51,25 +52,40 @@ class TestLocalExecutor(ExecutorContract):
 
 
 DIES = """
-import sys, time
+import json, sys, time
 from pathlib import Path
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
+
 executor = LocalExecutor(Path(sys.argv[1]), 0.5)
-for kind in ("one", "two"):
-    executor.submit(Work(Attempt(kind, 1), {}, {}, "cpu", 60))
+executor.submit(Work(Attempt("job", 1), json.loads(sys.argv[2]), {}, "cpu", 60))
+while not executor.poll().messages:
+    time.sleep(0.01)
 print(*executor.children(), flush=True)
 time.sleep(60)
 """
 
 
-def test_children_end_with_a_killed_executor(tmp_path: Path) -> None:
-    """The real child, which waits for its document in a pipe that nobody writes to."""
-    process = subprocess.Popen([sys.executable, "-c", DIES, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
+    """The real child, in the seconds that it takes to import torch."""
+    assignment = Assignment(
+        kind="check",
+        model=None,
+        dataset=AssignedDataset(file="none.npz", class_map=None),
+        recipe=None,
+        outputs=Outputs(),
+        settings=JobSettings(),
+        slot="cpu",
+        factories=(),
+        memory_bytes=2**32,
+        file_bytes=2**20,
+    )
+    command = [sys.executable, "-c", DIES, str(tmp_path), assignment.model_dump_json()]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    children = [int(number) for number in process.stdout.readline().split()]
-    assert len(children) == 2
-    os.kill(process.pid, signal.SIGKILL)
+    child = int(process.stdout.readline())
+    assert alive(child)
+    process.kill()
     process.wait()
     process.stdout.close()
-    until(lambda: not any(map(alive, children)), 5)
+    until(lambda: not alive(child), 1)

@@ -1,0 +1,131 @@
+"""The real child: what it makes equals what the command line makes, bit for bit; what it refuses, it names."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.result import Summary
+from service.settings import Settings
+from service.worker.local import LocalExecutor
+from service.worker.supervisor import Supervisor
+from tests.conftest import Ran
+from tests.service.executor_contract import until
+from tests.service.house import QUICK, House
+
+
+class Server:
+    """A house with a supervisor over real children."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.house = House(folder)
+        self.executor = LocalExecutor(folder / "scratch", 1.5)
+        chosen = Settings(data_dir=folder, cpu_slots=2, **settings)
+        self.supervisor = Supervisor(self.house.database, self.house.blobs, self.executor, chosen, "one")
+
+    def run(self, *jobs: str) -> None:
+        over = ("succeeded", "failed", "cancelled")
+        until(lambda: self.supervisor.step() and all(self.house.row(job).state in over for job in jobs), 200)
+
+    def check_model(self, file: Path, **columns: Any) -> Any:
+        model = self.house.model(file, **columns)
+        self.run(self.house.job("check", model=model))
+        return self.house.row(model)
+
+    def check_dataset(self, file: Path) -> Any:
+        dataset = self.house.dataset(file, "checking")
+        self.run(self.house.job("check", dataset=dataset))
+        return self.house.row(dataset)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.executor.close()
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, demo_inputs: DemoInputs) -> Path:
+    """A folder as a user of the command line has it."""
+    folder = tmp_path_factory.mktemp("inputs")
+    shutil.copyfile(demo_inputs.checkpoint, folder / "digits.safetensors")
+    shutil.copyfile(demo_inputs.scanned, folder / "digits.npz")
+    return folder
+
+
+def test_a_job_equals_the_command_line(
+    server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = server.house
+    model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
+    dataset = server.check_dataset(inputs / "digits.npz")
+    assert (model.state, model.facts["outputs"], model.facts["tuned"]) == ("ready", None, False)
+    assert (dataset.state, dataset.facts["n"], dataset.facts["classes"]) == ("ready", 899, 10)
+    outputs = {"formats": ["safetensors"], "latency_runs": 0}
+    job = house.quick_job(model.id, dataset.id, outputs=outputs)
+    export = house.job("export", model=model.id, dataset=dataset.id)
+    server.run(job, export)
+    assert house.row(job).problem is house.row(export).problem is None
+    assert set(house.artifacts(export)) == {"model.onnx"}
+    assert len(house.trials(job)) > 5
+
+    monkeypatch.chdir(inputs)
+    ran = afternorm(
+        "calibrate",
+        *("--model", "digits.safetensors", "--architecture", ARCHITECTURE),
+        *("--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json()),
+        *("--data", "digits.npz", "--recipe", QUICK.model_dump_json(), "--threads", 1, "--device", "cpu"),
+        *("--formats", "safetensors"),
+    )
+    assert ran.code == 0, ran.err
+    theirs = Summary.model_validate_json((inputs / "out" / "summary.json").read_bytes())
+    ours = Summary.model_validate(house.summary(job))
+    assert ours.digest == theirs.digest
+    assert ours.artifacts == theirs.artifacts
+    assert house.row(job).verdict == theirs.verdict
+    artifacts = house.artifacts(job)
+    assert set(artifacts) == {path.name for path in (inputs / "out").iterdir()}
+    assert artifacts["tuned.safetensors"] == (inputs / "out" / "tuned.safetensors").read_bytes()
+    shutil.rmtree(inputs / "out")
+
+
+def test_a_refusal_names_the_file_and_no_place_of_the_server(server: Server, inputs: Path, tmp_path: Path) -> None:
+    unfit = tmp_path / "my weights.pth"
+    shutil.copyfile(inputs / "digits.safetensors", unfit)
+    model = server.check_model(unfit, architecture="cifar/resnet20")
+    assert (model.state, model.problem["code"], model.weights) == ("refused", "model", None)
+    assert "my_weights.safetensors do not fit cifar/resnet20" in model.problem["detail"]
+    assert str(server.house.folder) not in model.problem["detail"]
+    assert "../" not in model.problem["detail"]
+
+
+def test_a_child_has_no_network_no_secrets_and_little_else(
+    server: Server, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A factory that the operator allows tells what it found."""
+    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[3]}")
+    monkeypatch.setenv("AFTERNORM_SECRET", "the secret")
+    allowed = Server(tmp_path / "allowed", factories=("what_a_child_can_do:network",))
+    refused = server.check_model(inputs / "digits.safetensors", architecture="what_a_child_can_do:network")
+    assert (refused.state, refused.problem["code"]) == ("refused", "usage")
+    model = allowed.check_model(inputs / "digits.safetensors", architecture="what_a_child_can_do:network")
+    allowed.executor.close()
+    assert model.state == "refused"
+    told = json.loads(model.problem["detail"].partition("REPORT ")[2].partition(" END")[0])
+    unprotected = [event.data["unprotected"] for event in allowed.house.events(_check(allowed, model.id))[1:2]]
+    assert told["interfaces"] == ["lo"] or unprotected == [["no network"]]
+    assert told["secrets"] == []
+    assert told["no_new_privileges"]
+    assert told["core"] == 0
+    assert told["umask"] == 0o077
+    assert told["shadowed"] is False
+
+
+def _check(server: Server, model: str) -> str:
+    (job,) = [row.id for row in server.house.everything()["jobs"] if row.model == model]
+    return str(job)

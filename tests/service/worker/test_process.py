@@ -1,0 +1,86 @@
+"""The worker as a process: it ends when it is told to, or when whoever started it does, and hides nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.worker.scratch import Scratch
+from tests.service.executor_contract import alive, until
+from tests.service.house import House
+from tests.service.worker.test_local import PUPPET
+
+
+def start(folder: Path, **settings: object) -> subprocess.Popen[bytes]:
+    environment = {f"AFTERNORM_{name.upper()}": str(value) for name, value in settings.items()}
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.worker"],
+        env={**os.environ, "AFTERNORM_DATA_DIR": str(folder), **environment},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("how", ["signal", "pipe"])
+def test_it_ends_when_told_to_and_leaves_nothing(tmp_path: Path, how: str) -> None:
+    House(tmp_path)
+    worker = start(tmp_path)
+    assert worker.stdin is not None
+    until(lambda: any((tmp_path / "scratch").glob("*/lock")))
+    if how == "signal":
+        worker.send_signal(signal.SIGTERM)
+    else:
+        worker.stdin.close()
+    assert worker.wait(5) == 0
+    worker.stdin.close()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
+    living, dead = Scratch(tmp_path, "living"), Scratch(tmp_path, "dead")
+    (dead.folder / "leftover").mkdir()
+    (tmp_path / "starting").mkdir()
+    dead._lock.close()
+    ours = Scratch(tmp_path, "ours")
+    assert list(ours.bury()) == ["dead"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["living", "ours", "starting"]
+    living.close()
+    ours.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["starting"]
+
+
+HIDING = """
+import sys, time
+from pathlib import Path
+from service.worker.executor import Attempt, Work
+from service.worker.local import LocalExecutor
+from service.worker.orphans import adopt_orphans, end_orphans
+
+adopt_orphans()
+executor = LocalExecutor(Path(sys.argv[1]), 0.5, command=tuple(sys.argv[2:]))
+executor.submit(Work(Attempt("job", 1), {"do": "hide"}, {}, "cpu", 60))
+messages = []
+while len(messages) < 2:
+    messages += [message.done for _, message in executor.poll().messages]
+    time.sleep(0.01)
+for _ in range(20):
+    end_orphans(executor.children())
+    time.sleep(0.02)
+print(max(messages), *executor.children(), flush=True)
+sys.stdin.read()
+executor.close()
+"""
+
+
+def test_a_process_that_hid_from_its_group_is_found(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HIDING, str(tmp_path), *PUPPET]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    hidden, child = map(int, process.stdout.readline().split())
+    assert not alive(hidden)
+    assert alive(child)
+    process.communicate()
+    assert not alive(child)
