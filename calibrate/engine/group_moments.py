@@ -19,7 +19,7 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
     if not fresh:
         return model
     with pooled_inputs(site.module for site in fresh) as moments:
-        logits = run.on_calibration(model, "estimate the moments of GroupNorm layers")
+        logits = run.at_work(model, "estimate the moments of GroupNorm layers")
     if not run.weighed:
         run.plain_calibration = logits
     model = weigh_examples_(model, fresh, 1.0)

@@ -55,6 +55,11 @@ class Run:
         indices = self.split.calibration if rows is None else self.split.calibration[rows.numpy()]
         return self._pass(model, indices, stage)
 
+    def at_work(self, model: nn.Module, stage: str) -> Tensor:
+        """Logits of the calibration half, never recalled: for who watches ``model`` at work."""
+        self.forwards += len(self.split.calibration)
+        return predict(model, self.source, self.split.calibration, self.setting, stage)
+
     def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
         """Logits of the holdout half."""
         return self._pass(model, self.split.holdout, stage)

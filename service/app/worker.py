@@ -8,6 +8,6 @@ def worker(data_dir: DataDir = None, cpu_slots: CpuSlots = None, gpu_slots: GpuS
     require_server()
 
     from service.settings import Settings
-    from service.worker import work
+    from service.worker.process import run
 
-    work(Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots))
+    run(Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots))

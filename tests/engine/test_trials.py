@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.data import Batch
 from calibrate.data.iterable import Examples
@@ -16,12 +16,13 @@ from calibrate.recipe import Recipe
 from calibrate.result import silent
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_retrofit import examples, trained
-from tests.networks import Mixed, convolutional, lived_in
+from tests.networks import Mixed, convolutional, grouped, lived_in
 
 MEASURE = {"kind": "measure", "resamples": 100}
 SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
 KNOWN = Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}, MEASURE])
 NETWORK = trained()
+GROUPED = lived_in(grouped())
 
 
 class Memory:
@@ -49,9 +50,9 @@ class Counted(Examples):
         return super().batches(indices, batch_size)
 
 
-def planned(recipe: Recipe, source: Examples) -> Plan:
+def planned(network: nn.Module, recipe: Recipe, source: Examples) -> Plan:
     return plan(
-        NETWORK,
+        network,
         recipe,
         data=source,
         preprocessing=None,
@@ -62,11 +63,11 @@ def planned(recipe: Recipe, source: Examples) -> Plan:
     )
 
 
-def run(recipe: Recipe, memory: Memory | None) -> tuple[Outcome, int]:
+def run(recipe: Recipe, memory: Memory | None, network: nn.Module = NETWORK) -> tuple[Outcome, int]:
     source = Counted(examples(45), name="examples", preprocessing=None)
-    checked = planned(recipe, source)
+    checked = planned(network, recipe, source)
     before = source.streamed
-    outcome = carry_out(NETWORK, checked, "", {}, memory)
+    outcome = carry_out(network, checked, "", {}, memory)
     return outcome, source.streamed - before
 
 
@@ -89,6 +90,16 @@ def test_resumed_after_any_number_of_passes_it_ends_the_same(recipe: Recipe) -> 
         streamed.append(count)
     assert streamed[0] == streamed_in_all
     assert all(later < earlier for earlier, later in itertools.pairwise(streamed))
+
+
+def test_group_norm_s_moments_are_taken_again_from_the_network_at_work() -> None:
+    whole, _ = run(SEARCHED, None, GROUPED)
+    memory = Memory({}, 0)
+    run(SEARCHED, memory, GROUPED)
+    resumed, streamed = run(SEARCHED, Memory(memory.after, len(memory.after)), GROUPED)
+    assert resumed.summary.digest == whole.summary.digest
+    assert resumed.summary.timings.passes == whole.summary.timings.passes
+    assert streamed > 0
 
 
 def test_whatever_changes_the_logits_changes_the_key() -> None:
