@@ -22,7 +22,7 @@ class Settings(BaseModel):
     2
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     data_dir: Annotated[Path, Field(description="everything the server keeps: database and blobs")] = Path("data")
     cpu_slots: Annotated[int, Field(ge=0, le=256, description="jobs at a time on the CPU")] = 1
@@ -55,6 +55,12 @@ class Settings(BaseModel):
     factories: Annotated[
         tuple[str, ...], Field(description="package.module:factory architectures that REST may name, with commas")
     ] = ()
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        """A job's process works in a folder of its own, and must find the files all the same."""
+        return value.expanduser().absolute()
 
     @field_validator("factories", mode="before")
     @classmethod

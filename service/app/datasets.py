@@ -31,7 +31,8 @@ def add(
     """Upload labelled data; the server opens them and says what is in them. Prints their identity."""
     with connect(url) as client:
         dataset = client.add_dataset(path, class_map=options.mapping(class_map, "--class-map"), name=name)
-    note(f"{dataset.name}: {dataset.facts}")
+    facts = dataset.facts or {}
+    note(f"{dataset.name}: {facts['n']:,} examples of {facts['classes']} classes")
     say(dataset.id)
 
 

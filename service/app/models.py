@@ -35,7 +35,8 @@ def add(
             class_names=[line.strip() for line in names if line.strip()] if names else None,
             name=name,
         )
-    note(f"{model.name}: {model.facts}")
+    facts = model.facts or {}
+    note(f"{model.name}: {facts['architecture']}, {facts['parameters']:,} parameters, {len(facts['sites'])} sites")
     say(model.id)
 
 

@@ -1,10 +1,12 @@
 """``afternorm serve``: the HTTP interface and a worker, on this machine, with no other server to install."""
 
+import socket
 from typing import Annotated
 
 import typer
 
 from calibrate.cli.console import note
+from calibrate.errors import UsageError
 from service.app.options import CpuSlots, DataDir, GpuSlots, check_host, require_server
 
 
@@ -38,19 +40,24 @@ def serve(
     from service.settings import PREFIX, Settings
 
     settings = Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            host=host,
-            port=port,
-            access_log=access_log,
-            timeout_graceful_shutdown=3,
-            lifespan="on",
-        )
-    )
+    listening = listen(host, port)
+    config = uvicorn.Config(create_app(settings), access_log=access_log, timeout_graceful_shutdown=3, lifespan="on")
     given = {"data_dir": data_dir, "cpu_slots": cpu_slots, "gpu_slots": gpu_slots}
     environment = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
     worker = nullcontext() if without_worker else kept_worker(environment, settings.drain_seconds)
-    note(f"what is kept lies in {settings.data_dir.resolve()}")
-    with worker:
-        server.run()
+    shown, number = listening.getsockname()[:2]
+    note(f"http://{f'[{shown}]' if ':' in shown else shown}:{number}, keeping everything in {settings.data_dir}")
+    with listening, worker:
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; raises UsageError where that cannot be."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UsageError(
+            f"nothing can listen on {host} port {port}: {error.strerror}; pass another --port (0 for any that is free) "
+            "or --host."
+        ) from None

@@ -8,6 +8,6 @@ def worker(data_dir: DataDir = None, cpu_slots: CpuSlots = None, gpu_slots: GpuS
     require_server()
 
     from service.settings import Settings
-    from service.worker.process import run
+    from service.worker.process import main
 
-    run(Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots))
+    main(Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots))

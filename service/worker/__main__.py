@@ -1,5 +1,6 @@
-"""``python -m service.worker``."""
+"""``python -m service.worker``, with the environment's settings."""
 
+from service.settings import Settings
 from service.worker.process import main
 
-main()
+main(Settings.from_environment())

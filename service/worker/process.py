@@ -76,7 +76,8 @@ def _pipe_ended(seconds: float) -> bool:
     return bool(ready) and not os.read(0, 4096)
 
 
-def main() -> None:
-    """Run a worker with the environment's settings; its log goes to standard error."""
+def main(settings: Settings) -> None:
+    """Run a worker; its log goes to standard error."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    run(Settings.from_environment())
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    run(settings)

@@ -19,6 +19,12 @@ def test_what_is_given_goes_before_the_environment_and_none_does_not() -> None:
     assert (settings.cpu_slots, settings.attempts) == (5, 2)
 
 
+def test_the_directory_is_absolute_wherever_it_was_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings().data_dir == tmp_path / "data"
+    assert Settings.from_environment(data_dir="kept").data_dir == tmp_path / "kept"
+
+
 def test_factories_are_separated_by_commas() -> None:
     assert Settings.from_environment({"AFTERNORM_FACTORIES": "a.b:c, d:e,"}).factories == ("a.b:c", "d:e")
 

@@ -1,0 +1,84 @@
+"""Starting a server: what is refused, and a worker that is kept alive."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from tests.conftest import Ran
+from tests.service.live import served
+
+
+def test_others_are_not_let_in_without_keys(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = afternorm("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "data")
+    assert ran.code == 2
+    assert "--without-keys" in ran.err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_port_in_use_is_named(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ran = afternorm("serve", "--port", taken.getsockname()[1], "--data-dir", tmp_path)
+    assert ran.code == 2
+    assert "--port" in ran.err
+
+
+def test_a_bad_setting_is_named(afternorm: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERNORM_GRACE_SECONDS", "soon")
+    ran = afternorm("serve", "--port", 0, "--data-dir", tmp_path)
+    assert ran.code == 2
+    assert "AFTERNORM_GRACE_SECONDS" in ran.err
+
+
+def _workers() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if child.cmdline()[1:] == ["-m", "service.worker"]]
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_killed_is_started_again_and_ends_with_its_server(tmp_path: Path) -> None:
+    with served(tmp_path) as url:
+        assert httpx2.get(f"{url}/readyz").status_code == 200
+        _wait(lambda: len(_workers()) == 1)
+        (first,) = _workers()
+        os.kill(first.pid, signal.SIGKILL)
+        _wait(lambda: len(_workers()) == 1 and _workers()[0].pid != first.pid)
+        (second,) = _workers()
+    assert not second.is_running()
+
+
+def test_a_worker_ends_when_its_server_is_killed(tmp_path: Path) -> None:
+    with served(tmp_path, killed=True):
+        _wait(lambda: len(_workers()) == 1)
+        (worker,) = _workers()
+        server = worker.parent()
+        assert server is not None
+        server.kill()
+    _wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_gc_says_what_it_would_remove_and_then_removes_it(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+    with served(tmp_path, "--without-worker") as url:
+        begun = httpx2.post(f"{url}/v1/uploads", json={"name": "a", "size": 3}).json()
+    left = tmp_path / "uploads" / "upl_lost.part"
+    left.write_bytes(b"x")
+    os.utime(left, (0, 0))
+    for options, gone in ((["--dry-run"], False), ([], True)):
+        ran = afternorm("gc", "--data-dir", tmp_path, *options)
+        assert ran.code == 0
+        assert "upl_lost" in ran.out
+        assert begun["id"] not in ran.out
+        assert left.exists() is not gone

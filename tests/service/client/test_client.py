@@ -1,0 +1,120 @@
+"""The client against a live server: everything it can ask for, and what it does with refusals."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from calibrate import Outputs, Recipe, Summary
+from calibrate.cli import main
+from calibrate.demo import DemoInputs
+from calibrate.demo.digits import PREPROCESSING
+from calibrate.errors import UnavailableError
+from service.client import Client, RemoteError
+from service.jobs.resources import Event, JobSettings
+
+pytestmark = pytest.mark.slow
+
+RECIPE = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, {"kind": "measure"}])
+
+
+@pytest.fixture
+def client(server: str) -> Client:
+    return Client(server)
+
+
+def comparable(summary: Summary) -> dict[str, object]:
+    """All of a summary but when and from where: every number that the run came to."""
+    return summary.model_dump(mode="json", exclude={"timings": True, "artifacts": True, "data": {"source"}})
+
+
+def test_a_job_s_numbers_and_files_are_the_command_line_s(
+    client: Client, demo_inputs: DemoInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = client.add_model(
+        demo_inputs.checkpoint,
+        architecture="cifar/resnet8",
+        architecture_args={"in_channels": 1},
+        preprocessing=PREPROCESSING,
+    )
+    dataset = client.add_dataset(demo_inputs.scanned)
+    assert (model.state, dataset.state) == ("ready", "ready")
+    heard: list[Event] = []
+    job = client.wait(
+        client.submit(
+            model=model.id,
+            dataset=dataset.id,
+            recipe=RECIPE,
+            outputs=Outputs(latency_runs=0),
+            settings=JobSettings(batch_size=32, threads=1),
+        ),
+        listen=heard.append,
+    )
+    assert (job.state, job.verdict) == ("succeeded", "improved")
+    assert [event.id for event in heard] == sorted({event.id for event in heard})
+    assert {"state", "progress", "trial", "artifact"} == {event.type for event in heard}
+    fetched = {path.name: path for path in client.fetch(job, tmp_path / "served")}
+    ours = tmp_path / "ours"
+    arguments = [
+        "--model", demo_inputs.checkpoint, "--architecture", "cifar/resnet8", "--architecture-args", "{in_channels: 1}",
+        "--data", demo_inputs.scanned, "--preprocessing", PREPROCESSING.model_dump_json(), "--out", ours,
+        "--recipe", RECIPE.model_dump_json(), "--latency-runs", 0, "--batch-size", 32, "--threads", 1,
+    ]  # fmt: skip
+    monkeypatch.setattr("sys.argv", ["afternorm", "calibrate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert set(fetched) == {path.name for path in ours.iterdir()}
+    theirs = Summary.model_validate_json(fetched["summary.json"].read_bytes())
+    assert comparable(theirs) == comparable(Summary.model_validate_json((ours / "summary.json").read_bytes()))
+
+
+def test_asking_twice_with_one_key_is_asking_once(client: Client, demo_inputs: DemoInputs) -> None:
+    model = client.add_model(
+        demo_inputs.checkpoint, architecture="cifar/resnet8", architecture_args={"in_channels": 1}, name="twice"
+    )
+    dataset = client.add_dataset(demo_inputs.digits)
+    one, other = (
+        client.submit(kind="evaluate", model=model.id, dataset=dataset.id, idempotency_key="k1") for _ in range(2)
+    )
+    assert one.id == other.id
+    assert client.cancel(one.id).state in ("cancelling", "cancelled")
+    assert client.wait(one).state == "cancelled"
+    assert model.id in {known.id for known in client.models()}
+    with pytest.raises(RemoteError, match=one.id) as refused:
+        client.delete_model(model.id)
+    assert refused.value.problem.code == "in-use"
+    client.delete_job(one.id)
+    assert one.id not in {job.id for job in client.jobs()}
+    client.delete_dataset(dataset.id)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused_with_its_reason(client: Client, tmp_path: Path) -> None:
+    file = tmp_path / "weights.pt"
+    file.write_bytes(b"\x80\x04cposix\nsystem\n(S'touch /tmp/hacked'\ntR.")
+    with pytest.raises(RemoteError) as refused:
+        client.add_model(file, architecture="cifar/resnet8")
+    assert refused.value.exit_code == 4
+    assert "posix" in str(refused.value)
+
+
+def test_nobody_there_is_said(tmp_path: Path) -> None:
+    with Client("http://127.0.0.1:9") as client, pytest.raises(UnavailableError, match="afternorm serve"):
+        client.job("job_1")
+
+
+def test_uploads_of_many_clients_do_not_meet(client: Client, server: str, tmp_path: Path) -> None:
+    blobs = {}
+
+    def send(number: int) -> None:
+        file = tmp_path / f"{number}.bin"
+        file.write_bytes(bytes([number]) * 100_000)
+        with Client(server) as own:
+            blobs[number] = own.upload(file).blob
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(blobs.values())) == 8
