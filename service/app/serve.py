@@ -1,6 +1,9 @@
 """``afternorm serve``: the HTTP interface and a worker, on this machine, with no other server to install."""
 
+import signal
 import socket
+import threading
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -44,11 +47,31 @@ def serve(
     config = uvicorn.Config(create_app(settings), access_log=access_log, timeout_graceful_shutdown=3, lifespan="on")
     given = {"data_dir": data_dir, "cpu_slots": cpu_slots, "gpu_slots": gpu_slots}
     environment = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
-    worker = nullcontext() if without_worker else kept_worker(environment, settings.drain_seconds)
+    hurry = stop_on_signals()
+    worker = nullcontext() if without_worker else kept_worker(environment, settings.drain_seconds, hurry)
     shown, number = listening.getsockname()[:2]
     note(f"http://{f'[{shown}]' if ':' in shown else shown}:{number}, keeping everything in {settings.data_dir}")
     with listening, worker:
         uvicorn.Server(config).run(sockets=[listening])
+        note("running jobs have a while to end; once more to stop them now")
+
+
+def stop_on_signals() -> threading.Event:
+    """Outlive the first SIGTERM or SIGINT, which ends the HTTP server; the event is set by the next.
+
+    While it runs, the HTTP server has handlers of its own; once it has stopped, it hands the signal on.
+    """
+    hurry = threading.Event()
+    seen: list[int] = []
+
+    def note_signal(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            hurry.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note_signal)
+    return hurry
 
 
 def listen(host: str, port: int) -> socket.socket:
