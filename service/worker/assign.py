@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row
 
@@ -48,7 +48,7 @@ def assign(
         name = _plain(dataset.file_name)
         files[name] = blobs.path(dataset.blob)
         assigned_dataset = AssignedDataset(file=name, class_map=dataset.class_map)
-    slot = "cpu" if job.kind == "check" else job.slot
+    slot: Literal["cpu", "gpu"] = "cpu" if job.kind == "check" else job.slot
     assignment = Assignment(
         kind=job.kind,
         model=assigned_model,
