@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row
 
@@ -48,6 +48,7 @@ def assign(
         name = _plain(dataset.file_name)
         files[name] = blobs.path(dataset.blob)
         assigned_dataset = AssignedDataset(file=name, class_map=dataset.class_map)
+    slot: Literal["cpu", "gpu"] = "cpu" if job.kind == "check" else job.slot
     assignment = Assignment(
         kind=job.kind,
         model=assigned_model,
@@ -55,7 +56,7 @@ def assign(
         recipe=job.recipe,
         outputs=Outputs.model_validate(job.outputs),
         settings=JobSettings.model_validate(job.settings),
-        slot=job.slot,
+        slot=slot,
         factories=settings.factories,
         memory_bytes=settings.memory_bytes,
         file_bytes=settings.file_bytes,
@@ -64,7 +65,7 @@ def assign(
         attempt=Attempt(claim.job, claim.attempt),
         document=assignment.model_dump(mode="json"),
         files=files,
-        slot=job.slot,
+        slot=slot,
         timeout_seconds=min(job.timeout_seconds, settings.timeout_seconds),
     )
 

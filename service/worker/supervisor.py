@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import OperationalError
@@ -260,7 +261,7 @@ class Supervisor:
             self._executor.submit(work)
         except (OSError, ValueError) as error:
             log.warning("%s cannot be started: %s", claim, error)
-            with self._database.write() as connection:
+            with suppress(StaleError), self._database.write() as connection:
                 attempts.lose(connection, claim, self._settings.attempts)
             return True
         self._running[work.attempt] = _Running(claim, lane, job.kind == "check", work.timeout_seconds)

@@ -36,6 +36,8 @@ def main() -> None:
     except Exception as error:
         traceback.print_exc()
         voice.say(Failed(problem=problem_of(error)))
+    sys.stderr.flush()
+    os._exit(0)  # all is said; torch would take another second to be taken down
 
 
 def _end_with_parent() -> None:

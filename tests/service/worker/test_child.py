@@ -4,42 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.result import Summary
-from service.settings import Settings
-from service.worker.local import LocalExecutor
-from service.worker.supervisor import Supervisor
 from tests.conftest import Ran
-from tests.service.executor_contract import until
-from tests.service.house import QUICK, House
-
-
-class Server:
-    """A house with a supervisor over real children."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.house = House(folder)
-        self.executor = LocalExecutor(folder / "scratch", 1.5)
-        chosen = Settings(data_dir=folder, cpu_slots=2, **settings)
-        self.supervisor = Supervisor(self.house.database, self.house.blobs, self.executor, chosen, "one")
-
-    def run(self, *jobs: str) -> None:
-        over = ("succeeded", "failed", "cancelled")
-        until(lambda: self.supervisor.step() and all(self.house.row(job).state in over for job in jobs), 200)
-
-    def check_model(self, file: Path, **columns: Any) -> Any:
-        model = self.house.model(file, **columns)
-        self.run(self.house.job("check", model=model))
-        return self.house.row(model)
-
-    def check_dataset(self, file: Path) -> Any:
-        dataset = self.house.dataset(file, "checking")
-        self.run(self.house.job("check", dataset=dataset))
-        return self.house.row(dataset)
+from tests.service.house import QUICK
+from tests.service.worker.server import Server
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +66,7 @@ def test_a_job_equals_the_command_line(
     shutil.rmtree(inputs / "out")
 
 
+@pytest.mark.slow
 def test_a_refusal_names_the_file_and_no_place_of_the_server(server: Server, inputs: Path, tmp_path: Path) -> None:
     unfit = tmp_path / "my weights.pth"
     shutil.copyfile(inputs / "digits.safetensors", unfit)
@@ -104,6 +77,7 @@ def test_a_refusal_names_the_file_and_no_place_of_the_server(server: Server, inp
     assert "../" not in model.problem["detail"]
 
 
+@pytest.mark.slow
 def test_a_child_has_no_network_no_secrets_and_little_else(
     server: Server, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

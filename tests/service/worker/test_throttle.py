@@ -1,0 +1,42 @@
+"""The throttle: never too often, more rarely with time, and the latest is never lost."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.worker.messages import ProgressMade
+from service.worker.throttle import AT_EACH_PACE, FASTEST_SECONDS, Throttle
+
+
+def progress(done: int) -> ProgressMade:
+    return ProgressMade(stage="counting", done=done, total=10**6)
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.4), st.booleans()), max_size=60))
+def test_what_passes_is_rare_ordered_and_ends_with_the_latest(moments: list[tuple[float, bool]]) -> None:
+    throttle, now, passed, offered = Throttle(), 0.0, [], 0
+    for pause, offers in moments:
+        now += pause
+        if offers:
+            offered += 1
+            throttle.offer(progress(offered))
+        if taken := throttle.take(now):
+            passed.append((now, taken.done))
+    assert all(later[0] - earlier[0] >= FASTEST_SECONDS * 0.999 for earlier, later in itertools.pairwise(passed))
+    assert [done for _, done in passed] == sorted({done for _, done in passed})
+    if taken := throttle.take(now, last=True):
+        passed.append((now, taken.done))
+    assert not offered or passed[-1][1] == offered
+    assert throttle.take(now, last=True) is None
+
+
+LATEST = progress(1)
+
+
+def test_a_day_of_progress_is_a_bounded_number_of_events() -> None:
+    throttle, passed = Throttle(), 0
+    for tick in range(24 * 3600 * 4):
+        throttle.offer(LATEST)
+        passed += throttle.take(tick / 4) is not None
+    assert AT_EACH_PACE < passed < 10 * AT_EACH_PACE
