@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 
@@ -110,6 +112,22 @@ def run(data_dir: Path, **given: Any) -> Iterator[Running]:
     app = create_app(Settings(data_dir=data_dir, **{"check_wait_seconds": 0.0, **given}))
     with TestClient(app, raise_server_exceptions=False) as client:
         yield Running(client, app.state.kept)
+
+
+@contextmanager
+def listening(server: Running) -> Iterator[int]:
+    """The app of ``server`` on a port of this machine: a test client sends and gets nothing piece by piece."""
+    config = uvicorn.Config(server.client.app, port=0, log_level="critical", lifespan="off")
+    network = uvicorn.Server(config)
+    thread = threading.Thread(target=network.run)
+    thread.start()
+    while not network.started:
+        time.sleep(0.01)
+    try:
+        yield network.servers[0].sockets[0].getsockname()[1]
+    finally:
+        network.should_exit = True
+        thread.join()
 
 
 def problem(answer: Any) -> dict[str, Any]:
