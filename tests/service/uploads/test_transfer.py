@@ -144,7 +144,7 @@ def test_a_second_writer_is_turned_away_and_the_first_is_not_disturbed(folder: P
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc") as first:
             wait_until_arrived(server, upload, 3)
-            assert problem(server.append(upload, 0, b"xyz"))["code"] == "upload-busy"
+            assert problem(server.append(upload, 3, b"xyz"))["code"] == "upload-busy"
             assert problem(server.client.delete(f"/v1/uploads/{upload}"))["code"] == "upload-busy"
             first.sendall(b"def")
             assert first.recv(100).startswith(b"HTTP/1.1 204")
