@@ -16,7 +16,7 @@ Sha256 = Annotated[Digest, Path()]
 
 
 @blobs.get("/sha256:{sha256}", response_class=Response, responses=GET_ANSWERS)
-async def get_blob(sha256: str, request: Request, kept: Kept) -> Response:
+async def get_blob(sha256: Sha256, request: Request, kept: Kept) -> Response:
     """Fetch stored bytes, or with Range some of them."""
     with kept.database.read() as connection:
         store.blob_size(connection, sha256)
@@ -24,6 +24,6 @@ async def get_blob(sha256: str, request: Request, kept: Kept) -> Response:
 
 
 @blobs.head("/sha256:{sha256}", response_class=Response, responses=HEAD_ANSWERS)
-async def head_blob(sha256: str, request: Request, kept: Kept) -> Response:
+async def head_blob(sha256: Sha256, request: Request, kept: Kept) -> Response:
     """Ask whether bytes are stored, and how many they are."""
     return await get_blob(sha256, request, kept)

@@ -1,0 +1,177 @@
+"""Jobs over HTTP: who may ask for what, and that asking twice is asking once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from calibrate.recipe import PRESETS
+from tests.service.api.running import Running, problem
+
+
+def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
+    model, dataset = server.model(), server.dataset()
+    body = {
+        "kind": "calibrate",
+        "model": model,
+        "dataset": dataset,
+        "recipe": {"steps": [{"kind": "set_alpha", "alpha": 0.05}, {"kind": "measure"}]},
+        "outputs": {"formats": ["onnx"]},
+        "settings": {"batch_size": 16, "threads": 2},
+        "timeout_seconds": 60,
+    }
+    answer = server.client.post("/v1/jobs", json=body)
+    assert answer.status_code == 202
+    job = server.client.get(answer.headers["location"]).json()
+    assert job == answer.json()
+    assert job["state"] == "queued"
+    assert job["recipe"]["steps"][0] == {"kind": "set_alpha", "alpha": 0.05, "sites": ["*"]}
+    assert job["outputs"]["formats"] == ["onnx"]
+    assert job["settings"] == {"batch_size": 16, "threads": 2, "device": "cpu"}
+    assert job["timeout_seconds"] == 60
+
+
+@pytest.mark.parametrize(("kind", "preset"), [("calibrate", "alpha"), ("evaluate", "measure"), ("export", None)])
+def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str, preset: str | None) -> None:
+    job = server.job(server.model(), server.dataset(), kind=kind)
+    digest = server.client.get(f"/v1/jobs/{job}").json()["recipe_digest"]
+    assert digest == (PRESETS[preset].digest if preset else None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"kind": "probe"}, "kind"),
+        ({"kind": "adapt"}, "kind"),
+        ({"kind": "export", "recipe": "alpha"}, "recipe"),
+        ({"recipe": "no such preset"}, "recipe"),
+        ({"kind": "evaluate", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"dataset": None}, "dataset"),
+        ({"dataset": "dst_none"}, "dataset"),
+        ({"model": "mdl_none"}, "model"),
+        ({"settings": {"device": "cuda"}}, "settings.device"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_by_its_path(server: Running, fields: dict[str, Any], path: str) -> None:
+    body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset(), **fields}
+    told = problem(server.client.post("/v1/jobs", json=body))
+    assert told["status"] == 422
+    assert told["errors"][0]["path"] == path
+    assert server.client.get("/v1/jobs?kind=calibrate").json()["data"] == []
+
+
+@pytest.mark.parametrize("state", ["checking", "refused"])
+def test_only_what_is_ready_can_be_used(server: Running, state: str) -> None:
+    ready, other = server.model(), server.model(state)
+    dataset, other_dataset = server.dataset(), server.dataset(state)
+    for model, data in ((other, dataset), (ready, other_dataset)):
+        answer = server.client.post("/v1/jobs", json={"kind": "calibrate", "model": model, "dataset": data})
+        assert problem(answer)["status"] == 409
+
+
+def test_asking_again_with_the_key_gives_the_same_job_even_at_once(server: Running) -> None:
+    body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset()}
+
+    def ask(_: int) -> tuple[int, str]:
+        answer = server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "once"})
+        return answer.status_code, answer.json()["id"]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 7 + [202]
+    assert len({job for _, job in answers}) == 1
+    other = server.client.post("/v1/jobs", json=body | {"recipe": "measure"}, headers={"Idempotency-Key": "once"})
+    assert problem(other)["code"] == "idempotency-key-reused"
+    assert len(server.client.get("/v1/jobs?kind=calibrate").json()["data"]) == 1
+    job = answers[0][1]
+    server.move(job, "succeeded")
+    assert server.client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "once"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        ("queued", "cancelled", 200),
+        ("running", "cancelling", 202),
+        ("cancelling", "cancelling", 202),
+        ("succeeded", "succeeded", 200),
+        ("failed", "failed", 200),
+        ("cancelled", "cancelled", 200),
+    ],
+)
+def test_cancelling_and_deleting_follow_the_state(server: Running, before: str, after: str, status: int) -> None:
+    job = server.job(server.model(), server.dataset())
+    if before != "queued":
+        server.move(job, before)
+    told = len(server.client.get(f"/v1/jobs/{job}/events").json()["data"])
+    answer = server.client.post(f"/v1/jobs/{job}/cancel")
+    assert (answer.status_code, answer.json()["state"]) == (status, after)
+    assert (answer.json()["finished_at"] is not None) == (before == "queued")
+    events = server.client.get(f"/v1/jobs/{job}/events").json()["data"][told:]
+    assert [event["data"]["state"] for event in events] == ([after] if after != before else [])
+    deleted = server.client.delete(f"/v1/jobs/{job}")
+    assert deleted.status_code == (409 if after in ("queued", "running", "cancelling") else 204)
+    assert server.client.get(f"/v1/jobs/{job}").status_code == (404 if deleted.status_code == 204 else 200)
+
+
+def test_what_jobs_refer_to_stays(server: Running) -> None:
+    model, dataset = server.model(), server.dataset()
+    job = server.job(model, dataset)
+    for place in (f"/v1/models/{model}", f"/v1/datasets/{dataset}"):
+        assert problem(server.client.delete(place))["code"] == "in-use"
+        assert server.client.get(place).status_code == 200
+    server.client.post(f"/v1/jobs/{job}/cancel")
+    assert server.client.delete(f"/v1/jobs/{job}").status_code == 204
+    for place in (f"/v1/models/{model}", f"/v1/datasets/{dataset}"):
+        assert server.client.delete(place).status_code == 204
+        assert server.client.get(place).status_code == 404
+    assert server.client.get("/v1/jobs").json()["data"] == []
+
+
+def test_a_model_that_is_being_checked_stays_until_the_check_has_ended(server: Running) -> None:
+    model = server.model("checking")
+    [check] = server.client.get("/v1/jobs?kind=check").json()["data"]
+    assert problem(server.client.post(f"/v1/jobs/{check['id']}/cancel"))["status"] == 409
+    server.move(check["id"], "running")
+    assert problem(server.client.delete(f"/v1/models/{model}"))["status"] == 409
+    server.move(check["id"], "failed")
+    assert server.client.delete(f"/v1/models/{model}").status_code == 204
+    assert server.client.get(f"/v1/jobs/{check['id']}").status_code == 404
+
+
+def test_filters_select(server: Running) -> None:
+    models, dataset = [server.model(), server.model()], server.dataset()
+    jobs = [server.job(model, dataset, kind=kind) for model in models for kind in ("calibrate", "evaluate")]
+    server.move(jobs[0], "running")
+
+    def found(query: str) -> list[str]:
+        return [job["id"] for job in server.client.get(f"/v1/jobs?{query}").json()["data"]]
+
+    assert found("state=running") == [jobs[0]]
+    assert found(f"model={models[1]}&kind=evaluate") == [jobs[3]]
+    assert set(found(f"dataset={dataset}&kind=calibrate")) == {jobs[0], jobs[2]}
+    assert found(f"model={models[0]}&state=failed") == []
+
+
+@given(limit=st.integers(1, 5), newcomers=st.lists(st.booleans(), max_size=6))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pages_part_the_list_while_jobs_are_added(server: Running, limit: int, newcomers: list[bool]) -> None:
+    model, dataset = server.model(), server.dataset()
+    there = {server.job(model, dataset) for _ in range(7)}
+    added, seen, query = iter(newcomers), [], ""
+    while True:
+        page = server.client.get(f"/v1/jobs?model={model}&kind=calibrate&limit={limit}{query}").json()
+        assert len(page["data"]) <= limit
+        assert page["has_more"] == (page["next"] is not None)
+        seen += [job["id"] for job in page["data"]]
+        if next(added, False):
+            server.job(model, dataset)
+        if not page["has_more"]:
+            break
+        query = f"&after={page['next']}"
+    assert sorted(seen, reverse=True) == seen
+    assert len(set(seen)) == len(seen)
+    assert there <= set(seen)
