@@ -91,13 +91,12 @@ def test_a_child_has_no_network_no_secrets_and_little_else(
     allowed.executor.close()
     assert model.state == "refused"
     told = json.loads(model.problem["detail"].partition("REPORT ")[2].partition(" END")[0])
-    unprotected = [event.data["unprotected"] for event in allowed.house.events(_check(allowed, model.id))[1:2]]
-    assert told["interfaces"] == ["lo"] or unprotected == [["no network"]]
+    told_of = [event.data.get("unprotected", []) for event in allowed.house.events(_check(allowed, model.id))]
+    assert told["interfaces"] == ["lo"] or ["no network"] in told_of
     assert told["secrets"] == []
     assert told["no_new_privileges"]
     assert told["core"] == 0
     assert told["umask"] == 0o077
-    assert told["shadowed"] is False
 
 
 def _check(server: Server, model: str) -> str:

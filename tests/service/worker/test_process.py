@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from calibrate.demo import DemoInputs
 from service.worker.scratch import Scratch
 from tests.service.executor_contract import alive, until
 from tests.service.house import House
@@ -36,6 +37,24 @@ def test_it_ends_when_told_to_and_leaves_nothing(tmp_path: Path, how: str) -> No
         worker.stdin.close()
     assert worker.wait(5) == 0
     worker.stdin.close()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["drained", "at once"])
+def test_what_it_cannot_end_it_puts_back(tmp_path: Path, demo_inputs: DemoInputs, how: str) -> None:
+    house = House(tmp_path)
+    job = house.quick_job(house.demo_model(demo_inputs), house.dataset(demo_inputs.digits))
+    worker = start(tmp_path, drain_seconds=0 if how == "drained" else 60)
+    assert worker.stdin is not None
+    until(lambda: house.row(job).state == "running")
+    worker.terminate()
+    if how == "at once":
+        worker.stdin.close()
+    assert worker.wait(8) == 0
+    worker.stdin.close()
+    assert (house.row(job).state, house.row(job).attempt, house.row(job).lost) == ("queued", 1, 0)
+    assert house.states(job) == ["running", "queued"]
     assert list((tmp_path / "scratch").iterdir()) == []
 
 

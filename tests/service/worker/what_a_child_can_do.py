@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import socket
-import sys
 from pathlib import Path
 
 
@@ -18,6 +17,5 @@ def network(in_channels: int) -> None:
         "no_new_privileges": "NoNewPrivs:\t1" in status,
         "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
         "umask": umask,
-        "shadowed": "" in sys.path[1:],
     }
     raise RuntimeError(f"REPORT {json.dumps(found)} END")
