@@ -22,7 +22,8 @@ from service.db import open_database
 from service.settings import Settings
 from service.storage import Blobs, Partials
 
-RESOURCES = (uploads, blobs, models, datasets, jobs, results, methods, health)
+#: Routes are tried in this order, so what is asked for most comes first.
+RESOURCES = (jobs, results, uploads, blobs, models, datasets, methods, health)
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -13,10 +13,11 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, and_, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from service.db.tables import artifacts, blobs, datasets, jobs, models, trials
+from service.db.tables import artifacts, datasets, jobs, models, trials
 from service.jobs.events import append
 from service.kit.problem import Problem
 from service.storage import Blob
+from service.uploads.store import record_blob
 
 #: What a worker has places for: checks of new files, which are short, and jobs on the CPU or on a GPU.
 Lane = Literal["check", "cpu", "gpu"]
@@ -112,7 +113,7 @@ def record_unprotected(connection: Connection, claim: Claim, protections: Sequen
 def record_trial(connection: Connection, claim: Claim, key: str, stage: str, examples: int, blob: Blob) -> None:
     """Keep a finished pass for later attempts; one that is kept already stays."""
     _touch(connection, claim)
-    _record_blob(connection, blob)
+    record_blob(connection, blob)
     values = {"key": key, "stage": stage, "examples": examples, "attempt": claim.attempt}
     kept = upsert(trials).values(job=claim.job, blob=blob.sha256, created_at=time.time(), **values)
     if connection.execute(kept.on_conflict_do_nothing()).rowcount:
@@ -122,7 +123,7 @@ def record_trial(connection: Connection, claim: Claim, key: str, stage: str, exa
 def record_artifact(connection: Connection, claim: Claim, name: str, media_type: str, blob: Blob) -> None:
     """Give clients a file; it replaces the one that an earlier attempt wrote under the name."""
     _touch(connection, claim)
-    _record_blob(connection, blob)
+    record_blob(connection, blob)
     values = {"media_type": media_type, "blob": blob.sha256}
     given = upsert(artifacts).values(job=claim.job, name=name, **values)
     connection.execute(given.on_conflict_do_update(index_elements=["job", "name"], set_=values))
@@ -140,7 +141,7 @@ def succeed_check(connection: Connection, claim: Claim, facts: Mapping[str, Any]
     _end(connection, claim, {"state": "succeeded"})
     values: dict[str, Any] = {"state": "ready", "facts": dict(facts)}
     if weights is not None:
-        _record_blob(connection, weights)
+        record_blob(connection, weights)
         values["weights"] = weights.sha256
     _update_subject(connection, claim.job, values)
 
@@ -232,13 +233,6 @@ def _lose(connection: Connection, job: Row[Any], attempts: int) -> None:
         fail(connection, claim, WORKER_DIED)
     else:
         _end(connection, claim, {"state": "queued"})
-
-
-def _record_blob(connection: Connection, blob: Blob) -> None:
-    """Note the blob, or that it was stored once more: the young are never collected."""
-    now = time.time()
-    noted = upsert(blobs).values(sha256=blob.sha256, size=blob.size, created_at=now)
-    connection.execute(noted.on_conflict_do_update(index_elements=["sha256"], set_={"created_at": now}))
 
 
 def _refuse_subject(connection: Connection, job: str, problem: Problem) -> None:
