@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=kept,
         exception_handlers=dict(HANDLERS),
         redirect_slashes=False,
+        docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
     app.state.metrics = metrics

@@ -27,7 +27,7 @@ def serve(
     ] = False,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
-    """Serve the REST interface; its description is at /openapi.json and /docs.
+    """Serve the REST interface; its description is at /openapi.json.
 
     Every setting is also an environment variable AFTERNORM_<SETTING>.
     """
