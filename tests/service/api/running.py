@@ -15,9 +15,10 @@ from starlette.testclient import TestClient
 
 from service.api import create_app
 from service.api.state import State
-from service.db.tables import artifacts, events, jobs, trials
+from service.db.tables import artifacts, jobs, trials
 from service.db.tables import datasets as dataset_rows
 from service.db.tables import models as model_rows
+from service.jobs.events import append
 from service.settings import Settings
 from service.uploads.store import record_blob
 
@@ -64,16 +65,15 @@ class Running:
         return str(answer.json()["id"])
 
     def move(self, job: str, state: str, attempt: int = 1, **values: Any) -> None:
-        """Change a job's state as workers do: with its event."""
+        """Change a job's state as workers do: with its event, in one transaction."""
         with self.state.database.write() as connection:
             connection.execute(update(jobs).where(jobs.c.id == job).values(state=state, attempt=attempt, **values))
-        self.tell(job, "state", {"state": state})
+            append(connection, job, attempt, "state", {"state": state})
 
     def tell(self, job: str, kind: str, data: dict[str, Any]) -> None:
         """Add an event."""
         with self.state.database.write() as connection:
-            values = {"job": job, "type": kind, "data": data, "attempt": 1, "created_at": time.time()}
-            connection.execute(insert(events).values(**values))
+            append(connection, job, 1, kind, data)
 
     def give(self, job: str, name: str, content: bytes, media_type: str = "text/plain") -> str:
         """Add an artifact; its SHA-256."""
