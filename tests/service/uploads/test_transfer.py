@@ -37,7 +37,7 @@ class Uploads(RuleBasedStateMachine):
         self.stack.close()
         shutil.rmtree(self.folder)
 
-    @rule(target=uploads, content=st.binary(min_size=1, max_size=40), announce=st.sampled_from([True, False, None]))
+    @rule(target=uploads, content=st.binary(min_size=1, max_size=12), announce=st.sampled_from([True, False, None]))
     def begin(self, content: bytes, announce: bool | None) -> str:
         """Announce the right SHA-256, none, or (``False``) that of other bytes."""
         body = {"name": "a.npz", "size": len(content)}
@@ -49,11 +49,12 @@ class Uploads(RuleBasedStateMachine):
             self.wrong.add(identity)
         return str(identity)
 
-    @rule(upload=uploads, length=st.integers(0, 45), shift=st.sampled_from([0, 0, 0, -1, 1, 100]))
-    def append(self, upload: str, length: int, shift: int) -> None:
+    @rule(upload=uploads, length=st.sampled_from([None, None, 0, 1, 3, 20]), shift=st.sampled_from([0, 0, 0, -1, 1]))
+    def append(self, upload: str, length: int | None, shift: int) -> None:
+        """Send so many bytes, or all that are missing, from where the upload stands or from elsewhere."""
         at, whole = self.arrived[upload], self.content[upload]
         offset = max(at + shift, 0)
-        chunk = (whole[at:] + b"too much")[:length]
+        chunk = whole[at:] if length is None else (whole[at:] + b"far too much for this")[:length]
         answer = self.server.append(upload, offset, chunk)
         if offset != at:
             assert problem(answer)["code"] == "wrong-offset"
@@ -172,6 +173,27 @@ def test_a_silent_client_is_taken_for_gone(folder: Path, monkeypatch: pytest.Mon
         with send_some(port, upload, 6, b"abc") as silent:
             assert silent.recv(100).startswith(b"HTTP/1.1 204")
             assert server.append(upload, 3, b"def").status_code == 204
+
+
+def test_bytes_with_another_digest_are_thrown_away_and_can_be_sent_again(folder: Path) -> None:
+    with run(folder) as server:
+        body = {"name": "a.npz", "size": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
+        upload = server.client.post("/v1/uploads", json=body).json()["id"]
+        answer = server.append(upload, 0, b"abd")
+        assert problem(answer)["code"] == "checksum-mismatch"
+        assert answer.headers["upload-offset"] == "0"
+        assert list((folder / "sha256").glob("??/*")) == []
+        assert server.append(upload, 0, b"abc").status_code == 204
+
+
+def test_bytes_are_taken_only_from_where_the_upload_stands(folder: Path) -> None:
+    with run(folder) as server:
+        upload = begin(server, 4)
+        assert server.append(upload, 0, b"ab").status_code == 204
+        for offset in (0, 1, 3, 2**62):
+            answer = server.append(upload, offset, b"c")
+            assert problem(answer)["code"] == "wrong-offset"
+            assert answer.headers["upload-offset"] == "2"
 
 
 def test_an_upload_larger_than_the_server_takes_is_refused(folder: Path) -> None:
