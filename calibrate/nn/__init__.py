@@ -4,6 +4,7 @@ from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.whitened_example_weighed import WhitenedExampleWeighed
 
 __all__ = [
     "ExampleWeighed",
@@ -11,4 +12,5 @@ __all__ = [
     "ExampleWeighedBatchNormAct",
     "ExampleWeighedFrozenBatchNorm",
     "ExampleWeighedFrozenBatchNormAct",
+    "WhitenedExampleWeighed",
 ]

@@ -3,9 +3,10 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
+from calibrate.nn.weigh import ONE_PASS_ALPHA, variance_floor, weigh_
 
 
 class ExampleWeighed(nn.Module):
@@ -18,8 +19,6 @@ class ExampleWeighed(nn.Module):
     """
 
     alpha: Tensor
-    #: Whether the running mean was folded into what feeds the layer, and is 0 (see ``surgery/fold.py``).
-    centred = False
     num_features: int
     eps: float
     running_mean: Tensor | None
@@ -28,18 +27,18 @@ class ExampleWeighed(nn.Module):
     bias: Any
 
     def weigh(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, C, *) by its own moments with weight α, by the running ones with weight 1 − α."""
+        """Normalise ``x`` (N, C, *) by its own moments with weight α, by the running ones with weight 1 − α.
+
+        Float32 at least. The network's own BatchNorm comes first, by its kernel, and each example is corrected then.
+        """
         assert isinstance(self.running_mean, Tensor)
         assert isinstance(self.running_var, Tensor)
-        return weigh(
-            x,
-            (self.running_mean, self.running_var),
-            self.alpha,
-            (self.weight, self.bias),
-            self.eps,
-            two_pass=self._largest_alpha > ONE_PASS_ALPHA,
-            centred=self.centred,
-        )
+        precision = torch.promote_types(x.dtype, torch.float32)
+        mean, var, alpha = (t.to(precision) for t in (self.running_mean, self.running_var, self.alpha))
+        weight, bias = (None if t is None else t.to(precision) for t in (self.weight, self.bias))
+        z = F.batch_norm(x.to(precision), mean, var, eps=self.eps)
+        floor = variance_floor(var, alpha, self.eps)
+        return weigh_(z, alpha, floor, weight, bias, two_pass=self._largest_alpha > ONE_PASS_ALPHA).to(x.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "alpha":
