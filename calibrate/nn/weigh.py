@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from calibrate.nn.weigh_onnx import weigh_in_onnx
+
 #: Above this α the blend may be so much narrower than the running statistics that its variance, taken as
 #: E[z²] − E[z]², loses digits, so an example is centred first, in a second pass: the cancellation below is at most
 #: 1/(1 − α)-fold, however far the example is from the running mean.
@@ -32,6 +34,8 @@ def weigh_(
     Shapes: ``z`` (N, C, *); ``floor``, ``weight`` and ``bias`` (C,), ``alpha`` also (), all of one dtype. None is a
     weight of 1, a bias of 0.
     """
+    if torch.onnx.is_in_onnx_export() and z.dim() > 2 and z.dtype == torch.float32 and not two_pass:
+        return weigh_in_onnx(z, alpha, floor, weight, bias)
     if torch.compiler.is_compiling():
         return _in_plain_operations(z, alpha, floor, weight, bias, two_pass)
     count, channels, positions = len(z), z.shape[1], z.shape[2:].numel()
@@ -63,12 +67,13 @@ def _mean(flat: Tensor) -> Tensor:
 
 
 def _normalize_(flat: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-    """γ(flat − mean)/√var + β in the place of ``flat`` (channels, positions), by BatchNorm's kernel.
+    """γ(flat − mean)/√var + β of ``flat`` (channels, positions), on the CPU in its place, by BatchNorm's kernel there.
 
-    The kernel reads each number once, before it writes it, so that its output may be its input.
+    The kernel reads each number once, before it writes it, so that its output may be its input. A new map instead of it
+    costs as much again, in pages of memory.
     """
     recorded = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (flat, var, weight, bias))
-    if recorded or flat.numel() == 0:
+    if recorded or not flat.is_cpu or flat.numel() == 0:
         scale = torch.rsqrt(var) if weight is None else weight * torch.rsqrt(var)
         shift = -mean * scale if bias is None else bias - mean * scale
         return torch.addcmul(shift[:, None], flat, scale[:, None])
