@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from calibrate.recipe import PRESETS, Outputs, Preprocessing, Recipe
     from calibrate.report import render_html, render_markdown, render_text
     from calibrate.result import Progress, Summary
+    from calibrate.surgery import for_inference
 
 _HOME = {
     "AfternormError": "errors",
@@ -29,6 +30,7 @@ _HOME = {
     "Source": "data",
     "Summary": "result",
     "deliver": "engine",
+    "for_inference": "surgery",
     "open_data": "data",
     "open_model": "engine",
     "read_classes": "data",
@@ -52,6 +54,7 @@ __all__ = [
     "Source",
     "Summary",
     "deliver",
+    "for_inference",
     "open_data",
     "open_model",
     "read_classes",

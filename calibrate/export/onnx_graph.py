@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError
-from calibrate.surgery import fold_means
+from calibrate.surgery import for_inference
 
 INPUT, OUTPUT = "input", "logits"
 
@@ -17,8 +17,8 @@ def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
     ``example`` (N ≥ 2, C, *) gives the other dimensions; ``metadata`` goes into the file. Names of Python files,
-    source lines and stack traces, which the exporter records, are removed. What is exported is ``fold_means`` of the
-    network, which weighs examples with one operation on the maps fewer.
+    source lines and stack traces, which the exporter records, are removed. What is exported is ``for_inference`` of the
+    network, which costs less.
 
     Raises ExportError where ``torch.export`` cannot trace the network, and for bfloat16, which ONNX Runtime cannot run.
     """
@@ -32,7 +32,7 @@ def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx
         with warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern
             program = torch.onnx.export(
-                fold_means(model, example),
+                for_inference(model, example),
                 (example,),
                 dynamo=True,
                 input_names=[INPUT],

@@ -9,6 +9,7 @@ from calibrate.nn.example_weighed_act import (
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.whitened_example_weighed import WhitenedExampleWeighed
 
 __all__ = [
     "ExampleWeighed",
@@ -18,4 +19,5 @@ __all__ = [
     "ExampleWeighedFrozenBatchNormAct",
     "ExampleWeighedGroupNorm",
     "ExampleWeighedGroupNormAct",
+    "WhitenedExampleWeighed",
 ]

@@ -30,8 +30,8 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
     with BatchNorm's affine parameters. An input without positions, (N, C) or 1×1 maps, has v = 0, and at α = 1 puts
     out the constant β.
 
-    Cost: two reductions and one pass over ``x`` more than BatchNorm; it does not fold into a convolution. Statistics
-    are float32 at least.
+    Cost: BatchNorm, two reductions and a pass in place; ``surgery.for_inference`` folds BatchNorm's share into the
+    convolution that feeds the layer. Statistics are float32 at least.
 
     Reference: Summers & Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, §3.1, Eq. 3.
 

@@ -93,7 +93,6 @@ class ExampleWeighedGroupNorm(ExampleWeighed, nn.GroupNorm):
             (None, None),
             self.eps,
             two_pass=self._largest_alpha > ONE_PASS_ALPHA,
-            centred=False,
         ).reshape(x.shape)
         per_channel = (-1, *(1,) * (x.dim() - 2))
         if self.weight is not None:

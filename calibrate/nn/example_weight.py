@@ -20,8 +20,6 @@ class ExampleWeighed(nn.Module):
     alpha: Tensor
     #: The α at which the layer computes as it was trained: none of an example's own statistics, where it had none.
     plain_alpha = 0.0
-    #: Whether the running mean was folded into what feeds the layer, and is 0 (see ``surgery/fold.py``).
-    centred = False
     num_features: int
     eps: float
     running_mean: Tensor | None
@@ -33,15 +31,8 @@ class ExampleWeighed(nn.Module):
         """Normalise ``x`` (N, C, *) by its own moments with weight α, by the running ones with weight 1 − α."""
         assert isinstance(self.running_mean, Tensor)
         assert isinstance(self.running_var, Tensor)
-        return weigh(
-            x,
-            (self.running_mean, self.running_var),
-            self.alpha,
-            (self.weight, self.bias),
-            self.eps,
-            two_pass=self._largest_alpha > ONE_PASS_ALPHA,
-            centred=self.centred,
-        )
+        moments, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
+        return weigh(x, moments, self.alpha, affine, self.eps, two_pass=self._largest_alpha > ONE_PASS_ALPHA)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "alpha":

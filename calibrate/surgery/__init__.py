@@ -2,7 +2,7 @@
 
 from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
-from calibrate.surgery.fold import fold_means
+from calibrate.surgery.fold import for_inference
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
@@ -18,7 +18,7 @@ __all__ = [
     "divide_logits_",
     "evaluating",
     "find_sites",
-    "fold_means",
+    "for_inference",
     "layer_statistics",
     "look",
     "needs_moments",

@@ -1,4 +1,4 @@
-"""Folding: subtracting a site's running mean in the convolution that feeds it."""
+"""Folding: doing in the convolution that feeds a normalisation layer what does not depend on the example."""
 
 import copy
 from collections import Counter
@@ -6,11 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from calibrate.nn import ExampleWeighed
+from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.kinds import weighed
+from calibrate.surgery.sites import Site, find_sites
+from calibrate.surgery.swap import replace_
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -18,53 +22,77 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 ROUNDING = 100
 
 
-def fold_means(model: nn.Module, example: Tensor) -> nn.Module:
-    """A copy of ``model`` for inference whose convolutions put out x − rm where they feed a site that weighs examples.
+def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
+    """A copy of ``model`` that puts out the same at less cost, and can be neither trained nor tuned any more.
 
-    The site's running mean becomes 0 and moves into the convolution's bias, so that one pass over the maps fewer is
-    needed to weigh an example and none of its digits is lost. A convolution takes it if, on ``example``, it was called
-    once and what it put out went to that site, called once, and nowhere else. Sites that stay BatchNorm (α = 0) are
-    left alone, as is GroupNorm, whose channels share a mean, and so is the whole network where the folded one puts out
-    something else.
+    A convolution takes the running statistics of the site that it feeds, and puts out z = (x − rm)/√(rv + eps); all
+    that is left of the site is what depends on the example, done in the place of z. Where α = 0 nothing depends on it,
+    and the whole BatchNorm goes into the convolution. A convolution takes part if, on ``example`` (N, C, *), it was
+    called once and what it put out went to that site, called once, and nowhere else. The other sites stay as they are,
+    GroupNorm too, whose channels share their moments, and so does the whole network where the folded one puts out
+    something else on ``example``.
+
+    *Equals the network* up to rounding.
     """
-    folded = copy.deepcopy(model).eval()
+    folded = _frozen(model)
     for convolution, site in _pairs(folded, example):
-        mean = site.running_mean
-        assert isinstance(mean, Tensor)
-        bias = torch.zeros_like(mean) if convolution.bias is None else convolution.bias.detach()
-        convolution.bias = nn.Parameter((bias.double() - mean.double()).to(convolution.weight.dtype))
-        site.running_mean = torch.zeros_like(mean)
-        site.centred = True
+        replace_(folded, site, _fold_(convolution, weighed(site.module)))
     with evaluating(model), torch.inference_mode():
-        expected, actual = model(example), folded(example)
+        expected, actual = model(example), folded.eval()(example)
     error = (actual - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
-    if not error <= ROUNDING * torch.finfo(expected.dtype).eps:
-        return copy.deepcopy(model).eval()
-    return folded
+    return folded if error <= ROUNDING * torch.finfo(expected.dtype).eps else _frozen(model)
 
 
-def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, ExampleWeighed]]:
+def _frozen(model: nn.Module) -> nn.Module:
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+def _fold_(convolution: Convolution, layer: ExampleWeighed) -> nn.Module:
+    """Give ``convolution`` the running statistics of ``layer``, in float64; what is left of ``layer``."""
+    plain = layer._is_plain()
+    fused = fuse_conv_bn_weights(
+        convolution.weight.double(),
+        _double(convolution.bias),
+        _double(layer.running_mean),  # type: ignore[arg-type]  # a site keeps running statistics
+        _double(layer.running_var),  # type: ignore[arg-type]
+        layer.eps,
+        _double(layer.weight) if plain else None,
+        _double(layer.bias) if plain else None,
+    )
+    dtype = convolution.weight.dtype
+    convolution.weight, convolution.bias = (nn.Parameter(t.detach().to(dtype), requires_grad=False) for t in fused)
+    left: list[nn.Module] = [] if plain else [WhitenedExampleWeighed.of(layer)]
+    left += [module for module in (getattr(layer, "drop", None), getattr(layer, "act", None)) if module is not None]
+    return left[0] if len(left) == 1 else nn.Sequential(*left)
+
+
+def _double(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.double()
+
+
+def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Site]]:
     """The convolutions whose output one site reads, and nothing else."""
+    sites = {site.module: site for site in find_sites(model) if not site.obstacle and not site.is_group_norm}
     readers = _Readers()
     calls: Counter[nn.Module] = Counter()
     made: dict[int, tuple[Convolution, Tensor]] = {}
-    read: list[tuple[ExampleWeighed, Tensor]] = []
+    read: list[tuple[Site, Tensor]] = []
 
     def enter(module: nn.Module, arguments: tuple[Any, ...]) -> None:
         calls[module] += 1
         readers.inside += 1
-        if isinstance(module, ExampleWeighed):
-            read.append((module, arguments[0]))
+        if module in sites:
+            read.append((sites[module], arguments[0]))
             readers.count((arguments[0],))
 
     def leave(module: nn.Module, _arguments: tuple[Any, ...], output: Any) -> None:
         readers.inside -= 1
-        if isinstance(module, Convolution):
+        if isinstance(module, Convolution) and "weight" in module._parameters:  # else it is computed from others
             made[id(output)] = (module, output)
 
     handles = []
     for module in model.modules():
-        if isinstance(module, Convolution | ExampleWeighed):
+        if isinstance(module, Convolution) or module in sites:
             handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
     try:
         with torch.inference_mode(), readers:
@@ -76,11 +104,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Example
     return [
         (made[id(x)][0], site)
         for site, x in read
-        if id(x) in made
-        and readers.seen[id(x)] == 1
-        and calls[site] == calls[made[id(x)][0]] == 1
-        and not site._is_plain()
-        and not isinstance(site, nn.GroupNorm)
+        if id(x) in made and readers.seen[id(x)] == 1 and calls[site.module] == calls[made[id(x)][0]] == 1
     ]
 
 

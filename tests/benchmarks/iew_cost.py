@@ -1,8 +1,10 @@
-"""What weighing examples costs at inference: torch and ONNX Runtime, against the same network with plain BatchNorm.
+"""What weighing examples costs at inference, in torch and in ONNX Runtime.
 
-`python -m tests.benchmarks.iew_cost [--quick]` prints a markdown table. All networks of a cell run in turn, on one
-thread, and are timed by the CPU time of that thread: a busy machine moves these ratios less than the wall clock's.
-Estimator: mean of the fastest half of the rounds; the spread is the 95 % bootstrap interval of the ratio.
+`python -m tests.benchmarks.iew_cost [--quick]` prints a markdown table of ratios: in torch to the network with plain
+BatchNorm, in ONNX Runtime to the same network, which has its BatchNorm folded into the convolutions there. All the
+networks of a row run in turn, on one thread, and are timed by the CPU time of that thread: a busy machine moves these
+ratios less than the wall clock's. Estimator: mean of the fastest half of the rounds; the spread is the 95 % bootstrap
+interval of the ratio.
 Weights are random, running statistics come from one batch: neither changes the cost.
 """
 
@@ -24,7 +26,7 @@ from torch import Tensor, nn
 from calibrate.export import to_onnx
 from calibrate.export.runtime import session
 from calibrate.nn import ExampleWeighedBatchNorm
-from calibrate.surgery import find_sites, select, weigh_examples_
+from calibrate.surgery import find_sites, for_inference, select, weigh_examples_
 
 ALPHA = 0.1
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
@@ -70,19 +72,22 @@ def seconds(call: Call) -> float:
     return time.thread_time() - start
 
 
-def ratio(calls: tuple[Call, Call], rounds: int) -> str:
-    """Of the first call's time to the second's, with its interval; the second's time in ms."""
+def ratios(calls: list[Call], rounds: int) -> list[str]:
+    """The first call's time in ms; the ratios to it of the others', with their intervals."""
     for call in calls * 2:
         call()
     times = np.array([[seconds(call) for call in calls] for _ in range(rounds)])
 
     def fastest_half(rows: Any) -> Any:
-        return np.sort(rows, axis=0)[: (len(rows) + 1) // 2].mean(axis=0)
+        means = np.sort(rows, axis=0)[: (len(rows) + 1) // 2].mean(axis=0)
+        return means, means[1:] / means[0]
 
     picks = np.random.default_rng(0).integers(0, rounds, (500, rounds))
-    low, high = np.percentile([np.divide(*fastest_half(times[pick])) for pick in picks], [2.5, 97.5])
-    tuned, plain = fastest_half(times)
-    return f"{tuned / plain:.2f} ({low:.2f} to {high:.2f}; {1000 * plain:.1f} ms)"
+    bounds = np.percentile([fastest_half(times[pick])[1] for pick in picks], [2.5, 97.5], axis=0)
+    means, best = fastest_half(times)
+    return [f"{1000 * means[0]:.1f} ms"] + [
+        f"{ratio:.2f} ({low:.2f} to {high:.2f})" for ratio, low, high in zip(best, *bounds, strict=True)
+    ]
 
 
 def processor() -> str:
@@ -99,22 +104,24 @@ def main() -> None:
     quick = parser.parse_args().quick
     torch.set_num_threads(1)
     names = ("ResNet-18", "EfficientNet-lite0") if quick else tuple(NETWORKS)
-    batches = (1,) if quick else (1, 8)
-    print("## Cost of weighing examples: time over that of plain BatchNorm (95 % interval; the plain network's time)\n")
+    print(f"## Cost of weighing examples, alpha {ALPHA}: ratio (95 % interval)\n")
     print(f"{processor()}; Python {platform.python_version()}, torch {torch.__version__}, ", end="")
-    print(f"onnxruntime {onnxruntime.__version__}; 1 thread; alpha {ALPHA}; 3x224x224; CPU time.\n")
-    print("| network | batch | torch | ONNX Runtime |\n|---|---|---|---|")
+    print(f"onnxruntime {onnxruntime.__version__}; 1 thread; 3x224x224; CPU time.\n")
+    print("| network | batch | torch, plain | folded | weighed | weighed, folded | ONNX, plain | weighed |")
+    print("|---|---|---|---|---|---|---|---|")
     for name in names:
-        plain = lived_in(NETWORKS[name])
+        plain, example = lived_in(NETWORKS[name]), torch.randn(2, 3, 224, 224)
         tuned = weighed(plain)
-        graphs = [to_onnx(model, torch.randn(2, 3, 224, 224), {}) for model in (tuned, plain)]
-        for batch in batches:
+        networks = [plain, for_inference(plain, example), tuned, for_inference(tuned, example)]
+        assert not any(isinstance(module, ExampleWeighedBatchNorm) for module in networks[3].modules())
+        graphs = [to_onnx(model, example, {}) for model in (plain, tuned)]
+        for batch in (1,) if quick else (1, 8):
             x = torch.randn(batch, 3, 224, 224)
             rounds = (40 if batch == 1 else 10) // (4 if quick else 1)
             with torch.inference_mode():
-                eager = ratio((in_torch(tuned, x), in_torch(plain, x)), rounds)
-            served = ratio((in_runtime(graphs[0], x), in_runtime(graphs[1], x)), rounds)
-            print(f"| {name} | {batch} | {eager} | {served} |", flush=True)
+                eager = ratios([in_torch(model, x) for model in networks], rounds)
+            served = ratios([in_runtime(graph, x) for graph in graphs], rounds) if batch == 1 else ["", ""]
+            print(f"| {name} | {batch} | {' | '.join(eager + served)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -94,3 +94,37 @@ def test_a_layer_that_normalises_with_its_batch_is_no_obstacle() -> None:
     x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     graph = to_onnx(model, x[:2], {})
     assert check_parity(graph, model, [x], "noise", 1)[0].relative_error <= 2e-5
+
+
+class Volumes(nn.Module):
+    """Sites of one and of three position dimensions, one of them without affine, and one that nothing folds into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines, self.line_norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, affine=False)
+        self.boxes, self.box_norm = nn.Conv3d(1, 4, (1, 2, 3)), nn.BatchNorm3d(4)
+        self.last = nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lines = self.line_norm(self.lines(x.flatten(2))).mean(2)
+        return self.last(lines + self.box_norm(self.boxes(x[:, :, None])).amax((2, 3, 4)))
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.9, 0.95, torch.tensor([0.0, 0.2, 0.5, 0.9])], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_every_form_of_the_formula_agrees_with_the_network(alpha: float | torch.Tensor, dtype: torch.dtype) -> None:
+    model = lived_in(Volumes())
+    weigh_examples_(model, find_sites(model), 0.5)
+    for site in find_sites(model):
+        site.module.alpha = alpha  # type: ignore[assignment]
+    model = model.to(dtype)
+    x = torch.randn(7, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+
+
+def test_the_moments_are_pooled_and_the_affine_is_one_batch_normalization() -> None:
+    graph = to_onnx(tuned(convolutional, 0.1), torch.randn(2, 1, 8, 8), {}).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("GlobalAveragePool") == 4
+    assert kinds.count("BatchNormalization") == 2
+    assert kinds.count("ReduceMean") == 1  # the network's own

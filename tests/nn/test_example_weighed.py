@@ -1,6 +1,7 @@
 """Laws of inference example weighing, against a float64 reference written from the paper's formula."""
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ from calibrate.nn.blend import blend
 from tests import reference
 
 SHAPES = [(4, 3), (1, 3), (2, 3, 7), (2, 3, 5, 4), (1, 3, 1, 1), (3, 3, 2, 3, 2), (1, 3, 6, 6)]
+
+
+@pytest.fixture(params=[True, False], ids=["recorded", "unrecorded"], autouse=True)
+def _gradients(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every law holds whether gradients are recorded or not, which takes another kernel."""
+    with torch.set_grad_enabled(request.param):
+        yield
 
 
 def trained_batch_norm(channels: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> nn.BatchNorm2d:
@@ -212,7 +220,8 @@ def test_a_layer_without_running_statistics_is_refused() -> None:
 def test_gradients_are_those_of_the_formula() -> None:
     layer = ExampleWeighedBatchNorm.from_batch_norm(trained_batch_norm(2, torch.float64), 0.3)
     x = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(layer, (x,))
+    with torch.enable_grad():
+        assert torch.autograd.gradcheck(layer, (x,))
 
 
 def test_an_input_without_channels_is_refused() -> None:
