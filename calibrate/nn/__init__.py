@@ -1,14 +1,38 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
+from calibrate.nn.batch_group_norm import BatchGroupNorm
+from calibrate.nn.batch_instance_norm import BatchInstanceNorm, clamp_gates_
+from calibrate.nn.batch_norm_variant import BatchNormVariant
+from calibrate.nn.batch_renorm import BatchRenorm, batch_renorm_limits
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.ghost_batch_norm import GhostBatchNorm
+from calibrate.nn.input_batch_norm import InputBatchNorm
+from calibrate.nn.instance_batch_norm import InstanceBatchNorm
+from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm
+from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
+from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
+from calibrate.nn.stoch_norm import StochNorm
 
 __all__ = [
+    "BatchGroupNorm",
+    "BatchInstanceNorm",
+    "BatchNormVariant",
+    "BatchRenorm",
     "ExampleWeighed",
     "ExampleWeighedBatchNorm",
     "ExampleWeighedBatchNormAct",
     "ExampleWeighedFrozenBatchNorm",
     "ExampleWeighedFrozenBatchNormAct",
+    "GhostBatchNorm",
+    "InputBatchNorm",
+    "InstanceBatchNorm",
+    "InstanceEnhancementBatchNorm",
+    "RepresentativeBatchNorm",
+    "ScaledAffineBatchNorm",
+    "StochNorm",
+    "batch_renorm_limits",
+    "clamp_gates_",
 ]
