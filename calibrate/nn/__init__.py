@@ -9,18 +9,23 @@ from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, Example
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weight import ExampleWeighed
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
+from calibrate.nn.group_norm import group_norm, instance_norm
 from calibrate.nn.input_batch_norm import InputBatchNorm
 from calibrate.nn.instance_batch_norm import InstanceBatchNorm
 from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm
+from calibrate.nn.layer_spec import Card, LayerSpec
+from calibrate.nn.layers import LAYERS
 from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
 from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
 from calibrate.nn.stoch_norm import StochNorm
 
 __all__ = [
+    "LAYERS",
     "BatchGroupNorm",
     "BatchInstanceNorm",
     "BatchNormVariant",
     "BatchRenorm",
+    "Card",
     "ExampleWeighed",
     "ExampleWeighedBatchNorm",
     "ExampleWeighedBatchNormAct",
@@ -30,9 +35,12 @@ __all__ = [
     "InputBatchNorm",
     "InstanceBatchNorm",
     "InstanceEnhancementBatchNorm",
+    "LayerSpec",
     "RepresentativeBatchNorm",
     "ScaledAffineBatchNorm",
     "StochNorm",
     "batch_renorm_limits",
     "clamp_gates_",
+    "group_norm",
+    "instance_norm",
 ]

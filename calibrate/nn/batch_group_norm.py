@@ -1,8 +1,9 @@
 """Batch group normalisation: statistics over groups of channels and groups of examples."""
 
-from typing import Unpack
+from typing import Any, Self, Unpack
 
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.blend import blend
@@ -69,6 +70,12 @@ class BatchGroupNorm(ExampleWeighed, BatchNormVariant):
         self.examples_per_group = examples_per_group
         self.register_buffer("alpha", None)
         self.alpha = alpha  # type: ignore[assignment]
+
+    @classmethod
+    def from_batch_norm(cls, batch_norm: _BatchNorm, *, num_groups: int = 32, **settings: Any) -> Self:
+        """The layer in the place of ``batch_norm``, with ``num_groups``, but not more than there are channels."""
+        groups = min(num_groups, batch_norm.num_features)
+        return super().from_batch_norm(batch_norm, num_groups=groups, **settings)
 
     def normalized(self, x: Tensor) -> Tensor:
         """Normalise ``x``; see the class."""

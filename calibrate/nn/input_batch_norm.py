@@ -1,9 +1,10 @@
 """Input batch normalisation: a network's data normalised by a layer instead of by constants."""
 
-from typing import Unpack
+from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.normalize import normalize
@@ -50,6 +51,11 @@ class InputBatchNorm(BatchNormVariant):
         self.register_buffer("bias", torch.empty_like(self.weight))
         self.scale = scale
         self.reset_parameters()
+
+    @classmethod
+    def from_batch_norm(cls, batch_norm: _BatchNorm, **settings: Any) -> Self:
+        """Refused: the layer stands before a network, not in the place of one of its layers."""
+        raise ValueError("an InputBatchNorm stands before the network: use prepend_input_batch_norm_")
 
     def normalized(self, x: Tensor) -> Tensor:
         """Normalise ``x`` in training; see the class."""

@@ -17,11 +17,12 @@ def weigh_examples_(model: nn.Module, sites: Iterable[Site], alpha: float) -> nn
     layers = {site: weighed(site.module) for site in sites}
     for site, layer in layers.items():
         layer.alpha = alpha  # type: ignore[assignment]
-        model = _replace_(model, site, layer)
+        model = replace_(model, site, layer)
     return model
 
 
-def _replace_(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:
+def replace_(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:
+    """Put ``layer`` where ``site`` is, under all its names. Returns ``model``, or ``layer`` where that was all of it."""
     if layer is site.module:
         return model
     for name in site.names:
