@@ -5,8 +5,13 @@ from calibrate.nn.batch_instance_norm import BatchInstanceNorm, clamp_gates_
 from calibrate.nn.batch_norm_variant import BatchNormVariant
 from calibrate.nn.batch_renorm import BatchRenorm, batch_renorm_limits
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
-from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNormAct
+from calibrate.nn.example_weighed_act import (
+    ExampleWeighedBatchNormAct,
+    ExampleWeighedFrozenBatchNormAct,
+    ExampleWeighedGroupNormAct,
+)
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
+from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
 from calibrate.nn.group_norm import group_norm, instance_norm
@@ -31,6 +36,8 @@ __all__ = [
     "ExampleWeighedBatchNormAct",
     "ExampleWeighedFrozenBatchNorm",
     "ExampleWeighedFrozenBatchNormAct",
+    "ExampleWeighedGroupNorm",
+    "ExampleWeighedGroupNormAct",
     "GhostBatchNorm",
     "InputBatchNorm",
     "InstanceBatchNorm",

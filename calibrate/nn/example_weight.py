@@ -18,6 +18,8 @@ class ExampleWeighed(nn.Module):
     """
 
     alpha: Tensor
+    #: The α at which the layer computes as it was trained: none of an example's own statistics, where it had none.
+    plain_alpha = 0.0
     #: Whether the running mean was folded into what feeds the layer, and is 0 (see ``surgery/fold.py``).
     centred = False
     num_features: int
@@ -54,10 +56,10 @@ class ExampleWeighed(nn.Module):
         return f"alpha={alpha}"
 
     def _is_plain(self) -> bool:
-        """Whether every α is 0, without asking the device unless α was changed in place."""
+        """Whether every α is ``plain_alpha``, without asking the device unless α was changed in place."""
         if not torch.compiler.is_compiling() and _version(self.alpha) != self._alpha_version:
             self._note_alpha()
-        return self._largest_alpha == 0
+        return self._largest_alpha == self.plain_alpha
 
     def _note_alpha(self) -> None:
         self._alpha_version = _version(self.alpha)

@@ -25,8 +25,8 @@ def group_norm(batch_norm: _BatchNorm, num_groups: int = 64) -> nn.GroupNorm:
 
     Reference: Wu & He, Group Normalization; Huang et al., Delving into the Estimation Shift of Batch Normalization, §5.
 
-    >>> group_norm(nn.BatchNorm2d(32))
-    GroupNorm(32, 32, eps=1e-05, affine=True)
+    >>> group_norm(nn.BatchNorm2d(256)).num_groups, group_norm(nn.BatchNorm2d(32)).num_groups
+    (64, 32)
     """
     return _group_norm(batch_norm, min(num_groups, batch_norm.num_features), batch_norm.affine)
 
@@ -54,15 +54,14 @@ def instance_norm(batch_norm: _BatchNorm, scaled: bool = False) -> nn.GroupNorm:
     Reference: Ulyanov, Vedaldi & Lempitsky, Instance Normalization; Huang et al., Delving into the Estimation Shift of
     Batch Normalization, §5.
 
-    >>> instance_norm(nn.BatchNorm2d(32))
-    GroupNorm(32, 32, eps=1e-05, affine=False)
+    >>> instance_norm(nn.BatchNorm2d(32)).num_groups
+    32
     """
     return _group_norm(batch_norm, batch_norm.num_features, scaled and batch_norm.affine)
 
 
 def _group_norm(batch_norm: _BatchNorm, num_groups: int, affine: bool) -> nn.GroupNorm:
-    layer = nn.GroupNorm(num_groups, batch_norm.num_features, batch_norm.eps, affine=False)
+    layer = nn.GroupNorm(num_groups, batch_norm.num_features, batch_norm.eps, affine, device="meta")
     if affine:
-        layer.affine = True
         layer.weight, layer.bias = batch_norm.weight, batch_norm.bias
     return layer.train(batch_norm.training)

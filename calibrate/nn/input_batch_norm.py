@@ -4,7 +4,6 @@ from typing import Any, Self, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.normalize import normalize
@@ -53,7 +52,7 @@ class InputBatchNorm(BatchNormVariant):
         self.reset_parameters()
 
     @classmethod
-    def from_batch_norm(cls, batch_norm: _BatchNorm, **settings: Any) -> Self:
+    def from_batch_norm(cls, *_: Any, **__: Any) -> Self:
         """Refused: the layer stands before a network, not in the place of one of its layers."""
         raise ValueError("an InputBatchNorm stands before the network: use prepend_input_batch_norm_")
 

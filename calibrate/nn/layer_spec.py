@@ -75,7 +75,7 @@ class LayerSpec:
         return {name: parameter for name, parameter in parameters.items() if name not in INHERITED}
 
     def make(self, batch_norm: _BatchNorm, **settings: Any) -> nn.Module:
-        """The layer in the place of ``batch_norm``, whose parameters, statistics, eps, momentum and mode it takes over."""
+        """The layer in the place of ``batch_norm``, whose parameters, statistics, options and mode it takes over."""
         make = getattr(self.layer, "from_batch_norm", self.layer)
         layer: nn.Module = make(batch_norm, **settings)
         return layer

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import fx, nn
@@ -56,24 +57,30 @@ def find_blocks(model: nn.Module) -> tuple[Block, ...]:
     if not any(block.residual for block in found):
         raise ModelError(
             f"the network ({type(model).__name__}) has no residual blocks with one path through two or more "
-            "normalisation layers, so none is the first, second or last of its block; place layers by name, or at every "
-            "odd layer."
+            "normalisation layers, so none is the first, second or last of its block; place layers by name, or at "
+            "every odd layer."
         )
     return tuple(found)
 
 
 def follow(module: nn.Module) -> fx.Graph:
     """The calls of ``module``, where every site and every module that holds no site is one call."""
-    sites = {site.module for site in find_sites(module)}
-    tracer = fx.Tracer()
-    tracer.is_leaf_module = lambda inner, _name: inner in sites or sites.isdisjoint(inner.modules())  # type: ignore[method-assign]
     try:
-        return tracer.trace(module)
+        return _Tracer(module).trace(module)
     except (fx.proxy.TraceError, TypeError, RuntimeError, ValueError) as error:
         raise ModelError(
             f"what a block ({type(module).__name__}) calls depends on its data ({error}), so the order of its "
             "normalisation layers cannot be told; place layers by name."
         ) from error
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.sites = {site.module for site in find_sites(module)}
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:  # noqa: ARG002  (torch's signature)
+        return m in self.sites or self.sites.isdisjoint(m.modules())
 
 
 def addition(graph: fx.Graph) -> fx.Node | None:
@@ -102,7 +109,7 @@ def _block(name: str, module: nn.Module, sites: set[str]) -> Block | None:
     ends = join.all_input_nodes if join else [next(node for node in graph.nodes if node.op == "output")]
     longest = max((reached[end] for end in ends), key=len)
     path = [node for node in called if node in longest]  # in the order of the calls
-    one_path = all(earlier in reached[later] for earlier, later in zip(path, path[1:], strict=False))
+    one_path = all(earlier in reached[later] for earlier, later in pairwise(path))
     if len(path) < 2 or not one_path:
         return None
     return Block(name, tuple(called[node] for node in path), residual=join is not None)

@@ -24,7 +24,8 @@ def fold_means(model: nn.Module, example: Tensor) -> nn.Module:
     The site's running mean becomes 0 and moves into the convolution's bias, so that one pass over the maps fewer is
     needed to weigh an example and none of its digits is lost. A convolution takes it if, on ``example``, it was called
     once and what it put out went to that site, called once, and nowhere else. Sites that stay BatchNorm (α = 0) are
-    left alone, and so is the whole network where the folded one puts out something else.
+    left alone, as is GroupNorm, whose channels share a mean, and so is the whole network where the folded one puts out
+    something else.
     """
     folded = copy.deepcopy(model).eval()
     for convolution, site in _pairs(folded, example):
@@ -79,6 +80,7 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Example
         and readers.seen[id(x)] == 1
         and calls[site] == calls[made[id(x)][0]] == 1
         and not site._is_plain()
+        and not isinstance(site, nn.GroupNorm)
     ]
 
 

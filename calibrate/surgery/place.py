@@ -7,10 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.errors import ModelError, UsageError
-from calibrate.nn import LAYERS, BatchNormVariant
+from calibrate.nn import LAYERS, BatchNormVariant, InputBatchNorm
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
 
@@ -50,8 +49,8 @@ def place_(model: nn.Module, placement: Placement) -> nn.Module:
     unknown = [name for name in placement if name not in sites]
     if unknown:
         raise UsageError(
-            f"the network has no normalisation layer {unknown[0]!r}{_meant(unknown[0], sites)}; `afternorm inspect` lists "
-            "them all."
+            f"the network has no normalisation layer {unknown[0]!r}{_meant(unknown[0], sites)}; `afternorm inspect` "
+            "lists them all."
         )
     layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in placement.items()}
     for site, layer in layers.items():
@@ -61,19 +60,22 @@ def place_(model: nn.Module, placement: Placement) -> nn.Module:
 
 def is_batch_norm(module: nn.Module) -> bool:
     """Whether a layer can be placed where ``module`` is."""
-    return type(module) in BATCH_NORMS or isinstance(module, BatchNormVariant) or _activates(module)
+    if isinstance(module, BatchNormVariant):
+        return not isinstance(module, InputBatchNorm)
+    return type(module) in BATCH_NORMS or _activates(module)
 
 
 def _layer(site: Site, replacement: Replacement) -> nn.Module:
     if not is_batch_norm(site.module):
         raise ModelError(
-            f"{site.name} is a {type(site.module).__name__}, which may do something else than normalise by its batch, so "
-            "no layer can take its place; leave it out of the placement."
+            f"{site.name} is a {type(site.module).__name__}, which may do something else than normalise by its batch, "
+            "so no layer can take its place; leave it out of the placement."
         )
     spec = LAYERS.get(replacement.layer)
     if spec is None:
         raise UsageError(
-            f"there is no layer {replacement.layer!r}{_meant(replacement.layer, LAYERS)}; choose one of {', '.join(LAYERS)}."
+            f"there is no layer {replacement.layer!r}{_meant(replacement.layer, LAYERS)}; choose one of "
+            f"{', '.join(LAYERS)}."
         )
     unknown = [name for name in replacement.settings if name not in spec.settings]
     if unknown:

@@ -51,7 +51,8 @@ def every_kth(blocks: Sequence[Block], every: int) -> Sequence[Block]:
     """Blocks number k, 2k, 3k, … of ``blocks``, counted from 1; UsageError where there are fewer than k."""
     if not 1 <= every <= len(blocks):
         raise UsageError(
-            f"every is {every}, and the network has {len(blocks)} residual blocks; give a number from 1 to {len(blocks)}."
+            f"every is {every}, and the network has {len(blocks)} residual blocks; give a number from 1 to "
+            f"{len(blocks)}."
         )
     return blocks[every - 1 :: every]
 

@@ -22,7 +22,7 @@ def weigh_examples_(model: nn.Module, sites: Iterable[Site], alpha: float) -> nn
 
 
 def replace_(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:
-    """Put ``layer`` where ``site`` is, under all its names. Returns ``model``, or ``layer`` where that was all of it."""
+    """Put ``layer`` where ``site`` is, under all its names. Returns ``model``, or ``layer`` where that was all."""
     if layer is site.module:
         return model
     for name in site.names:

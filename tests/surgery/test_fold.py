@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.surgery import find_sites, fold_means, select, weigh_examples_
+from calibrate.surgery import find_sites, fold_means, weigh_examples_
 from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
@@ -31,9 +31,16 @@ class PutOut(ReadTwice):
         return x
 
 
+def half_grouped() -> nn.Module:
+    model = convolutional()
+    model[4] = nn.GroupNorm(2, 8)
+    weigh_examples_(model, find_sites(model)[1:], 1.0)
+    return model
+
+
 def weighed(build: "type[nn.Module]", alpha: float = 0.1) -> nn.Module:
     model = lived_in(build())
-    return weigh_examples_(model, select(find_sites(model), ("*",)), alpha)
+    return weigh_examples_(model, [site for site in find_sites(model) if not site.obstacle], alpha)
 
 
 def folded_sites(model: nn.Module) -> list[str]:
@@ -43,8 +50,8 @@ def folded_sites(model: nn.Module) -> list[str]:
 @pytest.mark.parametrize("alpha", [0.1, 1.0])
 @pytest.mark.parametrize(
     ("build", "sites"),
-    [(convolutional, ["1", "4"]), (Mixed, ["maps"]), (Tied, []), (ReadTwice, []), (PutOut, [])],
-    ids=["plain", "mixed", "tied", "read twice", "put out"],
+    [(convolutional, ["1", "4"]), (Mixed, ["maps"]), (Tied, []), (ReadTwice, []), (PutOut, []), (half_grouped, ["1"])],
+    ids=["plain", "mixed", "tied", "read twice", "put out", "beside GroupNorm"],
 )
 def test_folds_what_one_convolution_gives_one_site(build: "type[nn.Module]", sites: list[str], alpha: float) -> None:
     model = weighed(build, alpha)
