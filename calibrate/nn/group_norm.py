@@ -45,7 +45,7 @@ def instance_norm(batch_norm: _BatchNorm, scaled: bool = False) -> nn.GroupNorm:
 
     *Helps when* appearance (style, lighting) shifts, early in a network or among BatchNorm layers.
 
-    *Does not help when* deep in a network, or without positions: there its output is 0.
+    *Does not help when* deep in a network, or without positions: there its output is 0 (and torch refuses one example).
 
     Cost: one reduction more than BatchNorm in inference, into whose convolution it does not fold.
 

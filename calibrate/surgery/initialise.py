@@ -47,6 +47,11 @@ def prepend_input_batch_norm_(model: nn.Module, num_features: int, scale: float 
         raise UsageError(
             f"the network ({type(model).__name__}) has a module input_norm already; build it anew to start again."
         )
+    if type(model).forward is nn.Sequential.forward:
+        raise UsageError(
+            "the network is a torch.nn.Sequential, which calls every module that it has, so none can be added for its "
+            "input alone; build torch.nn.Sequential(InputBatchNorm(...), network) instead."
+        )
     parameter = next(model.parameters())
     layer = InputBatchNorm(num_features, scale, device=parameter.device, dtype=parameter.dtype)
     model.add_module("input_norm", layer.train(model.training))

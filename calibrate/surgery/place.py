@@ -96,6 +96,8 @@ def _layer(site: Site, replacement: Replacement) -> nn.Module:
 
 
 def _activates(module: nn.Module) -> bool:
+    if isinstance(module, BatchNormVariant):
+        return hasattr(module, "act")
     timm = sys.modules.get("timm.layers")  # where it is not loaded, no layer of it exists
     return any(type(module) is getattr(timm, name, None) for name in ACTIVATED)
 
