@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from functools import cache
 from typing import Any
 
 import pytest
@@ -48,6 +49,12 @@ def on_meta(name: str) -> nn.Module:
         if library == "timm":
             return timm.create_model(architecture)
         return torchvision.models.get_model(architecture, **quick)
+
+
+@cache
+def resnet_50() -> nn.Module:
+    """To look at, not to change."""
+    return on_meta("torchvision/resnet50")
 
 
 def kinds(model: nn.Module) -> Counter[str]:
@@ -174,13 +181,13 @@ def test_a_block_that_looks_at_its_data_is_explained() -> None:
 )
 def test_every_kth_block_counts_from_1(position: Any, every: int, expected: list[str]) -> None:
     """ResNet-50's stages have 3, 4, 6, 3 blocks."""
-    assert list(in_blocks(on_meta("torchvision/resnet50"), position, every)) == expected
+    assert list(in_blocks(resnet_50(), position, every)) == expected
 
 
 @pytest.mark.parametrize(("every", "layers"), [(1, 16), (2, 8), (4, 4), (8, 2)])
 @pytest.mark.parametrize(("position", "number"), [("P1", 1), ("P2", 2), ("P3", 3)])
 def test_xbn_positions_and_distances(position: Any, number: int, every: int, layers: int) -> None:
-    placement = xbn(on_meta("torchvision/resnet50"), position, every)
+    placement = xbn(resnet_50(), position, every)
     assert Counter(name.rpartition(".")[2] for name in placement) == Counter({f"bn{number}": layers}) + Counter(
         {"bn1": 1}
     )
