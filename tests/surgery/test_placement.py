@@ -384,6 +384,18 @@ def test_ibn_b_normalises_after_the_addition_and_before_the_activation() -> None
         torch.testing.assert_close(copy.deepcopy(model)(x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_ibn_b_keeps_the_modes_of_a_shortcut_s_parts() -> None:
+    """With one block a stage, stage 2's has a shortcut in a container."""
+    model = torchvision.models.resnet.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1]).eval()
+    model.layer2[0].downsample[1].train()
+    modes = {name: module.training for name, module in model.named_modules()}
+    ibn_b_(model)
+    after = {name: module.training for name, module in model.named_modules() if not name.endswith("instance_norm")}
+    assert after == {name: modes[name] for name in after}
+    assert {"layer2.0.downsample", "layer2.0.downsample.1"} <= after.keys()
+    assert not model.layer2[0].instance_norm.training
+
+
 def test_ibn_b_needs_an_addition() -> None:
     model = on_meta("timm/mobilenetv2_100")
     before = kinds(model)
