@@ -1,5 +1,9 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
+from calibrate.nn.batch_group_norm import BatchGroupNorm
+from calibrate.nn.batch_instance_norm import BatchInstanceNorm, clamp_gates_
+from calibrate.nn.batch_norm_variant import BatchNormVariant
+from calibrate.nn.batch_renorm import BatchRenorm, batch_renorm_limits
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_act import (
     ExampleWeighedBatchNormAct,
@@ -9,9 +13,25 @@ from calibrate.nn.example_weighed_act import (
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.ghost_batch_norm import GhostBatchNorm
+from calibrate.nn.group_norm import group_norm, instance_norm
+from calibrate.nn.input_batch_norm import InputBatchNorm
+from calibrate.nn.instance_batch_norm import InstanceBatchNorm
+from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm
+from calibrate.nn.layer_spec import Card, LayerSpec
+from calibrate.nn.layers import LAYERS
+from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
+from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
+from calibrate.nn.stoch_norm import StochNorm
 from calibrate.nn.whitened_example_weighed import WhitenedExampleWeighed
 
 __all__ = [
+    "LAYERS",
+    "BatchGroupNorm",
+    "BatchInstanceNorm",
+    "BatchNormVariant",
+    "BatchRenorm",
+    "Card",
     "ExampleWeighed",
     "ExampleWeighedBatchNorm",
     "ExampleWeighedBatchNormAct",
@@ -19,5 +39,17 @@ __all__ = [
     "ExampleWeighedFrozenBatchNormAct",
     "ExampleWeighedGroupNorm",
     "ExampleWeighedGroupNormAct",
+    "GhostBatchNorm",
+    "InputBatchNorm",
+    "InstanceBatchNorm",
+    "InstanceEnhancementBatchNorm",
+    "LayerSpec",
+    "RepresentativeBatchNorm",
+    "ScaledAffineBatchNorm",
+    "StochNorm",
     "WhitenedExampleWeighed",
+    "batch_renorm_limits",
+    "clamp_gates_",
+    "group_norm",
+    "instance_norm",
 ]

@@ -30,6 +30,11 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
     with BatchNorm's affine parameters. An input without positions, (N, C) or 1×1 maps, has v = 0, and at α = 1 puts
     out the constant β.
 
+    *Helps when* a trained network is uncertain, its test data have shifted, or it was trained with small batches: then
+    α is chosen on held-out data.
+
+    *Does not help when* the running statistics fit the data and the temperature was fitted already.
+
     Cost: BatchNorm, two reductions and a pass in place; ``surgery.for_inference`` folds BatchNorm's share into the
     convolution that feeds the layer. Statistics are float32 at least.
 

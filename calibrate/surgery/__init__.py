@@ -1,28 +1,50 @@
 """Finding normalisation layers in a network and replacing them."""
 
+from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
 from calibrate.surgery.fold import for_inference
+from calibrate.surgery.ibn_b import ibn_b_
+from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
+from calibrate.surgery.place import Placement, Replacement, place_
+from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
+from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
 from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select
 from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",
+    "Block",
     "Look",
+    "Placement",
+    "Replacement",
     "Site",
+    "batch_norms",
     "checked_logits",
     "divide_after_",
     "divide_logits_",
     "evaluating",
+    "every_odd",
+    "find_blocks",
     "find_sites",
     "for_inference",
+    "four_things",
+    "gnbn",
+    "ibn_a",
+    "ibn_b_",
+    "in_blocks",
+    "initialise_",
     "layer_statistics",
     "look",
     "needs_moments",
     "passed_over",
+    "place_",
+    "prepend_input_batch_norm_",
     "select",
+    "stem",
     "weigh_examples_",
+    "xbn",
 ]

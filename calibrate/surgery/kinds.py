@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.nn import (
+    BatchNormVariant,
     ExampleWeighed,
     ExampleWeighedBatchNorm,
     ExampleWeighedBatchNormAct,
@@ -16,6 +17,7 @@ from calibrate.nn import (
     ExampleWeighedFrozenBatchNormAct,
     ExampleWeighedGroupNorm,
     ExampleWeighedGroupNormAct,
+    InputBatchNorm,
 )
 
 #: Makes the layer that takes the place of one.
@@ -86,6 +88,9 @@ def _weigh(module: nn.Module) -> Weigh | None:
     kind = type(module)
     if kind in WEIGHED:
         return WEIGHED[kind]
+    if isinstance(module, BatchNormVariant) and module.infers_as_batch_norm and kind is not InputBatchNorm:
+        weighed = ExampleWeighedBatchNormAct if hasattr(module, "act") else ExampleWeighedBatchNorm
+        return weighed.from_batch_norm
     if isinstance(module, FrozenBatchNorm2d) and kind.forward is FrozenBatchNorm2d.forward:
         return ExampleWeighedFrozenBatchNorm.from_batch_norm  # a renamed or extended constructor; it computes the same
     timm = sys.modules.get("timm.layers")

@@ -68,7 +68,7 @@ def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
             "the network has no batch normalisation layers, so there are no statistics to weigh an example against. "
             "Use the recipe `temperature`, which works on any classifier."
         )
-    chosen = _matching(sites, patterns)
+    chosen = matching(sites, patterns)
     usable = tuple(site for site in chosen if not site.obstacle)
     if not usable:
         raise ModelError(
@@ -87,18 +87,19 @@ def passed_over(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, .
     [['0'], ['1']]
     """
     chosen = select(sites, patterns)
-    return tuple(site for site in _matching(sites, patterns) if not site.obstacle and site not in chosen)
+    return tuple(site for site in matching(sites, patterns) if not site.obstacle and site not in chosen)
 
 
-def _matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+def matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+    """The sites one of whose names matches one of ``patterns``; UsageError for a pattern that matches none."""
     chosen: set[Site] = set()
     for pattern in patterns:
-        matching = [site for site in sites if any(fnmatchcase(name, pattern) for name in site.names)]
-        if not matching:
+        found = [site for site in sites if any(fnmatchcase(name, pattern) for name in site.names)]
+        if not found:
             shown = ", ".join(site.name for site in sites[:5])
             raise UsageError(
                 f"the site pattern {pattern!r} matches none of the network's {len(sites)} normalisation layers "
                 f"({shown}{', ...' if len(sites) > 5 else ''}); `afternorm inspect` lists them all."
             )
-        chosen.update(matching)
+        chosen.update(found)
     return tuple(site for site in sites if site in chosen)

@@ -1,0 +1,112 @@
+"""Placing layers where a network has BatchNorm: a placement says which sites become what."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError, UsageError
+from calibrate.nn import LAYERS, BatchNormVariant, InputBatchNorm
+from calibrate.surgery.sites import Site, find_sites
+from calibrate.surgery.swap import replace_
+
+#: Subclasses may do more than normalise, so only these very types are replaced, the variants of ``calibrate.nn``, and
+#: the two of ``timm.layers`` that normalise, drop and activate.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+ACTIVATED = ("BatchNormAct2d", "SyncBatchNormAct")
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What a site becomes: the name of a layer in ``calibrate.nn.LAYERS``, and that layer's settings."""
+
+    layer: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+#: For each site, by its first name, what it becomes.
+Placement = Mapping[str, Replacement]
+
+
+def place_(model: nn.Module, placement: Placement) -> nn.Module:
+    """Put the layers of ``placement`` where they belong: all of them, under all their names, or none.
+
+    The new layers share the old ones' γ, β and running statistics as far as they have them, and keep eps, momentum,
+    mode, device and precision, state-dict keys and ties. Layers that also activate go on doing so. Returns the network:
+    ``model`` itself, unless it is a lone layer.
+
+    Raises UsageError for names and settings that are not there, ModelError for a site that cannot be replaced.
+
+    >>> place_(nn.Sequential(nn.BatchNorm1d(3)), {"0": Replacement("StochNorm", {"p": 0.25})})
+    Sequential(
+      (0): StochNorm(3, eps=1e-05, momentum=0.1, p=0.25)
+    )
+    """
+    sites = {site.name: site for site in find_sites(model)}
+    unknown = [name for name in placement if name not in sites]
+    if unknown:
+        raise UsageError(
+            f"the network has no normalisation layer {unknown[0]!r}{_meant(unknown[0], sites)}; `afternorm inspect` "
+            "lists them all."
+        )
+    layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in placement.items()}
+    for site, layer in layers.items():
+        model = replace_(model, site, layer)
+    return model
+
+
+def is_batch_norm(module: nn.Module) -> bool:
+    """Whether a layer can be placed where ``module`` is."""
+    if isinstance(module, BatchNormVariant):
+        return not isinstance(module, InputBatchNorm)
+    return type(module) in BATCH_NORMS or _activates(module)
+
+
+def _layer(site: Site, replacement: Replacement) -> nn.Module:
+    if not is_batch_norm(site.module):
+        raise ModelError(
+            f"{site.name} is a {type(site.module).__name__}, which may do something else than normalise by its batch, "
+            "so no layer can take its place; leave it out of the placement."
+        )
+    spec = LAYERS.get(replacement.layer)
+    if spec is None:
+        raise UsageError(
+            f"there is no layer {replacement.layer!r}{_meant(replacement.layer, LAYERS)}; choose one of "
+            f"{', '.join(LAYERS)}."
+        )
+    unknown = [name for name in replacement.settings if name not in spec.settings]
+    if unknown:
+        raise UsageError(
+            f"{replacement.layer} has no setting {unknown[0]!r}{_meant(unknown[0], spec.settings)}; it has "
+            f"{', '.join(map(str, spec.settings.values())) or 'none'}."
+        )
+    try:
+        layer = spec.make(site.module, **replacement.settings)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{replacement.layer} cannot take the place of {site.name} ({site.channels} channels): {error}."
+        ) from error
+    if _activates(site.module):
+        layer.drop, layer.act = site.module.drop, site.module.act
+        layer.register_forward_hook(_drop_and_activate)
+    return layer
+
+
+def _activates(module: nn.Module) -> bool:
+    if isinstance(module, BatchNormVariant):
+        return hasattr(module, "act")
+    timm = sys.modules.get("timm.layers")  # where it is not loaded, no layer of it exists
+    return any(type(module) is getattr(timm, name, None) for name in ACTIVATED)
+
+
+def _drop_and_activate(layer: nn.Module, _inputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
+    result: Tensor = layer.act(layer.drop(y))  # type: ignore[operator]
+    return result
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f", but {close[0]!r}" if close else ""
