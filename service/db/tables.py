@@ -94,7 +94,7 @@ trials = Table(
     Column("key", String(64), primary_key=True, comment="what was evaluated on what, as a digest"),
     Column("stage", String, nullable=False),
     Column("examples", Integer, nullable=False),
-    Column("blob", ForeignKey("blobs.sha256"), nullable=False),
+    Column("blob", ForeignKey("blobs.sha256"), comment="its logits, until the job has ended"),
     Column("attempt", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
 )

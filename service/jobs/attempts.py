@@ -214,12 +214,14 @@ def _touch(connection: Connection, claim: Claim) -> None:
 
 
 def _end(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
-    """Let go of the job, in the state that ``values`` names."""
+    """Let go of the job, in the state that ``values`` names; once it is over, nobody needs its passes' logits."""
     over = values["state"] != "queued"
     released = {"worker": None, "lease_until": None, "finished_at": time.time() if over else None}
     changed = connection.execute(update(jobs).where(_held(claim)).values(**released, **values))
     if not changed.rowcount:
         raise StaleError(claim)
+    if over:
+        connection.execute(update(trials).where(trials.c.job == claim.job).values(blob=None))
     append(connection, claim.job, claim.attempt, "state", dict(values))
 
 

@@ -171,6 +171,18 @@ def test_trials_are_kept_once_and_artifacts_replaced(house: House) -> None:
     assert house.artifacts(job) == {"a.txt": b"two"}
 
 
+def test_the_logits_of_passes_are_let_go_once_the_job_is_over(house: House) -> None:
+    job = house.job("calibrate")
+    held = claim(house)
+    write(house, attempts.record_trial, held, KEY, "stage", 3, BLOB)
+    write(house, attempts.put_back, held)
+    held = claim(house)
+    with house.database.read() as connection:
+        assert attempts.trials_of(connection, job) == {KEY: BLOB.sha256}
+    write(house, attempts.succeed, held, None)
+    assert [(trial.key, trial.blob) for trial in house.trials(job)] == [(KEY, None)]
+
+
 @pytest.mark.parametrize("kind", ["model", "dataset"])
 @pytest.mark.parametrize(
     ("name", "state", "code"),

@@ -162,7 +162,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(length=64), nullable=False, comment="what was evaluated on what, as a digest"),
         sa.Column("stage", sa.String(), nullable=False),
         sa.Column("examples", sa.Integer(), nullable=False),
-        sa.Column("blob", sa.String(length=64), nullable=False),
+        sa.Column("blob", sa.String(length=64), nullable=True, comment="its logits, until the job has ended"),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
