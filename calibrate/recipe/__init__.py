@@ -4,6 +4,7 @@ from calibrate.recipe.cards import CARDS, Card
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.outputs import Outputs
+from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
@@ -17,6 +18,8 @@ __all__ = [
     "Manifest",
     "Measure",
     "Outputs",
+    "Placement",
+    "PlacementStep",
     "Preprocessing",
     "Recipe",
     "SearchAlpha",

@@ -38,8 +38,8 @@ CARDS: Mapping[str, Card] = {
     ),
     "search_alpha": Card(
         sentence="Weigh each example in its own statistics, by the best α",
-        symbols="With logits(α) those of the calibration half where the matching layers weigh examples by α as in set_alpha; "
-        "for GroupNorm layers 1 − maximum ≤ α ≤ 1:",
+        symbols="With logits(α) those of the calibration half where the matching layers weigh examples by α as in "
+        "set_alpha; for GroupNorm layers 1 − maximum ≤ α ≤ 1:",
         formula="α = argmin over 0 ≤ α ≤ maximum of min over T > 0 of the mean of −log softmax(logits(α)/T)[label]",
         equals="no α beats 0 by more than ``margin`` standard errors; for GroupNorm layers, no α beats 1.",
         helps="the network was trained with small batches, or meets data that differ from its training data.",

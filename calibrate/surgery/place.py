@@ -1,4 +1,4 @@
-"""Placing layers where a network has BatchNorm: a placement says which sites become what."""
+"""Placing layers where a network has BatchNorm: which sites become what."""
 
 import sys
 from collections.abc import Mapping
@@ -27,11 +27,11 @@ class Replacement:
 
 
 #: For each site, by its first name, what it becomes.
-Placement = Mapping[str, Replacement]
+Replacements = Mapping[str, Replacement]
 
 
-def place_(model: nn.Module, placement: Placement) -> nn.Module:
-    """Put the layers of ``placement`` where they belong: all of them, under all their names, or none.
+def place_(model: nn.Module, replacements: Replacements) -> nn.Module:
+    """Put the layers of ``replacements`` where they belong: all of them, under all their names, or none.
 
     The new layers share the old ones' γ, β and running statistics as far as they have them, and keep eps, momentum,
     mode, device and precision, state-dict keys and ties. Layers that also activate go on doing so. Returns the network:
@@ -45,13 +45,13 @@ def place_(model: nn.Module, placement: Placement) -> nn.Module:
     )
     """
     sites = {site.name: site for site in find_sites(model)}
-    unknown = [name for name in placement if name not in sites]
+    unknown = [name for name in replacements if name not in sites]
     if unknown:
         raise UsageError(
             f"the network has no normalisation layer {unknown[0]!r}{meant(unknown[0], sites)}; `afternorm inspect` "
             "lists them all."
         )
-    layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in placement.items()}
+    layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in replacements.items()}
     for site, layer in layers.items():
         model = replace_(model, site, layer)
     return model
