@@ -3,6 +3,9 @@
 The class says how the command line ends (``exit_code``); the message is one paragraph, shown without a traceback.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class AfternormError(Exception):
     """Something the user can act on; the message says how."""
@@ -65,3 +68,13 @@ class PartialBatchError(BatchError):
     """Some runs of a batch are finished, and others failed or were not started."""
 
     exit_code = 3
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What a message adds to a name that is none of the ``known``: the closest of them, where one is close.
+
+    >>> f"there is no layer 'StochNrm'{meant('StochNrm', ['GroupNorm', 'StochNorm'])}"
+    "there is no layer 'StochNrm', but 'StochNorm'"
+    """
+    close = get_close_matches(name, known, 1)
+    return f", but {close[0]!r}" if close else ""

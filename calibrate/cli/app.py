@@ -15,6 +15,7 @@ from calibrate.cli.evaluate import evaluate
 from calibrate.cli.export import export
 from calibrate.cli.inspect import inspect
 from calibrate.cli.installed import add_installed_
+from calibrate.cli.methods import methods
 from calibrate.cli.schema import schema
 from calibrate.errors import AfternormError
 
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, evaluate, calibrate, batch, export, schema, doctor, demo):
+for command in (inspect, evaluate, calibrate, batch, export, methods, schema, doctor, demo):
     app.command()(command)
 add_installed_(app)
 

@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 from calibrate.cli.console import say
-from calibrate.recipe import Manifest, Outputs, Preprocessing, Recipe
+from calibrate.recipe import Manifest, Outputs, Placement, Preprocessing, Recipe
 from calibrate.result import Summary
 
 
@@ -19,6 +19,7 @@ class Document(StrEnum):
     OUTPUTS = "outputs"
     PREPROCESSING = "preprocessing"
     MANIFEST = "manifest"
+    PLACEMENT = "placement"
     SUMMARY = "summary"
 
 
@@ -27,6 +28,7 @@ KINDS: dict[Document, type[BaseModel]] = {
     Document.OUTPUTS: Outputs,
     Document.PREPROCESSING: Preprocessing,
     Document.MANIFEST: Manifest,
+    Document.PLACEMENT: Placement,
     Document.SUMMARY: Summary,
 }
 

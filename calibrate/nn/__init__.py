@@ -18,7 +18,7 @@ from calibrate.nn.group_norm import group_norm, instance_norm
 from calibrate.nn.input_batch_norm import InputBatchNorm
 from calibrate.nn.instance_batch_norm import InstanceBatchNorm
 from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm
-from calibrate.nn.layer_spec import Card, LayerSpec
+from calibrate.nn.layer_spec import LayerSpec
 from calibrate.nn.layers import LAYERS
 from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
 from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
@@ -31,7 +31,6 @@ __all__ = [
     "BatchInstanceNorm",
     "BatchNormVariant",
     "BatchRenorm",
-    "Card",
     "ExampleWeighed",
     "ExampleWeighedBatchNorm",
     "ExampleWeighedBatchNormAct",

@@ -19,16 +19,14 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
         σ² = (1 − α)·rv + α·v + α(1 − α)(m − rm)²
         y  = γ(x − μ)/√(σ² + eps) + β
 
-    which pools the two populations (their first two moments are mixed). Training is BatchNorm's, unchanged; made from a
-    SyncBatchNorm, it trains without synchronising.
+    which pools the two populations (their first two moments are mixed). Training is BatchNorm's, unchanged.
 
     Shape: ``x`` (N, C) or (N, C, *), any number of positions; y like ``x``. ``alpha`` is a buffer, () or (C,), stored
     in the state dict as ``alpha``; a BatchNorm state dict, which has none, loads and leaves α as it is. Assign a float
     or a (C,) tensor to change it.
 
     *Equals BatchNorm when* α = 0 (bit for bit: the same kernel runs), or in training. α = 1 is instance normalisation
-    with BatchNorm's affine parameters. An input without positions, (N, C) or 1×1 maps, has v = 0, and at α = 1 puts
-    out the constant β.
+    with BatchNorm's affine parameters.
 
     *Helps when* a trained network is uncertain, its test data have shifted, or it was trained with small batches: then
     α is chosen on held-out data.
@@ -37,6 +35,9 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
 
     Cost: BatchNorm, two reductions and a pass in place; ``surgery.for_inference`` folds BatchNorm's share into the
     convolution that feeds the layer. Statistics are float32 at least.
+
+    Limits: the layer must keep running statistics. An input without positions, (N, C) or 1×1 maps, has v = 0, and at
+    α = 1 puts out the constant β. Made from a SyncBatchNorm, it trains without synchronising.
 
     Reference: Summers & Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, §3.1, Eq. 3.
 

@@ -5,7 +5,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def group_norm(batch_norm: _BatchNorm, num_groups: int = 64) -> nn.GroupNorm:
-    """A ``torch.nn.GroupNorm`` with the parameters, eps and mode of ``batch_norm``.
+    """Normalise each example over groups of its channels: a ``torch.nn.GroupNorm`` with γ, β, eps and mode taken over.
 
     With m, v the mean and biased variance of each group of C/G channels over the example's positions::
 
@@ -32,7 +32,7 @@ def group_norm(batch_norm: _BatchNorm, num_groups: int = 64) -> nn.GroupNorm:
 
 
 def instance_norm(batch_norm: _BatchNorm, scaled: bool = False) -> nn.GroupNorm:
-    """Instance normalisation, a ``torch.nn.GroupNorm`` with a channel a group, with the eps and mode of ``batch_norm``.
+    """Normalise each channel of each example: a ``torch.nn.GroupNorm`` with a channel a group, eps and mode taken over.
 
     With m, v the mean and biased variance of each channel over the example's positions::
 

@@ -33,6 +33,9 @@ class InputBatchNorm(BatchNormVariant):
 
     Cost: one pass over the input; nothing in inference once folded.
 
+    Limits: it takes the place of no layer; ``prepend_input_batch_norm_`` puts it before a network. Data must come as
+    they are, not normalised.
+
     Reference: Davis & Frank, Revisiting Batch Normalization, §3.4.
 
     >>> [round(scale, 4) for scale in InputBatchNorm(3, scale=0.1).weight.tolist()]

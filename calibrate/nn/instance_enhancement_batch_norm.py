@@ -32,6 +32,9 @@ class InstanceEnhancementBatchNorm(BatchNormVariant):
     Cost: one reduction more than BatchNorm in inference, into whose convolution it does not fold; up to 2 parameters
     more for each channel.
 
+    Limits: the gate depends on the scale of the raw input. Made from a BatchNorm, the layer puts out 0.269 of what that
+    did beyond β, so the network must be trained after the change.
+
     Reference: Liang et al., Instance Enhancement Batch Normalization; Davis & Frank, Revisiting Batch
     Normalization, §4.5, Eq. 28 and 29.
 

@@ -10,22 +10,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions
+from calibrate.recipe import Card
 
 #: Arguments that the replaced layer decides: size, home, and BatchNorm's options.
 INHERITED = {"num_features", "num_channels", "batch_norm", "options", *BatchNormOptions.__annotations__}
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A method at a glance."""
-
-    sentence: str
-    formula: str
-    equals: str
-    helps: str
-    does_not_help: str
-    cost: str
-    reference: str
 
 
 #: How the paragraph of a docstring begins that holds each part of the card.
@@ -34,6 +22,7 @@ PARAGRAPHS = {
     "helps": "*Helps when*",
     "does_not_help": "*Does not help when*",
     "cost": "Cost:",
+    "limits": "Limits:",
     "reference": "Reference:",
 }
 
@@ -49,15 +38,16 @@ class LayerSpec:
 
     @property
     def card(self) -> Card:
-        """Sentence, formula, when it is BatchNorm, when it helps and when not, cost, reference."""
+        """What the docstring says, part by part; ValueError names the parts that it says nothing of."""
         text = inspect.getdoc(self.layer) or ""
         paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-        formula = re.search(r"::\n\n((?:(?:    .*)?\n)+)", text)
+        formula = re.search(r"\n\n([^\n]+(?:\n[^\n]+)*:):\n\n((?:(?:    .*)?\n)+)", text)
+        symbols, lines = (" ".join(formula[1].split()), inspect.cleandoc("\n" + formula[2])) if formula else ("", "")
         parts = {
             name: next((p.removeprefix(start).strip() for p in paragraphs if p.startswith(start)), "")
             for name, start in PARAGRAPHS.items()
         }
-        card = Card(paragraphs[0], inspect.cleandoc("\n" + formula[1]) if formula else "", **parts)
+        card = Card(paragraphs[0], symbols, lines, **parts)
         missing = [field.name for field in fields(card) if not getattr(card, field.name)]
         if missing:
             raise ValueError(f"the docstring of {self.layer.__name__} says nothing of: {', '.join(missing)}")

@@ -34,6 +34,9 @@ class RepresentativeBatchNorm(BatchNormVariant):
     Cost: one reduction more than BatchNorm in inference, into whose convolution it does not fold; up to 3 parameters
     more for each channel.
 
+    Limits: made from a BatchNorm, it puts out 0.731 of what that did beyond β, so the network must be trained after the
+    change.
+
     Reference: Gao et al., Representative Batch Normalization with Feature Calibration; without centring Davis &
     Frank, Revisiting Batch Normalization, §4.5, Eq. 28 and 29.
 

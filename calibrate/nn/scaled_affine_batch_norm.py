@@ -29,6 +29,8 @@ class ScaledAffineBatchNorm(BatchNormVariant):
 
     Cost: BatchNorm's in inference, into whose convolution it folds; A2 one parameter more for each channel.
 
+    Limits: made from a BatchNorm, it multiplies its β by γ, so the network must be trained after the change.
+
     Reference: Davis & Frank, Revisiting Batch Normalization, §4.4, Eq. 26 and 27.
 
     >>> "inner_weight" in ScaledAffineBatchNorm(3, form="A2").state_dict()

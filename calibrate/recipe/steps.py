@@ -1,6 +1,7 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,3 +57,8 @@ class Measure(_Step):
 
 
 Step = Annotated[SetAlpha | SearchAlpha | Temperature | Measure, Field(discriminator="kind")]
+
+#: The class of each kind of step.
+STEP_KINDS: Mapping[str, type[BaseModel]] = {
+    step.model_fields["kind"].default: step for step in get_args(get_args(Step)[0])
+}

@@ -2,6 +2,7 @@
 
 from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.carry_out_placement import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
 from calibrate.surgery.fold import for_inference
 from calibrate.surgery.ibn_b import ibn_b_
@@ -9,7 +10,7 @@ from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
-from calibrate.surgery.place import Placement, Replacement, place_
+from calibrate.surgery.place import Replacement, Replacements, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
 from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select
@@ -17,12 +18,14 @@ from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",
+    "PLACEMENT_STEPS",
     "Block",
     "Look",
-    "Placement",
     "Replacement",
+    "Replacements",
     "Site",
     "batch_norms",
+    "carry_out_placement",
     "checked_logits",
     "divide_after_",
     "divide_logits_",

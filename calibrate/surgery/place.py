@@ -1,14 +1,13 @@
-"""Placing layers where a network has BatchNorm: a placement says which sites become what."""
+"""Placing layers where a network has BatchNorm: which sites become what."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
 
-from calibrate.errors import ModelError, UsageError
+from calibrate.errors import ModelError, UsageError, meant
 from calibrate.nn import LAYERS, BatchNormVariant, InputBatchNorm
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
@@ -28,11 +27,11 @@ class Replacement:
 
 
 #: For each site, by its first name, what it becomes.
-Placement = Mapping[str, Replacement]
+Replacements = Mapping[str, Replacement]
 
 
-def place_(model: nn.Module, placement: Placement) -> nn.Module:
-    """Put the layers of ``placement`` where they belong: all of them, under all their names, or none.
+def place_(model: nn.Module, replacements: Replacements) -> nn.Module:
+    """Put the layers of ``replacements`` where they belong: all of them, under all their names, or none.
 
     The new layers share the old ones' γ, β and running statistics as far as they have them, and keep eps, momentum,
     mode, device and precision, state-dict keys and ties. Layers that also activate go on doing so. Returns the network:
@@ -46,13 +45,13 @@ def place_(model: nn.Module, placement: Placement) -> nn.Module:
     )
     """
     sites = {site.name: site for site in find_sites(model)}
-    unknown = [name for name in placement if name not in sites]
+    unknown = [name for name in replacements if name not in sites]
     if unknown:
         raise UsageError(
-            f"the network has no normalisation layer {unknown[0]!r}{_meant(unknown[0], sites)}; `afternorm inspect` "
+            f"the network has no normalisation layer {unknown[0]!r}{meant(unknown[0], sites)}; `afternorm inspect` "
             "lists them all."
         )
-    layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in placement.items()}
+    layers = {sites[name]: _layer(sites[name], replacement) for name, replacement in replacements.items()}
     for site, layer in layers.items():
         model = replace_(model, site, layer)
     return model
@@ -74,13 +73,13 @@ def _layer(site: Site, replacement: Replacement) -> nn.Module:
     spec = LAYERS.get(replacement.layer)
     if spec is None:
         raise UsageError(
-            f"there is no layer {replacement.layer!r}{_meant(replacement.layer, LAYERS)}; choose one of "
+            f"there is no layer {replacement.layer!r}{meant(replacement.layer, LAYERS)}; choose one of "
             f"{', '.join(LAYERS)}."
         )
     unknown = [name for name in replacement.settings if name not in spec.settings]
     if unknown:
         raise UsageError(
-            f"{replacement.layer} has no setting {unknown[0]!r}{_meant(unknown[0], spec.settings)}; it has "
+            f"{replacement.layer} has no setting {unknown[0]!r}{meant(unknown[0], spec.settings)}; it has "
             f"{', '.join(map(str, spec.settings.values())) or 'none'}."
         )
     try:
@@ -105,8 +104,3 @@ def _activates(module: nn.Module) -> bool:
 def _drop_and_activate(layer: nn.Module, _inputs: tuple[Tensor, ...], y: Tensor) -> Tensor:
     result: Tensor = layer.act(layer.drop(y))  # type: ignore[operator]
     return result
-
-
-def _meant(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f", but {close[0]!r}" if close else ""

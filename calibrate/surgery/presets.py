@@ -6,7 +6,7 @@ from torch import nn
 
 from calibrate.errors import UsageError
 from calibrate.surgery.blocks import Block, find_blocks
-from calibrate.surgery.place import Placement, Replacement
+from calibrate.surgery.place import Replacement, Replacements
 from calibrate.surgery.positions import Position, at, batch_norms, every_kth, every_odd, stem
 
 #: Batches of fewer examples are very small: then BatchGroupNorm. The paper tries 2, and finds GhostBatchNorm better
@@ -21,7 +21,7 @@ def xbn(
     layer: Literal["GroupNorm", "InstanceNorm"] = "GroupNorm",
     num_groups: int = 64,
     with_stem: bool = True,
-) -> Placement:
+) -> Replacements:
     """XBNBlock: one layer of every k-th residual block normalises without the batch, and the stem's.
 
     P1, P2, P3 are the first, second, third of a block; where it has two, P1 and P2 are the first, P3 the second. D2, D4
@@ -39,7 +39,7 @@ def xbn(
     return dict.fromkeys((*(stem(model) if with_stem else ()), *inside), Replacement(layer, settings))
 
 
-def gnbn(model: nn.Module, num_groups: int = 4) -> Placement:
+def gnbn(model: nn.Module, num_groups: int = 4) -> Replacements:
     """GNBN: every odd batch normalisation layer becomes GroupNorm.
 
     Reference: Huang et al., Delving into the Estimation Shift of Batch Normalization, §4.2.2.
@@ -47,7 +47,7 @@ def gnbn(model: nn.Module, num_groups: int = 4) -> Placement:
     return dict.fromkeys(every_odd(model), Replacement("GroupNorm", {"num_groups": num_groups}))
 
 
-def ibn_a(model: nn.Module) -> Placement:
+def ibn_a(model: nn.Module) -> Replacements:
     """IBN-a: the first layer of each residual block of the first three stages becomes half instance normalisation.
 
     A stage is the blocks that stand in one container.
@@ -58,7 +58,7 @@ def ibn_a(model: nn.Module) -> Placement:
     return {at(block, "first"): Replacement("InstanceBatchNorm", {"ratio": 0.5}) for block in early}
 
 
-def four_things(model: nn.Module, batch_size: int, ghost_size: int = 16, num_groups: int = 32) -> Placement:
+def four_things(model: nn.Module, batch_size: int, ghost_size: int = 16, num_groups: int = 32) -> Replacements:
     """The layer for a batch size: GroupNorm for 1, BatchGroupNorm for very small ones, GhostBatchNorm from 8 on.
 
     The rest of the recipe is not placement: weight decay on γ and β (in residual networks, not Inception-like ones),

@@ -1,9 +1,9 @@
 """The kinds of jobs, and the one table that says which steps each permits."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Literal
 
-from calibrate.recipe import Recipe, Step
+from calibrate.recipe import STEP_KINDS, Recipe
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
@@ -27,8 +27,7 @@ WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt
 
 def step_kinds() -> frozenset[str]:
     """The kinds of all steps that exist."""
-    union = get_args(Step)[0]
-    return frozenset(step.model_fields["kind"].default for step in get_args(union))
+    return frozenset(STEP_KINDS)
 
 
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:

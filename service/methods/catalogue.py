@@ -1,13 +1,12 @@
-"""The catalogue: every step that a recipe can have, and every preset."""
+"""The catalogue: every step that a recipe can have, and every preset; layers are for training, which no job does."""
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from calibrate.recipe import PRESETS, Outputs, Preprocessing, Recipe, Step
-from service.methods.cards import CARDS
+from calibrate.recipe import CARDS, PRESETS, STEP_KINDS, Outputs, Preprocessing, Recipe
 
 
 class _Value(BaseModel):
@@ -15,12 +14,17 @@ class _Value(BaseModel):
 
 
 class Method(_Value):
-    """A step: what it does, when that helps, its limits, who found it, and its fields as JSON Schema."""
+    """A step: what it does, when that helps and when not, its cost, its limits, who found it, and its JSON Schema."""
 
     kind: str
     title: str
     description: str
+    symbols: str
+    formula: str
+    changes_nothing_when: str
     helps_when: str
+    does_not_help_when: str
+    cost: str
     limits: str
     reference: str
     jobs: Annotated[tuple[str, ...], Field(description="the kinds of jobs that permit it")]
@@ -46,7 +50,7 @@ class Catalogue(_Value):
 def catalogue(permitted: Mapping[Any, frozenset[str]]) -> Catalogue:
     """The catalogue, where ``permitted`` says which steps each kind of job may have."""
     return Catalogue(
-        methods=tuple(_method(step, permitted) for step in get_args(get_args(Step)[0])),
+        methods=tuple(_method(kind, permitted) for kind in STEP_KINDS),
         presets=tuple(Preset(name=name, digest=recipe.digest, recipe=recipe) for name, recipe in PRESETS.items()),
         json_schemas={
             document.__name__.lower(): document.model_json_schema() for document in (Recipe, Outputs, Preprocessing)
@@ -54,14 +58,18 @@ def catalogue(permitted: Mapping[Any, frozenset[str]]) -> Catalogue:
     )
 
 
-def _method(step: type[BaseModel], permitted: Mapping[Any, frozenset[str]]) -> Method:
-    kind = step.model_fields["kind"].default
-    card = CARDS[kind]
+def _method(kind: str, permitted: Mapping[Any, frozenset[str]]) -> Method:
+    step, card = STEP_KINDS[kind], CARDS[kind]
     return Method(
         kind=kind,
-        title=card.title,
+        title=card.sentence,
         description=inspect.getdoc(step) or "",
-        helps_when=card.helps_when,
+        symbols=card.symbols,
+        formula=card.formula,
+        changes_nothing_when=card.equals,
+        helps_when=card.helps,
+        does_not_help_when=card.does_not_help,
+        cost=card.cost,
         limits=card.limits,
         reference=card.reference,
         jobs=tuple(job for job, steps in permitted.items() if kind in steps),

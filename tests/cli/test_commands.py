@@ -188,7 +188,7 @@ def test_a_recipe_file_and_the_seed_decide(
     assert summary.changes.temperature == 1
 
 
-@pytest.mark.parametrize("document", ["recipe", "outputs", "preprocessing", "summary"])
+@pytest.mark.parametrize("document", ["recipe", "outputs", "preprocessing", "placement", "summary"])
 def test_schemas_are_printed(document: str, afternorm: Callable[..., Ran]) -> None:
     schema = json.loads(afternorm("schema", document).out)
     assert schema["type"] == "object"

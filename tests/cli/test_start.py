@@ -10,7 +10,9 @@ import calibrate
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["calibrate", "--help"], ["schema", "recipe"], ["--version"]], ids=" ".join
+    "arguments",
+    [["--help"], ["calibrate", "--help"], ["schema", "recipe"], ["methods", "measure"], ["--version"]],
+    ids=" ".join,
 )
 def test_loads_no_torch(arguments: list[str]) -> None:
     code = f"""

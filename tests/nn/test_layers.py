@@ -1,5 +1,7 @@
 """The table of layers: cards, settings, and what it costs to add one."""
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from calibrate.nn import LAYERS, BatchNormVariant, LayerSpec
 from calibrate.nn.normalize import normalize
 from calibrate.surgery import Replacement, place_
+from tests.conftest import Ran
 from tests.networks import lived_in
 
 
@@ -26,6 +29,8 @@ class ToyNorm(BatchNormVariant):
     *Does not help when* it does not.
 
     Cost: BatchNorm's.
+
+    Limits: it is a toy.
 
     Reference: none.
     """
@@ -57,15 +62,21 @@ def test_a_docstring_that_lacks_a_part_is_named() -> None:
     class Terse(ToyNorm):
         """Nothing more."""
 
-    with pytest.raises(ValueError, match="Terse says nothing of: formula, equals, helps"):
+    with pytest.raises(ValueError, match="Terse says nothing of: symbols, formula, equals, helps"):
         _ = LayerSpec(Terse).card
 
 
-def test_a_new_layer_takes_a_file_and_a_line_of_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_layer_takes_a_file_and_a_line_of_the_table(
+    monkeypatch: pytest.MonkeyPatch, afternorm: Callable[..., Ran]
+) -> None:
     monkeypatch.setitem(LAYERS, "ToyNorm", LayerSpec(ToyNorm))
     assert LAYERS["ToyNorm"].card.sentence == "Batch normalisation that leaves out the centring."
+    assert LAYERS["ToyNorm"].card.symbols == "With v the batch's variance in training, the running one in inference:"
     assert LAYERS["ToyNorm"].card.formula == "y = γ·x/√(v + eps) + β"
     assert list(LAYERS["ToyNorm"].settings) == ["gain"]
+    card = json.loads(afternorm("methods", "ToyNorm", "--json").out)
+    assert (card["sentence"], card["limits"]) == ("Batch normalisation that leaves out the centring.", "it is a toy.")
+    assert card["settings"] == [{"name": "gain", "type": "float", "required": False, "default": 1.0}]
     model = lived_in(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
     keys = list(model.state_dict())
     plain = model(torch.ones(2, 1, 5, 5))

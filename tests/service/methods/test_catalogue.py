@@ -5,10 +5,9 @@ import json
 import jsonschema_rs
 import pytest
 
-from calibrate.recipe import PRESETS, Recipe
+from calibrate.recipe import CARDS, PRESETS, Recipe
 from service.jobs.kinds import PERMITTED, step_kinds
 from service.methods import catalogue
-from service.methods.cards import CARDS
 from tests.service.api.running import run
 
 CATALOGUE = catalogue(PERMITTED)
@@ -16,6 +15,12 @@ CATALOGUE = catalogue(PERMITTED)
 
 def test_every_step_has_its_card_and_no_card_is_left_over() -> None:
     assert {method.kind for method in CATALOGUE.methods} == step_kinds() == set(CARDS)
+    for method in CATALOGUE.methods:
+        card = CARDS[method.kind]
+        told = (method.title, method.symbols, method.formula, method.changes_nothing_when, method.helps_when)
+        assert told == (card.sentence, card.symbols, card.formula, card.equals, card.helps)
+        told = (method.does_not_help_when, method.cost, method.limits, method.reference)
+        assert told == (card.does_not_help, card.cost, card.limits, card.reference)
 
 
 def test_methods_say_which_jobs_permit_them() -> None:

@@ -1,0 +1,155 @@
+"""``afternorm methods``: what there is to choose from, and the card of each method."""
+
+import inspect
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal
+
+import typer
+
+from calibrate.cli import options
+from calibrate.cli.console import say
+from calibrate.errors import UsageError, meant
+from calibrate.recipe import CARDS, STEP_KINDS, Card
+
+HEADINGS = {
+    "step": "Steps of a recipe, for the command line, Python and jobs over REST:",
+    "layer": "Layers in the place of BatchNorm, for training in Python (calibrate.nn; REST never trains):",
+}
+
+#: How the parts of a card are called that stand below its sentence and formula.
+LABELS = {
+    "helps": "Helps when",
+    "does_not_help": "Does not help when",
+    "cost": "Cost",
+    "limits": "Limits",
+    "reference": "Reference",
+}
+EQUALS = {"step": "Changes nothing when", "layer": "Equals BatchNorm when"}
+COLUMN, WIDTH = 24, 110
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A step or a layer by its name, with its card and its settings."""
+
+    name: str
+    kind: Literal["step", "layer"]
+    card: Card
+    settings: tuple[inspect.Parameter, ...]
+
+
+def methods(
+    name: Annotated[str | None, typer.Argument(help="Print the card of this one.", show_default=False)] = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List the steps of recipes and the layers, or print the card of one: formula, when it helps, cost, limits."""
+    if name is None:
+        known = [*_steps(), *_layers()]
+        say(
+            json.dumps([_fields(method) for method in known], indent=2, ensure_ascii=False) if as_json else _list(known)
+        )
+        return
+    method = _find(name)
+    say(json.dumps(_fields(method), indent=2, ensure_ascii=False) if as_json else _plain(_text(method)))
+
+
+def _steps() -> tuple[Method, ...]:
+    return tuple(Method(kind, "step", CARDS[kind], _step_settings(kind)) for kind in STEP_KINDS)
+
+
+def _layers() -> tuple[Method, ...]:
+    from calibrate.nn import LAYERS
+
+    return tuple(Method(name, "layer", spec.card, tuple(spec.settings.values())) for name, spec in LAYERS.items())
+
+
+def _find(name: str) -> Method:
+    """The method of that name; torch is loaded only where it is no step."""
+    steps = {method.name: method for method in _steps()}
+    if name in steps:
+        return steps[name]
+    known: Mapping[str, Method] = steps | {method.name: method for method in _layers()}
+    if name not in known:
+        raise UsageError(
+            f"there is no method {name!r}{meant(name, known)}; `afternorm methods` lists the {len(known)} there are."
+        )
+    return known[name]
+
+
+def _step_settings(kind: str) -> tuple[inspect.Parameter, ...]:
+    fields = STEP_KINDS[kind].model_fields.items()
+    return tuple(
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.is_required() else field.default,
+            annotation=field.annotation,
+        )
+        for name, field in fields
+        if name != "kind"
+    )
+
+
+def _fields(method: Method) -> dict[str, object]:
+    return {
+        "name": method.name,
+        "kind": method.kind,
+        **asdict(method.card),
+        "settings": [_setting_fields(setting) for setting in method.settings],
+    }
+
+
+def _setting_fields(setting: inspect.Parameter) -> dict[str, object]:
+    required = setting.default is inspect.Parameter.empty
+    return {
+        "name": setting.name,
+        "type": inspect.formatannotation(setting.annotation),
+        "required": required,
+        "default": None if required else setting.default,
+    }
+
+
+def _list(known: Iterable[Method]) -> str:
+    known = tuple(known)
+    width = max(len(method.name) for method in known)
+    lines = []
+    for kind, heading in HEADINGS.items():
+        lines += [heading, *(f"  {m.name:<{width}}  {m.card.sentence}" for m in known if m.kind == kind), ""]
+    return "\n".join([*lines, "`afternorm methods NAME` prints the card of one."])
+
+
+def _text(method: Method) -> str:
+    settings = [str(setting) for setting in method.settings]
+    card = asdict(method.card)
+    rows = [_row(EQUALS[method.kind], method.card.equals), *(_row(label, card[part]) for part, label in LABELS.items())]
+    return "\n".join(
+        [
+            f"{method.name} ({method.kind}): {method.card.sentence}",
+            "",
+            textwrap.fill(method.card.symbols, WIDTH),
+            "",
+            textwrap.indent(method.card.formula, "    "),
+            "",
+            *(_row("" if number else "Settings", text) for number, text in enumerate(settings or ["none"])),
+            *rows,
+        ]
+    )
+
+
+def _row(label: str, text: str) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=f"{label:<{COLUMN}}",
+        subsequent_indent=" " * COLUMN,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _plain(text: str) -> str:
+    """Docstrings quote code twice, a terminal once."""
+    return text.replace("``", "`")

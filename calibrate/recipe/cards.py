@@ -1,0 +1,76 @@
+"""Method cards: what there is to know of a method beyond its fields, and the cards of the steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A method at a glance; ``equals`` says when it changes nothing: a layer is BatchNorm, a network as it came."""
+
+    sentence: str
+    symbols: str
+    formula: str
+    equals: str
+    helps: str
+    does_not_help: str
+    cost: str
+    limits: str
+    reference: str
+
+
+_FOUR_THINGS = "Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.1"
+
+CARDS: Mapping[str, Card] = {
+    "set_alpha": Card(
+        sentence="Weigh each example in its own statistics, by a given α",
+        symbols="With rm, rv the running mean and variance and m, v the mean and biased variance of the example's "
+        "channel over its positions:",
+        formula="μ  = (1 − α)·rm + α·m\nσ² = (1 − α)·rv + α·v + α(1 − α)(m − rm)²\ny  = γ(x − μ)/√(σ² + eps) + β",
+        equals="α = 0; for GroupNorm layers, α = 1.",
+        helps="α is known from an earlier search, or one wants to see what a certain α does.",
+        does_not_help="α was chosen on other data, or for another network: search it.",
+        cost="none to carry out, one pass over the calibration half for GroupNorm layers; in inference two reductions "
+        "and a pass over the maps for each layer with α > 0.",
+        limits="nothing is chosen from the data, so a bad α is applied as it is; measure afterwards. A network with "
+        "α > 0 no longer folds its normalisation into the convolutions.",
+        reference=_FOUR_THINGS,
+    ),
+    "search_alpha": Card(
+        sentence="Weigh each example in its own statistics, by the best α",
+        symbols="With logits(α) those of the calibration half where the matching layers weigh examples by α as in "
+        "set_alpha; for GroupNorm layers 1 − maximum ≤ α ≤ 1:",
+        formula="α = argmin over 0 ≤ α ≤ maximum of min over T > 0 of the mean of −log softmax(logits(α)/T)[label]",
+        equals="no α beats 0 by more than ``margin`` standard errors; for GroupNorm layers, no α beats 1.",
+        helps="the network was trained with small batches, or meets data that differ from its training data.",
+        does_not_help="the running statistics fit the data; then a temperature alone does as well.",
+        cost="at most 5 passes over the calibration half, 8 more with ``curve``, and one more for GroupNorm layers; in "
+        "inference that of set_alpha.",
+        limits="needs labels. One α for all matching layers; where the gain is within its noise, α stays 0 and the "
+        "network is unchanged. A network with α > 0 no longer folds its normalisation into the convolutions.",
+        reference=_FOUR_THINGS,
+    ),
+    "temperature": Card(
+        sentence="Scale the logits by one temperature",
+        symbols="With the logits those of the network as it stands, T chosen on the calibration half:",
+        formula="p = softmax(logits/T), T = argmin over T > 0 of the mean of −log p[label]",
+        equals="T = 1.",
+        helps="the network is more, or less, sure of its answers than it is right.",
+        does_not_help="answers are wrong: it changes none of them.",
+        cost="one pass over the calibration half, or none after a search; nothing in inference where the last layer is "
+        "linear and takes T in, else one division.",
+        limits="needs labels. Changes no answer, only how sure the network is of it.",
+        reference="Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, §4.2",
+    ),
+    "measure": Card(
+        sentence="Compare with the network as it came",
+        symbols="With each metric (NLL, top-1, …) on the same examples, those of the holdout half:",
+        formula="difference = metric(as it stands) − metric(as it came)",
+        equals="always: it only looks.",
+        helps="always: it is what shows, on data that nothing was chosen on, whether the other steps helped.",
+        does_not_help="the holdout half is unlike the data to come, or too small for the difference looked for.",
+        cost="one pass over the holdout half for the network as it came, and one for the changed one.",
+        limits="needs labels. The intervals describe data like the holdout half, and no others.",
+        reference="Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14",
+    ),
+}

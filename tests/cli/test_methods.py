@@ -1,0 +1,64 @@
+"""``afternorm methods`` shows every step and every layer, with all of its card and settings."""
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pytest
+
+from calibrate.nn import LAYERS
+from calibrate.recipe import CARDS, STEP_KINDS
+from tests.conftest import Ran
+
+
+def words(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+def test_all_methods_are_listed_with_their_sentences(afternorm: Callable[..., Ran]) -> None:
+    ran = afternorm("methods")
+    assert ran.code == 0
+    rows = [words(line) for line in ran.out.splitlines() if line.startswith("  ")]
+    assert rows == [f"{name} {words(card.sentence)}" for name, card in CARDS.items()] + [
+        f"{name} {words(spec.card.sentence)}" for name, spec in LAYERS.items()
+    ]
+
+
+@pytest.mark.parametrize("name", [*CARDS, *LAYERS])
+def test_a_card_is_printed_whole(name: str, afternorm: Callable[..., Ran]) -> None:
+    card = CARDS[name] if name in CARDS else LAYERS[name].card
+    shown = words(afternorm("methods", name).out)
+    for part in asdict(card).values():
+        assert words(part) in shown
+
+
+def test_json_is_the_cards_with_settings_that_make_the_method(afternorm: Callable[..., Ran]) -> None:
+    methods = json.loads(afternorm("methods", "--json").out)
+    assert [method["name"] for method in methods] == [*CARDS, *LAYERS]
+    for method in methods:
+        assert json.loads(afternorm("methods", method["name"], "--json").out) == method
+        name, settings = method["name"], {setting["name"]: setting for setting in method["settings"]}
+        if method["kind"] == "step":
+            schema = STEP_KINDS[name].model_json_schema()
+            assert ["kind", *settings] == list(schema["properties"])
+            assert [key for key in settings if settings[key]["required"]] == schema.get("required", [])
+            given = {key: setting["default"] for key, setting in settings.items() if not setting["required"]}
+            if len(given) == len(settings):
+                assert STEP_KINDS[name](**given) == STEP_KINDS[name]()
+        else:
+            taken = inspect.signature(LAYERS[name].layer).parameters
+            for key, setting in settings.items():
+                assert setting["required"] == (taken[key].default is inspect.Parameter.empty)
+                assert setting["required"] or setting["default"] == taken[key].default
+                assert f"{key}: {setting['type']}" in str(taken[key])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("stochnorm", "but 'StochNorm'"), ("search-alpha", "but 'search_alpha'"), ("xyz", "'xyz';")]
+)
+def test_an_unknown_name_is_explained(name: str, said: str, afternorm: Callable[..., Ran]) -> None:
+    ran = afternorm("methods", name)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert "`afternorm methods` lists" in ran.err
