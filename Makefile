@@ -25,9 +25,9 @@ format: .venv/.dev ## Put the code in order
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.dev ## Measure costs; quicker with QUICK=--quick
+bench: .venv/.dev ## Measure costs, and run the published architectures
 	@for script in tests/benchmarks/[a-z]*.py; do \
-		OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) $(QUICK) || exit 1; done
+		OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.$$(basename $$script .py) || exit 1; done
 
 clean: ## Remove the environment and all results
 	rm -rf .venv out

@@ -85,6 +85,13 @@ def convolutional(classes: int = 3, channels: int = 1) -> nn.Sequential:
     )
 
 
+def grouped(classes: int = 3) -> nn.Sequential:
+    """The same with GroupNorm in place of BatchNorm."""
+    model = convolutional(classes)
+    model[1], model[4] = nn.GroupNorm(2, 4), nn.GroupNorm(2, 8)
+    return model
+
+
 def lived_in(model: nn.Module, seed: int = 0) -> nn.Module:
     """``model`` with statistics and parameters as if it had been trained, in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)

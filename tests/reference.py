@@ -35,3 +35,21 @@ def mixture_variance(rm: float, rv: float, m: float, v: float, alpha: float) -> 
     mu = (1 - alpha) * rm + alpha * m
     q = (1 - alpha) * (rv + rm**2) + alpha * (v + m**2)
     return q - mu**2
+
+
+def example_weighed_group(
+    x: Array, groups: int, rm: Array, rv: Array, weight: Array, bias: Array, eps: float, alpha: float
+) -> Array:
+    """Group by group and example by example, by raw second moments in extended precision: var = q − mu²."""
+    y = np.empty(x.shape, np.longdouble)
+    size = x.shape[1] // groups
+    for group in range(groups):
+        part = slice(group * size, (group + 1) * size)
+        centre = rm[part].mean(dtype=np.longdouble)  # every moment is taken about it, or it would swamp the rest
+        running = (rv[part].astype(np.longdouble) + (rm[part] - centre) ** 2).mean()
+        for example in range(len(x)):
+            values = x[example, part].astype(np.longdouble) - centre
+            mu = alpha * values.mean()
+            var = (1 - alpha) * running + alpha * (values**2).mean() - mu**2
+            y[example, part] = (values - mu) / np.sqrt(var + eps)
+    return np.asarray(per_channel(weight, x) * y + per_channel(bias, x), np.float64)

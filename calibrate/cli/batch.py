@@ -46,24 +46,26 @@ def batch(
     Writes each run into OUT/model/dataset/recipe, and comparison.html, comparison.csv and comparison.json into OUT.
     Exits 3 when some runs are finished and others are not.
     """
-    from calibrate.batch import compare, plan_runs, read_cells, run_batch, write_comparison
+    from calibrate.batch import compare, held, plan_runs, read_cells, run_batch, write_comparison
 
-    runs = plan_runs(read_cells(manifest, batch_size=batch_size, device=device, threads=threads), out.absolute())
+    cells = read_cells(manifest, batch_size=batch_size, device=device, threads=threads)
     if dry_run:
-        _list(runs, as_json)
+        _list(plan_runs(cells, out.absolute()), as_json)
         return
-    if not resume:
-        _refuse_finished(runs, out)
-    if resume:
-        note(f"{sum(run.summary is not None for run in runs)} of {len(runs)} runs are finished and kept")
-    with _terminable():
-        try:
-            runs = run_batch(runs, slots=slots, keep_going=keep_going, ended=_tell)
-        except KeyboardInterrupt:
-            note("stopped; what is finished stays, and --resume goes on from there")
-            raise typer.Exit(130) from None
-    comparison = compare(runs)
-    write_comparison(comparison, out)
+    with held(out):
+        runs = plan_runs(cells, out.absolute())
+        if resume:
+            note(f"{sum(run.summary is not None for run in runs)} of {len(runs)} runs are finished and kept")
+        else:
+            _refuse_finished(runs, out)
+        with _terminable():
+            try:
+                runs = run_batch(runs, slots=slots, keep_going=keep_going, ended=_tell)
+            except KeyboardInterrupt:
+                note("stopped; what is finished stays, and --resume goes on from there")
+                raise typer.Exit(130) from None
+        comparison = compare(runs)
+        write_comparison(comparison, out)
     say((comparison.json() if as_json else comparison.text()).removesuffix("\n"))
     note(f"wrote {out / 'comparison.html'}, comparison.csv and comparison.json")
     _fail_unless_finished(runs)

@@ -72,8 +72,10 @@ def _line(site: "Site", width: int, positions: int | None) -> str:
         line += f"  α = {site.alpha:g}"
     elif site.alpha is not None:
         line += f"  α per channel, {min(site.alpha):g} to {max(site.alpha):g}"
+    elif site.kind.startswith("GroupNorm") and not site.note:
+        line += "  as at α = 1; moments for α < 1 are estimated first"
     if site.note:
         line += f"  cannot be tuned: {site.note}"
-    elif positions == 1:
+    elif positions == 1 and "GroupNorm" not in site.kind:
         line += "  sees one position, so at α = 1 it would put out a constant"
     return line

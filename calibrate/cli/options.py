@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe, SetAlpha, loads, parse, read, read_recipe
+from calibrate.recipe import Outputs, Preprocessing, Recipe, SetAlpha, loads, parse, plain, read, read_recipe
 
 ModelPath = Annotated[
     Path, typer.Option("--model", help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.", show_default=False)
@@ -85,11 +85,13 @@ def mapping(text: str | None, option: str) -> dict[str, Any] | None:
     if text is None:
         return None
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = plain(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise UsageError(f"{option} was given {text!r}; give a mapping such as '{{\"num_classes\": 10}}'.")
+        raise UsageError(
+            f"{option} was given {text!r}; give a mapping such as '{{\"num_classes\": 10}}', each key once."
+        )
     return value
 
 

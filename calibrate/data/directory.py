@@ -1,16 +1,16 @@
 """A directory as files."""
 
 import os
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from calibrate.data.files import MAX_BYTES, Files
+from calibrate.data.loose_files import LooseFiles
 from calibrate.errors import DataError, UnsafeInputError
 
 
-class Directory(Files):
+class Directory(LooseFiles):
     """The files below a directory, or the ``listed`` ones only, none of which may lie outside it.
 
     Hidden folders are named, not entered.
@@ -30,28 +30,11 @@ class Directory(Files):
             (folders if is_folder else names).append(path.relative_to(self.root).as_posix())
         super().__init__(tuple(names), frozenset(folders))
 
-    def checksum(self, name: str) -> tuple[int, int]:
-        """Size and CRC-32, read in blocks."""
-        size = crc = 0
-        with _errors(name, self.shown), (self.root / name).open("rb") as file:
-            while block := file.read(2**20):
-                size += len(block)
-                crc = zlib.crc32(block, crc)
-        return size, crc
-
     @contextmanager
-    def reading(self) -> Iterator[Callable[[str], bytes]]:
-        """Lend the reader of one file."""
-        yield self._read
-
-    def _read(self, name: str) -> bytes:
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Lend the content of a file."""
         with _errors(name, self.shown), (self.root / name).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UnsafeInputError(
-                f"{name!r} in {self.shown} is larger than the limit of {MAX_BYTES // 2**20} MiB; remove it."
-            )
-        return content
+            yield file
 
     def _walk(self, folder: Path) -> Iterator[tuple[Path, bool]]:
         with _errors(folder.relative_to(self.root).as_posix(), self.shown):

@@ -1,15 +1,15 @@
 """A directory behind a URL as files."""
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import IO
 
-from calibrate.data.files import MAX_BYTES, Files
+from calibrate.data.loose_files import LooseFiles
 from calibrate.data.remote import RemotePath
-from calibrate.errors import DataError, UnsafeInputError
+from calibrate.errors import DataError
 
 
-class RemoteDirectory(Files):
+class RemoteDirectory(LooseFiles):
     """The files below a directory of an fsspec filesystem, or the ``listed`` ones only.
 
     Opening reads every file once, for its checksum.
@@ -17,6 +17,7 @@ class RemoteDirectory(Files):
 
     def __init__(self, root: RemotePath, listed: Sequence[str] | None = None) -> None:
         self.root = root
+        self.shown = str(root)
         if listed is None:
             with _errors("", root):
                 names = root.below()
@@ -28,28 +29,11 @@ class RemoteDirectory(Files):
                         raise FileNotFoundError("it is missing, or is no file")
         super().__init__(tuple(names), frozenset())
 
-    def checksum(self, name: str) -> tuple[int, int]:
-        """Size and CRC-32, read in blocks."""
-        size = crc = 0
-        with _errors(name, self.root), (self.root / name).open() as file:
-            while block := file.read(2**20):
-                size += len(block)
-                crc = zlib.crc32(block, crc)
-        return size, crc
-
     @contextmanager
-    def reading(self) -> Iterator[Callable[[str], bytes]]:
-        """Lend the reader of one file."""
-        yield self._read
-
-    def _read(self, name: str) -> bytes:
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Lend the content of a file."""
         with _errors(name, self.root), (self.root / name).open() as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise UnsafeInputError(
-                f"{name!r} in {self.root} is larger than the limit of {MAX_BYTES // 2**20} MiB; remove it."
-            )
-        return content
+            yield file
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from calibrate.data import Source, Split, open_data, split
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.run import Run
+from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
@@ -142,11 +143,7 @@ def carry_out(model: nn.Module, plan: Plan, architecture: str, architecture_args
     folded_into = None
     if run.temperature != 1:
         folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
-    skipped: dict[str, list[str]] = {}
-    for site in find_sites(run.model):
-        if site.obstacle:
-            skipped.setdefault(site.obstacle, []).append(site.name)
-    for obstacle, names in skipped.items():
+    for obstacle, names in skipped(find_sites(run.model), plan.recipe).items():
         which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
         run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(

@@ -1,6 +1,7 @@
 """A run: the state that a recipe's steps work on."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,8 +71,8 @@ class Run:
             self.model_calibration = self.on_calibration(self.model, "temperature")
         return fit_temperature(self.model_calibration, self.calibration_labels)
 
-    def find(self, code: str, message: str) -> None:
-        """Note a warning for the summary, once."""
-        finding = Finding(code=code, severity="warning", message=message)
+    def find(self, code: str, message: str, severity: Literal["info", "warning"] = "warning") -> None:
+        """Note a finding for the summary, once."""
+        finding = Finding(code=code, severity=severity, message=message)
         if finding not in self.findings:
             self.findings.append(finding)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from calibrate.engine.group_moments import estimate_group_moments_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
@@ -20,6 +21,7 @@ LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
 
 def set_alpha_(run: Run, step: SetAlpha) -> None:
     """Give the matching sites the step's α."""
+    run.model = estimate_group_moments_(run, run.model, step.sites)
     sites = select(find_sites(run.model), step.sites)
     if step.alpha == 1 and (blind := _without_positions(run, sites)):
         run.find(
@@ -32,8 +34,12 @@ def set_alpha_(run: Run, step: SetAlpha) -> None:
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
-    """Give the matching sites the α that is best on the calibration half, if it is convincing."""
-    sites = select(find_sites(run.model), step.sites)
+    """Give the matching sites the α that is best on the calibration half, if it is convincing.
+
+    The search sets out from the α at which they compute as they were trained.
+    """
+    trial = estimate_group_moments_(run, copy.deepcopy(run.model), step.sites)
+    sites = select(find_sites(trial), step.sites)
     maximum = step.maximum
     if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := _without_positions(run, sites)):
         maximum = LARGEST_ALPHA_WITHOUT_POSITIONS
@@ -42,17 +48,20 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             f"α was searched up to {maximum} instead of {step.maximum:g}, because the layer {blind[0]} sees one "
             "position per channel and would put out a constant at α = 1.",
         )
-    trial = copy.deepcopy(run.model)
-    trial = weigh_examples_(trial, select(find_sites(trial), step.sites), 0.0)
-    layers = [site.module for site in select(find_sites(trial), step.sites)]
+    plain = 1.0 if sites[0].is_group_norm else 0.0
+    trial = weigh_examples_(trial, sites, plain)
+    layers = [trial.get_submodule(site.name) for site in sites]
 
-    def logits_at(alpha: float, rows: Tensor) -> Tensor:
+    def weigh_(alpha: float) -> None:
         for layer in layers:
             layer.alpha = alpha  # type: ignore[assignment]
+
+    def logits_at(alpha: float, rows: Tensor) -> Tensor:
+        weigh_(alpha)
         return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
 
     capped = step.model_copy(update={"maximum": maximum})
-    found = search_alpha(logits_at, run.calibration_labels, capped, seed=run.seed)
+    found = search_alpha(logits_at, run.calibration_labels, capped, plain_alpha=plain, seed=run.seed)
     run.search = found.search
     if step.curve and not found.search.curve:
         run.find(
@@ -60,14 +69,16 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             f"the curve over α shows true evaluations only, because interpolated ones were up to "
             f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",
         )
-    if found.search.best_by_nll == maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
+    if found.search.best_by_nll == abs(plain - maximum) and maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
+        extreme = f"smallest that was tried, {1 - maximum:g}" if plain else f"largest that was tried, {maximum:g}"
         run.find(
             "alpha-at-maximum",
-            f"the best α is the largest that was tried, {maximum:g}; raise `maximum` in the step search_alpha.",
+            f"the best α is the {extreme}; raise `maximum` in the step search_alpha.",
         )
     came_without_alpha = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
-    if found.chosen.alpha > 0 or not came_without_alpha:
-        run.model = weigh_examples_(run.model, sites, found.chosen.alpha)
+    if found.chosen.alpha != plain or not came_without_alpha:
+        weigh_(found.chosen.alpha)
+        run.model = trial
     _changed_(run)
     run.model_calibration = found.chosen.logits
     if came_without_alpha:
@@ -105,9 +116,7 @@ def measure_(run: Run, step: Measure) -> None:
         after = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         source, holdout = run.source, run.split.holdout
         run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry)
-    run.measurement = measure(
-        arms, comparisons, part="holdout", resamples=step.resamples, bins=step.bins, seed=run.seed
-    )
+    run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
     if run.weighed:
         run.verdict, run.reasons = judge(run.measurement.difference("alpha+T", "T"))
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
@@ -130,4 +139,4 @@ def _changed_(run: Run) -> None:
 
 
 def _without_positions(run: Run, sites: tuple[Site, ...]) -> list[str]:
-    return [site.name for site in sites if run.look.positions.get(site.name) == 1]
+    return [site.name for site in sites if not site.is_group_norm and run.look.positions.get(site.name) == 1]

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -27,7 +26,6 @@ def measure(
     arms: Sequence[ArmScores],
     comparisons: Sequence[tuple[Arm, Arm]],
     *,
-    part: Literal["holdout", "all"],
     resamples: int,
     bins: int,
     seed: int,
@@ -44,7 +42,6 @@ def measure(
     samples = bootstrap([item.per_example for item in arms], resamples=resamples, bins=bins, seed=seed)
     spread = {item.arm: rows for item, rows in zip(arms, samples, strict=True)}
     return Measurement(
-        part=part,
         n=n,
         resamples=resamples,
         arms=tuple(

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
+from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 
 
 class ExampleWeighedBatchNormAct(ExampleWeighedBatchNorm):
@@ -51,6 +52,30 @@ class ExampleWeighedFrozenBatchNormAct(ExampleWeighedFrozenBatchNorm):
         """A layer that shares the buffers, ``drop`` and ``act`` of ``frozen``, and their modes."""
         layer = super().from_batch_norm(frozen, alpha)
         layer.drop, layer.act = frozen.drop, frozen.act
+        return layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise, drop, activate; see the class."""
+        y: Tensor = self.act(self.drop(super().forward(x)))
+        return y
+
+
+class ExampleWeighedGroupNormAct(ExampleWeighedGroupNorm):
+    """:class:`~calibrate.nn.ExampleWeighedGroupNorm`, then ``drop``, then ``act``: y = act(drop(norm(x))).
+
+    Takes the place of timm's ``GroupNormAct``. *Equals it when* α = 1, bit for bit.
+    """
+
+    def __init__(self, *args: Any, drop: nn.Module | None = None, act: nn.Module | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.drop = nn.Identity() if drop is None else drop
+        self.act = nn.Identity() if act is None else act
+
+    @classmethod
+    def from_group_norm(cls, group_norm: Any, alpha: float | Tensor = 1.0) -> Self:
+        """A layer that shares the parameters, ``drop`` and ``act`` of ``group_norm``, and their modes."""
+        layer = super().from_group_norm(group_norm, alpha)
+        layer.drop, layer.act = group_norm.drop, group_norm.act
         return layer
 
     def forward(self, x: Tensor) -> Tensor:

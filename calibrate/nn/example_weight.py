@@ -3,10 +3,9 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from calibrate.nn.weigh import ONE_PASS_ALPHA, variance_floor, weigh_
+from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
 
 
 class ExampleWeighed(nn.Module):
@@ -19,6 +18,8 @@ class ExampleWeighed(nn.Module):
     """
 
     alpha: Tensor
+    #: The α at which the layer computes as it was trained: none of an example's own statistics, where it had none.
+    plain_alpha = 0.0
     num_features: int
     eps: float
     running_mean: Tensor | None
@@ -27,18 +28,17 @@ class ExampleWeighed(nn.Module):
     bias: Any
 
     def weigh(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, C, *) by its own moments with weight α, by the running ones with weight 1 − α.
-
-        Float32 at least. The network's own BatchNorm comes first, by its kernel, and each example is corrected then.
-        """
+        """Normalise ``x`` (N, C, *) by its own moments with weight α, by the running ones with weight 1 − α."""
         assert isinstance(self.running_mean, Tensor)
         assert isinstance(self.running_var, Tensor)
-        precision = torch.promote_types(x.dtype, torch.float32)
-        mean, var, alpha = (t.to(precision) for t in (self.running_mean, self.running_var, self.alpha))
-        weight, bias = (None if t is None else t.to(precision) for t in (self.weight, self.bias))
-        z = F.batch_norm(x.to(precision), mean, var, eps=self.eps)
-        floor = variance_floor(var, alpha, self.eps)
-        return weigh_(z, alpha, floor, weight, bias, two_pass=self._largest_alpha > ONE_PASS_ALPHA).to(x.dtype)
+        return weigh(
+            x,
+            (self.running_mean, self.running_var),
+            self.alpha,
+            (self.weight, self.bias),
+            self.eps,
+            two_pass=self._largest_alpha > ONE_PASS_ALPHA,
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "alpha":
@@ -53,10 +53,10 @@ class ExampleWeighed(nn.Module):
         return f"alpha={alpha}"
 
     def _is_plain(self) -> bool:
-        """Whether every α is 0, without asking the device unless α was changed in place."""
+        """Whether every α is ``plain_alpha``, without asking the device unless α was changed in place."""
         if not torch.compiler.is_compiling() and _version(self.alpha) != self._alpha_version:
             self._note_alpha()
-        return self._largest_alpha == 0
+        return self._largest_alpha == self.plain_alpha
 
     def _note_alpha(self) -> None:
         self._alpha_version = _version(self.alpha)

@@ -1,6 +1,7 @@
 """Weigh: normalise each example by its own moments with weight α, by the running ones with weight 1 − α."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from calibrate.nn.weigh_onnx import weigh_in_onnx
@@ -17,6 +18,28 @@ def variance_floor(var: Tensor, alpha: Tensor, eps: float) -> Tensor:
     1 − α is the running statistics' share; the rest is the example's share of eps, whitened too.
     """
     return (1 - alpha) + alpha * (eps / (var + eps))
+
+
+def weigh(
+    x: Tensor,
+    moments: tuple[Tensor, Tensor],
+    alpha: Tensor,
+    affine: tuple[Tensor | None, Tensor | None],
+    eps: float,
+    *,
+    two_pass: bool,
+) -> Tensor:
+    """``x`` normalised by the blend of its own moments and the running ``moments``, in float32 at least.
+
+    BatchNorm without its affine comes first, by its kernel, and each example is corrected then; see ``weigh_``.
+
+    Shapes: ``x`` (N, C, *); the moments, weight and bias (C,), ``alpha`` also (). None is a weight of 1, a bias of 0.
+    """
+    precision = torch.promote_types(x.dtype, torch.float32)
+    mean, var, alpha = (t.to(precision) for t in (*moments, alpha))
+    weight, bias = (None if t is None else t.to(precision) for t in affine)
+    z = F.batch_norm(x.to(precision), mean, var, eps=eps)
+    return weigh_(z, alpha, variance_floor(var, alpha, eps), weight, bias, two_pass=two_pass).to(x.dtype)
 
 
 def weigh_(

@@ -3,6 +3,7 @@
 from calibrate.recipe.documents import loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.outputs import Outputs
+from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.steps import Measure, SearchAlpha, SetAlpha, Step, Temperature
@@ -21,6 +22,7 @@ __all__ = [
     "Temperature",
     "loads",
     "parse",
+    "plain",
     "read",
     "read_recipe",
 ]

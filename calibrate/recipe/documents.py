@@ -1,6 +1,5 @@
 """Reading the documents people write (YAML, JSON or TOML) into values, with errors that name the field."""
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError
+from calibrate.recipe.plain import plain
 from calibrate.recipe.recipe import PRESETS, Recipe
 
 Value = TypeVar("Value", bound=BaseModel)
@@ -48,7 +48,7 @@ def read(kind: type[Value], path: Path) -> Value:
 def loads(kind: type[Value], text: str, source: str, *, toml: bool = False) -> Value:
     """Read YAML, JSON or TOML text as a ``kind``."""
     try:
-        document = tomllib.loads(text) if toml else _yaml_or_json(text)
+        document = tomllib.loads(text) if toml else plain(text)
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split()).removesuffix(".")
         raise RecipeError(f"{source} is not well-formed: {reason}.") from None
@@ -66,14 +66,6 @@ def read_recipe(name: str) -> Recipe:
         known = ", ".join(sorted(PRESETS))
         raise UsageError(f"the recipe {name!r} is neither a preset nor a file; the presets are {known}.")
     return read(Recipe, path)
-
-
-def _yaml_or_json(text: str) -> Any:
-    """JSON first: YAML should contain it, but PyYAML refuses tabs and splits characters written as two escapes."""
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return yaml.safe_load(text)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

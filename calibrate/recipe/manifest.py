@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
+from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import Recipe
@@ -50,9 +51,12 @@ class ManifestDataset(_Value):
 class Settings(_Value):
     """How every run of a batch is carried out; changes speed, and the last digits of the results."""
 
-    batch_size: Annotated[int, Field(ge=1, description="examples per forward pass")] = 64
+    batch_size: Annotated[int, Field(ge=1, description="examples per forward pass"), NUMBER] = 64
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, or auto")] = "auto"
-    threads: Annotated[int | None, Field(ge=1, description="CPU threads of each run; else torch's own choice")] = None
+    threads: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None,
+        Field(description="CPU threads of each run; else torch's own choice"),
+    ] = None
 
 
 class Manifest(_Value):
@@ -64,7 +68,7 @@ class Manifest(_Value):
     1
     """
 
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], NUMBER] = 1
     models: Annotated[dict[str, ManifestModel], Field(min_length=1, json_schema_extra=_NAMES)]
     datasets: Annotated[dict[str, ManifestDataset], Field(min_length=1, json_schema_extra=_NAMES)]
     recipes: Annotated[dict[str, RecipeOrName], Field(min_length=1, json_schema_extra=_NAMES)]

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from calibrate.recipe.numbers import NUMBER
 
 
 class Outputs(BaseModel):
@@ -14,5 +16,18 @@ class Outputs(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    formats: tuple[Literal["safetensors", "onnx"], ...] = ("safetensors", "onnx")
-    latency_runs: Annotated[int, Field(ge=0, le=1000, description="interleaved ONNX Runtime timings; 0 for none")] = 30
+    formats: Annotated[tuple[Literal["safetensors", "onnx"], ...], Field(json_schema_extra={"uniqueItems": True})] = (
+        "safetensors",
+        "onnx",
+    )
+    latency_runs: Annotated[
+        int, Field(ge=0, le=1000, description="interleaved ONNX Runtime timings; 0 for none"), NUMBER
+    ] = 30
+
+    @field_validator("formats")
+    @classmethod
+    def _each_once(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+        for name in formats:
+            if formats.count(name) > 1:
+                raise ValueError(f"formats names {name} {formats.count(name)} times; name it once")
+        return formats

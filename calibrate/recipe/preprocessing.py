@@ -4,10 +4,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from calibrate.recipe.numbers import NUMBER
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-Pixels = Annotated[int, Field(ge=1, le=4096)]
+Pixels = Annotated[int, Field(ge=1, le=4096), NUMBER]
 
 
 class Preprocessing(BaseModel):
@@ -26,9 +28,9 @@ class Preprocessing(BaseModel):
     resize: Pixels | None = None
     crop: Pixels | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
-    channels: Literal[1, 3] = 3
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[Annotated[float, Field(gt=0)], ...] = IMAGENET_STD
+    channels: Annotated[Literal[1, 3], NUMBER] = 3
+    mean: tuple[Annotated[float, NUMBER], ...] = IMAGENET_MEAN
+    std: tuple[Annotated[float, Field(gt=0), NUMBER], ...] = IMAGENET_STD
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.steps import Measure, SearchAlpha, Step, Temperature
 
 
@@ -19,8 +20,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    version: Annotated[Literal[1], NUMBER] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32), NUMBER] = 0
     steps: Annotated[tuple[Step, ...], Field(json_schema_extra={"minItems": 1})]
 
     @field_validator("steps")

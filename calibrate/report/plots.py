@@ -1,6 +1,6 @@
 """The two figures of a report, as inline SVG."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,12 +18,14 @@ _BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072b2", "#d55e00", "#009e73", "#cc79
 def alpha_curve(search: AlphaSearch) -> str:
     """NLL before and after the temperature, and top-1, against α; the optima and the chosen α are marked.
 
-    Markers are true evaluations; the line is the interpolated curve, or joins the markers where there is none.
+    Markers are true evaluations; the line is the interpolated curve, or joins the markers where there is none. The axis
+    sets out on the left from the first point, the network as trained, and opens up what is near it.
     """
+    plain = search.points[0].alpha
     with drawing_style():
         figure = Figure(figsize=(7.0, 6.2), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-        alphas = np.array([point.alpha for point in search.points])
+        departures = _departures(search, search.points)
         after = np.array([point.nll_after_temperature for point in search.points])
         top1 = np.array([100 * point.top1 for point in search.points])
         _series(above, search, lambda point: point.nll, "s", "--", _GREY, "NLL before T")
@@ -31,21 +33,22 @@ def alpha_curve(search: AlphaSearch) -> str:
         _series(below, search, lambda point: 100 * point.top1, "o", "-", _GREEN, "top-1")
         _band(above, search, lambda point: point.nll_band, 1, _BLUE)
         _band(below, search, lambda point: point.top1_band, 100, _GREEN)
-        _mark(
-            above, "D", search.best_by_nll, alphas, after, f"best by NLL after T: α = {fmt.short(search.best_by_nll)}"
+        by_nll, by_top1, chosen = (
+            abs(alpha - plain) for alpha in (search.best_by_nll, search.best_by_top1, search.chosen)
         )
-        _mark(below, "^", search.best_by_top1, alphas, top1, f"best by top-1: α = {fmt.short(search.best_by_top1)}")
+        _mark(above, "D", by_nll, departures, after, f"best by NLL after T: α = {fmt.short(search.best_by_nll)}")
+        _mark(below, "^", by_top1, departures, top1, f"best by top-1: α = {fmt.short(search.best_by_top1)}")
         for axes in (above, below):
-            axes.axvline(search.chosen, color=_ORANGE, lw=5, alpha=0.3, label=f"chosen: α = {fmt.short(search.chosen)}")
+            axes.axvline(chosen, color=_ORANGE, lw=5, alpha=0.3, label=f"chosen: α = {fmt.short(search.chosen)}")
             axes.legend(fontsize=10)
         spread = max(search.points[0].nll, after[0]) - after.min()
         _zoom(above, high=float(after.min() + max(4 * spread, 0.02)))
-        chosen_top1 = np.interp(search.chosen, alphas, top1)
+        chosen_top1 = np.interp(chosen, departures, top1)
         _zoom(below, low=float(min(top1.max() - max(4 * (top1.max() - top1[0]), 1.0), chosen_top1 - 0.5)))
         above.set_ylabel("NLL (nats)")
         below.set_ylabel("top-1 (%)")
         below.set_xlabel("α, the weight of an example in its own statistics")
-        _alpha_axis(below, alphas)
+        _alpha_axis(below, departures, plain)
         label = (
             f"NLL and top-1 against α on the calibration half; chosen α {fmt.short(search.chosen)}, lowest NLL after T "
             f"at {fmt.short(search.best_by_nll)}, best top-1 at {fmt.short(search.best_by_top1)}"
@@ -115,11 +118,11 @@ def _series(
     label: str,
 ) -> None:
     """Markers at the true evaluations, and a line along the curve, or through the markers where there is none."""
-    true = [point.alpha for point in search.points], [value(point) for point in search.points]
+    true = _departures(search, search.points), [value(point) for point in search.points]
     if not search.curve:
         axes.plot(*true, marker + line, color=colour, ms=4, label=label)
         return
-    axes.plot([point.alpha for point in search.curve], list(map(value, search.curve)), line, color=colour, label=label)
+    axes.plot(_departures(search, search.curve), list(map(value, search.curve)), line, color=colour, label=label)
     axes.plot(*true, marker, color=colour, ms=4, ls="none")
 
 
@@ -131,17 +134,23 @@ def _band(
     colour: str,
 ) -> None:
     """The bands, shaded, where the points have them."""
-    shown = [(point.alpha, found) for point in search.curve or search.points if (found := band(point)) is not None]
+    shown = [(point, found) for point in search.curve or search.points if (found := band(point)) is not None]
     if shown:
-        alphas = [alpha for alpha, _ in shown]
+        departures = _departures(search, [point for point, _ in shown])
         low, high = (np.array([scale * found[side] for _, found in shown]) for side in (0, 1))
-        axes.fill_between(alphas, low, high, color=colour, alpha=0.2, lw=0, label="95 % of the difference from α = 0")
+        label = f"95 % of the difference from α = {fmt.short(search.points[0].alpha)}"
+        axes.fill_between(departures, low, high, color=colour, alpha=0.2, lw=0, label=label)
 
 
-def _mark(axes: Axes, marker: str, alpha: float, alphas: np.ndarray, values: np.ndarray, label: str) -> None:
-    """A hollow marker on the curve at ``alpha``."""
-    height = np.interp(alpha, alphas, values)
-    axes.plot([alpha], [height], marker, color=_PURPLE, mfc="none", ms=13, mew=2.2, ls="none", label=label)
+def _departures(search: AlphaSearch, points: Sequence[CurvePoint]) -> np.ndarray:
+    """How far α is from that of the network as trained, at each of ``points``."""
+    return np.array([abs(point.alpha - search.points[0].alpha) for point in points])
+
+
+def _mark(axes: Axes, marker: str, departure: float, departures: np.ndarray, values: np.ndarray, label: str) -> None:
+    """A hollow marker on the curve at ``departure``."""
+    height = np.interp(departure, departures, values)
+    axes.plot([departure], [height], marker, color=_PURPLE, mfc="none", ms=13, mew=2.2, ls="none", label=label)
 
 
 def _zoom(axes: Axes, low: float = -np.inf, high: float = np.inf) -> None:
@@ -155,14 +164,14 @@ def _zoom(axes: Axes, low: float = -np.inf, high: float = np.inf) -> None:
         axes.set_title("the curve goes on below", loc="right", fontsize=10)
 
 
-def _alpha_axis(axes: Axes, alphas: np.ndarray) -> None:
-    """A scale that opens up the small α and still has 0: linear up to the smallest α tried, logarithmic above."""
-    positive = alphas[alphas > 0]
+def _alpha_axis(axes: Axes, departures: np.ndarray, plain: float) -> None:
+    """A scale of α that opens up what is near ``plain``: linear up to the nearest α tried, logarithmic beyond."""
+    positive = departures[departures > 0]
     smallest, largest = (float(positive.min()), float(positive.max())) if positive.size else (0.01, 0.01)
     axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
     axes.set_xlim(-smallest / 3, largest * 1.15)
     decades = range(int(np.floor(np.log10(smallest))), int(np.ceil(np.log10(largest))) + 1)
     ticks = [digit * 10.0**decade for decade in decades for digit in ((1, 2, 5) if len(decades) < 5 else (1,))]
     axes.xaxis.set_major_locator(FixedLocator([0.0, *(tick for tick in ticks if smallest <= tick <= largest * 1.01)]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.short(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.short(abs(plain - value))))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -29,7 +29,7 @@ def verdict_sentence(summary: Summary) -> str:
         return f"{_WORDS[summary.verdict]}: {fmt.printable('; '.join(summary.reasons)) or 'no reason is given'}."
     temperature = measurement.arm("alpha+T").temperature
     alpha = alpha_words(summary.changes)
-    subject = "batch normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
+    subject = "normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
     outcome = f"with {subject} and T = {fmt.short(temperature)}, against the temperature alone, {_outcome(difference)}."
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
     return f"{_WORDS[summary.verdict]}: {outcome}{_ADVICE[summary.verdict]}{kept}"

@@ -59,9 +59,8 @@ class Bin(_Value):
 
 
 class Measurement(_Value):
-    """All arms on one set of examples, and their paired differences."""
+    """All arms on the n examples of the holdout half, and their paired differences."""
 
-    part: Literal["holdout", "all"]
     n: int
     resamples: int
     arms: tuple[Scores, ...]
@@ -80,7 +79,7 @@ class Measurement(_Value):
 class CurvePoint(_Value):
     """The calibration half at one α: accuracy, cross-entropy before and after the best temperature.
 
-    A band is the 95 % interval of the paired difference from α = 0, added to the value at α = 0.
+    A band is the 95 % interval of the paired difference from the search's first point, added to the value there.
     """
 
     alpha: float
@@ -93,11 +92,13 @@ class CurvePoint(_Value):
 
 
 class AlphaSearch(_Value):
-    """What the search for α measured, in ascending α, and what it chose.
+    """What the search for α measured, and what it chose.
 
-    ``points`` were truly evaluated on the whole calibration half, the optima and the chosen α among them. ``curve`` is
-    read off logits interpolated over α; it is empty where ``curve_error``, the largest difference in cross-entropy
-    from true evaluations, was too large. Passes are forward passes over the calibration half, parts by their share.
+    The first point is the network as trained, at α = 0 for BatchNorm and 1 for GroupNorm; the others depart from it
+    further and further, in ``curve`` too. ``points`` were truly evaluated on the whole calibration half, the optima and
+    the chosen α among them. ``curve`` is read off logits interpolated over α; it is empty where ``curve_error``, the
+    largest difference in cross-entropy from true evaluations, was too large. Passes are forward passes over the
+    calibration half, parts by their share.
     """
 
     points: tuple[CurvePoint, ...]

@@ -33,24 +33,32 @@ class Found:
     chosen: Trial
 
 
-def search_alpha(logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed: int) -> Found:
-    """Choose the α in [0, ``step.maximum``] with the lowest cross-entropy after its own best temperature.
+def search_alpha(
+    logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed: int, plain_alpha: float = 0.0
+) -> Found:
+    """Choose the α within ``step.maximum`` of ``plain_alpha`` whose cross-entropy after its own best T is lowest.
 
-    ``logits_at(α, rows)`` evaluates examples of the calibration half. Successive halving closes in on the optimum;
-    with ``step.curve`` the dense curve's true evaluations follow, and the best of all α's evaluated on all examples is
-    compared with α = 0, which stays unless it is beaten by more than ``step.margin`` standard errors of the paired
+    ``logits_at(α, rows)`` evaluates examples of the calibration half. ``plain_alpha`` is how the network was trained: 0
+    for BatchNorm, 1 for GroupNorm. The search is over the departure from it, |α − ``plain_alpha``|: that is the α of
+    :class:`Landscape` and of what works on it. Successive halving closes in on the optimum; with ``step.curve`` the
+    dense curve's true evaluations follow, and the best of all α's evaluated on all examples is compared with
+    ``plain_alpha``, which stays unless it is beaten by more than ``step.margin`` standard errors of the paired
     difference. A curve whose interpolation is further off than ``TOLERANCE`` is not shown.
 
     Cost: 5 passes at most with 2 refinements, and 8 for the curve.
     Reference: Four Things, §3.1 (α is a hyper-parameter to optimise on validation data, per metric).
     """
-    landscape = Landscape(logits_at, labels, seed)
+
+    def alpha_at(departure: float) -> float:
+        return abs(plain_alpha - departure)
+
+    landscape = Landscape(lambda departure, rows: logits_at(alpha_at(departure), rows), labels, seed)
     closest = close_in_(landscape, step.maximum, step.refinements)
     passes = landscape.passes
     dense = dense_curve_(landscape, closest) if step.curve else None
     true = [score(alpha, landscape.evaluate_(alpha, -1), landscape.labels) for alpha in landscape.finished]
     shown = dense.scored if dense is not None and dense.error <= TOLERANCE else ()
-    points = curve_points([*true, *shown], seed)
+    points = curve_points([*true, *shown], alpha_at, seed)
     points, curve = points[: len(true)], points[len(true) :]
 
     plain, best = true[0], min(true, key=lambda scored: (float(scored.temperature.nll.mean()), scored.alpha))
@@ -60,27 +68,30 @@ def search_alpha(logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed
     chosen = best if convincing else plain
     search = AlphaSearch(
         points=points,
-        chosen=chosen.alpha,
-        best_by_nll=best.alpha,
-        best_by_top1=max(points, key=lambda point: (point.top1, -point.alpha)).alpha,
+        chosen=alpha_at(chosen.alpha),
+        best_by_nll=alpha_at(best.alpha),
+        best_by_top1=max(points, key=lambda point: point.top1).alpha,
         standard_error=standard_error,
-        reason=_reason(best.alpha, float(gain.mean()), standard_error, step.margin, convincing),
+        reason=_reason(alpha_at(best.alpha), plain_alpha, float(gain.mean()), standard_error, step.margin, convincing),
         passes=passes,
         curve=curve,
         curve_passes=landscape.passes - passes,
         curve_error=None if dense is None else dense.error,
     )
-    return Found(search, *(_trial(landscape.whole(one.alpha), labels, one.alpha) for one in (plain, chosen)))
+    return Found(search, *(_trial(landscape.whole(one.alpha), labels, alpha_at(one.alpha)) for one in (plain, chosen)))
 
 
 def _trial(logits: Tensor, labels: Tensor, alpha: float) -> Trial:
     return Trial(alpha, logits, fit_temperature(logits, labels))
 
 
-def _reason(best: float, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
-    if best == 0:
-        return "no α above 0 lowered the cross-entropy of the calibration half once the temperature was fitted"
+def _reason(best: float, plain: float, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
+    if best == plain:
+        side = "below" if plain else "above"
+        return (
+            f"no α {side} {plain:g} lowered the cross-entropy of the calibration half once the temperature was fitted"
+        )
     rule = f"by {gain:.4f} nats, with a standard error of {standard_error:.4f} ({margin:g} of them asked for)"
     if convincing:
-        return f"α = {best:.4g} beat α = 0 {rule}"
-    return f"α = {best:.4g} beat α = 0 only {rule}, so α = 0 stays"
+        return f"α = {best:.4g} beat α = {plain:g} {rule}"
+    return f"α = {best:.4g} beat α = {plain:g} only {rule}, so α = {plain:g} stays"

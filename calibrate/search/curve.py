@@ -1,7 +1,7 @@
 """The curve over α: accuracy and cross-entropy with their bands, dense by interpolating each example's logits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,11 +98,12 @@ def interpolate(nodes: Sequence[float], logits: Sequence[Tensor], alpha: float) 
     return mixed
 
 
-def curve_points(scored: Sequence[Scored], seed: int) -> tuple[CurvePoint, ...]:
-    """The points with their bands; the first must be α = 0, which all are compared with.
+def curve_points(scored: Sequence[Scored], alpha_at: Callable[[float], float], seed: int) -> tuple[CurvePoint, ...]:
+    """The points with their bands; the first must be the network as trained, which all are compared with.
 
-    A band is the 95 % interval of the difference from α = 0 (percentile bootstrap, the same resamples at every α, each
-    α at its own fitted T), added to the value at α = 0: where it leaves that value out, α made a difference.
+    ``alpha_at`` gives a point's α for its departure from the first one's. A band is the 95 % interval of the difference
+    from the first (percentile bootstrap, the same resamples at every α, each α at its own fitted T), added to its
+    value: where the band leaves that value out, α made a difference.
     """
     columns = torch.stack([*(item.temperature.nll for item in scored), *(item.correct for item in scored)], 1).numpy()
     samples = mean_samples(columns, resamples=RESAMPLES, seed=seed)
@@ -116,7 +117,7 @@ def curve_points(scored: Sequence[Scored], seed: int) -> tuple[CurvePoint, ...]:
             band.append((level + float(low), level + float(high)))
         points.append(
             CurvePoint(
-                alpha=item.alpha,
+                alpha=alpha_at(item.alpha),
                 temperature=item.temperature.value,
                 nll=item.nll,
                 nll_after_temperature=value[0],

@@ -3,12 +3,14 @@
 from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.final_layer import divide_after_, divide_logits_
 from calibrate.surgery.fold import for_inference
+from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
-from calibrate.surgery.sites import Site, find_sites, select
+from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select
 from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
+    "BESIDE_BATCH_NORM",
     "Look",
     "Site",
     "checked_logits",
@@ -19,6 +21,8 @@ __all__ = [
     "for_inference",
     "layer_statistics",
     "look",
+    "needs_moments",
+    "passed_over",
     "select",
     "weigh_examples_",
 ]

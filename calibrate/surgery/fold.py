@@ -29,7 +29,8 @@ def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
     that is left of the site is what depends on the example, done in the place of z. Where α = 0 nothing depends on it,
     and the whole BatchNorm goes into the convolution. A convolution takes part if, on ``example`` (N, C, *), it was
     called once and what it put out went to that site, called once, and nowhere else. The other sites stay as they are,
-    and so does the whole network where the folded one puts out something else on ``example``.
+    as does GroupNorm, whose channels share their statistics, and so does the whole network where the folded one puts
+    out something else on ``example``.
 
     *Equals the network* up to rounding.
     """
@@ -71,7 +72,11 @@ def _double(tensor: Tensor | None) -> Tensor | None:
 
 def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Site]]:
     """The convolutions whose output one site reads, and nothing else."""
-    sites = {site.module: site for site in find_sites(model) if not site.obstacle}
+    sites = {
+        site.module: site
+        for site in find_sites(model)
+        if not site.obstacle and not isinstance(site.module, nn.GroupNorm)
+    }
     readers = _Readers()
     calls: Counter[nn.Module] = Counter()
     made: dict[int, tuple[Convolution, Tensor]] = {}

@@ -1,7 +1,7 @@
 """Kinds: which normalisation layers there are, which of them can weigh an example, and as what."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -14,22 +14,31 @@ from calibrate.nn import (
     ExampleWeighedBatchNormAct,
     ExampleWeighedFrozenBatchNorm,
     ExampleWeighedFrozenBatchNormAct,
+    ExampleWeighedGroupNorm,
+    ExampleWeighedGroupNormAct,
 )
 
+#: Makes the layer that takes the place of one.
+Weigh = Callable[[Any], ExampleWeighed]
+
 #: What takes the place of each kind. Subclasses may do more than normalise, so only these very types are taken.
-WEIGHED: Mapping[type[nn.Module], Any] = {
-    nn.BatchNorm1d: ExampleWeighedBatchNorm,
-    nn.BatchNorm2d: ExampleWeighedBatchNorm,
-    nn.BatchNorm3d: ExampleWeighedBatchNorm,
-    nn.SyncBatchNorm: ExampleWeighedBatchNorm,
-    FrozenBatchNorm2d: ExampleWeighedFrozenBatchNorm,
+WEIGHED: Mapping[type[nn.Module], Weigh] = {
+    nn.BatchNorm1d: ExampleWeighedBatchNorm.from_batch_norm,
+    nn.BatchNorm2d: ExampleWeighedBatchNorm.from_batch_norm,
+    nn.BatchNorm3d: ExampleWeighedBatchNorm.from_batch_norm,
+    nn.SyncBatchNorm: ExampleWeighedBatchNorm.from_batch_norm,
+    FrozenBatchNorm2d: ExampleWeighedFrozenBatchNorm.from_batch_norm,
+    nn.GroupNorm: ExampleWeighedGroupNorm.from_group_norm,
 }
 #: The same for the classes of ``timm.layers``, which are asked for only where timm is loaded: no layer of it exists
 #: before.
-WEIGHED_TIMM: Mapping[str, Any] = {
-    "BatchNormAct2d": ExampleWeighedBatchNormAct,
-    "SyncBatchNormAct": ExampleWeighedBatchNormAct,
-    "FrozenBatchNormAct2d": ExampleWeighedFrozenBatchNormAct,
+WEIGHED_TIMM: Mapping[str, Weigh] = {
+    "BatchNormAct2d": ExampleWeighedBatchNormAct.from_batch_norm,
+    "SyncBatchNormAct": ExampleWeighedBatchNormAct.from_batch_norm,
+    "FrozenBatchNormAct2d": ExampleWeighedFrozenBatchNormAct.from_batch_norm,
+    "GroupNorm": ExampleWeighedGroupNorm.from_group_norm,
+    "GroupNorm1": ExampleWeighedGroupNorm.from_group_norm,
+    "GroupNormAct": ExampleWeighedGroupNormAct.from_group_norm,
 }
 
 
@@ -37,27 +46,28 @@ def is_normalisation(module: nn.Module) -> bool:
     """Whether ``module`` is a batch or group normalisation layer of any kind."""
     if isinstance(module, _BatchNorm | FrozenBatchNorm2d | ExampleWeighed | nn.GroupNorm):
         return True
-    return _weighed_kind(module) is not None
+    return _weigh(module) is not None
 
 
 def weighed(module: nn.Module) -> ExampleWeighed:
     """The layer that takes the place of ``module``, which nothing stands in the way of; it may be ``module``."""
-    layer: ExampleWeighed = (
-        module if isinstance(module, ExampleWeighed) else _weighed_kind(module).from_batch_norm(module)
-    )
-    return layer
+    if isinstance(module, ExampleWeighed):
+        return module
+    weigh = _weigh(module)
+    assert weigh is not None
+    return weigh(module)
+
+
+def needs_moments(module: nn.Module) -> bool:
+    """Whether ``module`` is a GroupNorm as trained, whose running moments must be estimated before it can weigh."""
+    return isinstance(module, nn.GroupNorm) and not isinstance(module, ExampleWeighed)
 
 
 def obstacle(module: nn.Module) -> str:
     """Why ``module`` cannot weigh an example, or nothing."""
-    if isinstance(module, nn.GroupNorm):
-        return (
-            "it is a GroupNorm, which normalises each example by its own statistics alone, as α = 1 does; α < 1 needs "
-            "running moments beside them, which must be estimated on data first, and that is not available yet"
-        )
-    if not isinstance(module, ExampleWeighed) and _weighed_kind(module) is None:
+    if not isinstance(module, ExampleWeighed) and _weigh(module) is None:
         return f"it is a {type(module).__name__}, a subclass that may do more than normalise"
-    if module.running_mean is None:
+    if not needs_moments(module) and module.running_mean is None:
         return "it keeps no running statistics (it normalises with the batch's own)"
     return ""
 
@@ -72,11 +82,11 @@ def channels(module: nn.Module) -> int:
     return count
 
 
-def _weighed_kind(module: nn.Module) -> Any:
+def _weigh(module: nn.Module) -> Weigh | None:
     kind = type(module)
     if kind in WEIGHED:
         return WEIGHED[kind]
     if isinstance(module, FrozenBatchNorm2d) and kind.forward is FrozenBatchNorm2d.forward:
-        return ExampleWeighedFrozenBatchNorm  # a renamed or extended constructor; it computes the same
+        return ExampleWeighedFrozenBatchNorm.from_batch_norm  # a renamed or extended constructor; it computes the same
     timm = sys.modules.get("timm.layers")
-    return next((layer for name, layer in WEIGHED_TIMM.items() if getattr(timm, name, None) is kind), None)
+    return next((weigh for name, weigh in WEIGHED_TIMM.items() if getattr(timm, name, None) is kind), None)

@@ -9,6 +9,12 @@ from torch import nn
 from calibrate.errors import ModelError, UsageError
 from calibrate.surgery.kinds import channels, is_normalisation, obstacle
 
+#: Why GroupNorm layers stay as they are where BatchNorm layers are weighed.
+BESIDE_BATCH_NORM = (
+    "it is a GroupNorm beside BatchNorm layers; it was trained as at α = 1, they as at α = 0, and one α does not fit "
+    "both, so to weigh it add a step whose `sites` match GroupNorm layers alone"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
@@ -31,6 +37,11 @@ class Site:
         """The number of channels that the layer takes."""
         return channels(self.module)
 
+    @property
+    def is_group_norm(self) -> bool:
+        """Whether the layer was trained to normalise each example by its own statistics alone."""
+        return isinstance(self.module, nn.GroupNorm)
+
 
 def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """Every batch or group normalisation layer of ``model``, in the order of its definition.
@@ -48,6 +59,8 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
 def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
     """The sites one of whose names matches one of the shell-style ``patterns``, and that nothing stands in the way of.
 
+    GroupNorm layers are among them only where they are alone: see :func:`passed_over`.
+
     Raises ModelError when the network has no site to change, UsageError for a pattern that matches no site.
     """
     if not sites:
@@ -55,6 +68,29 @@ def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
             "the network has no batch normalisation layers, so there are no statistics to weigh an example against. "
             "Use the recipe `temperature`, which works on any classifier."
         )
+    chosen = _matching(sites, patterns)
+    usable = tuple(site for site in chosen if not site.obstacle)
+    if not usable:
+        raise ModelError(
+            f"none of the {len(chosen)} matching normalisation layers can weigh an example; the first, "
+            f"{chosen[0].name}, because {chosen[0].obstacle}. Use the recipe `temperature`, which works on any "
+            "classifier."
+        )
+    return tuple(site for site in usable if not site.is_group_norm) or usable
+
+
+def passed_over(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+    """The GroupNorm layers that match, and that :func:`select` leaves because BatchNorm layers match too.
+
+    >>> sites = find_sites(nn.Sequential(nn.BatchNorm2d(4), nn.GroupNorm(2, 4)))
+    >>> [[site.name for site in part(sites, ["*"])] for part in (select, passed_over)]
+    [['0'], ['1']]
+    """
+    chosen = select(sites, patterns)
+    return tuple(site for site in _matching(sites, patterns) if not site.obstacle and site not in chosen)
+
+
+def _matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
     chosen: set[Site] = set()
     for pattern in patterns:
         matching = [site for site in sites if any(fnmatchcase(name, pattern) for name in site.names)]
@@ -65,11 +101,4 @@ def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
                 f"({shown}{', ...' if len(sites) > 5 else ''}); `afternorm inspect` lists them all."
             )
         chosen.update(matching)
-    usable = tuple(site for site in sites if site in chosen and not site.obstacle)
-    if not usable:
-        first = next(site for site in sites if site in chosen)
-        raise ModelError(
-            f"none of the {len(chosen)} matching normalisation layers can weigh an example; the first, {first.name}, "
-            f"because {first.obstacle}. Use the recipe `temperature`, which works on any classifier."
-        )
-    return usable
+    return tuple(site for site in sites if site in chosen)

@@ -1,9 +1,10 @@
 """Peak memory of opening an archive of many small images and passing over it once.
 
-``python tests/benchmarks/data_memory.py zip|tar|tgz [IMAGES]`` has another process write the archive to a temporary
+`python -m tests.benchmarks.data_memory [zip|tar|tgz] [IMAGES]` has another process write the archive to a temporary
 directory. The peak is this process's; what it held before opening the data is printed with it.
 """
 
+import argparse
 import io
 import multiprocessing
 import resource
@@ -62,7 +63,11 @@ def drain(path: Path) -> tuple[float, int]:
 
 def main() -> None:
     """Measure and print."""
-    kind, count = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 50_000
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", nargs="?", choices=("zip", "tar", "tgz"), default="zip")
+    parser.add_argument("count", nargs="?", type=int, default=50_000, metavar="images")
+    given = parser.parse_args()
+    kind, count = given.kind, given.count
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         small, path = Path(folder) / f"small.{kind}", Path(folder) / f"data.{kind}"

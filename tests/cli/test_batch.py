@@ -205,6 +205,36 @@ def test_a_changed_recipe_and_a_damaged_run_are_run_again_and_no_other(
     assert [row["finished"] for row in listed] == [False, True]
 
 
+def test_a_second_batch_in_the_same_directory_is_refused_while_the_first_lives(
+    bench: Bench, afternorm: Callable[..., Ran]
+) -> None:
+    manifest, out = bench.manifest("one", "few", T="temperature"), bench.folder / "out"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"""
+import sys
+from pathlib import Path
+from calibrate.batch import held
+with held(Path({str(out)!r})):
+    print("held", flush=True)
+    sys.stdin.read()
+"""],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        before = traces(out)
+        ran = afternorm("batch", manifest, "--out", out, "--resume")
+        assert (ran.code, ran.out) == (2, "")
+        assert "another batch is running" in ran.err
+        assert traces(out) == before
+        assert afternorm("batch", manifest, "--out", out, "--dry-run").code == 0
+        holder.kill()
+    ran = afternorm("batch", manifest, "--out", out)
+    assert ran.code == 0, ran.err
+    assert sorted(path.name for path in out.iterdir()) == [*sorted(FILES), "one"]
+
+
 @pytest.mark.parametrize("damage", ["manifest", "model", "folder"])
 def test_what_is_wrong_from_the_start_starts_nothing(damage: str, bench: Bench, afternorm: Callable[..., Ran]) -> None:
     manifest, out = bench.manifest("one", "few", T="temperature"), bench.folder / "out"

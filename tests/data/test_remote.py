@@ -48,6 +48,19 @@ def memory(local: Path) -> Iterator[str]:
     filesystem.rm(place, recursive=True)
 
 
+@pytest.mark.parametrize("protocol", ["file", "memory"])
+def test_a_file_larger_than_an_image_may_be_is_refused_by_name(
+    local: Path, memory: str, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = f"{memory}/folder" if protocol == "memory" else f"file://{local}/folder"
+    largest = max(path.stat().st_size for path in (local / "folder").rglob("*.png"))
+    monkeypatch.setattr("calibrate.data.loose_files.MAX_BYTES", largest)
+    assert len(whole(open_data(folder, preprocessing=RAW)))
+    monkeypatch.setattr("calibrate.data.loose_files.MAX_BYTES", largest - 1)
+    with pytest.raises(UnsafeInputError, match=r"png' in .*folder is larger than the limit"):
+        whole(open_data(folder, preprocessing=RAW))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("protocol", ["file", "memory"])
 def test_a_url_gives_what_the_path_gives(local: Path, memory: str, kind: str, protocol: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -48,6 +49,22 @@ def test_everything_asked_for_is_written(outcome: Outcome, tmp_path: Path) -> No
 def test_no_latency_is_measured_where_none_is_asked_for(outcome: Outcome, tmp_path: Path) -> None:
     delivery = deliver(outcome, trained(), tmp_path, Outputs(formats=("onnx",), latency_runs=0))
     assert delivery.summary.artifacts[0].latency == ()
+
+
+class Versioned(nn.Sequential):
+    """Loads only state dicts that say of which version they are, like torchvision's MNASNet."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, metadata: dict[str, Any], *others: Any) -> None:
+        assert metadata.get("version") == 2
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+
+
+def test_a_network_that_asks_for_its_version_is_proven(tmp_path: Path) -> None:
+    model = Versioned(trained())
+    delivery = deliver(retrofit(model, RECIPE, data=examples()), model, tmp_path, Outputs(formats=("safetensors",)))
+    assert [item.name for item in delivery.summary.artifacts] == ["tuned.safetensors"]
 
 
 def test_a_network_that_cannot_be_exported_loses_only_that_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import calibrate
 from calibrate.errors import ExportError
 from calibrate.export import check_parity, measure_latency, to_onnx
 from calibrate.surgery import divide_logits_, find_sites, select, weigh_examples_
-from tests.networks import LogSoftmax, Mixed, Tied, convolutional, lived_in
+from tests.networks import LogSoftmax, Mixed, Tied, convolutional, grouped, lived_in
 
 
 def tuned(build: "type[nn.Module]", alpha: float) -> nn.Module:
@@ -29,6 +29,18 @@ def test_the_graph_agrees_with_the_network_at_every_batch_size(build: "type[nn.M
     x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     parity = check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
     assert [item.batch_size for item in parity] == [1, 3, 64]
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.9, 0.95, 1.0])
+def test_group_norm_agrees_too_wherever_its_moments_lie(alpha: float) -> None:
+    """The moments are far from the example's own, as a folded mean would be."""
+    model = grouped()
+    weigh_examples_(model, find_sites(model), alpha)
+    lived_in(model)
+    weigh_examples_(model, find_sites(model), alpha)
+    x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    parity = check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+    assert max(item.relative_error for item in parity) <= 2e-5
 
 
 def test_a_network_in_training_mode_is_exported_in_evaluation_mode_and_left_as_it_was() -> None:

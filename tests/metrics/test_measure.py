@@ -34,13 +34,13 @@ def arms() -> list[ArmScores]:
 
 def run(arms: list[ArmScores], *, seed: int = 5) -> Measurement:
     pairs = [("alpha+T", "T"), ("T", "plain")]
-    return measure(arms, pairs, part="holdout", resamples=200, bins=10, seed=seed)
+    return measure(arms, pairs, resamples=200, bins=10, seed=seed)
 
 
 def test_values_are_the_plain_metrics_and_intervals_the_bootstrap(arms: list[ArmScores]) -> None:
     result = run(arms)
     samples = bootstrap([item.per_example for item in arms], resamples=200, bins=10, seed=5)
-    assert (result.part, result.n, result.resamples) == ("holdout", 120, 200)
+    assert (result.n, result.resamples) == (120, 200)
     for index, (item, scores) in enumerate(zip(arms, result.arms, strict=True)):
         assert (scores.arm, scores.alpha, scores.temperature) == (item.arm, item.alpha, item.temperature)
         assert list(scores.metrics) == list(METRICS)
@@ -73,7 +73,7 @@ def test_an_interval_holds_its_value_also_where_resampling_is_biased() -> None:
     logits = torch.randn(2000, 5, generator=generator)
     labels = torch.distributions.Categorical(logits=logits).sample()
     arm = ArmScores("plain", False, 1.0, score(logits, labels))
-    result = measure([arm], [], part="holdout", resamples=500, bins=15, seed=0)
+    result = measure([arm], [], resamples=500, bins=15, seed=0)
     samples = bootstrap([arm.per_example], resamples=500, bins=15, seed=0)[0, ORDER.index("ece")]
     ece = result.arm("plain").metrics["ece"]
     assert samples.mean() > ece.value
@@ -89,7 +89,7 @@ def test_temperature_alone_changes_no_accuracy(arms: list[ArmScores]) -> None:
 
 def test_an_arm_swapped_with_its_baseline_turns_the_interval_over(arms: list[ArmScores]) -> None:
     pairs = [("alpha", "plain"), ("plain", "alpha")]
-    one, other = measure(arms, pairs, part="all", resamples=201, bins=10, seed=0).differences
+    one, other = measure(arms, pairs, resamples=201, bins=10, seed=0).differences
     for metric, estimate in one.metrics.items():
         turned = other.metrics[metric]
         assert (-turned.value, -turned.high, -turned.low) == pytest.approx(
@@ -109,7 +109,7 @@ def test_survives_json(arms: list[ArmScores]) -> None:
 
 def test_one_example_is_enough_and_none_is_not() -> None:
     one = ArmScores("plain", False, 1.0, score(*network(1, 3, seed=0)))
-    assert measure([one], [], part="all", resamples=100, bins=2, seed=0).n == 1
+    assert measure([one], [], resamples=100, bins=2, seed=0).n == 1
     nothing = ArmScores("plain", False, 1.0, PerExample(*(np.empty(0) for _ in range(5))))
     with pytest.raises(DataError, match="no labelled examples"):
-        measure([nothing], [], part="all", resamples=100, bins=2, seed=0)
+        measure([nothing], [], resamples=100, bins=2, seed=0)

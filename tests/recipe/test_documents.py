@@ -92,9 +92,17 @@ BROKEN: list[tuple[type[BaseModel], Any, str, str]] = [
     (Recipe, step(kind="temperature", value=2), "steps[1].value", "not permitted"),
     (Recipe, step(kind="measure", bins=1), "steps[1].bins", "1 was given"),
     (Recipe, step(kind="measure", resamples=99), "steps[1].resamples", "99 was given"),
+    (Recipe, step(kind="set_alpha", alpha=True), "steps[1].alpha", "true was given; write a number"),
+    (Recipe, step(kind="measure", bins=True), "steps[1].bins", "true was given"),
+    (Recipe, {"steps": [{"kind": "measure"}], "seed": False}, "seed", "false was given"),
+    (Recipe, {"steps": [{"kind": "measure"}], "version": True}, "version", "true was given"),
+    (Outputs, {"latency_runs": True}, "latency_runs", "true was given"),
+    (Outputs, {"formats": ["onnx", "safetensors", "onnx"]}, "formats", "onnx 2 times"),
     (Outputs, {"formats": ["onnx", "tflite"]}, "formats[1]", "'tflite' was given"),
     (Outputs, {"latency_runs": -1}, "latency_runs", "-1 was given"),
     (Preprocessing, {"resize": 0}, "resize", "0 was given"),
+    (Preprocessing, {"crop": True}, "crop", "true was given"),
+    (Preprocessing, {"mean": [0, False, 0]}, "mean[1]", "false was given"),
     (Preprocessing, {"interpolation": "lanczos"}, "interpolation", "'lanczos' was given"),
     (Preprocessing, {"channels": 4}, "channels", "4 was given"),
     (Preprocessing, {"channels": 1}, "", "mean has 3 values for 1 channel(s)"),
@@ -151,6 +159,30 @@ def test_every_broken_field_is_named_at_once() -> None:
 def test_text_that_is_not_well_formed_is_refused_in_one_line(text: str, toml: bool) -> None:
     with pytest.raises(RecipeError, match=r"^mine is not well-formed: [^\n]*\.$"):
         loads(Recipe, text, "mine", toml=toml)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("seed: 1\nsteps: [{kind: measure}]\nseed: 2", "seed"),
+        ('seed: 1\nsteps: [{kind: measure}]\n"seed": 1', "seed"),
+        ("steps: [{kind: measure, bins: 9, bins: 10}]", "bins"),
+        ('{"seed": 1, "steps": [{"kind": "measure"}], "seed": 2}', "seed"),
+        ('{"steps": [{"kind": "measure", "bins": 9, "bins": 10}]}', "bins"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_by_name(text: str, key: str) -> None:
+    with pytest.raises(RecipeError, match=f"^mine is not well-formed: the key '{key}' stands twice"):
+        loads(Recipe, text, "mine")
+
+
+def test_a_key_may_replace_one_that_is_merged_in() -> None:
+    text = "steps:\n- &a {kind: set_alpha, alpha: 0.1}\n- {<<: *a, alpha: 0.2}\n- {<<: *a, sites: [bn1]}"
+    assert [step.model_dump(exclude_defaults=True) for step in loads(Recipe, text, "mine").steps] == [
+        {"alpha": 0.1},
+        {"alpha": 0.2},
+        {"alpha": 0.1, "sites": ("bn1",)},
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ def test_every_format_gives_the_same_manifest(name: str, text: str, tmp_path: Pa
         ({"datasets": {"d": {"data": "x", "preprocessing": {"crop": -1}}}}, "datasets.d.preprocessing.crop", "-1"),
         ({"datasets": {"d": {"data": "x", "preprocessing": 3}}}, "datasets.d.preprocessing", "3 was given"),
         ({"settings": {"threads": 0}}, "settings.threads", "0 was given"),
+        ({"settings": {"threads": True}}, "settings.threads", "true was given"),
+        ({"settings": {"batch_size": True}}, "settings.batch_size", "true was given"),
+        ({"version": True}, "version", "true was given"),
         ({"recipes": {"a": "alpha", "A": "alpha"}}, "recipes", "differ in case only"),
     ],
 )

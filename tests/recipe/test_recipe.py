@@ -76,6 +76,12 @@ def test_fields_at_their_default_leave_no_trace_in_the_digest() -> None:
     assert json.loads(Recipe.model_validate(FULL).canonical) == {"version": 1, **SHORT}
 
 
+def test_minus_zero_is_zero() -> None:
+    """Equal recipes have one digest."""
+    digests = {with_change(("steps", 0, "alpha"), zero).digest for zero in (0, 0.0, -0.0, "-0.0")}
+    assert len(digests) == 1
+
+
 def test_every_field_of_every_step_stands_in_the_full_document() -> None:
     """Else the tests of the digest would pass over a field that was added."""
     for step in Recipe.model_validate(FULL).steps:

@@ -7,7 +7,7 @@ import pytest
 
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.answers import answers_words, changed_examples, classes_table, classes_words, examples_words
-from tests.report import samples
+from tests import samples
 from tests.report.test_html import Page
 
 PNG = base64.b64decode(

@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: no error, no request, no page wider than a phone, and everything on paper."""
+"""The HTML pages in a real browser: no error, no request, no page wider than a phone, and everything on paper."""
 
 import json
 import re
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.report import render_html
-from tests.report import samples
+from calibrate.report import Compared, Comparison, render_html
+from tests import samples
+from tests.report import test_comparison
 from tests.report.test_answers import PNG
 
 pytestmark = pytest.mark.slow
@@ -54,11 +55,14 @@ def requested(netlog: Path) -> list[str]:
     return [url for url in urls if url.startswith(("http:", "https:", "ws:", "wss:"))]
 
 
-@pytest.fixture(scope="module")
-def html() -> str:
-    return render_html(samples.summary(), {7: PNG, 9: PNG})
+REPORT = render_html(samples.summary(), {7: PNG, 9: PNG})
+LONG_NAMES = ("a" * 100, "imagenet-matched-frequency-224", "alpha-fixed-0.1")
+COMPARISON = Comparison((*test_comparison.sample().runs, Compared(LONG_NAMES, samples.summary()))).html()
+
+each_page = pytest.mark.parametrize("html", [REPORT, COMPARISON], ids=["report", "comparison"])
 
 
+@each_page
 def test_the_page_says_nothing_to_the_console_and_asks_nobody_for_anything(
     html: str, browse: Browse, tmp_path: Path
 ) -> None:
@@ -77,6 +81,7 @@ def test_a_page_that_does_is_found_out(browse: Browse, tmp_path: Path) -> None:
     assert requested(netlog) == ["http://127.0.0.1:9/x.png"]
 
 
+@each_page
 @pytest.mark.parametrize("width", [390, 1000])
 def test_the_page_is_no_wider_than_its_window(width: int, html: str, browse: Browse) -> None:
     """Measured from outside, in a frame of that width, since the page itself may run no script."""
@@ -95,13 +100,24 @@ def test_the_page_is_no_wider_than_its_window(width: int, html: str, browse: Bro
     assert int(found[1]) <= width
 
 
-def test_paper_shows_what_is_folded_on_the_screen(html: str, browse: Browse, tmp_path: Path) -> None:
+def printed(html: str, browse: Browse, folder: Path) -> str:
+    """What is on paper; what lies beyond its edge is not."""
     reader = shutil.which("pdftotext")
     if reader is None:
         pytest.skip("needs pdftotext, and it is not installed")
-    assert "<details>" in html
-    paper = tmp_path / "paper.pdf"
+    paper = folder / "paper.pdf"
     browse(html, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
-    ran = subprocess.run([reader, "-layout", paper, "-"], capture_output=True, text=True, check=True)
-    assert all(ran.stdout.count(layer.name) >= 2 for layer in samples.layers())
-    assert '"search_alpha"' in ran.stdout
+    return subprocess.run([reader, "-layout", paper, "-"], capture_output=True, text=True, check=True).stdout
+
+
+def test_paper_shows_what_is_folded_on_the_screen(browse: Browse, tmp_path: Path) -> None:
+    assert "<details>" in REPORT
+    text = printed(REPORT, browse, tmp_path)
+    assert all(text.count(layer.name) >= 2 for layer in samples.layers())
+    assert '"search_alpha"' in text
+
+
+def test_paper_shows_every_column_of_the_comparison(browse: Browse, tmp_path: Path) -> None:
+    text = printed(COMPARISON, browse, tmp_path)
+    assert "latency ratio" in text
+    assert text.count("25,000") == COMPARISON.count("25,000")

@@ -8,14 +8,14 @@ import pytest
 
 from calibrate.report import Compared, Comparison
 from calibrate.result import Changes
-from tests.report import samples
+from tests import samples
 from tests.report.test_html import LOADING, Page
 
 PLAIN = ("plain", "T")
 
 
-@pytest.fixture
-def comparison() -> Comparison:
+def sample() -> Comparison:
+    """Runs that ended in every way."""
     changes = Changes(sites=samples.sites(2, alpha=None), temperature=1.19, temperature_folded_into="fc")
     only_t = samples.summary(measurement=samples.measurement(PLAIN), verdict=None, changes=changes, artifacts=())
     return Comparison(
@@ -27,6 +27,11 @@ def comparison() -> Comparison:
             Compared(("broken", "clean", "T")),
         )
     )
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    return sample()
 
 
 def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: Comparison) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from calibrate.report import render_html, render_text
 from calibrate.result import Changes, Summary
-from tests.report import samples
+from tests import samples
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 LOADING = {"src", "href", "xlink:href", "srcset", "data", "action", "poster", "background", "ping", "formaction"}

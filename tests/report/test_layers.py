@@ -6,7 +6,7 @@ import pytest
 
 from calibrate.report.layer_plot import layers_over_depth
 from calibrate.report.layers import layers_table
-from tests.report import samples
+from tests import samples
 
 
 def test_every_layer_is_a_row_and_what_it_has_not_is_called_absent() -> None:

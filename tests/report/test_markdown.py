@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from calibrate.report import render_markdown, render_text
 from calibrate.result import Changes
-from tests.report import samples
+from tests import samples
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 

@@ -9,7 +9,7 @@ import pytest
 from calibrate.report.plots import alpha_curve, reliability
 from calibrate.report.svg import drawing_style
 from calibrate.result import AlphaSearch, CurvePoint
-from tests.report import samples
+from tests import samples
 
 BLUE = "#0072b2"
 

@@ -14,7 +14,7 @@ from calibrate.recipe import PRESETS
 from calibrate.report import render_brief, render_text
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Changes, Difference, Estimate, judge
-from tests.report import samples
+from tests import samples
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["Scores", "Differences", "Verdict", "Chosen", "Findings", "Files", "How it was made"]
@@ -141,7 +141,7 @@ def test_equal_predictions_are_the_same_and_not_within_noise() -> None:
 def test_a_kept_batch_normalisation_is_called_that() -> None:
     changes = samples.summary().changes.model_copy(update={"sites": samples.sites(3, None)})
     sentence = verdict_sentence(samples.summary(changes=changes))
-    assert "with batch normalisation as it came and T = 1.151, against" in sentence
+    assert "with normalisation as it came and T = 1.151, against" in sentence
 
 
 def test_the_sentence_gives_the_temperature_that_was_measured_and_says_when_the_network_lacks_it() -> None:
@@ -210,7 +210,7 @@ def test_long_and_dangerous_names_are_shown_and_spelled_out() -> None:
 
 def test_importing_the_room_and_making_text_needs_neither_matplotlib_nor_jinja_nor_torch() -> None:
     program = (
-        "import sys; from calibrate.report import render_html, render_text; from tests.report import samples; "
+        "import sys; from calibrate.report import render_html, render_text; from tests import samples; "
         "render_text(samples.summary()); print(*{'matplotlib', 'jinja2', 'torch', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

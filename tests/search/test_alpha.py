@@ -133,6 +133,37 @@ def test_margin_asks_for_more_than_noise() -> None:
     assert strict.best_by_nll > 0
 
 
+def test_from_the_other_end_the_search_is_the_same_mirrored() -> None:
+    """GroupNorm was trained at α = 1: the same landscape over 1 − α gives the same search, with every α mirrored."""
+    valley, mirrored = Valley(0.12, smooth=True), Valley(0.12, smooth=True)
+
+    def from_1(alpha: float, rows: torch.Tensor) -> torch.Tensor:
+        assert 0.5 <= alpha <= 1
+        return mirrored(1 - alpha, rows)
+
+    one = search_alpha(valley, valley.labels, SearchAlpha(), seed=0)
+    other = search_alpha(from_1, mirrored.labels, SearchAlpha(), seed=0, plain_alpha=1.0)
+    assert other.plain.alpha == other.search.points[0].alpha == other.search.curve[0].alpha == 1
+    assert other.chosen.alpha == other.search.chosen == other.search.best_by_nll == 1 - one.search.chosen < 1
+    for here, there in ((one.search.points, other.search.points), (one.search.curve, other.search.curve)):
+        assert [point.alpha for point in there] == [1 - point.alpha for point in here]
+        assert [point.top1 for point in there] == [point.top1 for point in here]
+        assert [point.nll for point in there] == pytest.approx([point.nll for point in here], abs=1e-6)
+    assert other.search.best_by_top1 == 1 - one.search.best_by_top1
+    assert other.search.passes == one.search.passes
+    assert f"α = {other.search.chosen:.4g} beat α = 1 by" in other.search.reason
+    torch.testing.assert_close(other.chosen.logits, mirrored.logits(one.search.chosen), rtol=1e-6, atol=1e-6)
+
+
+def test_where_leaving_alpha_1_does_not_help_it_stays() -> None:
+    valley = Valley(0.0)
+    search = search_alpha(
+        lambda alpha, rows: valley(1 - alpha, rows), valley.labels, QUICK, seed=0, plain_alpha=1.0
+    ).search
+    assert search.chosen == 1
+    assert "no α below 1 lowered" in search.reason
+
+
 @pytest.mark.parametrize("maximum", [0.02, 1.0])
 def test_stays_within_the_maximum(maximum: float) -> None:
     valley = Valley(0.3)

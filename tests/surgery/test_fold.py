@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
-from calibrate.surgery import find_sites, for_inference, select, weigh_examples_
+from calibrate.surgery import find_sites, for_inference, weigh_examples_
 from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
@@ -32,9 +32,16 @@ class PutOut(ReadTwice):
         return x
 
 
+def half_grouped() -> nn.Module:
+    model = convolutional()
+    model[4] = nn.GroupNorm(2, 8)
+    weigh_examples_(model, find_sites(model)[1:], 1.0)
+    return model
+
+
 def weighed(build: "type[nn.Module]", alpha: float = 0.1) -> nn.Module:
     model = lived_in(build())
-    return weigh_examples_(model, select(find_sites(model), ("*",)), alpha)
+    return weigh_examples_(model, [site for site in find_sites(model) if not site.obstacle], alpha)
 
 
 class Transposed(nn.Module):
@@ -117,6 +124,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
     "residual": (Residual, {"a", "b", "c"}, set()),
     "shared weight": (SharedWeight, {"a", "b"}, set()),
     "weight norm": (WeightNorm, set(), {"norm"}),
+    "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
     "volumes": (Volumes, {"line_norm", "box_norm"}, set()),
 }
 

@@ -4,11 +4,19 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from calibrate.nn import ExampleWeighedBatchNormAct, ExampleWeighedFrozenBatchNorm, ExampleWeighedFrozenBatchNormAct
-from calibrate.surgery import find_sites, weigh_examples_
+from calibrate.nn import (
+    ExampleWeighedBatchNormAct,
+    ExampleWeighedFrozenBatchNorm,
+    ExampleWeighedFrozenBatchNormAct,
+    ExampleWeighedGroupNorm,
+    ExampleWeighedGroupNormAct,
+)
+from calibrate.surgery import find_sites, passed_over, select, weigh_examples_
+from tests.networks import lived_in
 
 
 class RenamedFrozen(FrozenBatchNorm2d):
@@ -56,7 +64,41 @@ def test_timm_s_own_layers_are_recognised() -> None:
 
     assert "Own, a subclass that may do more" in obstacle(Own(3))
     assert "no running statistics" in obstacle(layers.BatchNormAct2d(3, track_running_stats=False))
-    assert "GroupNorm" in obstacle(layers.GroupNormAct(4, num_groups=2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "weighed"),
+    [
+        ("GroupNorm", ExampleWeighedGroupNorm),
+        ("GroupNorm1", ExampleWeighedGroupNorm),
+        ("GroupNormAct", ExampleWeighedGroupNormAct),
+    ],
+)
+def test_timm_s_group_norms_are_taken_and_compute_the_same_at_alpha_1(kind: str, weighed: type[nn.Module]) -> None:
+    layer = lived_in(getattr(pytest.importorskip("timm.layers"), kind)(32))
+    (site,) = find_sites(layer)
+    assert (site.obstacle, site.channels) == ("", 32)
+    x = torch.randn(2, 32, 3, 3)
+    expected = layer(x.clone())
+    tuned = weigh_examples_(layer, [site], 1.0)
+    assert type(tuned) is weighed
+    assert torch.equal(tuned(x.clone()), expected)
+    tuned.alpha = 0.5  # type: ignore[assignment]
+    below = tuned(x.clone())
+    assert not torch.equal(below, expected)
+    assert (below >= 0).all() == (kind == "GroupNormAct")
+
+
+def test_group_norm_is_taken_where_it_is_alone() -> None:
+    plain, more = nn.GroupNorm(2, 4), nn.BatchNorm2d(4)
+    assert obstacle(plain) == ""
+    both = find_sites(nn.Sequential(plain, more, nn.GroupNorm(1, 4)))
+    assert [site.name for site in select(both, ("*",))] == ["1"]
+    assert [site.name for site in passed_over(both, ("*",))] == ["0", "2"]
+    assert [site.name for site in select(both, ("0", "2"))] == ["0", "2"]
+    assert passed_over(both, ("0", "2")) == passed_over(both, ("1",)) == ()
+    alone = find_sites(nn.Sequential(plain, nn.BatchNorm2d(4, track_running_stats=False)))
+    assert [site.name for site in select(alone, ("*",))] == ["0"]
 
 
 def test_surgery_never_imports_timm() -> None:

@@ -66,7 +66,7 @@ def difference(arm: Arm, baseline: Arm) -> Difference:
     )
 
 
-def bins(softness: float, count: int = 15) -> tuple[Bin, ...]:
+def confidence_bins(softness: float, count: int) -> tuple[Bin, ...]:
     made = []
     for index in range(count):
         low, high = index / count, (index + 1) / count
@@ -78,15 +78,14 @@ def bins(softness: float, count: int = 15) -> tuple[Bin, ...]:
     return tuple(made)
 
 
-def measurement(arms: tuple[Arm, ...] = ("plain", "T", "alpha", "alpha+T")) -> Measurement:
+def measurement(arms: tuple[Arm, ...] = ("plain", "T", "alpha", "alpha+T"), bins: int = 15) -> Measurement:
     pairs: tuple[tuple[Arm, Arm], ...] = (("T", "plain"), ("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T"))
     return Measurement(
-        part="holdout",
         n=25000,
         resamples=2000,
         arms=tuple(scores(arm) for arm in arms),
         differences=tuple(difference(*pair) for pair in pairs if set(pair) <= set(arms)),
-        reliability={arm: bins(1.3 if arm in ("plain", "alpha") else 1.05) for arm in arms},
+        reliability={arm: confidence_bins(1.3 if arm in ("plain", "alpha") else 1.05, bins) for arm in arms},
     )
 
 
