@@ -1,6 +1,8 @@
 # Two commands do all set-up: `make demo` and `make test`. Both are quick when nothing changed.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# One process for each core.
+EACH := --numprocesses auto --dist worksteal
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable
 
 .PHONY: help demo serve test check format bench clean
@@ -15,14 +17,14 @@ serve: .venv/.demo ## Serve the REST interface on http://127.0.0.1:8000, keeping
 	$(BIN)/afternorm serve
 
 test: check ## Everything CI runs: check, then the slow tests
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest $(EACH) -m slow
 
 check: .venv/.dev ## Format, lint, types, import rule, doctests and the quick tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(EACH) -m "not slow"
 
 format: .venv/.dev ## Put the code in order
 	$(BIN)/ruff format .

@@ -28,14 +28,17 @@ def assert_honest(summary: Summary) -> None:
     assert all(item.inputs == "data" for item in onnx.parity)
 
 
-@pytest.mark.parametrize("depth", [20, 56])
+WITHOUT_CURVE = "{steps: [{kind: search_alpha, curve: false}, {kind: temperature}, {kind: measure}]}"
+
+
+@pytest.mark.parametrize(("depth", "recipe"), [(20, "alpha"), (56, WITHOUT_CURVE)])
 def test_cifar_networks_under_the_jpeg_shift(
-    depth: int, shared: Path, afternorm: Callable[..., Ran], tmp_path: Path
+    depth: int, recipe: str, shared: Path, afternorm: Callable[..., Ran], tmp_path: Path
 ) -> None:
     summary = calibrate(
         afternorm, tmp_path,
         "--model", shared / f"models/cifar10-resnet{depth}.th", "--architecture", f"cifar/resnet{depth}",
-        "--data", shared / "data/cifar10-val-5k.zip",
+        "--data", shared / "data/cifar10-val-5k.zip", "--recipe", recipe,
     )  # fmt: skip
     assert_honest(summary)
     assert summary.measurement is not None

@@ -124,6 +124,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
     "residual": (Residual, {"a", "b", "c"}, set()),
     "shared weight": (SharedWeight, {"a", "b"}, set()),
     "weight norm": (WeightNorm, set(), {"norm"}),
+    "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
     "volumes": (Volumes, {"line_norm", "box_norm"}, set()),
     "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
 }
