@@ -42,28 +42,6 @@ def variance_floor(var: Tensor, alpha: Tensor, eps: float) -> Tensor:
     return (1 - alpha) + alpha * (eps / (var + eps))
 
 
-def weigh(
-    x: Tensor,
-    moments: tuple[Tensor, Tensor],
-    alpha: Tensor,
-    affine: tuple[Tensor | None, Tensor | None],
-    eps: float,
-    *,
-    two_pass: bool,
-) -> Tensor:
-    """``x`` normalised by the blend of its own moments and the running ``moments``, in float32 at least.
-
-    BatchNorm without its affine comes first, by its kernel, and each example is corrected then; see ``weigh_``.
-
-    Shapes: ``x`` (N, C, *); the moments, weight and bias (C,), ``alpha`` also (). None is a weight of 1, a bias of 0.
-    """
-    precision = torch.promote_types(x.dtype, torch.float32)
-    mean, var, alpha = (t.to(precision) for t in (*moments, alpha))
-    weight, bias = (None if t is None else t.to(precision) for t in affine)
-    z = F.batch_norm(x.to(precision), mean, var, eps=eps)
-    return weigh_(z, alpha, variance_floor(var, alpha, eps), weight, bias, two_pass=two_pass).to(x.dtype)
-
-
 def weigh_(
     z: Tensor, alpha: Tensor, floor: Tensor, weight: Tensor | None, bias: Tensor | None, *, two_pass: bool
 ) -> Tensor:

@@ -126,7 +126,6 @@ NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
     "weight norm": (WeightNorm, set(), {"norm"}),
     "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
     "volumes": (Volumes, {"line_norm", "box_norm"}, set()),
-    "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
 }
 
 
