@@ -1,6 +1,7 @@
 """Statistics of a network's inputs and activations, pooled over data, and their re-estimation."""
 
 from calibrate.stats.batches import Batches, IterableBatches
+from calibrate.stats.checkpoint import Checkpoint
 from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
 from calibrate.stats.moments import Moments
@@ -10,6 +11,7 @@ from calibrate.stats.reestimate import Reestimated, reestimate, reestimate_
 
 __all__ = [
     "Batches",
+    "Checkpoint",
     "Exchange",
     "IterableBatches",
     "Moments",

@@ -11,20 +11,21 @@ from calibrate.stats.gathered import Gathered
 
 
 class Checkpoint:
-    """``path`` holds what was gathered for ``request``, written whole and at most every ``seconds``."""
+    """A file at ``path``, written whole where a call is settled, and every ``seconds`` in between."""
 
-    def __init__(self, path: Path, request: str, seconds: float = 10.0) -> None:
-        self._path, self._request, self._seconds = path, request, seconds
-        self._written = time.monotonic()
+    def __init__(self, path: str | Path, seconds: float = 10.0) -> None:
+        self._path, self._seconds = Path(path), seconds
+        self._request, self._settled, self._written = "", 0, 0.0
 
-    def gathered(self, device: torch.device) -> Gathered:
+    def begin_(self, request: str, device: torch.device) -> Gathered:
         """What there is to go on from; nothing where there is no file.
 
-        Raises UsageError where the file is of another re-estimation.
+        Raises UsageError where the file is of another request.
         """
+        self._request, self._written = request, time.monotonic()
         if not self._path.exists():
             return Gathered()
-        found = Gathered.read(str(self._path), self._request, device)
+        found = Gathered.read(str(self._path), request, device)
         if found is None:
             raise UsageError(
                 f"the checkpoint {self._path} is of another network, order, prior or choice of sites or samples; give "
@@ -33,8 +34,8 @@ class Checkpoint:
         return found
 
     def keep_(self, gathered: Gathered) -> None:
-        """Write the file, if the last time is ``seconds`` ago."""
-        if time.monotonic() - self._written < self._seconds:
+        """Write the file, if it is time to."""
+        if gathered.settled == self._settled and time.monotonic() - self._written < self._seconds:
             return
         staging = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with staging.open("wb") as file:
@@ -42,8 +43,8 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         staging.replace(self._path)
-        self._written = time.monotonic()
+        self._written, self._settled = time.monotonic(), gathered.settled
 
-    def remove_(self) -> None:
+    def end_(self) -> None:
         """Delete the file, which is of no more use."""
         self._path.unlink(missing_ok=True)

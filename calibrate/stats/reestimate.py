@@ -4,7 +4,6 @@ import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
@@ -49,7 +48,7 @@ def reestimate(
     variant: Variant = "moments",
     sites: Sequence[str] = ("*",),
     memory: int = MEMORY,
-    checkpoint: str | Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> nn.Module:
     """A copy of ``model`` whose matching BatchNorm layers have the statistics of ``batches``: see :func:`reestimate_`.
 
@@ -83,7 +82,7 @@ def reestimate_(
     variant: Variant = "moments",
     sites: Sequence[str] = ("*",),
     memory: int = MEMORY,
-    checkpoint: str | Path | None = None,
+    checkpoint: Checkpoint | None = None,
     exchange: Exchange | None = None,
     progress: Listener = silent,
 ) -> Reestimated:
@@ -100,9 +99,9 @@ def reestimate_(
     ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
     ones that the next layers see.
 
-    ``checkpoint`` is a file from which an interrupted call with the same arguments and data goes on, to end with the
-    same bits. ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this
-    one has pooled of a call, and gives back the pool of all.
+    From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits.
+    ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
+    pooled of a call, and gives back the pool of all.
 
     Cost: about one pass, and for ``in_order`` memory for what all batches hold where they wait. ``memory`` bounds that,
     in bytes, with 8 MiB of stack for each batch: of K calls, batches beyond it cost K/2 + 1 passes of theirs.
@@ -111,17 +110,15 @@ def reestimate_(
     chosen = with_statistics(find_sites(model), sites)
     layers = {site.module: site.name for site in chosen}
     examples = batches if isinstance(batches, Batches) else IterableBatches(batches, samples)
-    file = None
+    gathered = Gathered()
     if checkpoint is not None:
         request = _request(model, chosen, order, samples, prior, variant)
-        file = Checkpoint(Path(checkpoint), request)
-    device = chosen[0].module.get_buffer("running_mean").device
-    gathered = Gathered() if file is None else file.gathered(device)
+        gathered = checkpoint.begin_(request, chosen[0].module.get_buffer("running_mean").device)
     mixture = Prior(prior, variant)
 
     def keep(gathered: Gathered) -> None:
-        if file is not None:
-            file.keep_(gathered)
+        if checkpoint is not None:
+            checkpoint.keep_(gathered)
 
     def tell(done: int, total: int) -> None:
         progress(Progress("reestimate", done, total))
@@ -143,8 +140,8 @@ def reestimate_(
         for layer, name in layers.items():
             if name in moments:
                 settle_(layer, moments[name], images)
-    if file is not None:
-        file.remove_()
+    if checkpoint is not None:
+        checkpoint.end_()
     return Reestimated(moments, images, tuple(name for name in layers.values() if name not in moments))
 
 
