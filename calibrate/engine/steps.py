@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
-from calibrate.result import Arm, judge
+from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.result import Arm, TunedArm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
 
@@ -75,14 +76,21 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             "alpha-at-maximum",
             f"the best α is the {extreme}; raise `maximum` in the step search_alpha.",
         )
+    as_it_came = not run.changed
     came_without_alpha = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
     if found.chosen.alpha != plain or not came_without_alpha:
         weigh_(found.chosen.alpha)
         run.model = trial
     _changed_(run)
     run.model_calibration = found.chosen.logits
-    if came_without_alpha:
+    if came_without_alpha and as_it_came:
         run.plain_calibration = found.plain.logits
+
+
+def renew_statistics_(run: Run, step: Reestimate) -> None:
+    """Give the matching sites the statistics of the calibration half."""
+    reestimate_statistics_(run, step)
+    _changed_(run)
 
 
 def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the step has no fields)
@@ -106,35 +114,42 @@ def measure_(run: Run, step: Measure) -> None:
     arms.append(ArmScores("T", False, temperature, score(logits, labels, temperature)))
     comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
     run.answers = None
-    if run.weighed:
+    if run.changed:
+        tuned, tuned_t = _TUNED if run.reestimations else _WEIGHED
+        weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
         before = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         logits = run.on_holdout(run.model, "measure, tuned")
         temperature = run.model_temperature().value
-        arms.append(ArmScores("alpha", True, 1.0, score(logits, labels)))
-        arms.append(ArmScores("alpha+T", True, temperature, score(logits, labels, temperature)))
-        comparisons += [("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T")]
+        arms.append(ArmScores(tuned, weighed, 1.0, score(logits, labels)))
+        arms.append(ArmScores(tuned_t, weighed, temperature, score(logits, labels, temperature)))
+        comparisons += [(tuned, "plain"), (tuned_t, "plain"), (tuned_t, "T")]
         after = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         source, holdout = run.source, run.split.holdout
-        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry)
+        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry, tuned_t)
     run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
-    if run.weighed:
-        run.verdict, run.reasons = judge(run.measurement.difference("alpha+T", "T"))
+    if run.measurement.yardstick is not None:
+        run.verdict, run.reasons = judge(run.measurement.yardstick)
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
     if hint is not None:
         run.findings.append(hint)
 
 
+#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
+_WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
+_TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
+
 #: Which function carries out which step. A test holds this table equal to the union of the steps.
 STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    Reestimate: renew_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,
 }
 
 
 def _changed_(run: Run) -> None:
-    run.weighed = True
+    run.changed = True
     run.model_calibration = None
 
 

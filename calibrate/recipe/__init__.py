@@ -6,7 +6,7 @@ from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
-from calibrate.recipe.steps import Measure, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.steps import Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
 
 __all__ = [
     "PRESETS",
@@ -15,6 +15,7 @@ __all__ = [
     "Outputs",
     "Preprocessing",
     "Recipe",
+    "Reestimate",
     "SearchAlpha",
     "SetAlpha",
     "Settings",

@@ -31,6 +31,15 @@ CARDS: Mapping[str, Card] = {
         "network is unchanged. A network with α > 0 no longer folds its normalisation into the convolutions.",
         reference=_FOUR_THINGS,
     ),
+    "reestimate": Card(
+        title="Re-estimate the running statistics on data",
+        helps_when="The data differ from the training data strongly and all alike (AdaBN), or training left its "
+        "running averages behind the weights (Precise BN, on training data).",
+        limits="Often makes a network worse under mild shifts, which the measurement then shows. Needs no labels, but "
+        "examples of all classes in the mixture that is to come; a few of them give poor statistics.",
+        reference="Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; "
+        "Wu and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)",
+    ),
     "temperature": Card(
         title="Scale the logits by one temperature",
         helps_when="The network is more, or less, sure of its answers than it is right.",
