@@ -131,9 +131,8 @@ def main() -> None:
             start = time.process_time()
             made[name] = way()
             seconds[name].append(time.process_time() - start)
-    print(
-        f"ResNet-{arguments.depth}, {len(images)} images {'shuffled' if arguments.shuffled else 'sorted by class'}, torch {torch.__version__}, 1 thread"
-    )
+    order_words = "shuffled" if arguments.shuffled else "sorted by class"
+    print(f"ResNet-{arguments.depth}, {len(images)} images {order_words}, torch {torch.__version__}, 1 thread")
     print(f"{'':24}{'passes':>8}{'spread':>8}{'|Δ log var| mean':>18}{'largest':>10}{'|Δ mean| / sd':>15}")
     base = min(seconds["plain pass"])
     for name, times in seconds.items():
