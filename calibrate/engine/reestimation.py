@@ -36,6 +36,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         sites=step.sites,
         progress=run.setting.progress,
     )
+    run.change_()
     run.forwards += batches.read
     if found.idle:
         which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"

@@ -65,6 +65,11 @@ class Run:
         """Logits of the holdout half."""
         return self._pass(model, self.split.holdout, stage)
 
+    def change_(self) -> None:
+        """Note that the network as it stands is no longer the one that was last looked at."""
+        self.changed = True
+        self.model_calibration = None
+
     def plain_temperature(self) -> Temperature:
         """The temperature of the network as it came, fitted on the calibration half."""
         if self.plain_calibration is None:

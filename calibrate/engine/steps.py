@@ -19,6 +19,10 @@ from calibrate.surgery import Site, find_sites, select, weigh_examples_
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
 
+#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
+WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
+TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
+
 
 def set_alpha_(run: Run, step: SetAlpha) -> None:
     """Give the matching sites the step's α."""
@@ -31,7 +35,7 @@ def set_alpha_(run: Run, step: SetAlpha) -> None:
             "leave such layers out with `sites`, or lower α.",
         )
     run.model = weigh_examples_(run.model, sites, step.alpha)
-    _changed_(run)
+    run.change_()
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
@@ -81,16 +85,10 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     if found.chosen.alpha != plain or not came_without_alpha:
         weigh_(found.chosen.alpha)
         run.model = trial
-    _changed_(run)
+    run.change_()
     run.model_calibration = found.chosen.logits
     if came_without_alpha and as_it_came:
         run.plain_calibration = found.plain.logits
-
-
-def renew_statistics_(run: Run, step: Reestimate) -> None:
-    """Give the matching sites the statistics of the calibration half."""
-    reestimate_statistics_(run, step)
-    _changed_(run)
 
 
 def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the step has no fields)
@@ -115,7 +113,7 @@ def measure_(run: Run, step: Measure) -> None:
     comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
     run.answers = None
     if run.changed:
-        tuned, tuned_t = _TUNED if run.reestimations else _WEIGHED
+        tuned, tuned_t = TUNED if run.reestimations else WEIGHED
         weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
         before = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         logits = run.on_holdout(run.model, "measure, tuned")
@@ -134,23 +132,14 @@ def measure_(run: Run, step: Measure) -> None:
         run.findings.append(hint)
 
 
-#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
-_WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
-_TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
-
 #: Which function carries out which step. A test holds this table equal to the union of the steps.
 STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
-    Reestimate: renew_statistics_,
+    Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,
 }
-
-
-def _changed_(run: Run) -> None:
-    run.changed = True
-    run.model_calibration = None
 
 
 def _without_positions(run: Run, sites: tuple[Site, ...]) -> list[str]:

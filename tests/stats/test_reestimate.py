@@ -336,6 +336,26 @@ def test_a_failure_gives_everything_back(
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize(
+    ("build", "data", "samples", "error"),
+    [
+        (convolutional, Interrupted, 45, OSError),
+        (convolutional, Endless, None, UsageError),
+        (Moody, list, 1, DataError),
+    ],
+)
+def test_a_failure_in_batches_gives_everything_back_too(
+    build: Build, data: Callable[[], "Sequence[Tensor]"], samples: "int | None", error: type[Exception]
+) -> None:
+    model = lived_in(build()).train()
+    before = copy.deepcopy(model)
+    with pytest.raises(error):
+        reestimate_(model, data(), samples=samples, order="batch")
+    assert_same_bits(model, before)
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
 def test_what_is_gone_through_twice_must_be_the_same_twice() -> None:
     model = lived_in(convolutional())
     with pytest.raises(DataError, match="turn shuffling"):
