@@ -19,7 +19,7 @@ def calibrate(
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
-        str, typer.Option(help="A preset (alpha, temperature, measure), a recipe file or a mapping.")
+        str, typer.Option(help="A preset (alpha, temperature, adabn, precise_bn, measure), a recipe file or a mapping.")
     ] = "alpha",
     alpha: Annotated[
         float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)

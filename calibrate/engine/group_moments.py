@@ -20,7 +20,7 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
         return model
     with pooled_inputs(site.module for site in fresh) as moments:
         logits = run.at_work(model, "estimate the moments of GroupNorm layers")
-    if not run.weighed:
+    if not run.changed:
         run.plain_calibration = logits
     model = weigh_examples_(model, fresh, 1.0)
     for site in fresh:

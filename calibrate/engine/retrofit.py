@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split, open_data, split
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.predict import Setting, input_dtype
+from calibrate.engine.reestimation import check_samples
 from calibrate.engine.run import Run
 from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
@@ -22,9 +23,9 @@ from calibrate.engine.trials import Trials
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Preprocessing, Recipe, SearchAlpha, SetAlpha
+from calibrate.recipe import Preprocessing, Recipe, Reestimate, SearchAlpha, SetAlpha
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
-from calibrate.surgery import Look, divide_logits_, find_sites, layer_statistics, look, select
+from calibrate.surgery import Look, divide_logits_, find_sites, layer_statistics, look, select, with_statistics
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
@@ -112,9 +113,14 @@ def plan(
     for step in recipe.steps:
         if isinstance(step, SetAlpha | SearchAlpha):
             select(find_sites(model), step.sites)
+        elif isinstance(step, Reestimate):
+            with_statistics(find_sites(model), step.sites)
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     halves = split(source.labels, recipe.seed)
+    for step in recipe.steps:
+        if isinstance(step, Reestimate):
+            check_samples(step, halves)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)
@@ -179,6 +185,7 @@ def carry_out(
         environment=environment(setting.device, setting.batch_size),
         timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
         layers=layer_statistics(find_sites(run.model), plan.look.positions),
+        reestimations=tuple(run.reestimations),
         answers=run.answers,
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.predict import Setting, predict
 from calibrate.engine.trials import Trials, trial_key
-from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Progress, Verdict
+from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Progress, Reestimation, Verdict
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
 
@@ -29,7 +29,8 @@ class Run:
     seed: int
     trials: Trials | None = None
     temperature: float = 1.0
-    weighed: bool = False
+    changed: bool = False
+    reestimations: list[Reestimation] = field(default_factory=list)
     search: AlphaSearch | None = None
     measurement: Measurement | None = None
     answers: Answers | None = None
@@ -64,6 +65,11 @@ class Run:
         """Logits of the holdout half."""
         return self._pass(model, self.split.holdout, stage)
 
+    def change_(self) -> None:
+        """Note that the network as it stands is no longer the one that was last looked at."""
+        self.changed = True
+        self.model_calibration = None
+
     def plain_temperature(self) -> Temperature:
         """The temperature of the network as it came, fitted on the calibration half."""
         if self.plain_calibration is None:
@@ -72,7 +78,7 @@ class Run:
 
     def model_temperature(self) -> Temperature:
         """The temperature of the network as it stands, fitted on the calibration half."""
-        if not self.weighed:
+        if not self.changed:
             return self.plain_temperature()
         if self.model_calibration is None:
             self.model_calibration = self.on_calibration(self.model, "temperature")

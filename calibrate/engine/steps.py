@@ -7,16 +7,21 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
-from calibrate.result import Arm, judge
+from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.result import Arm, TunedArm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
+
+#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
+WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
+TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
 
 def set_alpha_(run: Run, step: SetAlpha) -> None:
@@ -30,7 +35,7 @@ def set_alpha_(run: Run, step: SetAlpha) -> None:
             "leave such layers out with `sites`, or lower α.",
         )
     run.model = weigh_examples_(run.model, sites, step.alpha)
-    _changed_(run)
+    run.change_()
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
@@ -75,13 +80,14 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             "alpha-at-maximum",
             f"the best α is the {extreme}; raise `maximum` in the step search_alpha.",
         )
+    as_it_came = not run.changed
     came_without_alpha = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
     if found.chosen.alpha != plain or not came_without_alpha:
         weigh_(found.chosen.alpha)
         run.model = trial
-    _changed_(run)
+    run.change_()
     run.model_calibration = found.chosen.logits
-    if came_without_alpha:
+    if came_without_alpha and as_it_came:
         run.plain_calibration = found.plain.logits
 
 
@@ -106,19 +112,21 @@ def measure_(run: Run, step: Measure) -> None:
     arms.append(ArmScores("T", False, temperature, score(logits, labels, temperature)))
     comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
     run.answers = None
-    if run.weighed:
+    if run.changed:
+        tuned, tuned_t = TUNED if run.reestimations else WEIGHED
+        weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
         before = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         logits = run.on_holdout(run.model, "measure, tuned")
         temperature = run.model_temperature().value
-        arms.append(ArmScores("alpha", True, 1.0, score(logits, labels)))
-        arms.append(ArmScores("alpha+T", True, temperature, score(logits, labels, temperature)))
-        comparisons += [("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T")]
+        arms.append(ArmScores(tuned, weighed, 1.0, score(logits, labels)))
+        arms.append(ArmScores(tuned_t, weighed, temperature, score(logits, labels, temperature)))
+        comparisons += [(tuned, "plain"), (tuned_t, "plain"), (tuned_t, "T")]
         after = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         source, holdout = run.source, run.split.holdout
-        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry)
+        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry, tuned_t)
     run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
-    if run.weighed:
-        run.verdict, run.reasons = judge(run.measurement.difference("alpha+T", "T"))
+    if run.measurement.yardstick is not None:
+        run.verdict, run.reasons = judge(run.measurement.yardstick)
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
     if hint is not None:
         run.findings.append(hint)
@@ -128,14 +136,10 @@ def measure_(run: Run, step: Measure) -> None:
 STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,
 }
-
-
-def _changed_(run: Run) -> None:
-    run.weighed = True
-    run.model_calibration = None
 
 
 def _without_positions(run: Run, sites: tuple[Site, ...]) -> list[str]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from calibrate.metrics.mcnemar import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.scores import CHUNK, Column
-from calibrate.result import Answer, Answers, ChangedExample, ClassChange, Direction
+from calibrate.result import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 
 Classes = NDArray[np.int64]
 
@@ -42,12 +42,13 @@ def compare_answers(
     indices: Classes,
     names: Sequence[str] | None,
     entry: Callable[[int], str],
+    arm: TunedArm = "alpha+T",
 ) -> Answers:
     """Compare the answers to n examples, whose classes are ``labels`` (n,) and whose places in the data ``indices``.
 
-    ``names`` are those of the classes, and ``entry`` that of the example at an index. The list of examples shares its
-    ``LISTED`` places between fixed and broken, the most confident answers after the change first; what one kind leaves
-    goes to the other, and then to answers that were wrong both times.
+    ``names`` are those of the classes, ``entry`` that of the example at an index, ``arm`` that of ``after``. The list
+    of examples shares its ``LISTED`` places between fixed and broken, the most confident answers after the change
+    first; what one kind leaves goes to the other, and then to answers that were wrong both times.
     """
     right = before.classes == labels
     now = after.classes == labels
@@ -79,6 +80,7 @@ def compare_answers(
 
     places = _places(counts)
     return Answers(
+        arm=arm,
         n=len(labels),
         fixed=counts["fixed"],
         broken=counts["broken"],

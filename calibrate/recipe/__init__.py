@@ -8,7 +8,7 @@ from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
-from calibrate.recipe.steps import STEP_KINDS, Measure, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.steps import STEP_KINDS, Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
 
 __all__ = [
     "CARDS",
@@ -22,6 +22,7 @@ __all__ = [
     "PlacementStep",
     "Preprocessing",
     "Recipe",
+    "Reestimate",
     "SearchAlpha",
     "SetAlpha",
     "Settings",

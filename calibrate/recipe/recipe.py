@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Measure, SearchAlpha, Step, Temperature
+from calibrate.recipe.steps import Measure, Reestimate, SearchAlpha, Step, Temperature
 
 
 class Recipe(BaseModel):
@@ -57,5 +57,7 @@ class Recipe(BaseModel):
 PRESETS: Mapping[str, Recipe] = {
     "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
     "temperature": Recipe(steps=(Temperature(), Measure())),
+    "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
+    "precise_bn": Recipe(steps=(Reestimate(order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
 }

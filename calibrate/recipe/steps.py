@@ -1,9 +1,9 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from calibrate.recipe.numbers import NUMBER
 
@@ -42,6 +42,32 @@ class SearchAlpha(_Step):
     sites: Sites = ("*",)
 
 
+class Reestimate(_Step):
+    """Give the matching BatchNorm layers the mean and variance of their inputs on the calibration half, unlabelled.
+
+    ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
+    layers before normalise by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of
+    both one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+    """
+
+    kind: Literal["reestimate"] = "reestimate"
+    order: Annotated[Literal["in_order", "batch"], Field(description="what the layers before normalise by")] = (
+        "in_order"
+    )
+    samples: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole calibration half")
+    ] = None
+    prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
+    variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
+    sites: Sites = ("*",)
+
+    @model_validator(mode="after")
+    def _variant_of_a_prior(self) -> Self:
+        if self.variant == "published" and not self.prior:
+            raise ValueError("variant is how a prior is mixed in, and prior is 0; give a prior, or leave variant out")
+        return self
+
+
 class Temperature(_Step):
     """Divide the logits by the T > 0 that minimises cross-entropy on the calibration half."""
 
@@ -56,7 +82,7 @@ class Measure(_Step):
     bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
 
 
-Step = Annotated[SetAlpha | SearchAlpha | Temperature | Measure, Field(discriminator="kind")]
+Step = Annotated[SetAlpha | SearchAlpha | Reestimate | Temperature | Measure, Field(discriminator="kind")]
 
 #: The class of each kind of step.
 STEP_KINDS: Mapping[str, type[BaseModel]] = {

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from calibrate.report.rows import yardstick
 from calibrate.result import Arm, Changes, Latency, Metric, Summary
 
 Field = str | int | float | None
 
 COMPARED: tuple[Metric, ...] = ("top1", "nll")
-ARMS: dict[Arm, str] = {"plain": "plain", "T": "t", "alpha+T": "alpha_t"}
+ARMS: dict[Arm, str] = {"plain": "plain", "T": "t", "alpha+T": "alpha_t", "tuned+T": "tuned_t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,11 @@ class Compared:
     def fields(self) -> dict[str, Field]:
         """Every number by its name; the names are the same for every run, and what is absent is None.
 
-        ``change_*`` are alpha+T minus T; ``alpha_low`` and ``alpha_high`` span the layers and channels.
+        ``change_*`` are alpha+T, or tuned+T, minus T; ``alpha_low`` and ``alpha_high`` span the layers and channels.
         """
         measurement = self.summary.measurement if self.summary else None
         arms = {scores.arm: scores.metrics for scores in measurement.arms} if measurement else {}
-        difference = yardstick(measurement) if measurement else None
+        difference = measurement.yardstick if measurement else None
         alphas = _alphas(self.summary.changes) if self.summary else ()
         fields: dict[str, Field] = {
             **dict(zip(("model", "dataset", "recipe"), self.names, strict=True)),

@@ -12,13 +12,14 @@ from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.report.compared import ARMS, COMPARED, Compared, Field
 from calibrate.report.facts import Fact
 from calibrate.report.html import templates
-from calibrate.report.rows import ABSENT, YARDSTICK, Cell, Row, Table, yardstick
+from calibrate.report.rows import ABSENT, Cell, Row, Table
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import METRICS, Difference, Latency, Measurement, Metric, Summary
 
 HOW_TO_READ = (
-    "Scores and differences are of the n examples that the run measured, 95 % bootstrap intervals in brackets. alpha+T "
-    "minus T is the yardstick of the verdict. Latency is that of tuned.onnx over the plain network's."
+    "Scores and differences are of the n examples that the run measured, 95 % bootstrap intervals in brackets. "
+    "alpha+T minus T, or tuned+T minus T where the statistics changed, is the yardstick of the verdict, tuned − T. "
+    "Latency is that of tuned.onnx over the plain network's."
 )
 
 
@@ -82,7 +83,7 @@ def _said(run: Compared) -> str:
 
 def _columns() -> tuple[str, ...]:
     scores = (f"{METRICS[metric][0]} {arm}" for metric in COMPARED for arm in ARMS)
-    changes = (f"{METRICS[metric][0].replace(' %', ' points')} {' minus '.join(YARDSTICK)}" for metric in COMPARED)
+    changes = (f"{METRICS[metric][0].replace(' %', ' points')} tuned − T" for metric in COMPARED)
     return ("verdict", *changes, "α", "T", *scores, "latency ratio", "n")
 
 
@@ -97,7 +98,7 @@ def _no_cells(state: str) -> tuple[Cell, ...]:
 
 def _cells(run: Compared, summary: Summary) -> tuple[Cell, ...]:
     measurement = summary.measurement
-    difference = yardstick(measurement) if measurement else None
+    difference = measurement.yardstick if measurement else None
     alpha = alpha_words(summary.changes)
     return (
         Cell(summary.verdict or "none"),

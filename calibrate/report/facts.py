@@ -2,7 +2,7 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
-from calibrate.result import METRICS, AlphaSearch, Measurement, Summary
+from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
@@ -60,10 +60,33 @@ def interval_words(measurement: Measurement) -> str:
 
 
 def choice_facts(summary: Summary) -> tuple[Fact, ...]:
-    """The chosen α and T, with the reason for the choice."""
+    """What the statistics were re-estimated on, where they were; the chosen α and T, with the reason for the choice."""
     search = summary.search
     searched = "absent: this run did not search for α" if search is None else search_words(search)
-    return (("α", alpha_words(summary.changes)), ("T", temperature_words(summary.changes)), ("search", searched))
+    renewed = tuple(("statistics", reestimation_words(item)) for item in summary.reestimations)
+    return (
+        *renewed,
+        ("α", alpha_words(summary.changes)),
+        ("T", temperature_words(summary.changes)),
+        ("search", searched),
+    )
+
+
+def reestimation_words(item: Reestimation) -> str:
+    """How many layers got new statistics from what, and how far these moved."""
+    if not item.layers:
+        return "re-estimated, but no example came to any of the layers"
+    how = (
+        f"{fmt.counted(len(item.layers), 'layer')} re-estimated on {fmt.counted(item.images, 'example')} of the "
+        f"calibration half, without labels ({fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'})"
+    )
+    furthest = max(item.layers, key=lambda layer: layer.mean)
+    widest = max(item.layers, key=lambda layer: layer.log_variance)
+    return (
+        f"{how}; in the mean over channels, the running mean moved by up to {furthest.mean:.2f} standard deviations "
+        f"({fmt.printable(furthest.name)}) and |log variance| by up to {widest.log_variance:.2f} "
+        f"({fmt.printable(widest.name)})"
+    )
 
 
 def search_words(search: AlphaSearch) -> str:

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from calibrate.report import format as fmt
-from calibrate.result import METRICS, Difference, Estimate, Measurement, Metric, Summary
+from calibrate.result import METRICS, Estimate, Measurement, Metric, Summary
 
-YARDSTICK = ("alpha+T", "T")
 ABSENT = "absent"
 NO_SCORES = "Absent: this run measured nothing."
 NO_DIFFERENCES = "Absent: there are no two arms to compare."
@@ -50,21 +49,18 @@ def differences_table(measurement: Measurement) -> Table:
     """One row per paired difference, the yardstick first."""
     rows = tuple(
         Row(item.arm, f"minus {item.baseline}", _cells(item.metrics, fmt.change, fmt.change_interval))
-        for item in sorted(measurement.differences, key=lambda item: (item.arm, item.baseline) != YARDSTICK)
+        for item in sorted(measurement.differences, key=lambda item: item.baseline != "T")
     )
     return Table(tuple(label.replace(" %", " points") for label, _ in METRICS.values()), rows)
 
 
-def yardstick(measurement: Measurement) -> Difference | None:
-    """The difference on which the verdict rests: α and T against T alone."""
-    return next((item for item in measurement.differences if (item.arm, item.baseline) == YARDSTICK), None)
-
-
 def yardstick_words(measurement: Measurement) -> str:
     """How to read the differences, and that the yardstick is missing where it is."""
-    if yardstick(measurement) is None:
+    if measurement.yardstick is None:
         return "Absent: alpha+T minus T, the yardstick of the verdict, because this run has not both arms."
-    return "alpha+T minus T is the yardstick of the verdict: the temperature is free, so α has to beat it."
+    arm = measurement.yardstick.arm
+    what = "α" if arm == "alpha+T" else "the tuning"
+    return f"{arm} minus T is the yardstick of the verdict: the temperature is free, so {what} has to beat it."
 
 
 def top5_note(summary: Summary) -> str:

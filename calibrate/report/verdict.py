@@ -2,14 +2,13 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import NO_ALPHA, alpha_words
-from calibrate.report.rows import yardstick
 from calibrate.result import Difference, Estimate, Metric, Summary, Verdict
 from calibrate.result.verdict import JUDGED
 
 _WORDS: dict[Verdict, str] = {"improved": "Improved", "no evidence": "No evidence", "worse": "Worse"}
 _ADVICE: dict[Verdict, str] = {
     "improved": "",
-    "no evidence": " These examples do not show that α adds anything to the temperature.",
+    "no evidence": " These examples do not show that {what} adds anything to the temperature.",
     "worse": " Prefer the network with the temperature alone.",
 }
 _T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none into it."
@@ -20,19 +19,27 @@ def verdict_sentence(summary: Summary) -> str:
     measurement = summary.measurement
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."
-    difference = yardstick(measurement)
+    difference = measurement.yardstick
     if summary.verdict is None:
         return (
             f"No verdict: nothing was compared with the temperature alone. {_without_verdict(measurement.differences)}"
         )
     if difference is None:
         return f"{_WORDS[summary.verdict]}: {fmt.printable('; '.join(summary.reasons)) or 'no reason is given'}."
-    temperature = measurement.arm("alpha+T").temperature
-    alpha = alpha_words(summary.changes)
-    subject = "normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
-    outcome = f"with {subject} and T = {fmt.short(temperature)}, against the temperature alone, {_outcome(difference)}."
+    temperature = measurement.arm(difference.arm).temperature
+    tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
+    outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."
+    advice = _ADVICE[summary.verdict].format(what="it" if summary.reestimations else "α")
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
-    return f"{_WORDS[summary.verdict]}: {outcome}{_ADVICE[summary.verdict]}{kept}"
+    return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}"
+
+
+def _subject(summary: Summary) -> str:
+    """What the tuned network normalises by."""
+    alpha = alpha_words(summary.changes)
+    if not summary.reestimations:
+        return "normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
+    return "re-estimated statistics" + ("" if alpha == NO_ALPHA else f", α = {alpha}")
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:

@@ -1,8 +1,9 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
-from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction
+from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.progress import Listener, Progress, silent
+from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.summary import (
     METRICS,
     AlphaSearch,
@@ -54,12 +55,15 @@ __all__ = [
     "Measurement",
     "Metric",
     "Model",
+    "Moved",
     "Parity",
     "Progress",
+    "Reestimation",
     "Scores",
     "Site",
     "Summary",
     "Timings",
+    "TunedArm",
     "Verdict",
     "judge",
     "silent",

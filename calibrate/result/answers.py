@@ -5,6 +5,8 @@ from typing import Literal
 from calibrate.result.value import Value
 
 Direction = Literal["fixed", "broken", "other"]
+#: A changed network with its temperature.
+TunedArm = Literal["alpha+T", "tuned+T"]
 
 
 class ClassChange(Value):
@@ -57,7 +59,7 @@ class Answers(Value):
     ``examples`` are some of the changed ones: the most confident, fixed and broken in balance.
     """
 
-    arm: Literal["alpha+T"] = "alpha+T"
+    arm: TunedArm = "alpha+T"
     baseline: Literal["T"] = "T"
     n: int
     fixed: int

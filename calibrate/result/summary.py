@@ -7,10 +7,12 @@ from typing import Any, Literal
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.answers import Answers
 from calibrate.result.layers import LayerStatistics
+from calibrate.result.reestimation import Reestimation
 from calibrate.result.value import Value as _Value
 
 Metric = Literal["top1", "top5", "nll", "ece", "brier"]
-Arm = Literal["plain", "T", "alpha", "alpha+T"]
+#: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics changed.
+Arm = Literal["plain", "T", "alpha", "alpha+T", "tuned", "tuned+T"]
 Verdict = Literal["improved", "no evidence", "worse"]
 
 #: How each metric reads in a table, and whether more is better.
@@ -70,6 +72,11 @@ class Measurement(_Value):
     def arm(self, name: Arm) -> Scores:
         """The scores of the named arm."""
         return {scores.arm: scores for scores in self.arms}[name]
+
+    @property
+    def yardstick(self) -> Difference | None:
+        """The difference on which the verdict rests: the tuned network with its temperature, against T alone."""
+        return next((item for item in self.differences if item.baseline == "T"), None)
 
     def difference(self, arm: Arm, baseline: Arm) -> Difference:
         """The named paired difference."""
@@ -232,6 +239,7 @@ class Summary(_Value):
     timings: Timings
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
+    reestimations: tuple[Reestimation, ...] = ()
     answers: Answers | None = None
 
     @property

@@ -1,6 +1,24 @@
-"""Statistics of a network's inputs and activations, pooled over data."""
+"""Statistics of a network's inputs and activations, pooled over data, and their re-estimation."""
 
+from calibrate.stats.batches import Batches, IterableBatches
+from calibrate.stats.checkpoint import Checkpoint
+from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
 from calibrate.stats.moments import Moments
+from calibrate.stats.pool import Pool
+from calibrate.stats.prior import Prior
+from calibrate.stats.reestimate import Reestimated, reestimate, reestimate_
 
-__all__ = ["Moments", "pooled_inputs"]
+__all__ = [
+    "Batches",
+    "Checkpoint",
+    "Exchange",
+    "IterableBatches",
+    "Moments",
+    "Pool",
+    "Prior",
+    "Reestimated",
+    "pooled_inputs",
+    "reestimate",
+    "reestimate_",
+]

@@ -13,7 +13,7 @@ from calibrate.surgery.look import Look, checked_logits, look
 from calibrate.surgery.place import Replacement, Replacements, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
-from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select
+from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select, with_statistics
 from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
@@ -49,5 +49,6 @@ __all__ = [
     "select",
     "stem",
     "weigh_examples_",
+    "with_statistics",
     "xbn",
 ]

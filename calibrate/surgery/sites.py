@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from calibrate.errors import ModelError, UsageError
-from calibrate.surgery.kinds import channels, is_normalisation, obstacle
+from calibrate.surgery.kinds import channels, is_normalisation, needs_moments, obstacle
 
 #: Why GroupNorm layers stay as they are where BatchNorm layers are weighed.
 BESIDE_BATCH_NORM = (
@@ -88,6 +88,26 @@ def passed_over(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, .
     """
     chosen = select(sites, patterns)
     return tuple(site for site in matching(sites, patterns) if not site.obstacle and site not in chosen)
+
+
+def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+    """The sites that match, and that keep running statistics of their own input.
+
+    Raises ModelError when there is none, UsageError for a pattern that matches no site.
+
+    >>> sites = find_sites(nn.Sequential(nn.BatchNorm2d(4), nn.GroupNorm(2, 4)))
+    >>> [site.name for site in with_statistics(sites, ["*"])]
+    ['0']
+    """
+    chosen = matching(sites, patterns) if sites else ()
+    keeping = tuple(site for site in chosen if not site.obstacle and not needs_moments(site.module))
+    if not keeping:
+        why = f"none of its {len(chosen)} matching normalisation layers keeps" if chosen else "no layer of it keeps"
+        raise ModelError(
+            f"the network has nothing to re-estimate: {why} running statistics of what comes in. Leave the step "
+            "reestimate out, or choose other layers with `sites`."
+        )
+    return keeping
 
 
 def matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:

@@ -11,7 +11,7 @@ AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"set_alpha", "search_alpha", "temperature", "measure"}),
+    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "temperature", "measure"}),
     "evaluate": frozenset({"measure"}),
     "probe": frozenset(),
     "adapt": frozenset(),

@@ -198,7 +198,7 @@ def test_schemas_are_printed(document: str, afternorm: Callable[..., Ran]) -> No
 def test_the_recipe_schema_names_every_step(afternorm: Callable[..., Ran]) -> None:
     schema = json.loads(afternorm("schema", "recipe").out)
     kinds = {definition["properties"]["kind"]["const"] for definition in schema["$defs"].values()}
-    assert kinds == {"set_alpha", "search_alpha", "temperature", "measure"}
+    assert kinds == {"set_alpha", "search_alpha", "reestimate", "temperature", "measure"}
     assert Recipe.model_json_schema() == schema
 
 

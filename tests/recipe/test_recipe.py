@@ -28,6 +28,14 @@ FULL: dict[str, Any] = {
     "steps": [
         {"kind": "set_alpha", "alpha": 0.25, "sites": ["*"]},
         {"kind": "search_alpha", "maximum": 0.5, "refinements": 2, "margin": 1.0, "curve": True, "sites": ["*"]},
+        {
+            "kind": "reestimate",
+            "order": "in_order",
+            "samples": None,
+            "prior": 8.0,
+            "variant": "moments",
+            "sites": ["*"],
+        },
         {"kind": "temperature"},
         {"kind": "measure", "resamples": 2000, "bins": 15},
     ],
@@ -36,6 +44,7 @@ SHORT: dict[str, Any] = {
     "steps": [
         {"kind": "set_alpha", "alpha": 0.25},
         {"kind": "search_alpha"},
+        {"kind": "reestimate", "prior": 8.0},
         {"kind": "temperature"},
         {"kind": "measure"},
     ],
@@ -107,9 +116,14 @@ CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
     (("steps", 1, "margin"), 0.0),
     (("steps", 1, "curve"), False),
     (("steps", 1, "sites"), ["*", "*"]),
-    (("steps", 3, "resamples"), 2001),
-    (("steps", 3, "bins"), 10),
-    (("steps",), FULL["steps"][:3]),
+    (("steps", 2, "order"), "batch"),
+    (("steps", 2, "samples"), 100),
+    (("steps", 2, "prior"), 9.0),
+    (("steps", 2, "variant"), "published"),
+    (("steps", 2, "sites"), ["layer1.*"]),
+    (("steps", 4, "resamples"), 2001),
+    (("steps", 4, "bins"), 10),
+    (("steps",), FULL["steps"][:4]),
     (("steps",), FULL["steps"][1:]),
     (("steps",), [FULL["steps"][1], FULL["steps"][0], *FULL["steps"][2:]]),
 ]
@@ -149,12 +163,13 @@ def test_every_value_is_frozen_and_closed(value: BaseModel) -> None:
 
 
 KINDS: dict[str, dict[str, Any]] = {"a": {"kind": "set_alpha", "alpha": 0.1}, "s": {"kind": "search_alpha"}} | {
+    "r": {"kind": "reestimate"},
     "t": {"kind": "temperature"},
     "m": {"kind": "measure"},
 }
 
 
-@pytest.mark.parametrize("order", ["a", "s", "t", "m", "at", "am", "stm", "aasstm", "tm", "sa"])
+@pytest.mark.parametrize("order", ["a", "s", "t", "m", "at", "am", "stm", "aasstm", "tm", "sa", "rstm", "ar", "rr"])
 def test_orders_that_make_sense(order: str) -> None:
     recipe = Recipe.model_validate({"steps": [KINDS[letter] for letter in order]})
     assert [step.kind for step in recipe.steps] == [KINDS[letter]["kind"] for letter in order]

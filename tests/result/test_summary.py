@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calibrate.result import Changes, Site, Summary, Timings
+from calibrate.result import Changes, Moved, Reestimation, Site, Summary, Timings
 from tests.samples import answers, layers, measurement, summary
 
 OUTSIDE = {"timings", "artifacts"}
@@ -44,6 +44,7 @@ def changed(value: Any) -> Any:
 
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
+    reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),

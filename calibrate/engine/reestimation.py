@@ -1,0 +1,84 @@
+"""The step ``reestimate``: running statistics measured anew on the calibration half, without its labels."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.data import Split
+from calibrate.engine.predict import input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.source_batches import SourceBatches
+from calibrate.errors import DataError
+from calibrate.recipe import Reestimate
+from calibrate.result import Moved, Reestimation
+from calibrate.stats import reestimate_
+from calibrate.surgery import find_sites, with_statistics
+
+Statistics = tuple[Tensor, Tensor]
+
+
+def reestimate_statistics_(run: Run, step: Reestimate) -> None:
+    """Give the matching sites the statistics of their inputs, and note how far these moved."""
+    check_samples(step, run.split)
+    indices = _drawn(run.split.calibration, step.samples, run.seed)
+    sites = with_statistics(find_sites(run.model), step.sites)
+    before = [_statistics(site.module) for site in sites]
+    batches = SourceBatches(run.source, indices, run.setting, input_dtype(run.model))
+    found = reestimate_(
+        run.model,
+        batches,
+        order=step.order,
+        prior=step.prior,
+        variant=step.variant,
+        sites=step.sites,
+        progress=run.setting.progress,
+    )
+    run.change_()
+    run.forwards += batches.read
+    if found.idle:
+        which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
+        run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
+    run.reestimations.append(
+        Reestimation(
+            images=found.images,
+            passes=batches.read / len(indices),
+            layers=tuple(
+                _moved(site.name, old, site.module)
+                for site, old in zip(sites, before, strict=True)
+                if site.name in found.moments
+            ),
+        )
+    )
+
+
+def check_samples(step: Reestimate, split: Split) -> None:
+    """Raise DataError where the calibration half is smaller than the step asks for."""
+    if step.samples is not None and step.samples > len(split.calibration):
+        raise DataError(
+            f"wanted {step.samples} samples, the calibration half has {len(split.calibration)}; lower `samples` in the "
+            "step reestimate, or add data."
+        )
+
+
+def _drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:
+    if samples is None:
+        return indices
+    return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))
+
+
+def _statistics(layer: nn.Module) -> Statistics:
+    mean, variance = (layer.get_buffer(name).detach() for name in ("running_mean", "running_var"))
+    return mean.to("cpu", torch.float64, copy=True), variance.to("cpu", torch.float64, copy=True)
+
+
+def _moved(name: str, old: Statistics, layer: Any) -> Moved:
+    mean, variance = _statistics(layer)
+    wide, now = old[1] + layer.eps, variance + layer.eps
+    return Moved(
+        name=name,
+        mean=float(((mean - old[0]).abs() / wide.sqrt()).mean()),
+        log_variance=float((now / wide).log().abs().mean()),
+    )

@@ -1,0 +1,25 @@
+"""A re-estimation: which layers got new running statistics, from what, and how far these moved."""
+
+from calibrate.result.value import Value
+
+
+class Moved(Value):
+    """One layer: mean |rm − rm₀| / √(rv₀ + eps) over its channels, and mean |log((rv + eps) / (rv₀ + eps))|.
+
+    rm₀ and rv₀ are the running statistics from before.
+    """
+
+    name: str
+    mean: float
+    log_variance: float
+
+
+class Reestimation(Value):
+    """The statistics of ``layers`` were measured anew over ``images`` examples of the calibration half, without labels.
+
+    ``passes`` is what that cost, in forward passes over these examples.
+    """
+
+    images: int
+    passes: float
+    layers: tuple[Moved, ...]

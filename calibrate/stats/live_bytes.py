@@ -1,0 +1,49 @@
+"""How much memory a forward pass holds on to where it stands still."""
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from calibrate.surgery import evaluating
+
+
+class _Made(TorchDispatchMode):
+    """Remembers every storage that an operation put its result in, for as long as it lives."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.storages: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, Tensor):
+                self.storages.add(leaf.untyped_storage())
+        return made
+
+
+def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tuple[int, int]:
+    """The most bytes that a pass over ``x`` holds when it calls one of ``layers``, ``x`` included; and those calls.
+
+    Cost: one pass over ``x``.
+    """
+    held: list[int] = []
+
+    def note(_layer: nn.Module, _arguments: tuple[Tensor, ...]) -> None:
+        held.append(sum(storage.nbytes() for storage in made.storages))
+
+    handles = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        with evaluating(model), torch.inference_mode(), _Made() as made:
+            model(x)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return x.nbytes + max(held, default=0), len(held)

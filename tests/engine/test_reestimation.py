@@ -1,0 +1,139 @@
+"""The step ``reestimate``: the calibration half's statistics, measured against T alone like everything else."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from calibrate import PRESETS, Recipe, retrofit
+from calibrate.data import split
+from calibrate.errors import DataError, ModelError
+from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.report import render_html, render_markdown, render_text
+from calibrate.result import judge
+from calibrate.stats import reestimate
+from calibrate.surgery import find_sites, weigh_examples_
+from tests.engine.test_retrofit import CLASSES, examples, trained
+from tests.networks import grouped, lived_in
+
+MEASURE = Measure(resamples=100)
+
+
+def calibration(seed: int = 0) -> torch.Tensor:
+    data = examples()
+    return torch.stack([data[row][0] for row in split(np.array([y for _, y in data]), seed).calibration])
+
+
+def assert_same_statistics(one: nn.Module, other: nn.Module) -> None:
+    for place in (1, 4):
+        assert torch.equal(one[place].running_mean, other[place].running_mean)
+        assert torch.equal(one[place].running_var, other[place].running_var)
+
+
+@pytest.mark.parametrize(
+    ("step", "arguments"),
+    [
+        (Reestimate(), {}),
+        (Reestimate(order="batch"), {"order": "batch"}),
+        (Reestimate(prior=16), {"prior": 16}),
+        (Reestimate(prior=16, variant="published"), {"prior": 16, "variant": "published"}),
+        (Reestimate(sites=("4",)), {"sites": ["4"]}),
+    ],
+)
+def test_the_statistics_are_those_of_the_calibration_half(step: Reestimate, arguments: "dict[str, object]") -> None:
+    outcome = retrofit(trained(), Recipe(steps=[step]), data=examples(), batch_size=16)
+    expected = reestimate(trained(), calibration().split(16), **arguments)
+    assert_same_statistics(outcome.model, expected)
+    (found,) = outcome.summary.reestimations
+    assert (found.images, found.passes, outcome.summary.timings.passes) == (45, 1.0, 1.0)
+    moved = {layer.name: layer for layer in found.layers}
+    assert list(moved) == list(step.sites if step.sites != ("*",) else ("1", "4"))
+    old, new = (model[4] for model in (trained(), expected))
+    mean = ((new.running_mean - old.running_mean).abs() / (old.running_var + old.eps).sqrt()).mean()
+    ratio = ((new.running_var + old.eps) / (old.running_var + old.eps)).log().abs().mean()
+    assert (moved["4"].mean, moved["4"].log_variance) == pytest.approx((float(mean), float(ratio)), rel=1e-5)
+
+
+def test_samples_are_drawn_by_the_seed() -> None:
+    def tuned(samples: int | None, seed: int) -> nn.Module:
+        return retrofit(trained(), Recipe(seed=seed, steps=[Reestimate(samples=samples)]), data=examples()).model
+
+    assert_same_statistics(tuned(20, 0), tuned(20, 0))
+    assert_same_statistics(tuned(45, 0), tuned(None, 0))
+    assert not torch.equal(tuned(20, 0)[1].running_mean, tuned(20, 1)[1].running_mean)
+    assert not torch.equal(tuned(20, 0)[1].running_mean, tuned(None, 0)[1].running_mean)
+
+
+def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
+    """A shift of all inputs, which new statistics undo and T cannot."""
+    data = [(3 * x + 4, y) for x, y in examples()]
+    summary = retrofit(trained(), PRESETS["adabn"], data=data).summary
+    alone = retrofit(trained(), PRESETS["temperature"], data=data).summary
+    assert summary.measurement is not None
+    assert alone.measurement is not None
+    assert [scores.arm for scores in summary.measurement.arms] == ["plain", "T", "tuned", "tuned+T"]
+    assert not any(scores.alpha for scores in summary.measurement.arms)
+    assert summary.measurement.arm("T") == alone.measurement.arm("T")
+    assert summary.measurement.yardstick == summary.measurement.difference("tuned+T", "T")
+    assert (summary.verdict, summary.reasons) == judge(summary.measurement.difference("tuned+T", "T"))
+    assert summary.verdict == "improved"
+    assert summary.answers is not None
+    assert (summary.answers.arm, summary.answers.baseline) == ("tuned+T", "T")
+
+
+def test_re_estimated_weighed_and_with_a_temperature_in_one_recipe() -> None:
+    """The search begins at the re-estimated network, and T alone stays that of the network as it came."""
+    steps = [Reestimate(), SearchAlpha(curve=False), Temperature(), MEASURE]
+    outcome = retrofit(trained(), Recipe(steps=steps), data=examples())
+    alone = retrofit(trained(), Recipe(steps=[Temperature(), MEASURE]), data=examples())
+    renewed = retrofit(trained(), Recipe(steps=[Reestimate(), Temperature(), MEASURE]), data=examples())
+    search, measured = outcome.summary.search, outcome.summary.measurement
+    assert search is not None
+    assert measured is not None
+    assert search.points[0].temperature == renewed.summary.changes.temperature
+    assert alone.summary.measurement is not None
+    assert measured.arm("T").temperature == alone.summary.measurement.arm("T").temperature
+    assert measured.arm("tuned+T").alpha is (search.chosen > 0)
+    assert_same_statistics(outcome.model, renewed.model)
+
+
+def test_a_network_that_weighs_already_is_re_estimated_as_it_weighs() -> None:
+    outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.4), Reestimate()]), data=examples(), batch_size=16)
+    model = trained()
+    weigh_examples_(model, find_sites(model), 0.4)
+    assert_same_statistics(outcome.model, reestimate(model, calibration().split(16)))
+    assert not torch.equal(
+        outcome.model[4].running_mean, reestimate(trained(), calibration().split(16))[4].running_mean
+    )
+
+
+def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
+    heard: list[object] = []
+    with pytest.raises(DataError, match="wanted 46 samples, the calibration half has 45; lower `samples`"):
+        retrofit(trained(), Recipe(steps=[Reestimate(samples=46)]), data=examples(), progress=heard.append)
+    with pytest.raises(ModelError, match="nothing to re-estimate"):
+        retrofit(lived_in(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
+    assert heard == []
+
+
+def test_progress_is_told_to_the_end() -> None:
+    heard = []
+    retrofit(trained(), Recipe(steps=[Reestimate()]), data=examples(), progress=heard.append)
+    assert [(said.stage, said.done, said.total) for said in heard] == [("reestimate", 1, 2), ("reestimate", 2, 2)]
+
+
+def test_a_layer_that_is_never_called_is_named() -> None:
+    model = trained()
+    model[4].register_module("spare", nn.BatchNorm2d(2))
+    summary = retrofit(model, Recipe(steps=[Reestimate()]), data=examples()).summary
+    assert [layer.name for layer in summary.reestimations[0].layers] == ["1", "4"]
+    assert [f.message.split(" was")[0] for f in summary.findings if f.code == "layer-idle"] == ["4.spare"]
+
+
+def test_the_reports_say_what_was_re_estimated() -> None:
+    summary = retrofit(trained(), PRESETS["adabn"], data=examples()).summary
+    for text in (render_text(summary), render_markdown(summary), render_html(summary, {})):
+        words = " ".join(text.split()).replace("\\", "")
+        assert "2 layers re-estimated on 45 examples of the calibration half, without labels (1 pass)" in words
+        assert "with re-estimated statistics and T = " in words
+        assert "tuned+T minus T is the yardstick of the verdict" in words

@@ -1,0 +1,71 @@
+"""The pool against extended-precision numpy, and against itself in every order of arrival."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calibrate.stats import Moments, Pool
+
+
+def parts_of(x: torch.Tensor, cuts: list[int], first: int) -> list[Pool]:
+    edges = sorted({0, len(x), *(cut for cut in cuts if cut < len(x))})
+    return [Pool.of(first + a, x[a:b]) for a, b in pairwise(edges)]
+
+
+def total(parts: list[Pool]) -> Moments:
+    pool = Pool()
+    for part in parts:
+        pool = pool.merge(part)
+    return pool.total()
+
+
+@given(
+    shape=st.sampled_from([(1, 2), (37, 3), (16, 2, 4), (21, 3, 2, 3), (8, 1, 2, 1, 3)]),
+    mean=st.sampled_from([0.0, -3.0, 1e4]),
+    sd=st.sampled_from([0.0, 1e-2, 50.0]),
+    dtype=st.sampled_from([torch.float64, torch.float32, torch.bfloat16]),
+    cuts=st.lists(st.integers(1, 36), max_size=6),
+    first=st.sampled_from([0, 1, 6, 1000]),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_any_split_in_any_order_has_the_same_bits(
+    shape: tuple[int, ...], mean: float, sd: float, dtype: torch.dtype, cuts: list[int], first: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = (torch.randn(shape, generator=generator, dtype=torch.float64) * sd + mean).to(dtype)
+    whole = Pool.of(first, x).total()
+    parts = parts_of(x, cuts, first)
+    shuffled = total([parts[place] for place in torch.randperm(len(parts), generator=generator).tolist()])
+    assert (shuffled.count, whole.count) == (x[:, 0].numel(),) * 2
+    assert torch.equal(shuffled.mean, whole.mean)
+    assert torch.equal(shuffled.variance, whole.variance)
+    values = x.double().numpy().astype(np.longdouble)
+    axes = (0, *range(2, x.dim()))
+    np.testing.assert_allclose(whole.mean.numpy(), values.mean(axes).astype(float), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(whole.variance.numpy(), values.var(axes).astype(float), rtol=1e-7, atol=1e-18)
+
+
+def test_channels_last_is_another_layout_of_the_same_values() -> None:
+    x = torch.randn(5, 3, 7, 9)
+    one, other = Pool.of(0, x).total(), Pool.of(0, x.to(memory_format=torch.channels_last)).total()
+    torch.testing.assert_close(one.variance, other.variance, rtol=1e-13, atol=0)
+
+
+def test_a_pool_stays_small_and_knows_whom_it_has() -> None:
+    pool = Pool()
+    for first in range(3, 1003, 8):
+        pool = pool.merge(Pool.of(first, torch.randn(8, 1)))
+    assert len(pool.nodes) <= 2 * 10
+    assert pool.examples == 1000
+    assert [example for example in (0, 2, 3, 500, 1002, 1003) if example in pool] == [3, 500, 1002]
+
+
+def test_no_example_counts_twice() -> None:
+    pool = Pool.of(0, torch.randn(8, 1))
+    with pytest.raises(ValueError, match="example 3 is in the pool already"):
+        pool.merge(Pool.of(3, torch.randn(1, 1)))

@@ -1,0 +1,375 @@
+"""Re-estimation against a float64 network whose one training batch is the whole set, on awkward networks and data."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from calibrate.errors import DataError, ModelError, UsageError
+from calibrate.nn import ExampleWeighed
+from calibrate.stats import pooled_inputs, reestimate, reestimate_
+from calibrate.surgery import find_sites, weigh_examples_
+from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+
+Build = Callable[[], nn.Module]
+
+
+class Residual(nn.Module):
+    """A branch with a layer of its own, whose result is held until the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6))
+        self.body = nn.ModuleList([nn.Sequential(nn.Conv2d(c, 6, 3, padding=1), nn.BatchNorm2d(6)) for c in (4, 6)])
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        rest = self.shortcut(x)
+        for part in self.body:
+            x = torch.relu(part(x))
+        return self.head((x + rest).mean((2, 3)))
+
+
+def vectors() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+
+
+def frozen() -> nn.Module:
+    model = convolutional()
+    model[1], model[4] = FrozenBatchNorm2d(4), FrozenBatchNorm2d(8)
+    return model
+
+
+def inputs(n: int = 45, seed: int = 0) -> Tensor:
+    """Sorted by class: each third has a mean and spread of its own."""
+    x = torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    level = torch.arange(n).mul(3).div(n, rounding_mode="floor").view(-1, 1, 1, 1)
+    return x * (1 + level) + 2 * level - 1
+
+
+def batches(x: Tensor, size: int = 11) -> Sequence[Tensor]:
+    """45 examples in elevens leave a last batch of 1."""
+    return x.split(size)
+
+
+def reference(model: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    """Mean and ÷n variance of what goes into each layer of ``model`` in float64, ``x`` its only training batch.
+
+    Each layer is called with its input's own moments in its buffers; those of all its calls are concatenated.
+    """
+    model = copy.deepcopy(model).double().eval()
+    seen: dict[str, list[Tensor]] = {}
+    names = {site.module: site.name for site in find_sites(model) if not site.obstacle}
+
+    def moments(values: Tensor) -> tuple[Tensor, Tensor]:
+        mean = values.mean(1)
+        return mean, ((values - mean[:, None]) ** 2).mean(1)
+
+    def hook(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        values = arguments[0].transpose(0, 1).flatten(1)
+        seen.setdefault(names[layer], []).append(values)
+        mean, variance = moments(values)
+        layer.running_mean.copy_(mean)
+        layer.running_var.copy_(variance)
+
+    for layer in names:
+        layer.register_forward_pre_hook(hook)
+    with torch.no_grad():
+        model(x.double())
+    return {name: moments(torch.cat(values, 1)) for name, values in seen.items()}
+
+
+def statistics(model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    return {
+        site.name: (site.module.running_mean, site.module.running_var)
+        for site in find_sites(model)
+        if getattr(site.module, "running_mean", None) is not None
+    }
+
+
+def assert_close(model: nn.Module, expected: dict[str, tuple[Tensor, Tensor]], tolerance: float) -> None:
+    """Means to ``tolerance`` of a standard deviation, variances relative."""
+    found = statistics(model)
+    for name, (mean, variance) in expected.items():
+        rm, rv = (moment.double() for moment in found[name])
+        assert ((rm - mean).abs() <= tolerance * (variance.sqrt() + 1e-12)).all(), name
+        assert ((rv - variance).abs() <= tolerance * (variance + 1e-12)).all(), name
+
+
+def assert_same_bits(one: nn.Module, other: nn.Module) -> None:
+    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+AWKWARD = pytest.mark.parametrize(
+    "build", [convolutional, Residual, Tied, Mixed, vectors, frozen], ids=lambda b: b.__name__
+)
+
+
+@AWKWARD
+@pytest.mark.parametrize("size", [45, 11, 4])
+def test_in_order_is_the_whole_set_as_one_batch(build: Build, size: int) -> None:
+    if build is Mixed and size == 4:
+        size = 5  # its layer without statistics cannot take a batch of one example, and sees other ones in each split
+    model, x = lived_in(build()).double(), inputs(44 if build is Mixed else 45)
+    if build is Mixed:
+        model.batch_only = nn.Identity()
+    assert_close(reestimate(model, batches(x, size)), reference(model, x), 1e-10)
+
+
+@AWKWARD
+@pytest.mark.parametrize("order", ["in_order", "batch"])
+def test_the_other_layers_and_the_caller_s_network_are_left_alone(build: Build, order: str) -> None:
+    model = lived_in(build()).train()
+    if build is Mixed:
+        model.batch_only.eval()
+    before = copy.deepcopy(model)
+    tuned = reestimate(model, [(x, "label") for x in batches(inputs().float(), 15)], order=order)
+    assert_same_bits(model, before)
+    assert [m.training for m in tuned.modules()] == [m.training for m in before.modules()]
+    assert not any(m._forward_pre_hooks for m in tuned.modules())
+    came = before.state_dict()
+    changed = {name for name, value in tuned.state_dict().items() if not torch.equal(value, came[name])}
+    assert changed
+    assert {name.rsplit(".", 1)[1] for name in changed} == {"running_mean", "running_var"}
+    if build is Mixed:
+        assert not any(name.startswith("act.") for name in changed)
+
+
+def test_float32_in_its_own_arithmetic_is_exact() -> None:
+    """Given the inputs that the finished network gives its layers, each buffer is the rounded float64 moment."""
+    model = lived_in(Residual())
+    parts = batches(inputs().float())
+    tuned = reestimate(model, parts)
+    with pooled_inputs([site.module for site in find_sites(tuned)]) as seen, torch.inference_mode():
+        for part in parts:
+            tuned(part)
+    for layer, moments in seen.items():
+        torch.testing.assert_close(layer.running_mean, moments.mean.float(), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(layer.running_var, moments.variance.float(), rtol=1e-6, atol=0)
+    assert_close(tuned, reference(model, inputs()), 1e-4)
+
+
+def test_a_mean_of_a_thousand_deviations_keeps_its_variance() -> None:
+    x = inputs()
+    shifted = (x - x.mean()) / x.std() + 1000
+    model = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 2))
+    exact = shifted.float().double().var(correction=0)
+    assert reestimate(model, batches(shifted.float()))[0].running_var.item() == pytest.approx(exact.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("build", [convolutional, Residual, Tied])
+def test_memory_decides_the_cost_and_not_a_bit_of_the_result(build: Build) -> None:
+    model, passes = lived_in(build()), []
+    parts = batches(inputs().float())
+    results = []
+    for memory in (0, 2 * (8 << 20) + 500_000, 1 << 30):
+        count = 0
+
+        def counted(module: nn.Module, arguments: object) -> None:
+            nonlocal count
+            count += 1
+
+        probe = copy.deepcopy(model)
+        next(probe.children()).register_forward_pre_hook(counted)
+        reestimate_(probe, parts, memory=memory)
+        passes.append(count)
+        results.append(probe)
+    calls = 1 + sum(1 for _ in find_sites(model)) + (build is Tied)
+    assert passes == [1 + calls * len(parts), 1 + 2 + calls * (len(parts) - 2), 1 + len(parts)]
+    assert_same_bits(results[0], results[1])
+    assert_same_bits(results[0], results[2])
+
+
+def test_half_precision_keeps_its_type_and_comes_close() -> None:
+    model, x = lived_in(convolutional()), inputs()
+    tuned = reestimate(model.bfloat16(), batches(x.bfloat16()))
+    assert tuned[1].running_var.dtype == torch.bfloat16
+    assert_close(tuned, reference(model, x), 0.1)
+
+
+def test_an_example_s_place_counts_and_not_its_batch() -> None:
+    """The first layer sees the same values in every split, so its statistics have the same bits."""
+    model, x = lived_in(vectors()), inputs().float()
+    one, other = (reestimate(model, batches(x, size))[1] for size in (45, 7))
+    assert torch.equal(one.running_mean, other.running_mean)
+    assert torch.equal(one.running_var, other.running_var)
+
+
+def test_batch_normalises_by_the_batch_and_pools_over_all() -> None:
+    """Against in_order on each batch alone, whose statistics are what the layers before normalise by."""
+    model, x = lived_in(convolutional()).double(), inputs()
+    parts = batches(x, 15)
+    tuned = reestimate(model, parts, order="batch")
+    with torch.no_grad():
+        after = [reestimate(model, [part])[:4](part) for part in parts]
+    seen = torch.cat(after).transpose(0, 1).flatten(1)
+    torch.testing.assert_close(tuned[4].running_mean, seen.mean(1), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(tuned[4].running_var, seen.var(1, correction=0), rtol=1e-10, atol=0)
+    assert not torch.allclose(tuned[4].running_var, reestimate(model, parts)[4].running_var, rtol=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["moments", "published"])
+def test_the_prior_is_a_union_or_as_published(variant: str) -> None:
+    """As many images as there are, and a prior of three times that: λ = 3/4."""
+    model, x = lived_in(nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 2))).double(), inputs()
+    old_mean, old_var = model[0].running_mean.item(), model[0].running_var.item()
+    tuned = reestimate(model, batches(x), prior=135, variant=variant)[0]
+    assert tuned.running_mean.item() == pytest.approx(0.75 * old_mean + 0.25 * x.mean().item(), rel=1e-12)
+    second = 0.75 * (old_var + old_mean**2) + 0.25 * (x**2).mean().item()
+    expected = {
+        "moments": second - tuned.running_mean.item() ** 2,
+        "published": 0.75 * old_var + 0.25 * x.var().item(),
+    }
+    assert tuned.running_var.item() == pytest.approx(expected[variant], rel=1e-10)
+
+
+def test_with_a_prior_the_next_layer_sees_the_mixture() -> None:
+    model, parts = lived_in(convolutional()).double(), batches(inputs())
+    tuned = reestimate(model, parts, prior=20)
+    last = copy.deepcopy(tuned)
+    last[4].load_state_dict(model[4].state_dict())
+    again = reestimate(last, parts, prior=20, sites=["4"])
+    torch.testing.assert_close(again[4].running_var, tuned[4].running_var, rtol=1e-12, atol=0)
+
+
+def test_only_matching_sites_change_and_others_normalise_as_they_did() -> None:
+    model, parts = lived_in(convolutional()), batches(inputs().float())
+    tuned = reestimate(model, parts, sites=["4"])
+    assert torch.equal(tuned[1].running_mean, model[1].running_mean)
+    with torch.no_grad():
+        seen = torch.cat([model[:4](part) for part in parts]).double()
+    torch.testing.assert_close(tuned[4].running_mean.double(), seen.mean((0, 2, 3)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_weighing_layer_weighs_while_it_is_re_estimated() -> None:
+    model, parts = lived_in(convolutional()), batches(inputs().float())
+    weigh_examples_(model, find_sites(model), 0.3)
+    tuned = reestimate(model, parts)
+    assert isinstance(tuned[4], ExampleWeighed)
+    with torch.no_grad():
+        seen = torch.cat([tuned[:4](part) for part in parts]).double()
+    torch.testing.assert_close(tuned[4].running_var.double(), seen.var((0, 2, 3), correction=0), rtol=1e-5, atol=0)
+
+
+class Endless:
+    def __iter__(self) -> Iterator[Tensor]:
+        while True:
+            yield inputs().float()[:11]
+
+
+@pytest.mark.parametrize("order", ["in_order", "batch"])
+def test_samples_cut_an_endless_source_in_the_middle_of_a_batch(order: str) -> None:
+    model = lived_in(convolutional())
+    found = reestimate_(model, Endless(), samples=25, order=order)
+    assert found.images == 25
+    assert {moments.count for moments in found.moments.values()} == {25 * 64, 25 * 9}
+
+
+class Shuffled(Endless):
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (torch.randn(4, 1, 8, 8) for _ in range(2))
+
+
+class Interrupted(Endless):
+    def __iter__(self) -> Iterator[Tensor]:
+        yield from batches(inputs().float())[:3]
+        raise OSError("the disk is gone")
+
+
+class Moody(nn.Module):
+    """Calls its layers in an order that depends on what it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x)) if x.mean() < 1 else self.one(self.two(x))
+
+
+class Brief(Moody):
+    """Leaves one layer out for some inputs."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x)) if x.mean() < 1 else self.one(x)
+
+
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+@pytest.mark.parametrize(
+    ("build", "data", "arguments", "error", "words"),
+    [
+        (convolutional, Endless, {}, UsageError, "may never end"),
+        (convolutional, lambda: batches(inputs().float()), {"samples": 46}, DataError, "wanted 46 samples.*has 45"),
+        (convolutional, list, {}, DataError, "no examples"),
+        (convolutional, Interrupted, {"samples": 45}, OSError, "disk is gone"),
+        (Moody, lambda: batches(inputs().float()), {}, ModelError, "order that depends on the data"),
+        (Brief, lambda: batches(inputs().float()), {}, ModelError, "some batches only"),
+        (grouped, lambda: batches(inputs().float()), {}, ModelError, "nothing to re-estimate"),
+        (lambda: nn.Flatten(), lambda: batches(inputs().float()), {}, ModelError, "nothing to re-estimate"),
+        (convolutional, lambda: batches(inputs().float()), {"sites": ["x"]}, UsageError, "matches none"),
+        (convolutional, lambda: [torch.zeros(3, 2, 8, 8)], {}, RuntimeError, "channels"),
+    ],
+)
+def test_a_failure_gives_everything_back(
+    build: Build,
+    data: Callable[[], "Sequence[Tensor]"],
+    arguments: "dict[str, object]",
+    error: type[Exception],
+    words: str,
+    memory: int,
+) -> None:
+    model = lived_in(build()).train()
+    before = copy.deepcopy(model)
+    with pytest.raises(error, match=words):
+        reestimate_(model, data(), memory=memory, **arguments)
+    assert_same_bits(model, before)
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize(
+    ("build", "data", "samples", "error"),
+    [
+        (convolutional, Interrupted, 45, OSError),
+        (convolutional, Endless, None, UsageError),
+        (Moody, list, 1, DataError),
+    ],
+)
+def test_a_failure_in_batches_gives_everything_back_too(
+    build: Build, data: Callable[[], "Sequence[Tensor]"], samples: "int | None", error: type[Exception]
+) -> None:
+    model = lived_in(build()).train()
+    before = copy.deepcopy(model)
+    with pytest.raises(error):
+        reestimate_(model, data(), samples=samples, order="batch")
+    assert_same_bits(model, before)
+    assert all(module.training for module in model.modules())
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_what_is_gone_through_twice_must_be_the_same_twice() -> None:
+    model = lived_in(convolutional())
+    with pytest.raises(DataError, match="turn shuffling"):
+        reestimate_(model, Shuffled(), memory=0)
+    with pytest.raises(DataError, match="once only"):
+        reestimate_(model, iter(batches(inputs().float())), samples=45, memory=0)
+    reestimate_(model, Shuffled())
+    reestimate_(model, iter(batches(inputs().float())), samples=45)
+
+
+def test_a_layer_that_is_never_called_keeps_its_statistics_and_is_named() -> None:
+    model = lived_in(nn.ModuleDict({"used": nn.BatchNorm1d(64), "idle": nn.BatchNorm1d(3)}))
+    model.forward = lambda x: model["used"](x.flatten(1))  # type: ignore[method-assign]
+    before = model["idle"].running_var.clone()
+    found = reestimate_(model, batches(inputs().float()))
+    assert (found.idle, list(found.moments)) == (("idle",), ["used"])
+    assert torch.equal(model["idle"].running_var, before)

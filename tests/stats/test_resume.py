@@ -1,0 +1,146 @@
+"""Interrupted, killed or shared out: the statistics have the bits of the run that went through."""
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibrate.errors import UsageError
+from calibrate.stats import Checkpoint, IterableBatches, Pool, reestimate, reestimate_
+from calibrate.stats.gathered import Gathered
+from tests.networks import Tied, lived_in
+from tests.stats.test_reestimate import Residual, assert_same_bits, batches, inputs
+
+PARTS = batches(inputs().float())
+
+
+class Stopping:
+    """The batches, until the one numbered ``stop`` is asked for; then ``end`` happens."""
+
+    def __init__(self, stop: int, end: "signal.Signals | None" = None) -> None:
+        self.left, self.end = stop, end
+
+    def __len__(self) -> int:
+        return len(PARTS)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for part in PARTS:
+            self.left -= 1
+            if self.left < 0:
+                if self.end is not None:
+                    os.kill(os.getpid(), self.end)
+                raise KeyboardInterrupt
+            yield part
+
+
+@pytest.mark.parametrize("order", ["in_order", "batch"])
+@pytest.mark.parametrize("build", [Residual, Tied])
+def test_every_point_of_interruption_leads_to_the_same_bits(build: type[nn.Module], order: str, tmp_path: Path) -> None:
+    model = lived_in(build())
+    whole = reestimate(model, PARTS, order=order)
+    for stop in range(1, len(PARTS) if order == "batch" else 3 * len(PARTS), 2):
+        file = Checkpoint(tmp_path / f"{stop}.safetensors", seconds=0)
+        with pytest.raises(KeyboardInterrupt):
+            reestimate(model, Stopping(stop), order=order, memory=0, checkpoint=file)
+        assert list(tmp_path.iterdir())
+        read: list[int] = []
+        resumed = copy.deepcopy(model)
+        next(resumed.children()).register_forward_pre_hook(lambda *_, read=read: read.append(1))
+        reestimate_(resumed, PARTS, order=order, memory=0, checkpoint=file)
+        assert_same_bits(resumed, whole)
+        if order == "batch":
+            assert len(read) == len(PARTS) - stop
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
+    gathered = Gathered()
+    gathered.reach_(0, "a")
+    gathered.reach_(1, "b")
+    gathered.add_(0, Pool.of(0, PARTS[0]).merge(Pool.of(22, PARTS[2])))
+    gathered.settle_(lambda pool: pool)
+    gathered.add_(1, Pool.of(0, PARTS[0]))
+    file = Checkpoint(tmp_path / "one")
+    file.begin_("request", torch.device("cpu"))
+    file.keep_(gathered)
+    again = Checkpoint(tmp_path / "one").begin_("request", torch.device("cpu"))
+    assert (again.names, again.settled) == (["a", "b"], 1)
+    assert [set(pool.nodes) for pool in again.pools] == [set(pool.nodes) for pool in gathered.pools]
+    for one, other in zip(again.pools, gathered.pools, strict=True):
+        for node, moments in one.nodes.items():
+            assert moments.count == other.nodes[node].count
+            assert torch.equal(moments.mean, other.nodes[node].mean)
+            assert torch.equal(moments.variance, other.nodes[node].variance)
+
+
+def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
+    """The process kills itself with SIGKILL while it reads the batches for the third call."""
+    path = tmp_path / "checkpoint"
+    program = (
+        "import signal, sys\n"
+        "from tests.stats.test_resume import *\n"
+        "reestimate(lived_in(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=Checkpoint(sys.argv[1]))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert path.exists()
+    model = lived_in(Residual())
+    read = []
+    resumed = copy.deepcopy(model)
+    next(resumed.children()).register_forward_pre_hook(lambda *_: read.append(1))
+    reestimate_(resumed, PARTS, memory=0, checkpoint=Checkpoint(path))
+    assert len(read) < 1 + 5 * len(PARTS)
+    assert_same_bits(resumed, reestimate(model, PARTS))
+    assert not path.exists()
+
+
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        reestimate(lived_in(Residual()), Stopping(13), memory=0, checkpoint=Checkpoint(path))
+    before = path.read_bytes()
+    for model, arguments in ((lived_in(Residual(), seed=1), {}), (lived_in(Residual()), {"prior": 1.0})):
+        with pytest.raises(UsageError, match="of another network, order, prior"):
+            reestimate(model, PARTS, checkpoint=Checkpoint(path), **arguments)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("order", ["in_order", "batch"])
+@pytest.mark.parametrize("build", [Residual, Tied])
+def test_shards_end_with_the_bits_of_the_whole(build: type[nn.Module], order: str) -> None:
+    """Three shards as threads, which meet at each call as processes would in an all-gather."""
+    meet = threading.Barrier(3, timeout=60)
+    given: dict[int, Pool] = {}
+    shards = [(0, PARTS[:2]), (22, PARTS[2:3]), (33, PARTS[3:])]
+    models = [lived_in(build()) for _ in shards]
+
+    def work(rank: int) -> None:
+        def exchange(pool: Pool) -> Pool:
+            given[rank] = pool
+            meet.wait()
+            everyone = reduce(Pool.merge, (given[other] for other in (2, 0, 1)))
+            meet.wait()
+            return everyone
+
+        first, parts = shards[rank]
+        reestimate_(
+            models[rank], IterableBatches(parts, None, first), order=order, memory=20_000_000, exchange=exchange
+        )
+
+    workers = [threading.Thread(target=work, args=(rank,)) for rank in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    whole = reestimate(lived_in(build()), PARTS, order=order)
+    for model in models:
+        assert_same_bits(model, whole)
