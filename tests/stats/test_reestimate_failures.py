@@ -1,4 +1,4 @@
-"""Re-estimation where the source or the network goes wrong: what was borrowed is given back, the error says what to do."""
+"""Re-estimation where source or network go wrong: what was borrowed is given back, the error says what to do."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
