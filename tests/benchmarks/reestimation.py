@@ -9,6 +9,7 @@ with, of the training images, or of the calibration half, which are also mixed w
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,11 @@ def main() -> None:
         batches = SourceBatches(source, indices, SETTING, torch.float32)
         return reestimate(opened.model, batches, prior=prior, memory=4 << 30)
 
-    networks = {
-        "as it came": opened.model,
-        "calibration half": renewed(data, halves.calibration),
-        "calibration half, prior 2500": renewed(data, halves.calibration, 2500.0),
-        f"{len(some)} training images": renewed(train, some),
+    networks: dict[str, Callable[[], nn.Module]] = {
+        f"{len(some)} training images": lambda: renewed(train, some),
+        "calibration half": lambda: renewed(data, halves.calibration),
+        "calibration half, prior 2500": lambda: renewed(data, halves.calibration, 2500.0),
+        "as it came": lambda: opened.model,
     }
     y, y_held = (torch.from_numpy(data.labels[half]) for half in (halves.calibration, halves.holdout))
 
@@ -67,7 +68,8 @@ def main() -> None:
 
     arms = [arm("T", opened.model)]
     print(f"ResNet-{arguments.depth}, T alone: {_told(arms[0])}, n = {len(halves.holdout)}; minus T alone:")
-    for name, model in networks.items():
+    for name, build in networks.items():
+        model = build()
         found = retrofit(model, Recipe(steps=[SearchAlpha(curve=False)]), data=data)
         for label, tuned in ((name, model), (f"{name}, α {found.summary.search.chosen:.3f}", found.model)):
             pair = [arms[0], arm("tuned+T", tuned)]

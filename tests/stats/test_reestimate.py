@@ -1,18 +1,17 @@
 """Re-estimation against a float64 network whose one training batch is the whole set, on awkward networks and data."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.nn import ExampleWeighed
 from calibrate.stats import pooled_inputs, reestimate, reestimate_
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.networks import Mixed, Tied, convolutional, lived_in
 
 Build = Callable[[], nn.Module]
 
@@ -255,121 +254,3 @@ def test_a_weighing_layer_weighs_while_it_is_re_estimated() -> None:
     with torch.no_grad():
         seen = torch.cat([tuned[:4](part) for part in parts]).double()
     torch.testing.assert_close(tuned[4].running_var.double(), seen.var((0, 2, 3), correction=0), rtol=1e-5, atol=0)
-
-
-class Endless:
-    def __iter__(self) -> Iterator[Tensor]:
-        while True:
-            yield inputs().float()[:11]
-
-
-@pytest.mark.parametrize("order", ["in_order", "batch"])
-def test_samples_cut_an_endless_source_in_the_middle_of_a_batch(order: str) -> None:
-    model = lived_in(convolutional())
-    found = reestimate_(model, Endless(), samples=25, order=order)
-    assert found.images == 25
-    assert {moments.count for moments in found.moments.values()} == {25 * 64, 25 * 9}
-
-
-class Shuffled(Endless):
-    def __len__(self) -> int:
-        return 2
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (torch.randn(4, 1, 8, 8) for _ in range(2))
-
-
-class Interrupted(Endless):
-    def __iter__(self) -> Iterator[Tensor]:
-        yield from batches(inputs().float())[:3]
-        raise OSError("the disk is gone")
-
-
-class Moody(nn.Module):
-    """Calls its layers in an order that depends on what it sees."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two = nn.BatchNorm2d(1), nn.BatchNorm2d(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.two(self.one(x)) if x.mean() < 1 else self.one(self.two(x))
-
-
-class Brief(Moody):
-    """Leaves one layer out for some inputs."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.two(self.one(x)) if x.mean() < 1 else self.one(x)
-
-
-@pytest.mark.parametrize("memory", [0, 1 << 30])
-@pytest.mark.parametrize(
-    ("build", "data", "arguments", "error", "words"),
-    [
-        (convolutional, Endless, {}, UsageError, "may never end"),
-        (convolutional, lambda: batches(inputs().float()), {"samples": 46}, DataError, "wanted 46 samples.*has 45"),
-        (convolutional, list, {}, DataError, "no examples"),
-        (convolutional, Interrupted, {"samples": 45}, OSError, "disk is gone"),
-        (Moody, lambda: batches(inputs().float()), {}, ModelError, "order that depends on the data"),
-        (Brief, lambda: batches(inputs().float()), {}, ModelError, "some batches only"),
-        (grouped, lambda: batches(inputs().float()), {}, ModelError, "nothing to re-estimate"),
-        (lambda: nn.Flatten(), lambda: batches(inputs().float()), {}, ModelError, "nothing to re-estimate"),
-        (convolutional, lambda: batches(inputs().float()), {"sites": ["x"]}, UsageError, "matches none"),
-        (convolutional, lambda: [torch.zeros(3, 2, 8, 8)], {}, RuntimeError, "channels"),
-    ],
-)
-def test_a_failure_gives_everything_back(
-    build: Build,
-    data: Callable[[], "Sequence[Tensor]"],
-    arguments: "dict[str, object]",
-    error: type[Exception],
-    words: str,
-    memory: int,
-) -> None:
-    model = lived_in(build()).train()
-    before = copy.deepcopy(model)
-    with pytest.raises(error, match=words):
-        reestimate_(model, data(), memory=memory, **arguments)
-    assert_same_bits(model, before)
-    assert all(module.training for module in model.modules())
-    assert not any(module._forward_pre_hooks for module in model.modules())
-
-
-@pytest.mark.parametrize(
-    ("build", "data", "samples", "error"),
-    [
-        (convolutional, Interrupted, 45, OSError),
-        (convolutional, Endless, None, UsageError),
-        (Moody, list, 1, DataError),
-    ],
-)
-def test_a_failure_in_batches_gives_everything_back_too(
-    build: Build, data: Callable[[], "Sequence[Tensor]"], samples: "int | None", error: type[Exception]
-) -> None:
-    model = lived_in(build()).train()
-    before = copy.deepcopy(model)
-    with pytest.raises(error):
-        reestimate_(model, data(), samples=samples, order="batch")
-    assert_same_bits(model, before)
-    assert all(module.training for module in model.modules())
-    assert not any(module._forward_pre_hooks for module in model.modules())
-
-
-def test_what_is_gone_through_twice_must_be_the_same_twice() -> None:
-    model = lived_in(convolutional())
-    with pytest.raises(DataError, match="turn shuffling"):
-        reestimate_(model, Shuffled(), memory=0)
-    with pytest.raises(DataError, match="once only"):
-        reestimate_(model, iter(batches(inputs().float())), samples=45, memory=0)
-    reestimate_(model, Shuffled())
-    reestimate_(model, iter(batches(inputs().float())), samples=45)
-
-
-def test_a_layer_that_is_never_called_keeps_its_statistics_and_is_named() -> None:
-    model = lived_in(nn.ModuleDict({"used": nn.BatchNorm1d(64), "idle": nn.BatchNorm1d(3)}))
-    model.forward = lambda x: model["used"](x.flatten(1))  # type: ignore[method-assign]
-    before = model["idle"].running_var.clone()
-    found = reestimate_(model, batches(inputs().float()))
-    assert (found.idle, list(found.moments)) == (("idle",), ["used"])
-    assert torch.equal(model["idle"].running_var, before)
