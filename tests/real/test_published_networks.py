@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def calibrate(afternorm: Callable[..., Ran], out: Path, *arguments: object) -> Summary:
-    ran = afternorm("calibrate", *arguments, "--out", out, "--json", "--threads", 2)
+    ran = afternorm("calibrate", *arguments, "--out", out, "--json", "--threads", 1)
     assert ran.code == 0, ran.err
     return Summary.model_validate_json(ran.out)
 
