@@ -71,7 +71,8 @@ def traces(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def launch(*arguments: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", "from calibrate.cli import main; main()", *map(str, arguments)]
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # also in a script's background
+    command = [sys.executable, "-c", f"{heeding}; from calibrate.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
