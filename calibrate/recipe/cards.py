@@ -54,7 +54,7 @@ CARDS: Mapping[str, Card] = {
         sentence="Re-estimate the running statistics on data",
         symbols="With x a layer's inputs over all n examples, taken while the layers before it use the new statistics "
         "too, and λ = N/(N + n) for a prior of N examples:",
-        formula="rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``moments``)",
+        formula="rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)",
         equals="the running statistics are the data's already; or with a prior that outweighs all examples.",
         helps="the data differ from the training data strongly and all alike (AdaBN), or training left its running "
         "averages behind the weights (Precise BN, on training data).",
