@@ -23,6 +23,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 NOT_REHEARSED = {"FROM", "EXPOSE", "VOLUME", "HEALTHCHECK", "STOPSIGNAL"}
+CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 SMOKE = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -41,7 +42,8 @@ class Image:
         inside = f"cd {shlex.quote(self.folder)} && exec {shlex.join(command)}"
         as_user = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups", "--no-new-privs"]
         entered = [] if self.user == "root" else as_user
-        return subprocess.Popen(["chroot", str(self.root), *entered, "/bin/sh", "-c", inside], env=self.environment)
+        command_line = [CHROOT, str(self.root), *entered, "/bin/sh", "-c", inside]
+        return subprocess.Popen(command_line, env=self.environment)
 
 
 @contextmanager
