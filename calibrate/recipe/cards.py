@@ -33,7 +33,7 @@ CARDS: Mapping[str, Card] = {
         cost="none to carry out, one pass over the calibration half for GroupNorm layers; in inference two reductions "
         "and a pass over the maps for each layer with α > 0.",
         limits="nothing is chosen from the data, so a bad α is applied as it is; measure afterwards. A network with "
-        "α > 0 no longer folds its normalisation into the convolutions.",
+        "α > 0 folds only a part of its normalisation into the convolutions.",
         reference=_FOUR_THINGS,
     ),
     "search_alpha": Card(
@@ -47,7 +47,7 @@ CARDS: Mapping[str, Card] = {
         cost="at most 5 passes over the calibration half, 8 more with ``curve``, and one more for GroupNorm layers; in "
         "inference that of set_alpha.",
         limits="needs labels. One α for all matching layers; where the gain is within its noise, α stays 0 and the "
-        "network is unchanged. A network with α > 0 no longer folds its normalisation into the convolutions.",
+        "network is unchanged. A network with α > 0 folds only a part of its normalisation into the convolutions.",
         reference=_FOUR_THINGS,
     ),
     "reestimate": Card(

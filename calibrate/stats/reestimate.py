@@ -103,8 +103,9 @@ def reestimate_(
     ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
     pooled of a call, and gives back the pool of all.
 
-    Cost: about one pass, and for ``in_order`` memory for what all batches hold where they wait. ``memory`` bounds that,
-    in bytes, with 8 MiB of stack for each batch: of K calls, batches beyond it cost K/2 + 1 passes of theirs.
+    Cost: one forward of each example, with the moments about two plain passes in time; and for ``in_order`` memory for
+    what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch: of K
+    calls, batches beyond it cost K/2 + 1 passes of theirs.
     Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
     """
     chosen = with_statistics(find_sites(model), sites)
