@@ -99,7 +99,8 @@ def reestimate_(
     ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
     ones that the next layers see.
 
-    From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits.
+    From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits, if
+    torch has as many threads as before: their number changes the last bits of a convolution.
     ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
     pooled of a call, and gives back the pool of all.
 

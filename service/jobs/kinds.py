@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from calibrate.recipe import STEP_KINDS, Recipe
+from calibrate.recipe import Recipe
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
@@ -23,11 +23,6 @@ DEFAULT_RECIPE: Mapping[Kind, str] = {"calibrate": "alpha", "evaluate": "measure
 
 #: The kinds that need data.
 WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt"})
-
-
-def step_kinds() -> frozenset[str]:
-    """The kinds of all steps that exist."""
-    return frozenset(STEP_KINDS)
 
 
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from calibrate.recipe import Outputs, Recipe
 from calibrate.recipe.manifest import RecipeOrName
 from service.jobs.kinds import AnyKind, Kind
-from service.kit.file_source import Identity
+from service.kit.file_source import FileName, Identity
 from service.kit.problem import Problem
 
 State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
@@ -79,7 +79,7 @@ class Trial(_Value):
 class Artifact(_Value):
     """A file that a job wrote."""
 
-    name: str
+    name: FileName
     media_type: str
     size: int
     sha256: str

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
 BlobReference = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="as in /v1/blobs/sha256:...")]
+#: Whoever writes a file under such a name writes it where it means to: it leads nowhere else.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Identity = Annotated[str, Field(min_length=1, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 

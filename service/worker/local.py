@@ -13,8 +13,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from service.kit.file_source import FileName
 from service.worker.executor import Attempt, Ended, Heard, Work
-from service.worker.messages import FileName, Message, read_message
+from service.worker.messages import Message, read_message
 from service.worker.process_group import ProcessGroup
 
 #: -P: what the child finds in its working directory is never imported.

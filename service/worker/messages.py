@@ -4,12 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from service.kit.file_source import FileName
 from service.kit.problem import Problem
 
 #: Longer lines end the attempt.
 LONGEST_LINE = 2**20
-
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 
 
 class _Message(BaseModel):

@@ -88,6 +88,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     program = (
         "import signal, sys\n"
         "from tests.stats.test_resume import *\n"
+        f"torch.set_num_threads({torch.get_num_threads()})\n"
         "reestimate(lived_in(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=Checkpoint(sys.argv[1]))\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], check=False)

@@ -12,10 +12,10 @@ from sqlalchemy import Row
 from calibrate.demo import DemoInputs
 from service.jobs import attempts
 from service.jobs.attempts import Claim
+from service.kit.file_source import FileName
 from service.settings import Settings
 from service.worker.assign import WEIGHTS, _checkpoint_name, _plain, assign
 from service.worker.executor import Work
-from service.worker.messages import FileName
 from tests.service.house import House
 
 NAME: TypeAdapter[str] = TypeAdapter(FileName)
