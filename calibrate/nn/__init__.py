@@ -4,6 +4,7 @@ from calibrate.nn.batch_group_norm import BatchGroupNorm
 from calibrate.nn.batch_instance_norm import BatchInstanceNorm, clamp_gates_
 from calibrate.nn.batch_norm_variant import BatchNormVariant
 from calibrate.nn.batch_renorm import BatchRenorm, batch_renorm_limits
+from calibrate.nn.batch_weighed import BatchWeighedBatchNorm
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_act import (
     ExampleWeighedBatchNormAct,
@@ -31,6 +32,7 @@ __all__ = [
     "BatchInstanceNorm",
     "BatchNormVariant",
     "BatchRenorm",
+    "BatchWeighedBatchNorm",
     "ExampleWeighed",
     "ExampleWeighedBatchNorm",
     "ExampleWeighedBatchNormAct",

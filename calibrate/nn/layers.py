@@ -3,6 +3,7 @@
 from calibrate.nn.batch_group_norm import BatchGroupNorm
 from calibrate.nn.batch_instance_norm import BatchInstanceNorm
 from calibrate.nn.batch_renorm import BatchRenorm
+from calibrate.nn.batch_weighed import BatchWeighedBatchNorm
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
 from calibrate.nn.group_norm import group_norm, instance_norm
@@ -24,6 +25,7 @@ LAYERS: dict[str, LayerSpec] = {
     "InstanceEnhancementBatchNorm": LayerSpec(InstanceEnhancementBatchNorm),
     "BatchInstanceNorm": LayerSpec(BatchInstanceNorm),
     "InstanceBatchNorm": LayerSpec(InstanceBatchNorm),
+    "BatchWeighedBatchNorm": LayerSpec(BatchWeighedBatchNorm),
     "InputBatchNorm": LayerSpec(InputBatchNorm),
     "ScaledAffineBatchNorm": LayerSpec(ScaledAffineBatchNorm),
     "GroupNorm": LayerSpec(group_norm),

@@ -10,7 +10,7 @@ from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.layer_statistics import layer_statistics
 from calibrate.surgery.look import Look, checked_logits, look
-from calibrate.surgery.place import Replacement, Replacements, place_
+from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
 from calibrate.surgery.sites import (
@@ -49,6 +49,7 @@ __all__ = [
     "ibn_b_",
     "in_blocks",
     "initialise_",
+    "is_batch_norm",
     "keeping_statistics",
     "layer_statistics",
     "look",

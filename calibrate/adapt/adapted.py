@@ -1,0 +1,62 @@
+"""The adapted network: a method, the network it sets out from, and the way back."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from calibrate.adapt.adapter import Adapter, Context
+from calibrate.adapt.bn_alpha import BNAlphaAdapter
+from calibrate.adapt.iew import IEWAdapter
+from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
+from calibrate.recipe.adapters import IEW, BNAlpha, Method, PredictionTimeBN
+
+#: Which adapter carries out which method. A test holds this table equal to the union of the methods.
+ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
+    IEW: IEWAdapter,
+    PredictionTimeBN: PredictionTimeBNAdapter,
+    BNAlpha: BNAlphaAdapter,
+}
+
+
+class Adapted:
+    """A trained network that adapts to the batches it is given, by one method.
+
+    ``source`` is copied and never changed. With ``episodic`` every batch is met by the network as it came; else what
+    was learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included.
+
+    >>> import torch
+    >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)).eval()
+    >>> adapted = Adapted(network, PredictionTimeBN(), Context(classes=3))
+    >>> adapted.step(torch.randn(8, 2)).shape
+    torch.Size([8, 3])
+    """
+
+    def __init__(self, source: nn.Module, method: Method, context: Context, *, episodic: bool = False) -> None:
+        self._source, self._method, self._context = copy.deepcopy(source).eval(), method, context
+        self._episodic = episodic
+        self._adapter = self._begin()
+
+    @property
+    def model(self) -> nn.Module:
+        """The network as it stands."""
+        return self._adapter.model
+
+    @property
+    def keeps(self) -> str:
+        """What is left when the stream ends; see :class:`~calibrate.adapt.adapter.Adapter`."""
+        return self._adapter.keeps
+
+    def step(self, x: Tensor) -> Tensor:
+        """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
+        if self._episodic:
+            self.reset()
+        return self._adapter.step(x)
+
+    def reset(self) -> None:
+        """Forget all that was learned."""
+        self._adapter = self._begin()
+
+    def _begin(self) -> Adapter[Any]:
+        return ADAPTERS[type(self._method)](self._method, copy.deepcopy(self._source), self._context)

@@ -1,0 +1,84 @@
+"""The adapter: one published test-time adaptation method at work on one network."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.recipe.adapters import Method
+from calibrate.surgery import Replacement, Site, find_sites, is_batch_norm, matching, place_
+
+#: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running
+#: statistics must be re-estimated first; or code that must run beside the network.
+Keeps = Literal["nothing", "weights", "re-estimation", "runtime"]
+
+Settings = TypeVar("Settings", bound=Method)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What some methods need beside the stream.
+
+    ``source`` makes a fresh pass over batches (n, ...) of in-distribution inputs; it is None where there are none.
+    """
+
+    classes: int
+    source: Callable[[], Sequence[Tensor]] | None = None
+
+
+class Adapter(ABC, Generic[Settings]):
+    """A method with frozen ``settings`` at work on ``model``, which it changes.
+
+    The network is in evaluation mode and stays there, dropout included. Making an adapter prepares the network;
+    :meth:`step` then takes the stream batch by batch. Whoever wants the network back keeps a copy:
+    :class:`~calibrate.adapt.Adapted` does.
+    """
+
+    #: What is left when the stream ends.
+    keeps: ClassVar[Keeps]
+
+    def __init__(self, settings: Settings, model: nn.Module, context: Context) -> None:
+        self.settings, self.model, self.context = settings, model.eval(), context
+        self.prepare_()
+
+    @abstractmethod
+    def prepare_(self) -> None:
+        """Give the network the layers, and the adapter the state, with which the stream begins."""
+
+    @abstractmethod
+    def step(self, x: Tensor) -> Tensor:
+        """The logits (n, K) for the batch ``x``, from which the adapter has learned what it can."""
+
+    def place_by_batch_(self, **weights: float | str | None) -> None:
+        """Let the matching BatchNorm layers normalise by the batch, mixed with the source as ``weights`` say."""
+        replacement = Replacement("BatchWeighedBatchNorm", weights)
+        self.model = place_(self.model, {site.name: replacement for site in adaptable(self.model, self.settings.sites)})
+
+
+def adaptable(model: nn.Module, patterns: Sequence[str]) -> tuple[Site, ...]:
+    """The matching BatchNorm layers, whose statistics and γ, β an adapter may change.
+
+    Raises ModelError where there is none, UsageError for a pattern that matches no layer.
+    """
+    sites = tuple(
+        site for site in matching(find_sites(model), patterns) if is_batch_norm(site.module) and not site.obstacle
+    )
+    if not sites:
+        raise ModelError(
+            "the network has no matching BatchNorm layer that keeps running statistics, so there is nothing to adapt to a "
+            "stream. LAME changes no layer, and works on any classifier."
+        )
+    return sites
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Shannon entropy of softmax(logits), in nats: (n, K) to (n,).
+
+    >>> import torch; entropy(torch.zeros(1, 4)).exp()
+    tensor([4.])
+    """
+    log_p = logits.log_softmax(1)
+    return -(log_p.exp() * log_p).sum(1)

@@ -1,0 +1,27 @@
+"""Inference example weighing as an adapter: stateless, so that any batch gives the answers it gives alone."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from calibrate.adapt.adapter import Adapter, Keeps
+from calibrate.recipe.adapters import IEW
+from calibrate.surgery import find_sites, select, weigh_examples_
+
+
+class IEWAdapter(Adapter[IEW]):
+    """Weighs examples by α; nothing is learned. Cost: one forward pass."""
+
+    keeps: ClassVar[Keeps] = "weights"
+
+    def prepare_(self) -> None:
+        """Let the layers weigh examples."""
+        sites = select(find_sites(self.model), self.settings.sites)
+        self.model = weigh_examples_(self.model, sites, self.settings.alpha)
+
+    def step(self, x: Tensor) -> Tensor:
+        """The logits of one pass."""
+        with torch.inference_mode():
+            logits: Tensor = self.model(x)
+        return logits

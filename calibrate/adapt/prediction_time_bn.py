@@ -1,0 +1,28 @@
+"""Prediction-time batch normalisation: each batch is normalised by its own statistics.
+
+Reference: Nado et al., Evaluating Prediction-Time Batch Normalization for Robustness under Covariate Shift, 2020, §2.
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from calibrate.adapt.adapter import Adapter, Keeps
+from calibrate.recipe.adapters import PredictionTimeBN
+
+
+class PredictionTimeBNAdapter(Adapter[PredictionTimeBN]):
+    """Normalises by the batch; nothing is learned. Cost: one forward pass."""
+
+    keeps: ClassVar[Keeps] = "runtime"
+
+    def prepare_(self) -> None:
+        """Let the layers normalise by the batch."""
+        self.place_by_batch_()
+
+    def step(self, x: Tensor) -> Tensor:
+        """The logits of one pass."""
+        with torch.inference_mode():
+            logits: Tensor = self.model(x)
+        return logits

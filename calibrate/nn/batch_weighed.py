@@ -1,0 +1,90 @@
+"""Statistics of the batch at inference, mixed with the running ones."""
+
+from typing import Literal, Unpack
+
+import torch
+from torch import Tensor
+
+from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
+from calibrate.nn.blend import blend
+from calibrate.nn.moments import instance_moments, pool
+from calibrate.nn.normalize import normalize
+
+
+class BatchWeighedBatchNorm(BatchNormVariant):
+    """Batch normalisation that at inference mixes the batch's statistics into the running ones.
+
+    With rm, rv the running mean and variance, m, v the mean and biased variance of the batch of n images, M values in
+    each channel, and the weight λ of the running ones, which is ``source_weight``, or prior/(prior + n)::
+
+        μ  = λ·rm + (1 − λ)·m
+        σ² = λ·rv + (1 − λ)·v + λ(1 − λ)(m − rm)²      (moments)
+        σ² = λ·rv + (1 − λ)·v·M/(M − 1)                (published)
+        y  = γ(x − μ)/√(σ² + eps) + β
+
+    With λ = 0 both variances are v. Training is BatchNorm's. The running statistics stay as they are in inference.
+
+    Shape: ``x`` (N, C) or (N, C, *), any number of positions; y like ``x``. Gradients go through m and v.
+
+    *Equals BatchNorm when* ``source_weight`` is 1, up to rounding; or in training.
+
+    *Helps when* all examples of a batch are shifted alike and strongly, as by one corruption, and batches are large and
+    of all classes.
+
+    *Does not help when* the shift is mild, batches are small, or examples of one class come together: the statistics of
+    the batch are then worse than the stored ones.
+
+    Cost: at inference that of BatchNorm's training.
+
+    Limits: an output depends on the other examples of its batch. A single value per channel has v = 0.
+
+    Reference: Nado et al., Evaluating Prediction-Time Batch Normalization for Robustness under Covariate Shift, 2020
+    (λ = 0); Schneider et al., Improving robustness against common corruptions by covariate shift adaptation, NeurIPS
+    2020, Eq. 3 (prior).
+
+    >>> layer = BatchWeighedBatchNorm(1, source_weight=0.5, eps=0.0).eval()
+    >>> layer(torch.tensor([[3.0], [5.0]])).detach().flatten()
+    tensor([0.4472, 1.3416])
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        prior: float = 0.0,
+        source_weight: float | None = None,
+        variant: Literal["moments", "published"] = "moments",
+        **options: Unpack[BatchNormOptions],
+    ) -> None:
+        if prior < 0 or (source_weight is not None and not 0 <= source_weight <= 1):
+            raise ValueError(f"prior is {prior} and source_weight {source_weight}; they are from 0 on, and from 0 to 1")
+        if prior and source_weight is not None:
+            raise ValueError(f"prior is {prior} and source_weight {source_weight}; give one of the two")
+        super().__init__(num_features, **options)
+        self.prior = prior
+        self.source_weight = source_weight
+        self.variant = variant
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """Normalise ``x``; see the class."""
+        weight, bias = self.affine_parameters(x)
+        mean, var = self.moments(x) if self.training else self.mixed_moments(x)
+        return normalize(x, mean, var, weight, bias, self.eps)
+
+    def mixed_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean and variance (C,) by which ``x`` is normalised at inference."""
+        mean, var = pool(*instance_moments(x))
+        if not (self.prior or self.source_weight):
+            return mean, var
+        source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
+        running_mean, running_var = self.running_moments(x)
+        share = torch.tensor(1 - source, dtype=x.dtype, device=x.device)
+        offset, mixed = blend(running_var, mean - running_mean, var, share)
+        if self.variant == "published":
+            values = x.numel() // x.shape[1]
+            mixed = torch.lerp(running_var, var * (values / max(values - 1, 1)), share)
+        return running_mean + offset, mixed
+
+    def extra_repr(self) -> str:
+        """BatchNorm's, with the weight of the running statistics."""
+        weight = f"prior={self.prior}" if self.source_weight is None else f"source_weight={self.source_weight}"
+        return f"{super().extra_repr()}, {weight}, variant={self.variant}"

@@ -1,0 +1,119 @@
+"""Test-time adaptation methods as recipe values: closed, frozen, tagged by ``kind``, with every hyper-parameter."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from calibrate.recipe.numbers import NUMBER
+from calibrate.recipe.steps import Alpha, Sites
+
+Share = Annotated[float, Field(ge=0, le=1), NUMBER]
+Rate = Annotated[float, Field(gt=0, le=10, description="learning rate"), NUMBER]
+
+
+class _Method(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    sites: Sites = ("*",)
+
+
+class Adam(BaseModel):
+    """Adam with torch's other defaults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["adam"] = "adam"
+    lr: Rate = 1e-3
+
+
+class SGD(BaseModel):
+    """Stochastic gradient descent with momentum."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["sgd"] = "sgd"
+    lr: Rate = 2.5e-4
+    momentum: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.9
+
+
+Optimizer = Annotated[Adam | SGD, Field(discriminator="kind")]
+
+
+class IEW(_Method):
+    """Weigh each example in its own statistics by α: stateless, the baseline that any adapter has to beat."""
+
+    kind: Literal["iew"] = "iew"
+    alpha: Alpha = 0.05
+
+
+class PredictionTimeBN(_Method):
+    """Normalise by the batch's own statistics."""
+
+    kind: Literal["prediction_time_bn"] = "prediction_time_bn"
+
+
+class BNAlpha(_Method):
+    """Mix the batch's statistics into the source's, which weigh ``source_weight``, or prior/(prior + batch size)."""
+
+    kind: Literal["bn_alpha"] = "bn_alpha"
+    prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the source, in images"), NUMBER] | None = None
+    source_weight: Share | None = None
+    variant: Annotated[Literal["moments", "published"], Field(description="how the variances are mixed")] = "moments"
+
+    @model_validator(mode="after")
+    def _one_weight(self) -> Self:
+        if (self.prior is None) == (self.source_weight is None):
+            raise ValueError("the source has one weight; give either prior or source_weight")
+        return self
+
+
+class Tent(_Method):
+    """Minimise the entropy of the answers over γ and β, normalising by the batch; answers are from before the step."""
+
+    kind: Literal["tent"] = "tent"
+    optimizer: Optimizer = Adam()
+    steps: Annotated[int, Field(ge=1, le=100, description="steps for each batch"), NUMBER] = 1
+
+
+class ETA(_Method):
+    """Tent on reliable, non-redundant examples: entropy below ``entropy_share``·ln K, |cos| to the mean answer < d."""
+
+    kind: Literal["eta"] = "eta"
+    optimizer: Optimizer = SGD()
+    entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
+    redundancy: Annotated[float, Field(gt=0, le=1, description="largest |cos| kept, d"), NUMBER] = 0.4
+    decay: Annotated[float, Field(ge=0, lt=1, description="of the mean answer"), NUMBER] = 0.9
+
+
+class EATA(ETA):
+    """ETA with a pull of γ and β to the source, by their Fisher information on in-distribution images."""
+
+    kind: Literal["eata"] = "eata"  # type: ignore[assignment]
+    fisher_weight: Annotated[float, Field(ge=0, le=1e9, description="w"), NUMBER] = 1.0
+    fisher_images: Annotated[int, Field(ge=1, le=10**6, description="taken for the information"), NUMBER] = 2000
+
+
+class SAR(_Method):
+    """Sharpness-aware entropy minimisation on reliable examples, taken back when the entropy collapses."""
+
+    kind: Literal["sar"] = "sar"
+    optimizer: Optimizer = SGD()
+    entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
+    rho: Annotated[float, Field(gt=0, le=10, description="radius of the perturbation"), NUMBER] = 0.05
+    reset_below: Annotated[float, Field(ge=0, le=100, description="mean entropy at which to reset"), NUMBER] = 0.2
+    decay: Annotated[float, Field(ge=0, lt=1, description="of the mean entropy"), NUMBER] = 0.9
+
+
+class LAME(_Method):
+    """Correct the answers of a batch so that neighbours in feature space agree; no weight changes."""
+
+    kind: Literal["lame"] = "lame"
+    neighbours: Annotated[int, Field(ge=1, le=1000), NUMBER] = 5
+    iterations: Annotated[int, Field(ge=1, le=10_000), NUMBER] = 100
+
+
+Method = Annotated[
+    IEW | PredictionTimeBN | BNAlpha | Tent | ETA | EATA | SAR | LAME,
+    Field(discriminator="kind"),
+]
