@@ -68,8 +68,8 @@ def adaptable(model: nn.Module, patterns: Sequence[str]) -> tuple[Site, ...]:
     )
     if not sites:
         raise ModelError(
-            "the network has no matching BatchNorm layer that keeps running statistics, so there is nothing to adapt to a "
-            "stream. LAME changes no layer, and works on any classifier."
+            "the network has no matching BatchNorm layer that keeps running statistics, so there is nothing to adapt "
+            "to a stream. LAME changes no layer, and works on any classifier."
         )
     return sites
 
