@@ -4,6 +4,7 @@ from calibrate.data.archive import ZipArchive
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
+from calibrate.data.corrupted import Corrupted, obstacle
 from calibrate.data.directory import Directory
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import Manifest
@@ -19,6 +20,7 @@ __all__ = [
     "Batch",
     "ClassFolders",
     "ClassMap",
+    "Corrupted",
     "Directory",
     "Examples",
     "Manifest",
@@ -28,6 +30,7 @@ __all__ = [
     "Split",
     "TarArchive",
     "ZipArchive",
+    "obstacle",
     "open_data",
     "prepare",
     "read_class_map",
