@@ -20,7 +20,8 @@ def milliseconds(corruption: Corruption, side: int, images: int) -> float:
     """CPU milliseconds for each image, once everything is loaded and compiled."""
     small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     image = np.array(Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC))
-    corrupt(image, corruption, 1, seed=0)
+    for severity in range(1, 6):
+        corrupt(image, corruption, severity, seed=0)
     begin = time.thread_time()
     for severity in range(1, 6):
         for seed in range(images):
