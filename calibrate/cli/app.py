@@ -16,6 +16,7 @@ from calibrate.cli.export import export
 from calibrate.cli.inspect import inspect
 from calibrate.cli.installed import add_installed_
 from calibrate.cli.methods import methods
+from calibrate.cli.probe import probe
 from calibrate.cli.schema import schema
 from calibrate.errors import AfternormError
 
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, evaluate, calibrate, batch, export, methods, schema, doctor, demo):
+for command in (inspect, probe, evaluate, calibrate, batch, export, methods, schema, doctor, demo):
     app.command()(command)
 add_installed_(app)
 

@@ -25,7 +25,16 @@ from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Preprocessing, Recipe, Reestimate, SearchAlpha, SetAlpha
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
-from calibrate.surgery import Look, divide_logits_, find_sites, layer_statistics, look, select, with_statistics
+from calibrate.surgery import (
+    Look,
+    divide_logits_,
+    find_sites,
+    layer_statistics,
+    look,
+    matching,
+    select,
+    with_statistics,
+)
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
@@ -115,6 +124,8 @@ def plan(
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
+        elif patterns := getattr(step, "sites", ()):
+            matching(find_sites(model), patterns)
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     halves = split(source.labels, recipe.seed)
@@ -186,6 +197,7 @@ def carry_out(
         timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
         layers=layer_statistics(find_sites(run.model), plan.look.positions),
         reestimations=tuple(run.reestimations),
+        probes=tuple(run.probes),
         answers=run.answers,
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.predict import Setting, predict
 from calibrate.engine.trials import Trials, trial_key
-from calibrate.result import AlphaSearch, Answers, Finding, Measurement, Progress, Reestimation, Verdict
+from calibrate.result import AlphaSearch, Answers, Finding, Measurement, ProbeResult, Progress, Reestimation, Verdict
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
 
@@ -36,6 +36,7 @@ class Run:
     answers: Answers | None = None
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
+    probes: list[ProbeResult] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     forwards: int = 0
     plain_calibration: Tensor | None = None

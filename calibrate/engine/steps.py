@@ -7,11 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.result import Arm, TunedArm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
@@ -139,6 +140,7 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,
+    ProbeEstimationShift: probe_estimation_shift_,
 }
 
 

@@ -9,7 +9,17 @@ from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
-from calibrate.recipe.steps import STEP_KINDS, Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.steps import (
+    STEP_KINDS,
+    Measure,
+    Probe,
+    ProbeEstimationShift,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    Step,
+    Temperature,
+)
 
 __all__ = [
     "CARDS",
@@ -25,6 +35,8 @@ __all__ = [
     "Placement",
     "PlacementStep",
     "Preprocessing",
+    "Probe",
+    "ProbeEstimationShift",
     "Recipe",
     "Reestimate",
     "SearchAlpha",

@@ -89,4 +89,20 @@ CARDS: Mapping[str, Card] = {
         limits="needs labels. The intervals describe data like the holdout half, and no others.",
         reference="Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14",
     ),
+    "estimation_shift": Card(
+        sentence="Measure how far the running statistics are from those of the data",
+        symbols="With rm, rv a layer's running mean and variance, m and v the mean and biased variance of its inputs "
+        "on the holdout half, all in evaluation mode, over its C channels:",
+        formula="ESM_μ = ‖rm − m‖₂,  ESM_σ = ‖√rv − √v‖₂;  also each over √C, and channel by channel over √(v + eps)",
+        equals="always: it only looks.",
+        helps="one wants to know whether data differ from the training data, where in the network it shows, and "
+        "whether it grows with depth.",
+        does_not_help="one wants to know whether re-estimated statistics are better: a network can like its old ones "
+        "best, so measure.",
+        cost="one pass over the holdout half.",
+        limits="needs no labels. With few examples the statistics of the data are themselves uncertain; what that "
+        "alone makes is given beside each number.",
+        reference="Huang, Zhou, Wang, Liu, Xu, Wang, Ouyang and Liu, Delving into the Estimation Shift of Batch "
+        "Normalization in a Network, CVPR 2022, Definition 2",
+    ),
 }

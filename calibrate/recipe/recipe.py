@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Measure, Reestimate, SearchAlpha, Step, Temperature
+from calibrate.recipe.steps import Measure, Probe, ProbeEstimationShift, Reestimate, SearchAlpha, Step, Temperature
 
 
 class Recipe(BaseModel):
@@ -27,16 +27,16 @@ class Recipe(BaseModel):
     @field_validator("steps")
     @classmethod
     def _steps_in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """A measurement describes the network as it stands, so nothing may change the network after it."""
-        kinds = [step.kind for step in steps]
-        if not kinds:
+        """A measurement describes the network as it stands, so only probes, which change nothing, may come after it."""
+        if not steps:
             raise ValueError("steps is empty; name at least one step")
+        kinds = [step.kind for step in steps if not isinstance(step, Probe)]
         for kind in ("measure", "temperature"):
             if kinds.count(kind) > 1:
                 raise ValueError(f"the step {kind} stands {kinds.count(kind)} times; keep one")
         if "measure" in kinds and kinds[-1] != "measure":
             raise ValueError(f"the step measure stands before {kinds[-1]}; make it the last step")
-        changes = kinds[:-1] if kinds[-1] == "measure" else kinds
+        changes = [kind for kind in kinds if kind != "measure"]
         if "temperature" in changes and changes[-1] != "temperature":
             raise ValueError(f"the step temperature stands before {changes[-1]}; fit it after what changes the logits")
         return steps
@@ -60,4 +60,5 @@ PRESETS: Mapping[str, Recipe] = {
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
     "precise_bn": Recipe(steps=(Reestimate(order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
+    "probe": Recipe(steps=(ProbeEstimationShift(),)),
 }

@@ -82,7 +82,22 @@ class Measure(_Step):
     bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
 
 
-Step = Annotated[SetAlpha | SearchAlpha | Reestimate | Temperature | Measure, Field(discriminator="kind")]
+class Probe(_Step):
+    """A step that only looks, at the network as it stands where the step stands, on the holdout half."""
+
+    kind: str
+
+
+class ProbeEstimationShift(Probe):
+    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
+
+    kind: Literal["estimation_shift"] = "estimation_shift"
+    sites: Sites = ("*",)
+
+
+Step = Annotated[
+    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift, Field(discriminator="kind")
+]
 
 #: The class of each kind of step.
 STEP_KINDS: Mapping[str, type[BaseModel]] = {

@@ -19,6 +19,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -89,6 +90,10 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
             layers_words=layers_words(),
             no_layers=NO_LAYERS,
+            probes=[
+                (section, Markup(section.draw()) if section.draw else None)  # noqa: S704
+                for section in probe_sections(summary)
+            ],
             choice=facts.choice_facts(summary),
             groups=site_groups(summary.changes),
             sites=[site_cells(site) for site in summary.changes.sites],

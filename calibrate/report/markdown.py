@@ -17,6 +17,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -57,6 +58,7 @@ def render_markdown(summary: Summary) -> str:
         *_examples(summary),
         "## Normalisation layers",
         *_layers(summary),
+        *_probes(summary),
         "## Files",
         *_files(summary),
         "## Findings",
@@ -102,6 +104,14 @@ def _layers(summary: Summary) -> list[str]:
     if not summary.layers:
         return [NO_LAYERS]
     return [_numbers(layers_table(summary.layers)), _plain(layers_words())]
+
+
+def _probes(summary: Summary) -> list[str]:
+    blocks = []
+    for section in probe_sections(summary):
+        blocks += [f"## {_plain(section.title)}", *([_numbers(section.table)] if section.table else [])]
+        blocks += map(_plain, section.words)
+    return blocks
 
 
 def _files(summary: Summary) -> list[str]:

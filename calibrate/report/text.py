@@ -8,6 +8,7 @@ from calibrate.report import format as fmt
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
+from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -33,6 +34,10 @@ def render_text(summary: Summary) -> str:
         _section("Differences on the same examples", _differences(summary)),
         _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
         _section("Chosen", _facts(chosen)),
+        *(
+            _section(section.title, [*(_table(section.table) if section.table else ()), *_paragraphs(section.words)])
+            for section in probe_sections(summary)
+        ),
         _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         _section("Files", _files(summary)),
         _section("How it was made", _facts(numbers)),
@@ -76,10 +81,15 @@ def _table(table: Table) -> list[str]:
     lines = [("", *table.columns)]
     for row in table.rows:
         lines.append((row.label, *(cell.value for cell in row.cells)))
-        lines.append((row.note, *(cell.interval for cell in row.cells)))
+        if row.note or any(cell.interval for cell in row.cells):
+            lines.append((row.note, *(cell.interval for cell in row.cells)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
+
+
+def _paragraphs(words: Iterable[str]) -> list[str]:
+    return [line for paragraph in words for line in _wrap(paragraph)]
 
 
 def _files(summary: Summary) -> list[str]:

@@ -1,5 +1,6 @@
 """The verdict as one plain sentence."""
 
+from calibrate.recipe import Probe
 from calibrate.report import format as fmt
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.result import Difference, Estimate, Metric, Summary, Verdict
@@ -17,6 +18,8 @@ _T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none
 def verdict_sentence(summary: Summary) -> str:
     """What the run showed, with its numbers; what it did not show is said too."""
     measurement = summary.measurement
+    if measurement is None and all(isinstance(step, Probe) for step in summary.recipe.steps):
+        return "Probed, not changed: this run says what the network does, not what would make it better."
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."
     difference = measurement.yardstick

@@ -2,6 +2,7 @@
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.probes import EstimationShift, LayerShift, NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.summary import (
@@ -48,15 +49,19 @@ __all__ = [
     "Direction",
     "Environment",
     "Estimate",
+    "EstimationShift",
     "Finding",
     "Latency",
+    "LayerShift",
     "LayerStatistics",
     "Listener",
     "Measurement",
     "Metric",
     "Model",
     "Moved",
+    "NotApplicable",
     "Parity",
+    "ProbeResult",
     "Progress",
     "Reestimation",
     "Scores",

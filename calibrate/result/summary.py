@@ -7,6 +7,7 @@ from typing import Any, Literal
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.answers import Answers
 from calibrate.result.layers import LayerStatistics
+from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
 from calibrate.result.value import Value as _Value
 
@@ -240,6 +241,7 @@ class Summary(_Value):
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
     reestimations: tuple[Reestimation, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
     answers: Answers | None = None
 
     @property

@@ -13,7 +13,16 @@ from calibrate.surgery.look import Look, checked_logits, look
 from calibrate.surgery.place import Replacement, Replacements, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
-from calibrate.surgery.sites import BESIDE_BATCH_NORM, Site, find_sites, passed_over, select, with_statistics
+from calibrate.surgery.sites import (
+    BESIDE_BATCH_NORM,
+    Site,
+    find_sites,
+    keeping_statistics,
+    matching,
+    passed_over,
+    select,
+    with_statistics,
+)
 from calibrate.surgery.swap import weigh_examples_
 
 __all__ = [
@@ -40,8 +49,10 @@ __all__ = [
     "ibn_b_",
     "in_blocks",
     "initialise_",
+    "keeping_statistics",
     "layer_statistics",
     "look",
+    "matching",
     "needs_moments",
     "passed_over",
     "place_",

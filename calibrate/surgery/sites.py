@@ -99,8 +99,8 @@ def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Sit
     >>> [site.name for site in with_statistics(sites, ["*"])]
     ['0']
     """
-    chosen = matching(sites, patterns) if sites else ()
-    keeping = tuple(site for site in chosen if not site.obstacle and not needs_moments(site.module))
+    chosen = matching(sites, patterns)
+    keeping = keeping_statistics(chosen)
     if not keeping:
         why = f"none of its {len(chosen)} matching normalisation layers keeps" if chosen else "no layer of it keeps"
         raise ModelError(
@@ -110,9 +110,16 @@ def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Sit
     return keeping
 
 
+def keeping_statistics(sites: Sequence[Site]) -> tuple[Site, ...]:
+    """The sites that keep running statistics of their own input."""
+    return tuple(site for site in sites if not site.obstacle and not needs_moments(site.module))
+
+
 def matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
-    """The sites one of whose names matches one of ``patterns``; UsageError for a pattern that matches none."""
+    """The sites one of whose names matches one of ``patterns``; UsageError for a pattern that matches none of them."""
     chosen: set[Site] = set()
+    if not sites:
+        return ()
     for pattern in patterns:
         found = [site for site in sites if any(fnmatchcase(name, pattern) for name in site.names)]
         if not found:

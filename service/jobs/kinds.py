@@ -3,23 +3,26 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from calibrate.recipe import Recipe
+from calibrate.recipe import STEP_KINDS, Probe, Recipe
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
 AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 
+#: The steps that only look.
+PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step, Probe))
+
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "temperature", "measure"}),
+    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "temperature", "measure"}) | PROBES,
     "evaluate": frozenset({"measure"}),
-    "probe": frozenset(),
+    "probe": frozenset({"measure"}) | PROBES,
     "adapt": frozenset(),
     "export": frozenset(),
 }
 
 #: The preset that a kind carries out where the request has no recipe.
-DEFAULT_RECIPE: Mapping[Kind, str] = {"calibrate": "alpha", "evaluate": "measure"}
+DEFAULT_RECIPE: Mapping[Kind, str] = {"calibrate": "alpha", "evaluate": "measure", "probe": "probe"}
 
 #: The kinds that need data.
 WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt"})

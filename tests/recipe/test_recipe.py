@@ -14,6 +14,7 @@ from calibrate.recipe import (
     Measure,
     Outputs,
     Preprocessing,
+    Probe,
     Recipe,
     SearchAlpha,
     SetAlpha,
@@ -194,8 +195,8 @@ def test_orders_that_do_not(order: str, words: str) -> None:
     assert [path for path, _ in caught.value.fields] == ["steps"]
 
 
-def test_presets_are_found_by_name_and_end_with_a_measurement() -> None:
+def test_presets_are_found_by_name_and_end_with_a_measurement_where_they_change_anything() -> None:
     for name, recipe in PRESETS.items():
         assert read_recipe(name) is recipe
-        assert recipe.steps[-1].kind == "measure"
+        assert recipe.steps[-1].kind == "measure" or all(isinstance(step, Probe) for step in recipe.steps)
     assert len({recipe.digest for recipe in PRESETS.values()}) == len(PRESETS)

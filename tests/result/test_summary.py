@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calibrate.result import Changes, Moved, Reestimation, Site, Summary, Timings
+from calibrate.result import (
+    Changes,
+    EstimationShift,
+    LayerShift,
+    Moved,
+    Reestimation,
+    Site,
+    Summary,
+    Timings,
+)
 from tests.samples import answers, layers, measurement, summary
 
 OUTSIDE = {"timings", "artifacts"}
@@ -45,6 +54,25 @@ def changed(value: Any) -> Any:
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
+    probes=(
+        EstimationShift(
+            tuned=False,
+            images=9,
+            layers=(
+                LayerShift(
+                    name="bn1",
+                    channels=2,
+                    mean=0.3,
+                    deviation=0.4,
+                    mean_in_deviations=0.5,
+                    deviation_in_deviations=0.6,
+                    mean_by_chance=0.1,
+                    deviation_by_chance=0.2,
+                ),
+            ),
+            correlation_with_depth=0.7,
+        ),
+    ),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),

@@ -33,6 +33,11 @@ def evaluate(assignment: Assignment, voice: Voice) -> Finished:
     return _carry_out(assignment, Outputs(formats=()), voice)
 
 
+def probe(assignment: Assignment, voice: Voice) -> Finished:
+    """As ``afternorm probe``: look, change nothing, write the reports."""
+    return _carry_out(assignment, Outputs(formats=()), voice)
+
+
 def export(assignment: Assignment, voice: Voice) -> Finished:
     """As ``afternorm export``: write the network as ONNX, proved on data where there are some, else on noise."""
     assert assignment.model is not None
@@ -60,6 +65,7 @@ def check(assignment: Assignment, voice: Voice) -> Checked:  # noqa: ARG001  (a 
 WORK: Mapping[AnyKind, Callable[[Assignment, Voice], Finished | Checked]] = {
     "calibrate": calibrate,
     "evaluate": evaluate,
+    "probe": probe,
     "export": export,
     "check": check,
 }

@@ -33,7 +33,9 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
     assert job["timeout_seconds"] == 60
 
 
-@pytest.mark.parametrize(("kind", "preset"), [("calibrate", "alpha"), ("evaluate", "measure"), ("export", None)])
+@pytest.mark.parametrize(
+    ("kind", "preset"), [("calibrate", "alpha"), ("evaluate", "measure"), ("probe", "probe"), ("export", None)]
+)
 def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str, preset: str | None) -> None:
     job = server.job(server.model(), server.dataset(), kind=kind)
     digest = server.client.get(f"/v1/jobs/{job}").json()["recipe_digest"]
@@ -43,7 +45,7 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"kind": "probe"}, "kind"),
+        ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
         ({"kind": "adapt"}, "kind"),
         ({"kind": "export", "recipe": "alpha"}, "recipe"),
         ({"recipe": "no such preset"}, "recipe"),

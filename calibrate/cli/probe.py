@@ -1,0 +1,62 @@
+"""``afternorm probe``: look at what a network's normalisation does on data, and change nothing."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from calibrate.cli import options
+from calibrate.cli.console import note, progress_bars, say
+from calibrate.errors import UsageError
+from calibrate.recipe import Measure, Outputs, Probe
+
+
+def probe(
+    model: options.ModelPath,
+    data: options.DataPath,
+    architecture: options.Architecture = None,
+    architecture_args: options.ArchitectureArgs = None,
+    classes: options.Classes = None,
+    class_map: options.ClassMap = None,
+    preprocessing: options.PreprocessingText = None,
+    recipe: Annotated[
+        str, typer.Option(help="The preset probe, or a recipe of probes as a file or a mapping.")
+    ] = "probe",
+    seed: Annotated[int | None, typer.Option(help="Seed of the split and the noise.", show_default=False)] = None,
+    out: options.Out = options.DEFAULT_OUT,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Look at what a network's normalisation does on the holdout half of the data; nothing is changed.
+
+    Writes report.html with the figures, report.md, report.txt and summary.json.
+    """
+    chosen = options.recipe(recipe, None, seed)
+    if changing := [step.kind for step in chosen.steps if not isinstance(step, Probe | Measure)]:
+        raise UsageError(
+            f"the recipe {recipe} has the step {changing[0]}, and afternorm probe changes nothing; leave the step out, "
+            "or give the recipe to afternorm calibrate."
+        )
+
+    from calibrate.cli.requests import Request, describe
+    from calibrate.engine import carry_out, check_outputs, deliver
+    from calibrate.report import render_text
+
+    wanted = Outputs(formats=())
+    check_outputs(out, wanted)
+    request = Request(
+        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+    )
+    with progress_bars() as progress:
+        opened, checked = request.open(chosen, progress)
+        if dry_run:
+            say(json.dumps(describe(opened, checked), indent=2))
+            return
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
+        delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
+    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
+    for path in delivery.files:
+        note(f"wrote {path}")

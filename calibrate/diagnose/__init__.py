@@ -1,0 +1,5 @@
+"""Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
+
+from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
+
+__all__ = ["estimation_shift", "rank_correlation"]

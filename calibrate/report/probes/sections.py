@@ -1,0 +1,26 @@
+"""The sections of all probes, and the one table that says which function writes which."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from calibrate.report import format as fmt
+from calibrate.report.probes.estimation_shift import estimation_shift_section
+from calibrate.report.probes.section import Section
+from calibrate.result import EstimationShift, NotApplicable, Summary
+
+
+def probe_sections(summary: Summary) -> tuple[Section, ...]:
+    """One section for each probe, in the order of the recipe."""
+    return tuple(SECTIONS[type(result)](result, place) for place, result in enumerate(summary.probes))
+
+
+def _not_applicable(result: NotApplicable, place: int) -> Section:  # noqa: ARG001  (it has no figure to name)
+    title = fmt.printable(result.probe).replace("_", " ").capitalize()
+    return Section(title, (f"Not applicable: {fmt.printable(result.reason)}.",))
+
+
+#: Which function writes which result's section; it is also given the result's place, to name its figure by.
+SECTIONS: Mapping[type, Callable[[Any, int], Section]] = {
+    EstimationShift: estimation_shift_section,
+    NotApplicable: _not_applicable,
+}

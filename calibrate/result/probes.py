@@ -1,0 +1,56 @@
+"""Probes: what was looked at, and what showed."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from calibrate.result.value import Value
+
+
+class _Probed(Value):
+    """``tuned`` says that the network was no longer as it came; ``images`` is what was looked at."""
+
+    tuned: bool
+    images: int
+
+
+class LayerShift(Value):
+    """How far one layer's running mean rm and variance rv are from the mean m and biased variance v of its inputs.
+
+    ``mean`` is ‖rm − m‖₂ and ``deviation`` ‖√rv − √v‖₂, in the units of the activations. ``mean_in_deviations`` and
+    ``deviation_in_deviations`` are the same with each channel over its √(v + eps), and over √C for C channels: their
+    root mean square. ``..._by_chance`` estimates what so few examples make of these two where there is no shift; it is
+    None for a single example.
+    """
+
+    name: str
+    channels: int
+    mean: float
+    deviation: float
+    mean_in_deviations: float
+    deviation_in_deviations: float
+    mean_by_chance: float | None
+    deviation_by_chance: float | None
+
+
+class EstimationShift(_Probed):
+    """The shift of each layer, in the order of the calls.
+
+    ``correlation_with_depth`` is Spearman's, of ``deviation_in_deviations`` with the place of the layer; None with
+    fewer than three layers.
+    """
+
+    kind: Literal["estimation_shift"] = "estimation_shift"
+    layers: tuple[LayerShift, ...]
+    correlation_with_depth: float | None
+
+
+class NotApplicable(_Probed):
+    """The ``probe`` has nothing to look at here, for the ``reason`` given."""
+
+    kind: Literal["not_applicable"] = "not_applicable"
+    probe: str
+    reason: str
+
+
+ProbeResult = Annotated[EstimationShift | NotApplicable, Field(discriminator="kind")]
