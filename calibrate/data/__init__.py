@@ -1,6 +1,7 @@
 """Labelled examples: sources, splits, preprocessing."""
 
 from calibrate.data.archive import ZipArchive
+from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
@@ -35,5 +36,6 @@ __all__ = [
     "prepare",
     "read_class_map",
     "read_classes",
+    "require_corruptions",
     "split",
 ]

@@ -8,7 +8,7 @@ Blur = Literal["defocus_blur", "glass_blur", "motion_blur", "zoom_blur"]
 Weather = Literal["snow", "frost", "fog", "brightness"]
 Digital = Literal["contrast", "elastic_transform", "pixelate", "jpeg_compression"]
 Validation = Literal["speckle_noise", "gaussian_blur", "spatter", "saturate"]
-Corruption = Noise | Blur | Weather | Digital | Validation
+Corruption = Literal[Noise, Blur, Weather, Digital, Validation]
 CorruptionSet = Literal["all", "common", "validation"]
 
 COMMON: Final[tuple[Corruption, ...]] = (*get_args(Noise), *get_args(Blur), *get_args(Weather), *get_args(Digital))
