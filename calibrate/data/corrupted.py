@@ -60,7 +60,7 @@ class Corrupted(Source):
         entropy = (self._seed, index, int.from_bytes(self._corruption.encode()))
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         corrupted = corrupt(image, self._corruption, self._severity, seed)
-        return torch.from_numpy(corrupted).permute(2, 0, 1)[: len(pixels)].contiguous()
+        return torch.from_numpy(corrupted.transpose(2, 0, 1)[: len(pixels)].copy())
 
 
 def obstacle(source: Source, index: int) -> str | None:

@@ -68,7 +68,7 @@ def test_a_failing_corruption_gives_the_generator_back() -> None:
     assert np.array_equal(before[1], np.random.get_state()[1])
 
 
-@pytest.mark.parametrize("corruption", ["gaussian_noise", "impulse_noise", "glass_blur", "fog", "motion_blur"])
+@pytest.mark.parametrize("corruption", ALL)
 def test_neither_order_nor_batches_change_an_image(corruption: Corruption) -> None:
     source = Corrupted(opened(images()), corruption, 2, seed=1)
     whole = streamed(source, [0, 1, 2, 3, 4])
