@@ -93,6 +93,15 @@ def test_severities_differ_in_strength_only() -> None:
     assert (mild[inside] * 1.5 - strong[inside]).abs().max() <= 2.5  # both are cut to whole numbers
 
 
+@pytest.mark.parametrize(
+    "corruption", ["gaussian_noise", "impulse_noise", "speckle_noise", "gaussian_blur", "brightness", "contrast", "fog"]
+)
+def test_each_severity_is_further_from_the_image(corruption: Corruption) -> None:
+    pixels = images(1)[0].astype(float)
+    distances = [np.abs(corrupt(images(1)[0], corruption, severity, 0) - pixels).mean() for severity in range(1, 6)]
+    assert (np.diff(distances) > 0).all()
+
+
 def test_corruption_comes_after_the_crop_and_before_scaling() -> None:
     pixels = images(1, (48, 40))
     cropped = Preprocessing(crop=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

@@ -17,7 +17,7 @@ def corruptions_section(result: Corruptions, place: int) -> Section:
 
     columns: tuple[str, ...] = ("T: %", "T: NLL")
     if result.arm:
-        columns += (f"{result.arm}: %", f"{result.arm}: NLL", "points", "NLL")
+        columns += (f"{result.arm}: %", f"{result.arm}: NLL", "Δ points", "Δ NLL")
     rows = tuple(_row(mean) for mean in result.means)
     words = (_shows(result), _made(result), *([_intervals(result)] if result.arm else []))
     return Section("C-style corruptions", words, Table(columns, rows), draw)
@@ -45,15 +45,15 @@ def _made(result: Corruptions) -> str:
     rows = f"means over the severities {', '.join(severities)}" if severities[1:] else f"of severity {severities[0]}"
     return (
         f"%: answers that are right (top-1). Rows are {rows}. C-style: made here, by imagecorruptions-imaug, of "
-        f"{fmt.counted(result.images, 'image')} of the holdout half as the network sees them, with fixed seeds. They are not the files of ImageNet-C and the means are not its "
-        "mCE, so they compare with runs on the same images only; on small images the same severity is far stronger. "
-        "T is fitted on clean images."
+        f"{fmt.counted(result.images, 'image')} of the holdout half as the network sees them, with fixed seeds. They "
+        "are not the files of ImageNet-C and the means are not its mCE, so they compare with runs on the same images "
+        "only; on small images the same severity is far stronger. T is fitted on clean images."
     )
 
 
 def _intervals(result: Corruptions) -> str:
     return (
-        f"Points and the last NLL are {result.arm} minus T on the same corrupted images, with 95 % intervals over redrawn images "
+        f"Δ: {result.arm} minus T on the same corrupted images, with 95 % intervals over redrawn images "
         f"({fmt.counted(result.resamples, 'resample')}), not over other corruptions. Of 20 rows without an effect, one "
         "interval leaves out 0 by chance."
     )
