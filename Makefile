@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 # One process for each core.
 EACH := --numprocesses auto --dist worksteal
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt --editable
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint deploy/constraints.txt
 
 .PHONY: help demo serve test check format bench clean
 
@@ -41,9 +41,11 @@ clean: ## Remove the environment and all results
 	$(PYTHON) -m venv .venv
 
 .venv/.demo: pyproject.toml deploy/constraints.txt | .venv/bin/python
-	$(INSTALL) '.[cpu,serve,demo]'
+	$(INSTALL) --editable '.[cpu,serve,demo]'
 	@touch $@
 
 .venv/.dev: pyproject.toml deploy/constraints.txt | .venv/bin/python
-	$(INSTALL) '.[cpu,serve,demo,dev]'
+	$(INSTALL) --editable '.[cpu,serve,demo,dev]'
+# The OpenCV that imagecorruptions-imaug asks for needs a screen's libraries; this one, put in its place, needs none.
+	$(INSTALL) --force-reinstall --no-deps opencv-python-headless
 	@touch $@

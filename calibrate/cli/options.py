@@ -1,5 +1,6 @@
 """The options that several commands share, and how their texts become values. No torch here."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -9,7 +10,19 @@ import yaml
 from pydantic import BaseModel
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe, SetAlpha, loads, parse, plain, read, read_recipe
+from calibrate.recipe import (
+    CORRUPTION_SETS,
+    Outputs,
+    Preprocessing,
+    ProbeCorruptions,
+    Recipe,
+    SetAlpha,
+    loads,
+    parse,
+    plain,
+    read,
+    read_recipe,
+)
 
 ModelPath = Annotated[
     Path, typer.Option("--model", help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.", show_default=False)
@@ -127,6 +140,27 @@ def outputs(formats: str, latency_runs: int) -> Outputs:
     """The outputs in the comma-separated ``formats``."""
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
     return _given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
+
+
+def corruptions(names: str | None, severity: str | None, samples: int | None) -> ProbeCorruptions | None:
+    """The step that looks at the corruptions ``names``, a set or separated by commas; None without names.
+
+    ``severity`` is one, several separated by commas, or a range such as 1-5.
+    """
+    if names is None:
+        if severity is not None or samples is not None:
+            raise UsageError(
+                "--severity and --corruption-samples say how the data are corrupted, and no corruption is named; add "
+                "--corruptions all, or leave them out."
+            )
+        return None
+    listed = names if names in CORRUPTION_SETS else [name.strip() for name in names.split(",")]
+    step = _given(ProbeCorruptions, {"names": listed, "samples": samples}, "--corruptions")
+    if severity is None:
+        return step
+    ends = re.fullmatch(r"(\d)-(\d)", severity)
+    wanted = list(range(int(ends[1]), int(ends[2]) + 1)) if ends else severity.split(",")
+    return _given(ProbeCorruptions, {**step.model_dump(), "severities": wanted}, "--severity")
 
 
 def _given(kind: type[Value], document: dict[str, Any], option: str) -> Value:

@@ -1,9 +1,11 @@
 """Labelled examples: sources, splits, preprocessing."""
 
 from calibrate.data.archive import ZipArchive
+from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
+from calibrate.data.corrupted import Corrupted, obstacle
 from calibrate.data.directory import Directory
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import Manifest
@@ -19,6 +21,7 @@ __all__ = [
     "Batch",
     "ClassFolders",
     "ClassMap",
+    "Corrupted",
     "Directory",
     "Examples",
     "Manifest",
@@ -28,9 +31,11 @@ __all__ = [
     "Split",
     "TarArchive",
     "ZipArchive",
+    "obstacle",
     "open_data",
     "prepare",
     "read_class_map",
     "read_classes",
+    "require_corruptions",
     "split",
 ]

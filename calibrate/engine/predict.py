@@ -1,5 +1,7 @@
 """Predicting: one pass of a network over some of the examples."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,15 +25,24 @@ class Setting:
 
 def predict(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting, stage: str) -> Tensor:
     """The logits (n, K) of the examples ``indices``, on the CPU, with ``model`` in evaluation mode."""
-    dtype = input_dtype(model)
-    logits = []
+    return predict_each([model], source, indices, setting, stage)[0]
+
+
+def predict_each(
+    models: Sequence[nn.Module], source: Source, indices: NDArray[np.int64], setting: Setting, stage: str
+) -> list[Tensor]:
+    """The logits (n, K) of each of ``models``, as :func:`predict`'s; each input is made once for all of them."""
+    logits: list[list[Tensor]] = [[] for _ in models]
     done = 0
-    with evaluating(model), torch.inference_mode():
+    with ExitStack() as stack, torch.inference_mode():
+        for model in models:
+            stack.enter_context(evaluating(model))
         for batch in source.batches(indices, setting.batch_size):
-            logits.append(checked_logits(model, batch.inputs.to(setting.device, dtype)).cpu())
+            for model, own in zip(models, logits, strict=True):
+                own.append(checked_logits(model, batch.inputs.to(setting.device, input_dtype(model))).cpu())
             done += len(batch.labels)
             setting.progress(Progress(stage, done, len(indices)))
-    return torch.cat(logits)
+    return [torch.cat(own) for own in logits]
 
 
 def input_dtype(model: nn.Module) -> torch.dtype:

@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Split
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.run import Run
+from calibrate.engine.samples import check_samples, drawn
 from calibrate.engine.source_batches import SourceBatches
-from calibrate.errors import DataError
 from calibrate.recipe import Reestimate
 from calibrate.result import Moved, Reestimation
 from calibrate.stats import reestimate_
@@ -23,7 +20,7 @@ Statistics = tuple[Tensor, Tensor]
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
     check_samples(step, run.split)
-    indices = _drawn(run.split.calibration, step.samples, run.seed)
+    indices = drawn(run.split.calibration, step.samples, run.seed)
     sites = with_statistics(find_sites(run.model), step.sites)
     before = [_statistics(site.module) for site in sites]
     batches = SourceBatches(run.source, indices, run.setting, input_dtype(run.model))
@@ -52,21 +49,6 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             ),
         )
     )
-
-
-def check_samples(step: Reestimate, split: Split) -> None:
-    """Raise DataError where the calibration half is smaller than the step asks for."""
-    if step.samples is not None and step.samples > len(split.calibration):
-        raise DataError(
-            f"wanted {step.samples} samples, the calibration half has {len(split.calibration)}; lower `samples` in the "
-            "step reestimate, or add data."
-        )
-
-
-def _drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:
-    if samples is None:
-        return indices
-    return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))
 
 
 def _statistics(layer: nn.Module) -> Statistics:

@@ -12,18 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, split
+from calibrate.data import Source, Split, open_data, require_corruptions, split
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.predict import Setting, input_dtype
-from calibrate.engine.reestimation import check_samples
 from calibrate.engine.run import Run
+from calibrate.engine.samples import check_samples
 from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
 from calibrate.engine.trials import Trials
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Preprocessing, Recipe, Reestimate, SearchAlpha, SetAlpha
+from calibrate.recipe import Preprocessing, ProbeCorruptions, Recipe, Reestimate, SearchAlpha, SetAlpha
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
 from calibrate.surgery import (
     Look,
@@ -124,13 +124,15 @@ def plan(
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
+        elif isinstance(step, ProbeCorruptions):
+            require_corruptions()
         elif patterns := getattr(step, "sites", ()):
             matching(find_sites(model), patterns)
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     halves = split(source.labels, recipe.seed)
     for step in recipe.steps:
-        if isinstance(step, Reestimate):
+        if isinstance(step, Reestimate | ProbeCorruptions):
             check_samples(step, halves)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)

@@ -1,5 +1,6 @@
 """A run: the state that a recipe's steps work on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,11 +10,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
-from calibrate.engine.predict import Setting, predict
+from calibrate.engine.predict import Setting, predict, predict_each
 from calibrate.engine.trials import Trials, trial_key
-from calibrate.result import AlphaSearch, Answers, Finding, Measurement, ProbeResult, Progress, Reestimation, Verdict
+from calibrate.result import (
+    AlphaSearch,
+    Answers,
+    Arm,
+    Finding,
+    Measurement,
+    ProbeResult,
+    Progress,
+    Reestimation,
+    TunedArm,
+    Verdict,
+)
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
+
+#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
+WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
+TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
 
 @dataclass(eq=False)
@@ -51,6 +67,11 @@ class Run:
     def holdout_labels(self) -> Tensor:
         """Labels of the holdout half."""
         return torch.from_numpy(self.source.labels[self.split.holdout])
+
+    @property
+    def tuned_arms(self) -> tuple[Arm, TunedArm]:
+        """What the network as it stands is called, once it is changed: without its temperature, and with it."""
+        return TUNED if self.reestimations else WEIGHED
 
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the calibration half, or of its examples ``rows``, ascending."""
@@ -91,16 +112,27 @@ class Run:
         if finding not in self.findings:
             self.findings.append(finding)
 
-    def _pass(self, model: nn.Module, indices: NDArray[np.int64], stage: str) -> Tensor:
-        """Logits of the examples ``indices``: recalled, or made and kept. Either way the pass counts."""
-        self.forwards += len(indices)
+    def side_by_side(
+        self, models: Sequence[nn.Module], source: Source, indices: NDArray[np.int64], stage: str
+    ) -> list[Tensor]:
+        """Logits of each of ``models`` for the same inputs, the examples ``indices`` of ``source``, made once for all.
+
+        They are recalled, or made and kept; either way the passes count.
+        """
+        self.forwards += len(models) * len(indices)
         if self.trials is None:
-            return predict(model, self.source, indices, self.setting, stage)
-        key = trial_key(model, indices)
-        logits = self.trials.recall(key)
-        if logits is None:
-            logits = predict(model, self.source, indices, self.setting, stage)
-            self.trials.keep(key, stage, logits)
+            return predict_each(models, source, indices, self.setting, stage)
+        keys = [trial_key(model, source, indices) for model in models]
+        logits = {key: kept for key in keys if (kept := self.trials.recall(key)) is not None}
+        missing = {key: model for key, model in zip(keys, models, strict=True) if key not in logits}
+        if missing:
+            made = predict_each(list(missing.values()), source, indices, self.setting, stage)
+            for key, new in zip(missing, made, strict=True):
+                self.trials.keep(key, stage, new)
+                logits[key] = new
         else:
             self.setting.progress(Progress(stage, len(indices), len(indices)))
-        return logits
+        return [logits[key] for key in keys]
+
+    def _pass(self, model: nn.Module, indices: NDArray[np.int64], stage: str) -> Tensor:
+        return self.side_by_side([model], self.source, indices, stage)[0]

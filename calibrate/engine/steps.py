@@ -7,22 +7,27 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.probe_corruptions import probe_corruptions_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate, SearchAlpha, SetAlpha, Temperature
-from calibrate.result import Arm, TunedArm, judge
+from calibrate.recipe import (
+    Measure,
+    ProbeCorruptions,
+    ProbeEstimationShift,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+)
+from calibrate.result import Arm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
-
-#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
-WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
-TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
 
 def set_alpha_(run: Run, step: SetAlpha) -> None:
@@ -114,7 +119,7 @@ def measure_(run: Run, step: Measure) -> None:
     comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
     run.answers = None
     if run.changed:
-        tuned, tuned_t = TUNED if run.reestimations else WEIGHED
+        tuned, tuned_t = run.tuned_arms
         weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
         before = Answered(answered_classes(logits), arms[-1].per_example.confidence)
         logits = run.on_holdout(run.model, "measure, tuned")
@@ -141,6 +146,7 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     Temperature: fit_temperature_,
     Measure: measure_,
     ProbeEstimationShift: probe_estimation_shift_,
+    ProbeCorruptions: probe_corruptions_,
 }
 
 

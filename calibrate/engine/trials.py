@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calibrate.data import Source
 from calibrate.io import fingerprint
 
 
@@ -20,11 +21,11 @@ class Trials(Protocol):
         """Keep the logits (n, K) of a pass that the stage needed."""
 
 
-def trial_key(model: nn.Module, indices: NDArray[np.int64]) -> str:
-    """SHA-256, in hexadecimal, of which weights saw which examples.
+def trial_key(model: nn.Module, source: Source, indices: NDArray[np.int64]) -> str:
+    """SHA-256, in hexadecimal, of which weights saw which examples of which data.
 
-    Limits: it tells passes of one run apart, whose architecture, data, batch size and threads are the same.
+    Limits: it tells passes of one run apart, whose architecture, preprocessing, batch size and threads are the same.
     """
-    digest = hashlib.sha256(fingerprint(model.state_dict()).encode())
+    digest = hashlib.sha256(fingerprint(model.state_dict()).encode() + source.fingerprint.encode())
     digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
     return digest.hexdigest()

@@ -1,6 +1,7 @@
 """What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
 from calibrate.recipe.cards import CARDS, Card
+from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.outputs import Outputs
@@ -12,6 +13,7 @@ from calibrate.recipe.steps import (
     STEP_KINDS,
     Measure,
     Probe,
+    ProbeCorruptions,
     ProbeEstimationShift,
     Reestimate,
     SearchAlpha,
@@ -22,9 +24,12 @@ from calibrate.recipe.steps import (
 
 __all__ = [
     "CARDS",
+    "CORRUPTION_SETS",
     "PRESETS",
     "STEP_KINDS",
     "Card",
+    "Corruption",
+    "CorruptionSet",
     "Manifest",
     "Measure",
     "Outputs",
@@ -32,6 +37,7 @@ __all__ = [
     "PlacementStep",
     "Preprocessing",
     "Probe",
+    "ProbeCorruptions",
     "ProbeEstimationShift",
     "Recipe",
     "Reestimate",
@@ -41,6 +47,7 @@ __all__ = [
     "Step",
     "Temperature",
     "broken_fields",
+    "c_style",
     "loads",
     "parse",
     "plain",

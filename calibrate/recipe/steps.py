@@ -1,10 +1,11 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet
 from calibrate.recipe.numbers import NUMBER
 
 Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
@@ -12,6 +13,18 @@ Sites = Annotated[
     tuple[str, ...],
     Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
 ]
+
+Item = TypeVar("Item")
+
+
+def _different(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    if twice := [item for place, item in enumerate(items) if item in items[:place]]:
+        raise ValueError(f"{twice[0]!r} stands twice; name each once")
+    return items
+
+
+def _set_or_list(value: object) -> str:
+    return "<set>" if isinstance(value, str) else "<list>"
 
 
 class _Step(BaseModel):
@@ -95,8 +108,38 @@ class ProbeEstimationShift(Probe):
     sites: Sites = ("*",)
 
 
+class ProbeCorruptions(Probe):
+    """Measure the network as it came, and as it stands, on C-style corruptions of the images, each seeded.
+
+    Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
+    """
+
+    kind: Literal["corruptions"] = "corruptions"
+    names: Annotated[
+        Annotated[CorruptionSet, Tag("<set>")]
+        | Annotated[tuple[Corruption, ...], Field(min_length=1), AfterValidator(_different), Tag("<list>")],
+        Discriminator(_set_or_list),
+        Field(description="all 19, the 15 common ones, the 4 for validation, or those listed"),
+    ] = "all"
+    severities: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=5), NUMBER], ...],
+        Field(min_length=1, description="strengths, 1 to 5"),
+        AfterValidator(_different),
+    ] = (1, 2, 3, 4, 5)
+    samples: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole holdout half")
+    ] = None
+    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
+
+    @property
+    def corruptions(self) -> tuple[Corruption, ...]:
+        """The corruptions, by name."""
+        return CORRUPTION_SETS[self.names] if isinstance(self.names, str) else self.names
+
+
 Step = Annotated[
-    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift, Field(discriminator="kind")
+    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift | ProbeCorruptions,
+    Field(discriminator="kind"),
 ]
 
 #: The class of each kind of step.

@@ -1,8 +1,18 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.result.estimate import Estimate
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
-from calibrate.result.probes import EstimationShift, LayerShift, NotApplicable, ProbeResult
+from calibrate.result.probes import (
+    CorruptionMean,
+    Corruptions,
+    CorruptionScores,
+    EstimationShift,
+    LayerShift,
+    NotApplicable,
+    ProbeResult,
+    TopOneAndNll,
+)
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.summary import (
@@ -16,7 +26,6 @@ from calibrate.result.summary import (
     Data,
     Difference,
     Environment,
-    Estimate,
     Finding,
     Latency,
     Measurement,
@@ -43,6 +52,9 @@ __all__ = [
     "ChangedExample",
     "Changes",
     "ClassChange",
+    "CorruptionMean",
+    "CorruptionScores",
+    "Corruptions",
     "CurvePoint",
     "Data",
     "Difference",
@@ -68,6 +80,7 @@ __all__ = [
     "Site",
     "Summary",
     "Timings",
+    "TopOneAndNll",
     "TunedArm",
     "Verdict",
     "judge",

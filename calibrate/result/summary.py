@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.answers import Answers
+from calibrate.result.estimate import Estimate
 from calibrate.result.layers import LayerStatistics
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
@@ -24,14 +25,6 @@ METRICS: dict[Metric, tuple[str, bool]] = {
     "ece": ("ECE", False),
     "brier": ("Brier", False),
 }
-
-
-class Estimate(_Value):
-    """A number with its 95 % interval (percentile bootstrap over examples)."""
-
-    value: float
-    low: float
-    high: float
 
 
 class Scores(_Value):

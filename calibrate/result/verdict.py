@@ -1,6 +1,7 @@
 """The verdict: did the tuned network beat the network whose temperature was fitted?"""
 
-from calibrate.result.summary import METRICS, Difference, Estimate, Metric, Verdict
+from calibrate.result.estimate import Estimate
+from calibrate.result.summary import METRICS, Difference, Metric, Verdict
 
 JUDGED: tuple[Metric, ...] = ("nll", "top1")
 

@@ -15,7 +15,7 @@ PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step,
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
     "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "temperature", "measure"}) | PROBES,
-    "evaluate": frozenset({"measure"}),
+    "evaluate": frozenset({"measure", "corruptions"}),
     "probe": frozenset({"measure"}) | PROBES,
     "adapt": frozenset(),
     "export": frozenset(),

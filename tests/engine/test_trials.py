@@ -104,11 +104,14 @@ def test_group_norm_s_moments_are_taken_again_from_the_network_at_work() -> None
 
 def test_whatever_changes_the_logits_changes_the_key() -> None:
     model = weigh_examples_(lived_in(Mixed()), [site for site in find_sites(lived_in(Mixed())) if not site.obstacle], 0)
-    keys = {trial_key(model, np.arange(4)), trial_key(model, np.arange(5)), trial_key(model, np.array([0, 1, 2, 4]))}
+    source, other = (Examples(examples(n), name="examples", preprocessing=None) for n in (45, 44))
+    chosen = (np.arange(4), np.arange(5), np.array([0, 1, 2, 4]))
+    keys = {trial_key(model, source, indices) for indices in chosen}
+    keys.add(trial_key(model, other, np.arange(4)))
     for module in model.modules():
         if isinstance(module, ExampleWeighed):
             module.alpha = 0.1
-            keys.add(trial_key(model, np.arange(4)))
-    keys.add(trial_key(lived_in(convolutional()), np.arange(4)))
+            keys.add(trial_key(model, source, np.arange(4)))
+    keys.add(trial_key(lived_in(convolutional()), source, np.arange(4)))
     weighed = sum(isinstance(module, ExampleWeighed) for module in model.modules())
-    assert len(keys) == 3 + weighed + 1
+    assert len(keys) == 4 + weighed + 1

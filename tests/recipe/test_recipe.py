@@ -39,6 +39,7 @@ FULL: dict[str, Any] = {
         },
         {"kind": "temperature"},
         {"kind": "measure", "resamples": 2000, "bins": 15},
+        {"kind": "corruptions", "names": "all", "severities": [1, 2, 3, 4, 5], "samples": None, "resamples": 2000},
     ],
 }
 SHORT: dict[str, Any] = {
@@ -48,6 +49,7 @@ SHORT: dict[str, Any] = {
         {"kind": "reestimate", "prior": 8.0},
         {"kind": "temperature"},
         {"kind": "measure"},
+        {"kind": "corruptions"},
     ],
 }
 

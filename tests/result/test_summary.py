@@ -8,6 +8,10 @@ from pydantic import ValidationError
 
 from calibrate.result import (
     Changes,
+    CorruptionMean,
+    Corruptions,
+    CorruptionScores,
+    Estimate,
     EstimationShift,
     LayerShift,
     Moved,
@@ -15,6 +19,7 @@ from calibrate.result import (
     Site,
     Summary,
     Timings,
+    TopOneAndNll,
 )
 from tests.samples import answers, layers, measurement, summary
 
@@ -51,6 +56,8 @@ def changed(value: Any) -> Any:
     return value + 1 if isinstance(value, int) else f"{value}!"
 
 
+PLAIN = TopOneAndNll(top1=0.6, nll=1.25)
+CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
@@ -71,6 +78,15 @@ SHORT = summary(
                 ),
             ),
             correlation_with_depth=0.7,
+        ),
+        Corruptions(
+            tuned=True,
+            images=9,
+            arm="tuned+T",
+            temperatures=(1.5, 1.25),
+            resamples=100,
+            scores=(CorruptionScores(corruption="fog", severity=3, plain=PLAIN, tuned=PLAIN),),
+            means=(CorruptionMean(corruption="all", plain=PLAIN, tuned=PLAIN, top1_change=CHANGE, nll_change=CHANGE),),
         ),
     ),
     changes=Changes(
@@ -95,6 +111,9 @@ CHOICES = {
     "T": "plain",
     "alpha": "alpha+T",
     "alpha+T": "alpha",
+    "tuned+T": "alpha+T",
+    "fog": "snow",
+    "all": "clean",
     "bilinear": "bicubic",
     "fixed": "broken",
     "broken": "fixed",

@@ -1,0 +1,27 @@
+"""Drawing as many of a half's examples as a step asks for."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.data import Split
+from calibrate.errors import DataError
+from calibrate.recipe import ProbeCorruptions, Reestimate
+
+Indices = NDArray[np.int64]
+
+
+def check_samples(step: Reestimate | ProbeCorruptions, split: Split) -> None:
+    """Raise DataError where the half of the data that ``step`` works on is smaller than it asks for."""
+    name, half = ("calibration", split.calibration) if isinstance(step, Reestimate) else ("holdout", split.holdout)
+    if step.samples is not None and step.samples > len(half):
+        raise DataError(
+            f"wanted {step.samples} samples, the {name} half has {len(half)}; lower `samples` in the step {step.kind}, "
+            "or add data."
+        )
+
+
+def drawn(indices: Indices, samples: int | None, seed: int) -> Indices:
+    """``samples`` of ``indices``, drawn without replacement, ascending; all of them for None."""
+    if samples is None:
+        return indices
+    return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))
