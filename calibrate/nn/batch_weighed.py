@@ -1,6 +1,6 @@
 """Statistics of the batch at inference, mixed with the running ones."""
 
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 import torch
 from torch import Tensor
@@ -9,6 +9,8 @@ from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.blend import blend
 from calibrate.nn.moments import instance_moments, pool
 from calibrate.nn.normalize import normalize
+
+Variant = Literal["moments", "published"]
 
 
 class BatchWeighedBatchNorm(BatchNormVariant):
@@ -52,13 +54,15 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         num_features: int,
         prior: float = 0.0,
         source_weight: float | None = None,
-        variant: Literal["moments", "published"] = "moments",
+        variant: Variant = "moments",
         **options: Unpack[BatchNormOptions],
     ) -> None:
         if prior < 0 or (source_weight is not None and not 0 <= source_weight <= 1):
             raise ValueError(f"prior is {prior} and source_weight {source_weight}; they are from 0 on, and from 0 to 1")
         if prior and source_weight is not None:
             raise ValueError(f"prior is {prior} and source_weight {source_weight}; give one of the two")
+        if variant not in get_args(Variant):
+            raise ValueError(f"variant is {variant!r}; choose one of {', '.join(map(repr, get_args(Variant)))}")
         super().__init__(num_features, **options)
         self.prior = prior
         self.source_weight = source_weight
