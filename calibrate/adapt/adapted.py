@@ -9,14 +9,16 @@ from torch import Tensor, nn
 from calibrate.adapt.adapter import Adapter, Context
 from calibrate.adapt.bn_alpha import BNAlphaAdapter
 from calibrate.adapt.iew import IEWAdapter
+from calibrate.adapt.lame import LAMEAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
-from calibrate.recipe.adapters import IEW, BNAlpha, Method, PredictionTimeBN
+from calibrate.recipe.adapters import IEW, LAME, BNAlpha, Method, PredictionTimeBN
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
     IEW: IEWAdapter,
     PredictionTimeBN: PredictionTimeBNAdapter,
     BNAlpha: BNAlphaAdapter,
+    LAME: LAMEAdapter,
 }
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import Method
+from calibrate.recipe.adapters import LAME, Method
 from calibrate.surgery import Replacement, Site, find_sites, is_batch_norm, matching, place_
 
 #: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running
@@ -54,6 +54,7 @@ class Adapter(ABC, Generic[Settings]):
 
     def place_by_batch_(self, **weights: float | str | None) -> None:
         """Let the matching BatchNorm layers normalise by the batch, mixed with the source as ``weights`` say."""
+        assert not isinstance(self.settings, LAME)  # which changes no layer
         replacement = Replacement("BatchWeighedBatchNorm", weights)
         self.model = place_(self.model, {site.name: replacement for site in adaptable(self.model, self.settings.sites)})
 
