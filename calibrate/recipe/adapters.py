@@ -123,11 +123,12 @@ Method = Annotated[
 
 
 class CollapseRule(BaseModel):
-    """When answers have collapsed onto one class: they are nearly all of it, sure of it, and the source's are not.
+    """When answers count as collapsed: one class takes nearly all of them, they are sure, and the source's differ.
 
-    Answers are averaged over the last ``memory`` images or so. Where one class takes more than ``share`` of them while
-    their mean entropy is below ``entropy_share``·ln K, the source network answers the next ``checked`` images too: the
-    class is a true one of the stream where it takes more than ``share`` of these as well.
+    Answers are averaged over the last ``memory`` images or so, and begin as uniform. Where one class takes more than
+    ``share`` of them and their mean entropy is below ``entropy_share``·ln K, the source network answers the same images
+    too, ``checked`` at least, and decides: the answers have collapsed if it finds the class in less than
+    ``source_share`` of them. Else the stream holds it: where examples come sorted by class, every network says one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,3 +137,4 @@ class CollapseRule(BaseModel):
     share: Annotated[float, Field(gt=0, lt=1, description="of the answers"), NUMBER] = 0.8
     entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
     checked: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 50
+    source_share: Annotated[float, Field(gt=0, le=1, description="of the source's answers"), NUMBER] = 0.5

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_every_update_lowers_the_energy_until_a_fixed_point(seed: int) -> None:
     np.testing.assert_allclose(affinity(features, 4).numpy(), w, rtol=1e-10)
     found = [laplacian_adjusted(logits, features, 4, count).exp().numpy() for count in range(1, 8)]
     energies = [energy(z, p, w) for z in (p, *found)]
-    assert all(after <= before + 1e-12 for before, after in zip(energies[:-1], energies[1:], strict=True))
+    assert all(after <= before + 1e-12 for before, after in pairwise(energies))
     last = laplacian_adjusted(logits, features, 4, 10_000).exp().numpy()
     np.testing.assert_allclose(softmax(np.log(p) + w @ last), last, atol=1e-4)
 
