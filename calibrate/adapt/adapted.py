@@ -4,19 +4,28 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from calibrate.adapt.adapter import Adapter, Context
+from calibrate.adapt.adapter import Adapter, Context, Keeps, Tally
 from calibrate.adapt.bn_alpha import BNAlphaAdapter
+from calibrate.adapt.eata import EATAAdapter
+from calibrate.adapt.eta import ETAAdapter
 from calibrate.adapt.iew import IEWAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
-from calibrate.recipe.adapters import IEW, BNAlpha, Method, PredictionTimeBN
+from calibrate.adapt.sar import SARAdapter
+from calibrate.adapt.tent import TentAdapter
+from calibrate.recipe.adapters import EATA, ETA, IEW, SAR, BNAlpha, Method, PredictionTimeBN, Tent
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
     IEW: IEWAdapter,
     PredictionTimeBN: PredictionTimeBNAdapter,
     BNAlpha: BNAlphaAdapter,
+    Tent: TentAdapter,
+    ETA: ETAAdapter,
+    EATA: EATAAdapter,
+    SAR: SARAdapter,
 }
 
 
@@ -33,8 +42,9 @@ class Adapted:
     torch.Size([8, 3])
     """
 
+    @torch.inference_mode(False)
     def __init__(self, source: nn.Module, method: Method, context: Context, *, episodic: bool = False) -> None:
-        self._source, self._method, self._context = copy.deepcopy(source).eval(), method, context
+        self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), context)
         self._episodic = episodic
         self._adapter = self._begin()
 
@@ -44,19 +54,32 @@ class Adapted:
         return self._adapter.model
 
     @property
-    def keeps(self) -> str:
+    def keeps(self) -> Keeps:
         """What is left when the stream ends; see :class:`~calibrate.adapt.adapter.Adapter`."""
         return self._adapter.keeps
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The names, in the state dict, of the tensors that the method learns."""
+        return tuple(self._adapter.learned)
+
+    @property
+    def tally(self) -> Tally:
+        """What was spent so far, also before a reset."""
+        return self._adapter.tally
+
+    @torch.inference_mode(False)
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
         if self._episodic:
             self.reset()
-        return self._adapter.step(x)
+        return self._adapter.step(x.clone() if x.is_inference() else x)
 
+    @torch.inference_mode(False)
     def reset(self) -> None:
         """Forget all that was learned."""
         self._adapter = self._begin()
 
     def _begin(self) -> Adapter[Any]:
-        return ADAPTERS[type(self._method)](self._method, copy.deepcopy(self._source), self._context)
+        shared = (self._prepared.context, self._prepared.tally)
+        return copy.deepcopy(self._prepared, {id(one): one for one in shared})
