@@ -116,10 +116,10 @@ def eta(
         if kept.any():
             mean = p[kept].mean(0) if mean is None else decay * mean + (1 - decay) * p[kept].mean(0)
 
-            def loss(
-                t: Array, x: Array = x, kept: NDArray[np.bool_] = kept, weight: Array = np.exp(limit - h)
-            ) -> float:
-                weighted = (weight * entropies(net.logits(t, x)))[kept]
+            weight = np.exp(limit - h[kept])
+
+            def loss(t: Array, x: Array = x, kept: NDArray[np.bool_] = kept, weight: Array = weight) -> float:
+                weighted = weight * entropies(net.logits(t, x))[kept]
                 return float(weighted.mean() + (pull * (t - net.theta) ** 2).sum())
 
             theta = update(theta, gradient(loss, theta))

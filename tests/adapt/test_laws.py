@@ -19,7 +19,7 @@ METHODS: tuple[Method, ...] = (
     Tent(optimizer=Adam(lr=0.01)),
     ETA(optimizer=QUICK, entropy_share=1.0, redundancy=0.95),
     EATA(optimizer=QUICK, entropy_share=1.0, redundancy=0.95, fisher_weight=5.0, fisher_images=7),
-    SAR(optimizer=QUICK, entropy_share=1.0),
+    SAR(optimizer=QUICK, entropy_share=1.0, reset_below=0.01),
 )
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
 
@@ -201,35 +201,6 @@ def test_it_learns_where_gradients_are_off(method: Method, around: Callable[[], 
         found = course(adapted, [x.clone() for x in STREAM])
     assert same(found, expected)
     assert not any(logits.requires_grad for logits in found)
-
-
-CHANGES: dict[str, tuple[Method, dict[str, object]]] = {
-    "tent": (METHODS[0], {"optimizer": Adam(lr=0.02), "steps": 2}),
-    "eta": (
-        ETA(optimizer=QUICK, entropy_share=0.8, redundancy=0.9),
-        {"optimizer": SGD(lr=0.05), "entropy_share": 0.5, "redundancy": 0.6, "decay": 0.1},
-    ),
-    "eata": (METHODS[2], {"fisher_weight": 1.0, "fisher_images": 3, "optimizer": SGD(lr=0.1, momentum=0.0)}),
-    "sar": (
-        SAR(optimizer=QUICK, entropy_share=0.8, decay=0.9, reset_below=0.45),
-        {"optimizer": Adam(), "entropy_share": 0.5, "rho": 0.4, "reset_below": 2.0, "decay": 0.0},
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("method", "field", "value"),
-    [
-        pytest.param(method, field, value, id=f"{kind}-{field}")
-        for kind, (method, changes) in CHANGES.items()
-        for field, value in changes.items()
-    ],
-)
-def test_every_hyper_parameter_matters(method: Method, field: str, value: object) -> None:
-    stream = [images(seed) for seed in range(8)]
-    model = pointed(convolutional())
-    changed = method.model_copy(update={field: value})
-    assert not same(course(Adapted(model, method, CONTEXT), stream), course(Adapted(model, changed, CONTEXT), stream))
 
 
 @pytest.mark.parametrize("context", [Context(3), Context(3, list)])

@@ -10,8 +10,8 @@ from calibrate.recipe.adapters import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from tests.adapt import reference
 from tests.adapt.reference import CLASSES, Array, Course, Network
 
-STREAM = [np.random.default_rng(100).normal(size=(12, 5)) * scale for scale in (1, 2, 0.5, 1, 1, 1)]
-SOURCE = [np.random.default_rng(200).normal(size=(6, 5)) for _ in range(3)]
+STREAM = list(np.random.default_rng(100).normal(size=(6, 12, 5)))
+SOURCE = list(np.random.default_rng(200).normal(size=(3, 6, 5)))
 QUICK = SGD(lr=0.1, momentum=0.8)
 
 
@@ -99,3 +99,36 @@ def test_sar_learns_nothing_from_a_batch_of_which_it_keeps_nothing(share: float,
     adapted, kept = compare(net, method, reference.sar(net, STREAM, quick, share, 0.6, 0.2, 0.9))
     assert not any(kept)
     assert (adapted.tally.forward > 6) == (adapted.tally.backward > 0) == sharp
+
+
+ETA_BASE = {"optimizer": QUICK, "entropy_share": 0.6, "redundancy": 0.8, "decay": 0.7}
+BASES: dict[str, Method] = {
+    "tent": Tent(optimizer=QUICK),
+    "eta": ETA(**ETA_BASE),
+    "eata": EATA(**ETA_BASE, fisher_images=12),
+    "sar": SAR(optimizer=QUICK, entropy_share=0.6, rho=0.3, reset_below=0.54, decay=0.7),
+}
+CHANGES: dict[str, dict[str, object]] = {
+    "tent": {"steps": 2},
+    "eta": {"entropy_share": 0.5, "redundancy": 0.7, "decay": 0.1},
+    "eata": {"entropy_share": 0.5, "redundancy": 0.7, "decay": 0.1, "fisher_weight": 2.0, "fisher_images": 11},
+    "sar": {"entropy_share": 0.5, "rho": 0.2, "reset_below": 0.5, "decay": 0.0},
+}
+OPTIMIZERS = (Adam(lr=0.1), Adam(lr=0.01), SGD(lr=0.05, momentum=0.8), SGD(lr=0.1, momentum=0.7))
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [(kind, field, value) for kind, changes in CHANGES.items() for field, value in changes.items()]
+    + [(kind, "optimizer", value) for kind in CHANGES for value in OPTIMIZERS],
+)
+def test_every_hyper_parameter_matters(kind: str, field: str, value: object) -> None:
+    def after(method: Method) -> Array:
+        adapted = Adapted(Network().torch(), method, Context(CLASSES, lambda: [torch.from_numpy(x) for x in SOURCE]))
+        for x in STREAM:
+            adapted.step(torch.from_numpy(x))
+        return values(adapted)
+
+    method = BASES[kind]
+    assert set(CHANGES[kind]) == set(type(method).model_fields) - {"kind", "sites", "optimizer"}
+    assert abs(after(method) - after(method.model_copy(update={field: value}))).max() > 1e-4
