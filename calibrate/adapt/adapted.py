@@ -4,21 +4,30 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from calibrate.adapt.adapter import Adapter, Context
+from calibrate.adapt.adapter import Adapter, Context, Keeps, Tally
 from calibrate.adapt.bn_alpha import BNAlphaAdapter
 from calibrate.adapt.collapse import CollapseDetector
+from calibrate.adapt.eata import EATAAdapter
+from calibrate.adapt.eta import ETAAdapter
 from calibrate.adapt.iew import IEWAdapter
 from calibrate.adapt.lame import LAMEAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
-from calibrate.recipe.adapters import IEW, LAME, BNAlpha, CollapseRule, Method, PredictionTimeBN
+from calibrate.adapt.sar import SARAdapter
+from calibrate.adapt.tent import TentAdapter
+from calibrate.recipe.adapters import EATA, ETA, IEW, LAME, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
     IEW: IEWAdapter,
     PredictionTimeBN: PredictionTimeBNAdapter,
     BNAlpha: BNAlphaAdapter,
+    Tent: TentAdapter,
+    ETA: ETAAdapter,
+    EATA: EATAAdapter,
+    SAR: SARAdapter,
     LAME: LAMEAdapter,
 }
 
@@ -38,6 +47,7 @@ class Adapted:
     torch.Size([8, 3])
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         source: nn.Module,
@@ -47,9 +57,11 @@ class Adapted:
         episodic: bool = False,
         collapse: CollapseRule | None = CollapseRule(),  # noqa: B008  (frozen)
     ) -> None:
-        self._source, self._method, self._context = copy.deepcopy(source).eval(), method, context
+        self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), context)
         self._episodic = episodic
-        self._detector = None if collapse is None or episodic else CollapseDetector(collapse, self._source)
+        self._detector = (
+            None if collapse is None or episodic else CollapseDetector(collapse, copy.deepcopy(source).eval())
+        )
         self._images = 0
         self._collapses: list[int] = []
         self._adapter = self._begin()
@@ -60,9 +72,19 @@ class Adapted:
         return self._adapter.model
 
     @property
-    def keeps(self) -> str:
+    def keeps(self) -> Keeps:
         """What is left when the stream ends; see :class:`~calibrate.adapt.adapter.Adapter`."""
         return self._adapter.keeps
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The names, in the state dict, of the tensors that the method learns."""
+        return tuple(self._adapter.learned)
+
+    @property
+    def tally(self) -> Tally:
+        """What was spent so far, also before a reset."""
+        return self._adapter.tally
 
     @property
     def collapses(self) -> tuple[int, ...]:
@@ -74,17 +96,19 @@ class Adapted:
         """How many passes of the source network it took to tell collapses from streams of one class."""
         return 0 if self._detector is None else self._detector.passes
 
+    @torch.inference_mode(False)
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
         if self._episodic:
             self.reset()
-        logits = self._adapter.step(x)
+        logits = self._adapter.step(x.clone() if x.is_inference() else x)
         self._images += len(x)
         if self._detector and self._detector.collapsed(x, logits):
             self._collapses.append(self._images)
             self.reset()
         return logits
 
+    @torch.inference_mode(False)
     def reset(self) -> None:
         """Forget all that was learned."""
         self._adapter = self._begin()
@@ -92,4 +116,5 @@ class Adapted:
             self._detector.forget_()
 
     def _begin(self) -> Adapter[Any]:
-        return ADAPTERS[type(self._method)](self._method, copy.deepcopy(self._source), self._context)
+        shared = (self._prepared.context, self._prepared.tally)
+        return copy.deepcopy(self._prepared, {id(one): one for one in shared})

@@ -46,7 +46,7 @@ class LAMEAdapter(Adapter[LAME]):
         features: list[Tensor] = []
         watch = self._final.register_forward_pre_hook(lambda _, arguments: features.append(arguments[0]))
         with watch, torch.inference_mode():
-            logits: Tensor = self.model(x)
+            logits = self.forward(x)
             return laplacian_adjusted(
                 logits, features[-1].flatten(1), self.settings.neighbours, self.settings.iterations
             )

@@ -3,6 +3,7 @@
 from typing import Literal, Unpack, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
@@ -71,13 +72,15 @@ class BatchWeighedBatchNorm(BatchNormVariant):
     def normalized(self, x: Tensor) -> Tensor:
         """Normalise ``x``; see the class."""
         weight, bias = self.affine_parameters(x)
+        if not (self.training or self._mixes) and x.numel() > x.shape[1]:  # torch refuses one value per channel
+            return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
         mean, var = self.moments(x) if self.training else self.mixed_moments(x)
         return normalize(x, mean, var, weight, bias, self.eps)
 
     def mixed_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and variance (C,) by which ``x`` is normalised at inference."""
         mean, var = pool(*instance_moments(x))
-        if not (self.prior or self.source_weight):
+        if not self._mixes:
             return mean, var
         source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
         running_mean, running_var = self.running_moments(x)
@@ -92,3 +95,7 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         """BatchNorm's, with the weight of the running statistics."""
         weight = f"prior={self.prior}" if self.source_weight is None else f"source_weight={self.source_weight}"
         return f"{super().extra_repr()}, {weight}, variant={self.variant}"
+
+    @property
+    def _mixes(self) -> bool:
+        return bool(self.prior or self.source_weight)
