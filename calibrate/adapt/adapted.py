@@ -4,19 +4,31 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from calibrate.adapt.adapter import Adapter, Context
+from calibrate.adapt.adapter import Adapter, Context, Keeps, Tally
 from calibrate.adapt.bn_alpha import BNAlphaAdapter
+from calibrate.adapt.collapse import CollapseDetector
+from calibrate.adapt.eata import EATAAdapter
+from calibrate.adapt.eta import ETAAdapter
 from calibrate.adapt.iew import IEWAdapter
+from calibrate.adapt.lame import LAMEAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
-from calibrate.recipe.adapters import IEW, BNAlpha, Method, PredictionTimeBN
+from calibrate.adapt.sar import SARAdapter
+from calibrate.adapt.tent import TentAdapter
+from calibrate.recipe.adapters import EATA, ETA, IEW, LAME, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
     IEW: IEWAdapter,
     PredictionTimeBN: PredictionTimeBNAdapter,
     BNAlpha: BNAlphaAdapter,
+    Tent: TentAdapter,
+    ETA: ETAAdapter,
+    EATA: EATAAdapter,
+    SAR: SARAdapter,
+    LAME: LAMEAdapter,
 }
 
 
@@ -25,6 +37,8 @@ class Adapted:
 
     ``source`` is copied and never changed. With ``episodic`` every batch is met by the network as it came; else what
     was learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included.
+    So it does by itself where the answers collapse, as ``collapse`` says; None never does, and an episodic network has
+    nothing to lose. The answers to the batch that showed the collapse are given as they are.
 
     >>> import torch
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)).eval()
@@ -33,9 +47,23 @@ class Adapted:
     torch.Size([8, 3])
     """
 
-    def __init__(self, source: nn.Module, method: Method, context: Context, *, episodic: bool = False) -> None:
-        self._source, self._method, self._context = copy.deepcopy(source).eval(), method, context
+    @torch.inference_mode(False)
+    def __init__(
+        self,
+        source: nn.Module,
+        method: Method,
+        context: Context,
+        *,
+        episodic: bool = False,
+        collapse: CollapseRule | None = CollapseRule(),  # noqa: B008  (frozen)
+    ) -> None:
+        self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), context)
         self._episodic = episodic
+        self._detector = (
+            None if collapse is None or episodic else CollapseDetector(collapse, copy.deepcopy(source).eval())
+        )
+        self._images = 0
+        self._collapses: list[int] = []
         self._adapter = self._begin()
 
     @property
@@ -44,19 +72,49 @@ class Adapted:
         return self._adapter.model
 
     @property
-    def keeps(self) -> str:
+    def keeps(self) -> Keeps:
         """What is left when the stream ends; see :class:`~calibrate.adapt.adapter.Adapter`."""
         return self._adapter.keeps
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The names, in the state dict, of the tensors that the method learns."""
+        return tuple(self._adapter.learned)
+
+    @property
+    def tally(self) -> Tally:
+        """What was spent so far, also before a reset."""
+        return self._adapter.tally
+
+    @property
+    def collapses(self) -> tuple[int, ...]:
+        """For each collapse, how many images had been answered when the network was reset for it."""
+        return tuple(self._collapses)
+
+    @property
+    def checks(self) -> int:
+        """How many passes of the source network it took to tell collapses from streams of one class."""
+        return 0 if self._detector is None else self._detector.passes
+
+    @torch.inference_mode(False)
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
         if self._episodic:
             self.reset()
-        return self._adapter.step(x)
+        logits = self._adapter.step(x.clone() if x.is_inference() else x)
+        self._images += len(x)
+        if self._detector and self._detector.collapsed(x, logits):
+            self._collapses.append(self._images)
+            self.reset()
+        return logits
 
+    @torch.inference_mode(False)
     def reset(self) -> None:
         """Forget all that was learned."""
         self._adapter = self._begin()
+        if self._detector:
+            self._detector.forget_()
 
     def _begin(self) -> Adapter[Any]:
-        return ADAPTERS[type(self._method)](self._method, copy.deepcopy(self._source), self._context)
+        shared = (self._prepared.context, self._prepared.tally)
+        return copy.deepcopy(self._prepared, {id(one): one for one in shared})

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import Method
+from calibrate.recipe.adapters import LAME, Method
 from calibrate.surgery import Replacement, Site, find_sites, is_batch_norm, matching, place_
 
 #: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running
@@ -29,12 +30,24 @@ class Context:
     source: Callable[[], Sequence[Tensor]] | None = None
 
 
+@dataclass(slots=True)
+class Tally:
+    """What an adapter has spent so far: passes forward and backward, each over a batch; and how often it reset itself.
+
+    What it spends before the stream begins is in it too.
+    """
+
+    forward: int = 0
+    backward: int = 0
+    resets: int = 0
+
+
 class Adapter(ABC, Generic[Settings]):
     """A method with frozen ``settings`` at work on ``model``, which it changes.
 
     The network is in evaluation mode and stays there, dropout included. Making an adapter prepares the network;
-    :meth:`step` then takes the stream batch by batch. Whoever wants the network back keeps a copy:
-    :class:`~calibrate.adapt.Adapted` does.
+    :meth:`step` then takes the stream batch by batch, in no more passes than the method is defined by, all of which
+    are counted in ``tally``. Whoever wants the network back keeps a copy: :class:`~calibrate.adapt.Adapted` does.
     """
 
     #: What is left when the stream ends.
@@ -42,6 +55,9 @@ class Adapter(ABC, Generic[Settings]):
 
     def __init__(self, settings: Settings, model: nn.Module, context: Context) -> None:
         self.settings, self.model, self.context = settings, model.eval(), context
+        self.tally = Tally()
+        #: The tensors that the method learns, by their names in the state dict.
+        self.learned: dict[str, nn.Parameter] = {}
         self.prepare_()
 
     @abstractmethod
@@ -52,8 +68,15 @@ class Adapter(ABC, Generic[Settings]):
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, from which the adapter has learned what it can."""
 
+    def forward(self, x: Tensor) -> Tensor:
+        """The network's logits for ``x``: one pass."""
+        self.tally.forward += 1
+        logits: Tensor = self.model(x)
+        return logits
+
     def place_by_batch_(self, **weights: float | str | None) -> None:
         """Let the matching BatchNorm layers normalise by the batch, mixed with the source as ``weights`` say."""
+        assert not isinstance(self.settings, LAME)  # which changes no layer
         replacement = Replacement("BatchWeighedBatchNorm", weights)
         self.model = place_(self.model, {site.name: replacement for site in adaptable(self.model, self.settings.sites)})
 
@@ -75,10 +98,10 @@ def adaptable(model: nn.Module, patterns: Sequence[str]) -> tuple[Site, ...]:
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """Shannon entropy of softmax(logits), in nats: (n, K) to (n,).
+    """Shannon entropy of softmax(logits), in nats, float32 at least: (n, K) to (n,).
 
-    >>> import torch; entropy(torch.zeros(1, 4)).exp()
+    >>> entropy(torch.zeros(1, 4)).exp()
     tensor([4.])
     """
-    log_p = logits.log_softmax(1)
+    log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(1)
     return -(log_p.exp() * log_p).sum(1)

@@ -28,5 +28,4 @@ class BNAlphaAdapter(Adapter[BNAlpha]):
     def step(self, x: Tensor) -> Tensor:
         """The logits of one pass."""
         with torch.inference_mode():
-            logits: Tensor = self.model(x)
-        return logits
+            return self.forward(x)

@@ -23,5 +23,4 @@ class IEWAdapter(Adapter[IEW]):
     def step(self, x: Tensor) -> Tensor:
         """The logits of one pass."""
         with torch.inference_mode():
-            logits: Tensor = self.model(x)
-        return logits
+            return self.forward(x)

@@ -24,5 +24,4 @@ class PredictionTimeBNAdapter(Adapter[PredictionTimeBN]):
     def step(self, x: Tensor) -> Tensor:
         """The logits of one pass."""
         with torch.inference_mode():
-            logits: Tensor = self.model(x)
-        return logits
+            return self.forward(x)

@@ -1,14 +1,17 @@
 """Statistics of the batch at inference, mixed with the running ones."""
 
-from typing import Literal, Unpack
+from typing import Literal, Unpack, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.blend import blend
 from calibrate.nn.moments import instance_moments, pool
 from calibrate.nn.normalize import normalize
+
+Variant = Literal["moments", "published"]
 
 
 class BatchWeighedBatchNorm(BatchNormVariant):
@@ -52,13 +55,15 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         num_features: int,
         prior: float = 0.0,
         source_weight: float | None = None,
-        variant: Literal["moments", "published"] = "moments",
+        variant: Variant = "moments",
         **options: Unpack[BatchNormOptions],
     ) -> None:
         if prior < 0 or (source_weight is not None and not 0 <= source_weight <= 1):
             raise ValueError(f"prior is {prior} and source_weight {source_weight}; they are from 0 on, and from 0 to 1")
         if prior and source_weight is not None:
             raise ValueError(f"prior is {prior} and source_weight {source_weight}; give one of the two")
+        if variant not in get_args(Variant):
+            raise ValueError(f"variant is {variant!r}; choose one of {', '.join(map(repr, get_args(Variant)))}")
         super().__init__(num_features, **options)
         self.prior = prior
         self.source_weight = source_weight
@@ -67,13 +72,15 @@ class BatchWeighedBatchNorm(BatchNormVariant):
     def normalized(self, x: Tensor) -> Tensor:
         """Normalise ``x``; see the class."""
         weight, bias = self.affine_parameters(x)
+        if not (self.training or self._mixes) and x.numel() > x.shape[1]:  # torch refuses one value per channel
+            return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
         mean, var = self.moments(x) if self.training else self.mixed_moments(x)
         return normalize(x, mean, var, weight, bias, self.eps)
 
     def mixed_moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The mean and variance (C,) by which ``x`` is normalised at inference."""
         mean, var = pool(*instance_moments(x))
-        if not (self.prior or self.source_weight):
+        if not self._mixes:
             return mean, var
         source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
         running_mean, running_var = self.running_moments(x)
@@ -88,3 +95,7 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         """BatchNorm's, with the weight of the running statistics."""
         weight = f"prior={self.prior}" if self.source_weight is None else f"source_weight={self.source_weight}"
         return f"{super().extra_repr()}, {weight}, variant={self.variant}"
+
+    @property
+    def _mixes(self) -> bool:
+        return bool(self.prior or self.source_weight)

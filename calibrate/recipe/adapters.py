@@ -15,6 +15,9 @@ class _Method(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
+
+
+class _LayerMethod(_Method):
     sites: Sites = ("*",)
 
 
@@ -40,20 +43,20 @@ class SGD(BaseModel):
 Optimizer = Annotated[Adam | SGD, Field(discriminator="kind")]
 
 
-class IEW(_Method):
+class IEW(_LayerMethod):
     """Weigh each example in its own statistics by α: stateless, the baseline that any adapter has to beat."""
 
     kind: Literal["iew"] = "iew"
     alpha: Alpha = 0.05
 
 
-class PredictionTimeBN(_Method):
+class PredictionTimeBN(_LayerMethod):
     """Normalise by the batch's own statistics."""
 
     kind: Literal["prediction_time_bn"] = "prediction_time_bn"
 
 
-class BNAlpha(_Method):
+class BNAlpha(_LayerMethod):
     """Mix the batch's statistics into the source's, which weigh ``source_weight``, or prior/(prior + batch size)."""
 
     kind: Literal["bn_alpha"] = "bn_alpha"
@@ -68,7 +71,7 @@ class BNAlpha(_Method):
         return self
 
 
-class Tent(_Method):
+class Tent(_LayerMethod):
     """Minimise the entropy of the answers over γ and β, normalising by the batch; answers are from before the step."""
 
     kind: Literal["tent"] = "tent"
@@ -76,7 +79,7 @@ class Tent(_Method):
     steps: Annotated[int, Field(ge=1, le=100, description="steps for each batch"), NUMBER] = 1
 
 
-class ETA(_Method):
+class ETA(_LayerMethod):
     """Tent on reliable, non-redundant examples: entropy below ``entropy_share``·ln K, |cos| to the mean answer < d."""
 
     kind: Literal["eta"] = "eta"
@@ -94,7 +97,7 @@ class EATA(ETA):
     fisher_images: Annotated[int, Field(ge=1, le=10**6, description="taken for the information"), NUMBER] = 2000
 
 
-class SAR(_Method):
+class SAR(_LayerMethod):
     """Sharpness-aware entropy minimisation on reliable examples, taken back when the entropy collapses."""
 
     kind: Literal["sar"] = "sar"
@@ -109,11 +112,29 @@ class LAME(_Method):
     """Correct the answers of a batch so that neighbours in feature space agree; no weight changes."""
 
     kind: Literal["lame"] = "lame"
-    neighbours: Annotated[int, Field(ge=1, le=1000), NUMBER] = 5
-    iterations: Annotated[int, Field(ge=1, le=10_000), NUMBER] = 100
+    neighbours: Annotated[int, Field(ge=2, le=1000, description="that set the bandwidth, k, oneself first"), NUMBER] = 5
+    iterations: Annotated[int, Field(ge=1, le=10_000, description="at most"), NUMBER] = 100
 
 
 Method = Annotated[
     IEW | PredictionTimeBN | BNAlpha | Tent | ETA | EATA | SAR | LAME,
     Field(discriminator="kind"),
 ]
+
+
+class CollapseRule(BaseModel):
+    """When answers count as collapsed: one class takes nearly all of them, they are sure, and the source's differ.
+
+    Answers are averaged over the last ``memory`` images or so, and begin as uniform. Where one class takes more than
+    ``share`` of them and their mean entropy is below ``entropy_share``·ln K, the source network answers the same images
+    too, ``checked`` at least, and decides: the answers have collapsed if it finds the class in less than
+    ``source_share`` of them. Else the stream holds it: where examples come sorted by class, every network says one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    memory: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 200
+    share: Annotated[float, Field(gt=0, lt=1, description="of the answers"), NUMBER] = 0.8
+    entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
+    checked: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 50
+    source_share: Annotated[float, Field(gt=0, le=1, description="of the source's answers"), NUMBER] = 0.5

@@ -1,5 +1,6 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
+from calibrate.result.adaptation import StreamDiagnosis, StreamMeasures, StreamWarning, StreamWarningCode
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
@@ -78,6 +79,10 @@ __all__ = [
     "Reestimation",
     "Scores",
     "Site",
+    "StreamDiagnosis",
+    "StreamMeasures",
+    "StreamWarning",
+    "StreamWarningCode",
     "Summary",
     "Timings",
     "TopOneAndNll",

@@ -3,7 +3,7 @@
 from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating
 from calibrate.surgery.carry_out_placement import PLACEMENT_STEPS, carry_out_placement
-from calibrate.surgery.final_layer import divide_after_, divide_logits_
+from calibrate.surgery.final_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.fold import for_inference
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
@@ -40,6 +40,7 @@ __all__ = [
     "divide_logits_",
     "evaluating",
     "every_odd",
+    "final_layer",
     "find_blocks",
     "find_sites",
     "for_inference",

@@ -17,7 +17,7 @@ def divide_logits_(model: nn.Module, temperature: float, inputs: Tensor) -> str 
     ``inputs``). Then a buffer ``temperature`` and a forward hook on ``model`` do the division, and the state dict
     gains the key ``temperature``.
     """
-    found = _final_layer(model, inputs)
+    found = final_layer(model, inputs)
     if found is None:
         divide_after_(model, temperature)
         return None
@@ -46,7 +46,7 @@ def _divide(model: nn.Module, _inputs: tuple[Tensor, ...], logits: Tensor) -> Te
     return logits / temperature.to(logits.dtype)
 
 
-def _final_layer(model: nn.Module, inputs: Tensor) -> tuple[str, Linear] | None:
+def final_layer(model: nn.Module, inputs: Tensor) -> tuple[str, Linear] | None:
     """The last linear layer called, if halving its parameters halves the logits of a copy exactly.
 
     Halving is exact in floating point, so the comparison is one of bits. It fails where something that is not

@@ -57,6 +57,11 @@ EQUALS = {
     "enhancement minus": (layers.InstanceEnhancementBatchNorm(C, instance_statistics=False, **options()), without_gate),
     "batch-instance": (layers.BatchInstanceNorm(C, **options()), with_gate_1),
     "instance-batch": (layers.InstanceBatchNorm(C, 0.2, **options()), lambda layer: layer),
+    "batch weighed": (layers.BatchWeighedBatchNorm(C, source_weight=1.0, **options()), lambda layer: layer),
+    "batch weighed published": (
+        layers.BatchWeighedBatchNorm(C, source_weight=1.0, variant="published", **options()),
+        lambda layer: layer,
+    ),
     "input": (layers.InputBatchNorm(C, **options()), lambda layer: layer),
     "A1": (layers.ScaledAffineBatchNorm(C, "A1", **options()), with_scaled_shift),
     "A2": (layers.ScaledAffineBatchNorm(C, "A2", **options()), with_scaled_shift),
@@ -239,6 +244,33 @@ def test_batch_group_norm_takes_alpha_as_example_weighed_does(alpha: Any) -> Non
     assert torch.equal(other.alpha, layer.alpha)
 
 
+class TestBatchWeighed:
+    @pytest.mark.parametrize(("variant", "variance"), [("moments", 3.25), ("published", 1.0)])
+    def test_a_shift_by_three_deviations_at_equal_weights(self, variant: Any, variance: float) -> None:
+        """Variance 1 around 0 with variance 1 around 3: the population of both has 3.25, the linear mixture 1."""
+        x = torch.randn(8, 1, 100, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        x = (x - x.mean()) / x.std(correction=0) + 3
+        by_prior = layers.BatchWeighedBatchNorm(1, prior=8.0, variant=variant, **options()).eval()
+        by_weight = layers.BatchWeighedBatchNorm(1, source_weight=0.5, variant=variant, **options()).eval()
+        assert torch.equal(by_prior(x), by_weight(x))
+        for layer in (by_prior, by_weight):
+            torch.testing.assert_close(layer(x), (x - 1.5) / (variance + EPS) ** 0.5, rtol=1e-5, atol=1e-5)
+
+    def test_without_the_source_is_batch_norm_in_training_mode(self) -> None:
+        x = draw(6, (3, 3))
+        for source_weight in (None, 0.0):
+            layer = lived_in(layers.BatchWeighedBatchNorm(C, source_weight=source_weight, **options())).eval()
+            expected = F.batch_norm(x, None, None, layer.weight, layer.bias, training=True, eps=EPS)
+            torch.testing.assert_close(layer(x), expected, rtol=1e-11, atol=1e-11)
+
+    @pytest.mark.parametrize("settings", [{}, {"prior": 4.0}, {"source_weight": 0.5, "variant": "published"}], ids=str)
+    def test_inference_leaves_the_running_statistics(self, settings: Any) -> None:
+        layer = lived_in(layers.BatchWeighedBatchNorm(C, **settings, **options())).eval()
+        before = {name: value.clone() for name, value in layer.state_dict().items()}
+        layer(draw(6, (3, 3)))
+        assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+
 def test_blocks_left_over() -> None:
     """7 = 3 + 3 + 1: the one stands alone where it has positions, and joins its neighbour where it has none."""
     for positions, size in (((4,), 1), ((), 4)):
@@ -264,6 +296,10 @@ def test_blocks_left_over() -> None:
         (lambda: layers.BatchRenorm(C, 0.5, 1), r"r_max is 0\.5 and d_max 1; .* at least 1 and 0"),
         (lambda: layers.BatchRenorm(C, 1, -1), "at least 1 and 0"),
         (lambda: layers.InstanceBatchNorm(C, -0.1), r"ratio is -0\.1"),
+        (lambda: layers.BatchWeighedBatchNorm(C, prior=-1.0), r"prior is -1\.0 .* from 0 on"),
+        (lambda: layers.BatchWeighedBatchNorm(C, source_weight=1.5), r"source_weight 1\.5; .* from 0 to 1"),
+        (lambda: layers.BatchWeighedBatchNorm(C, 8.0, 0.5), "give one of the two"),
+        (lambda: layers.BatchWeighedBatchNorm(C, variant="mixed"), "variant is 'mixed'; choose one of 'moments'"),
         (lambda: layers.ScaledAffineBatchNorm(C, "A3"), "form is 'A3'; choose one of 'A1', 'A2'"),
         (
             lambda: layers.StochNorm.from_batch_norm(nn.BatchNorm2d(C, track_running_stats=False)),

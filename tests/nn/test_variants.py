@@ -61,6 +61,21 @@ CASES = {
     ),
     "batch-instance": Case(layers.BatchInstanceNorm, variants.batch_instance_norm),
     "instance-batch": Case(layers.InstanceBatchNorm, variants.instance_batch_norm, {"ratio": 0.4}),
+    "batch weighed": Case(layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm),
+    "batch weighed prior": Case(
+        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"prior": 9.0, "variant": "moments"}
+    ),
+    "batch weighed prior published": Case(
+        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"prior": 9.0, "variant": "published"}
+    ),
+    "batch weighed share": Case(
+        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"source_weight": 0.9}
+    ),
+    "batch weighed share published": Case(
+        layers.BatchWeighedBatchNorm,
+        variants.batch_weighed_batch_norm,
+        {"source_weight": 0.3, "variant": "published"},
+    ),
     "input": Case(layers.InputBatchNorm, variants.batch_norm),
     "A1": Case(layers.ScaledAffineBatchNorm, variants.scaled_affine_batch_norm, {"form": "A1"}),
     "A2": Case(layers.ScaledAffineBatchNorm, variants.scaled_affine_batch_norm, {"form": "A2"}),

@@ -206,3 +206,26 @@ def scaled_affine_batch_norm(x: Array, state: State, training: bool, momentum: f
     if form == "A2":
         x_hat = per_channel(state["inner_weight"], x) * x_hat
     return per_channel(state["weight"], x) * (x_hat + per_channel(state["bias"], x))
+
+
+def batch_weighed_batch_norm(
+    x: Array,
+    state: State,
+    training: bool,
+    momentum: float | None,
+    prior: float = 0.0,
+    source_weight: float | None = None,
+    variant: str = "moments",
+) -> Array:
+    if training:
+        return batch_norm(x, state, training, momentum)
+    source = prior / (prior + len(x)) if source_weight is None else source_weight
+    rm, rv = state["running_mean"], state["running_var"]
+    mean = source * rm + (1 - source) * x.mean(others(x))
+    if variant == "moments" or source == 0:
+        second = source * (rv + rm**2) + (1 - source) * (x**2).mean(others(x))
+        var = second - mean**2
+    else:
+        values = x.size // x.shape[1]
+        var = source * rv + (1 - source) * x.var(others(x), ddof=min(values - 1, 1))
+    return affine(state, whiten(x, per_channel(mean, x), per_channel(var, x)))

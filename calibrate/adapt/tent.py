@@ -1,0 +1,22 @@
+"""Tent: γ and β follow the gradient of the answers' entropy.
+
+Reference: Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021, §3.
+"""
+
+from torch import Tensor
+
+from calibrate.adapt.adapter import entropy
+from calibrate.adapt.affine import AffineAdapter
+from calibrate.recipe.adapters import Tent
+
+
+class TentAdapter(AffineAdapter[Tent]):
+    """Minimises the mean entropy of each batch. Cost: a forward and a backward pass for each of ``steps``."""
+
+    def learn_(self, x: Tensor) -> Tensor:
+        """The logits before the first step."""
+        logits = self.forward(x)
+        self.descend_(entropy(logits).mean())
+        for _ in range(self.settings.steps - 1):
+            self.descend_(entropy(self.forward(x)).mean())
+        return logits

@@ -1,0 +1,128 @@
+"""The stream: how its images come, measured on its first part before any adaptation, without labels."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from math import prod
+from statistics import median, median_low
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.diagnose.advice import advise
+from calibrate.diagnose.estimation_shift import estimation_shift
+from calibrate.nn.moments import instance_moments
+from calibrate.result import LayerShift, StreamDiagnosis, StreamMeasures
+from calibrate.stats import IterableBatches
+from calibrate.surgery import find_sites, keeping_statistics
+
+#: Two images of the stream are near each other up to this distance: within every batch that is not tiny, and short
+#: enough for runs of a few images of one class.
+REACH = 8
+#: Shuffles by which the correlation of chance is measured.
+SHUFFLES = 200
+#: With fewer images two groups explain much of any variance.
+MIXTURE_IMAGES = 100
+
+
+def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) -> StreamDiagnosis:
+    """Look at the first ``batches`` of a stream, in their order, and recommend a method; ``model`` stays as it is.
+
+    ``seed`` is that of the shuffles. A few hundred images at least should be looked at, and of a stream that is sorted
+    by class more than one class: else its order cannot be seen. Groups of images that differ in the first layer are
+    taken for domains, and may be classes that look unlike.
+    Cost: one pass, with the moments about two plain passes in time.
+
+    >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    >>> diagnosis = diagnose_stream(network, torch.randn(128, 2).split(1))
+    >>> diagnosis.measures.images, diagnosis.measures.batch_size, diagnosis.recommended
+    (128, 1, None)
+    """
+    shifts, logits, styles = _look(model, batches)
+    answers = logits.argmax(1)
+    correlation, by_chance = label_correlation(answers, seed)
+    return advise(
+        StreamMeasures(
+            images=len(answers),
+            batch_size=median_low(len(batch) for batch in batches),
+            correlation=correlation,
+            correlation_by_chance=by_chance,
+            one_class=float(answers.bincount().max()) / len(answers),
+            mixture=None if styles is None or len(answers) < MIXTURE_IMAGES else between_two_groups(styles),
+            shift=median((s.mean_in_deviations**2 + s.deviation_in_deviations**2) ** 0.5 for s in shifts)
+            if shifts
+            else None,
+        )
+    )
+
+
+def label_correlation(labels: Tensor, seed: int = 0) -> tuple[float, float]:
+    """How much more often labels near each other are equal than any two: (p − q)/(1 − q); and by chance.
+
+    Chance is the 99th percentile over shuffles of ``labels`` (n,). Both are 0 where all labels are the same.
+
+    >>> [round(value, 2) for value in label_correlation(torch.arange(10).repeat_interleave(20))]
+    [0.77, 0.02]
+    """
+    counts = labels.bincount().double()
+    n = len(labels)
+    pairs = n * (n - 1)
+    alike = float((counts * (counts - 1)).sum()) / max(pairs, 1)
+    if alike == 1 or n < 2:
+        return 0.0, 0.0
+    generator = torch.Generator().manual_seed(seed)
+    labels = labels.cpu()
+    shuffled = (_alike_nearby(labels[torch.randperm(n, generator=generator)]) for _ in range(SHUFFLES))
+    by_chance = float(torch.tensor(list(shuffled), dtype=torch.float64).quantile(0.99))
+    return (_alike_nearby(labels) - alike) / (1 - alike), (by_chance - alike) / (1 - alike)
+
+
+def between_two_groups(values: Tensor) -> float:
+    """The largest share of a column's variance that falls between two groups, split where it is largest.
+
+    Shape: ``values`` (n, F). Values beyond a column's 1st and 99th percentile are drawn in to them, so that a few
+    outliers make no group. Columns without variance count 0.
+    Reference: Otsu, A Threshold Selection Method from Gray-Level Histograms, 1979 (η).
+
+    >>> two_points = torch.arange(100.0)[:, None] // 50
+    >>> between_two_groups(two_points), round(between_two_groups(torch.arange(1000.0)[:, None]), 2)
+    (1.0, 0.75)
+    """
+    n = len(values)
+    values = values.double().sort(0).values
+    values = values.clamp(values[n // 100], values[-1 - n // 100])
+    values = values - values.mean(0)
+    below = torch.arange(1, n, dtype=torch.float64, device=values.device)[:, None]
+    between = values.cumsum(0)[:-1].square() / (below * (n - below))
+    total = values.square().mean(0)
+    return float(torch.where(total > 0, between.amax(0) / total, 0.0).max())
+
+
+def _alike_nearby(labels: Tensor) -> float:
+    reach = range(1, min(REACH, len(labels) - 1) + 1)
+    pairs = sum(len(labels) - distance for distance in reach)
+    return float(sum((labels[distance:] == labels[:-distance]).sum() for distance in reach)) / pairs
+
+
+def _look(model: nn.Module, batches: Sequence[Tensor]) -> tuple[tuple[LayerShift, ...], Tensor, Tensor | None]:
+    """The shift of each layer; of each image the logits (n, K), and its statistics (n, F) in the layer called first."""
+    logits: list[Tensor] = []
+    styles: list[Tensor] = []
+
+    def first_only(layer: Any, arguments: tuple[Tensor, ...]) -> None:
+        if len(styles) == len(logits):
+            styles.append(_style(layer, arguments[0]))
+
+    sites = keeping_statistics(find_sites(model))
+    with ExitStack() as watches:
+        watches.enter_context(model.register_forward_hook(lambda _, __, y: logits.append(y)))
+        for site in sites:
+            watches.enter_context(site.module.register_forward_pre_hook(first_only))
+        shifts = estimation_shift(model, sites, IterableBatches(batches, None))
+    return shifts, torch.cat(logits), torch.cat(styles) if styles else None
+
+
+def _style(layer: Any, x: Tensor) -> Tensor:
+    """Each image's mean and log variance in each channel (n, 2C); (n, C) means alone where there are no positions."""
+    mean, var = instance_moments(x.to(torch.promote_types(x.dtype, torch.float32)))
+    return mean if prod(x.shape[2:]) == 1 else torch.cat([mean, (var + layer.eps).log()], 1)
