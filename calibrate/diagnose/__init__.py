@@ -1,5 +1,19 @@
 """Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
 
+from calibrate.diagnose.channel_health import channel_health
 from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
+from calibrate.diagnose.gradient_factor import gradient_factor
+from calibrate.diagnose.normalised import normalising_by_channel
+from calibrate.diagnose.output_bound import bound, bounded, output_bound, trains_by_batch
 
-__all__ = ["estimation_shift", "rank_correlation"]
+__all__ = [
+    "bound",
+    "bounded",
+    "channel_health",
+    "estimation_shift",
+    "gradient_factor",
+    "normalising_by_channel",
+    "output_bound",
+    "rank_correlation",
+    "trains_by_batch",
+]

@@ -7,12 +7,23 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.probe_channel_health import probe_channel_health_
+from calibrate.engine.probe_output_bound import probe_output_bound_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.recipe import (
+    Measure,
+    ProbeChannelHealth,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+)
 from calibrate.result import Arm, TunedArm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
@@ -141,6 +152,8 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     Temperature: fit_temperature_,
     Measure: measure_,
     ProbeEstimationShift: probe_estimation_shift_,
+    ProbeOutputBound: probe_output_bound_,
+    ProbeChannelHealth: probe_channel_health_,
 }
 
 

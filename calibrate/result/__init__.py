@@ -1,7 +1,17 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.result.channel_health import (
+    DRIFT_BINS,
+    EXPLODING_SHARE,
+    FAR_OUT,
+    PRUNED_GAMMA,
+    ChannelHealth,
+    GradientFactor,
+    LayerHealth,
+)
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import EstimationShift, LayerShift, NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
@@ -33,7 +43,11 @@ from calibrate.result.verdict import judge
 
 __all__ = [
     "DEAD_VARIANCE",
+    "DRIFT_BINS",
+    "EXPLODING_SHARE",
+    "FAR_OUT",
     "METRICS",
+    "PRUNED_GAMMA",
     "AlphaSearch",
     "Answer",
     "Answers",
@@ -42,6 +56,7 @@ __all__ = [
     "Bin",
     "ChangedExample",
     "Changes",
+    "ChannelHealth",
     "ClassChange",
     "CurvePoint",
     "Data",
@@ -51,7 +66,10 @@ __all__ = [
     "Estimate",
     "EstimationShift",
     "Finding",
+    "GradientFactor",
     "Latency",
+    "LayerBound",
+    "LayerHealth",
     "LayerShift",
     "LayerStatistics",
     "Listener",
@@ -60,6 +78,7 @@ __all__ = [
     "Model",
     "Moved",
     "NotApplicable",
+    "OutputBound",
     "Parity",
     "ProbeResult",
     "Progress",

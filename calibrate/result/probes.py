@@ -4,14 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from calibrate.result.channel_health import ChannelHealth
+from calibrate.result.output_bound import OutputBound
+from calibrate.result.probed import Probed as _Probed
 from calibrate.result.value import Value
-
-
-class _Probed(Value):
-    """``tuned`` says that the network was no longer as it came; ``images`` is what was looked at."""
-
-    tuned: bool
-    images: int
 
 
 class LayerShift(Value):
@@ -53,4 +49,4 @@ class NotApplicable(_Probed):
     reason: str
 
 
-ProbeResult = Annotated[EstimationShift | NotApplicable, Field(discriminator="kind")]
+ProbeResult = Annotated[EstimationShift | OutputBound | ChannelHealth | NotApplicable, Field(discriminator="kind")]
