@@ -21,4 +21,5 @@ def gradient_factor(layer: nn.Module) -> Tensor:
     norm: Any = layer
     variance: Tensor = norm.running_var.detach().double()
     gamma: Tensor = torch.ones_like(variance) if norm.weight is None else norm.weight.detach().double()
-    return gamma / (variance + norm.eps).sqrt()
+    deviation: Tensor = (variance + norm.eps).sqrt()
+    return gamma / deviation

@@ -32,7 +32,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
         not_applicable_(
             run,
             step,
-            f"a training batch of 1 leaves the layer {single[0]} one element for a statistic, and no network trains so; "
+            f"a training batch of 1 leaves the layer {single[0]} one element for a statistic, and none trains so; "
             "give the batch size of the training as train_batch_size",
         )
         return

@@ -13,7 +13,7 @@ from calibrate.stats import Batches
 
 
 class RandomBatches(Batches):
-    """The examples ``indices`` in batches of the setting's size, drawn at random from ``seed``; the last may be smaller.
+    """The examples ``indices`` in batches of the setting's size, drawn at random from ``seed``; the last may be less.
 
     Data often lie in the order of their classes, and batches of neighbours would be unlike those of training.
     """
