@@ -42,6 +42,6 @@ def by_channel(calls: list[np.ndarray]) -> np.ndarray:
 def state(model: nn.Module) -> list[object]:
     """Everything that a probe could leave behind."""
     return [
-        [tensor.numpy().tobytes() for tensor in model.state_dict().values()],
+        [bytes(tensor.untyped_storage()) for tensor in model.state_dict().values()],
         [(m.training, getattr(m, "track_running_stats", None), len(m._forward_pre_hooks)) for m in model.modules()],
     ]

@@ -16,7 +16,7 @@ from calibrate.result import (
     Summary,
     Timings,
 )
-from tests.samples import answers, layers, measurement, summary
+from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
 
 OUTSIDE = {"timings", "artifacts"}
 
@@ -72,6 +72,8 @@ SHORT = summary(
             ),
             correlation_with_depth=0.7,
         ),
+        output_bound(2),
+        channel_health(2),
     ),
     changes=Changes(
         sites=(
