@@ -44,7 +44,7 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
 
 
 def test_random_batches_mix_what_lies_sorted() -> None:
-    data = open_data([(torch.full((1,), float(i)), i // 50) for i in range(100)])
+    data = open_data([(torch.full((1,), float(i)), i // 50) for i in range(100)], preprocessing=None)
     setting = Setting(20, torch.device("cpu"), silent)
     batches = list(RandomBatches(data, np.arange(5, 100), setting, torch.float32, 3).after(0))
     assert [first for first, _ in batches] == [0, 20, 40, 60, 80]

@@ -21,7 +21,22 @@ def tables(result: ProbeResult) -> list[list[str]]:
 
 def points(svg: str, colour: str) -> list[list[str]]:
     paths = re.findall(rf'd="([^"]*)" clip-path="[^"]*" style="fill: none; stroke: {colour}[;"]', svg)
-    return [re.findall(r"[ML] (\S+ \S+)", path) for path in paths]
+    return [sorted(set(re.findall(r"[ML] (\S+ \S+)", path))) for path in paths]
+
+
+def zigzag(bound: OutputBound) -> OutputBound:
+    """Lines of which no point lies between its neighbours, so that all of them are drawn."""
+    layers = tuple(
+        layer.model_copy(
+            update={
+                "training": (-3.0 - place % 2, 1.0),
+                "inference": (-2.0, 5.0 + place % 2),
+                "outside": 0.1 + 0.1 * (place % 2),
+            }
+        )
+        for place, layer in enumerate(bound.layers)
+    )
+    return bound.model_copy(update={"layers": layers})
 
 
 def without_numbers(bound: OutputBound) -> OutputBound:
@@ -59,7 +74,13 @@ def test_what_shows_is_said_in_every_format() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 160])
 def test_the_figures_have_one_point_per_layer_and_repeat_to_the_byte(count: int) -> None:
-    bound, health = samples.output_bound(count), samples.channel_health(count)
+    bound, health = zigzag(samples.output_bound(count)), samples.channel_health(count)
+    layers = tuple(
+        layer.model_copy(update={"gradient_factor": factor.model_copy(update={"median": 10.0 ** (place % 2)})})
+        for place, layer in enumerate(health.layers)
+        if (factor := layer.gradient_factor) is not None
+    )
+    health = health.model_copy(update={"layers": layers})
     drawn = bound_over_depth(bound, 7), health_over_depth(health, 8)
     inference, shares = points(drawn[0], "#d55e00")
     assert len(inference) == len(shares) == count
