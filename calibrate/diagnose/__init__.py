@@ -1,6 +1,23 @@
 """Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
 
+from calibrate.diagnose.channel_health import channel_health
 from calibrate.diagnose.corruption_means import corruption_means, means, seen
 from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
+from calibrate.diagnose.gradient_factor import gradient_factor
+from calibrate.diagnose.normalised import normalising_by_channel
+from calibrate.diagnose.output_bound import bound, bounded, output_bound, trains_by_batch
 
-__all__ = ["corruption_means", "estimation_shift", "means", "rank_correlation", "seen"]
+__all__ = [
+    "bound",
+    "bounded",
+    "channel_health",
+    "corruption_means",
+    "estimation_shift",
+    "gradient_factor",
+    "means",
+    "normalising_by_channel",
+    "output_bound",
+    "rank_correlation",
+    "seen",
+    "trains_by_batch",
+]

@@ -122,4 +122,37 @@ CARDS: Mapping[str, Card] = {
         reference="Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and "
         "Perturbations, ICLR 2019, §4.1; made by imagecorruptions-imaug",
     ),
+    "output_bound": Card(
+        sentence="Compare outputs in inference with the bound that they have in training",
+        symbols="With M the elements in a statistic of a training batch, ``train_batch_size`` times the layer's "
+        "positions, and x̂ = (x − mean)/√(variance + eps), normalised by the batch in training and by running "
+        "statistics in inference:",
+        formula="in training |x̂| ≤ √(M − 1), so the output γx̂ + β lies in β ± |γ|√(M − 1); in inference nothing "
+        "bounds it",
+        equals="always: it only looks.",
+        helps="the network was trained with small batches, or late layers have few positions: then the later layers "
+        "may meet outputs that training cannot have shown them.",
+        does_not_help="M is in the thousands: the bound is then far beyond what any layer puts out.",
+        cost="two passes over the holdout half, one as in inference and one as in training, in batches of "
+        "``train_batch_size``.",
+        limits="needs no labels, but the batch size of the training. The range seen in training is that of whole "
+        "batches of the holdout half, without augmentation. Frozen layers, those with a training rule of their own and "
+        "those without running statistics are left out.",
+        reference="Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, "
+        "Eq. 2 and appendices A and B",
+    ),
+    "channel_health": Card(
+        sentence="Count dead, pruned and exploding channels; describe γ, β and the gradient factor",
+        symbols="With rv a layer's running variance, and x̂ its input normalised as in inference, of the holdout half:",
+        formula="dead: rv ≈ 0;  silent: variance of the inputs ≈ 0;  pruned: γ ≈ 0;  exploding: |x̂| > 6 too often\n"
+        "gradient factor = γ/√(rv + eps);  histograms of |γ − 1| and |β|",
+        equals="always: it only looks.",
+        helps="one wants to know which channels could be removed, which reach far beyond what their statistics say, "
+        "and how far training moved γ and β from where they began.",
+        does_not_help="one wants to know what a channel is worth to the accuracy: remove it, and measure.",
+        cost="one pass over the holdout half.",
+        limits="needs no labels. A channel that is silent on these data may speak on others. The gradient factor is "
+        "that of the stored statistics; in training each batch has its own.",
+        reference="Davis and Frank, Revisiting Batch Normalization, 2021, §3.2 and Eq. 20",
+    ),
 }

@@ -8,7 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Measure, Probe, ProbeEstimationShift, Reestimate, SearchAlpha, Step, Temperature
+from calibrate.recipe.steps import (
+    Measure,
+    Probe,
+    ProbeChannelHealth,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    Reestimate,
+    SearchAlpha,
+    Step,
+    Temperature,
+)
 
 
 class Recipe(BaseModel):
@@ -60,5 +70,5 @@ PRESETS: Mapping[str, Recipe] = {
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
     "precise_bn": Recipe(steps=(Reestimate(order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
-    "probe": Recipe(steps=(ProbeEstimationShift(),)),
+    "probe": Recipe(steps=(ProbeEstimationShift(), ProbeOutputBound(), ProbeChannelHealth())),
 }

@@ -137,8 +137,38 @@ class ProbeCorruptions(Probe):
         return CORRUPTION_SETS[self.names] if isinstance(self.names, str) else self.names
 
 
+class ProbeOutputBound(Probe):
+    """Compare what the matching BatchNorm layers put out in inference with what they can put out in training.
+
+    Training batches are drawn at random from the holdout half, and normalised by their own statistics. Needs no labels.
+    """
+
+    kind: Literal["output_bound"] = "output_bound"
+    train_batch_size: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="examples in a training batch: a device's, or all with SyncBatchNorm"),
+        NUMBER,
+    ] = 128
+    sites: Sites = ("*",)
+
+
+class ProbeChannelHealth(Probe):
+    """Count channels that carry nothing or explode, and describe γ, β and the gradient factor, without labels."""
+
+    kind: Literal["channel_health"] = "channel_health"
+    sites: Sites = ("*",)
+
+
 Step = Annotated[
-    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift | ProbeCorruptions,
+    SetAlpha
+    | SearchAlpha
+    | Reestimate
+    | Temperature
+    | Measure
+    | ProbeEstimationShift
+    | ProbeCorruptions
+    | ProbeOutputBound
+    | ProbeChannelHealth,
     Field(discriminator="kind"),
 ]
 

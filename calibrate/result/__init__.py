@@ -1,8 +1,18 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.result.channel_health import (
+    DRIFT_BINS,
+    EXPLODING_SHARE,
+    FAR_OUT,
+    PRUNED_GAMMA,
+    ChannelHealth,
+    GradientFactor,
+    LayerHealth,
+)
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import (
     CorruptionMean,
     Corruptions,
@@ -42,7 +52,11 @@ from calibrate.result.verdict import judge
 
 __all__ = [
     "DEAD_VARIANCE",
+    "DRIFT_BINS",
+    "EXPLODING_SHARE",
+    "FAR_OUT",
     "METRICS",
+    "PRUNED_GAMMA",
     "AlphaSearch",
     "Answer",
     "Answers",
@@ -51,6 +65,7 @@ __all__ = [
     "Bin",
     "ChangedExample",
     "Changes",
+    "ChannelHealth",
     "ClassChange",
     "CorruptionMean",
     "CorruptionScores",
@@ -63,7 +78,10 @@ __all__ = [
     "Estimate",
     "EstimationShift",
     "Finding",
+    "GradientFactor",
     "Latency",
+    "LayerBound",
+    "LayerHealth",
     "LayerShift",
     "LayerStatistics",
     "Listener",
@@ -72,6 +90,7 @@ __all__ = [
     "Model",
     "Moved",
     "NotApplicable",
+    "OutputBound",
     "Parity",
     "ProbeResult",
     "Progress",

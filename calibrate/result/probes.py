@@ -6,15 +6,11 @@ from pydantic import Field
 
 from calibrate.recipe import Corruption
 from calibrate.result.answers import TunedArm
+from calibrate.result.channel_health import ChannelHealth
 from calibrate.result.estimate import Estimate
+from calibrate.result.output_bound import OutputBound
+from calibrate.result.probed import Probed as _Probed
 from calibrate.result.value import Value
-
-
-class _Probed(Value):
-    """``tuned`` says that the network was no longer as it came; ``images`` is what was looked at."""
-
-    tuned: bool
-    images: int
 
 
 class LayerShift(Value):
@@ -100,4 +96,6 @@ class NotApplicable(_Probed):
     reason: str
 
 
-ProbeResult = Annotated[EstimationShift | Corruptions | NotApplicable, Field(discriminator="kind")]
+ProbeResult = Annotated[
+    EstimationShift | OutputBound | ChannelHealth | Corruptions | NotApplicable, Field(discriminator="kind")
+]

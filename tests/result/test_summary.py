@@ -21,7 +21,7 @@ from calibrate.result import (
     Timings,
     TopOneAndNll,
 )
-from tests.samples import answers, layers, measurement, summary
+from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
 
 OUTSIDE = {"timings", "artifacts"}
 
@@ -88,6 +88,8 @@ SHORT = summary(
             scores=(CorruptionScores(corruption="fog", severity=3, plain=PLAIN, tuned=PLAIN),),
             means=(CorruptionMean(corruption="all", plain=PLAIN, tuned=PLAIN, top1_change=CHANGE, nll_change=CHANGE),),
         ),
+        output_bound(2),
+        channel_health(2),
     ),
     changes=Changes(
         sites=(
