@@ -23,7 +23,7 @@ Statistics = tuple[Tensor, Tensor]
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
     check_samples(step, run.split)
-    indices = _drawn(run.split.calibration, step.samples, run.seed)
+    indices = drawn(run.split.calibration, step.samples, run.seed)
     sites = with_statistics(find_sites(run.model), step.sites)
     before = [_statistics(site.module) for site in sites]
     batches = SourceBatches(run.source, indices, run.setting, input_dtype(run.model))
@@ -63,7 +63,8 @@ def check_samples(step: Reestimate, split: Split) -> None:
         )
 
 
-def _drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:
+def drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:
+    """So many of the ``indices``, at random and ascending; None for all."""
     if samples is None:
         return indices
     return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))

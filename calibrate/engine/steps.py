@@ -10,9 +10,18 @@ from calibrate.engine.group_moments import estimate_group_moments_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
+from calibrate.engine.statistic_noise import probe_statistic_noise_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.recipe import (
+    Measure,
+    ProbeEstimationShift,
+    ProbeStatisticNoise,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+)
 from calibrate.result import Arm, TunedArm, judge
 from calibrate.search import search_alpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
@@ -141,6 +150,7 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     Temperature: fit_temperature_,
     Measure: measure_,
     ProbeEstimationShift: probe_estimation_shift_,
+    ProbeStatisticNoise: probe_statistic_noise_,
 }
 
 

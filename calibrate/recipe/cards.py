@@ -105,4 +105,19 @@ CARDS: Mapping[str, Card] = {
         reference="Huang, Zhou, Wang, Liu, Xu, Wang, Ouyang and Liu, Delving into the Estimation Shift of Batch "
         "Normalization in a Network, CVPR 2022, Definition 2",
     ),
+    "statistic_noise": Card(
+        sentence="Disturb the running statistics at random, and measure what it costs",
+        symbols="With rm, rv the running mean and variance of the chosen layers, and δ, δ′ drawn anew for each channel "
+        "(or layer) and repetition, the same numbers times Δ for every Δ:",
+        formula="rm ← (1 + δ)·rm,  rv ← (1 + δ′)·rv,  δ, δ′ ~ U(−Δ, Δ)",
+        equals="always: it only looks.",
+        helps="one wants to know how much depends on well estimated statistics, and in which layer: ``disturb`` each.",
+        does_not_help="one wants to know how far off they are: that is the step estimation_shift.",
+        cost="1 + ``repetitions`` passes for each Δ, over at most ``max_samples`` examples; with ``disturb`` each, so "
+        "many for each Δ and layer.",
+        limits="needs labels. Noise is relative, so that a channel whose mean is near 0 keeps it; real errors are not "
+        "independent between channels. The spread is that of the draws, on the same examples.",
+        reference="Huang, Zhou, Wang, Liu, Xu, Wang, Ouyang and Liu, Delving into the Estimation Shift of Batch "
+        "Normalization in a Network, CVPR 2022, Eq. 5 and Figure 8",
+    ),
 }

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Measure, Probe, ProbeEstimationShift, Reestimate, SearchAlpha, Step, Temperature
+from calibrate.recipe.steps import (
+    Measure,
+    Probe,
+    ProbeEstimationShift,
+    ProbeStatisticNoise,
+    Reestimate,
+    SearchAlpha,
+    Step,
+    Temperature,
+)
 
 
 class Recipe(BaseModel):
@@ -60,5 +69,10 @@ PRESETS: Mapping[str, Recipe] = {
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
     "precise_bn": Recipe(steps=(Reestimate(order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
-    "probe": Recipe(steps=(ProbeEstimationShift(),)),
+    "probe": Recipe(
+        steps=(
+            ProbeEstimationShift(),
+            ProbeStatisticNoise(deltas=(0.1, 0.3, 0.5), max_samples=512),
+        )
+    ),
 }

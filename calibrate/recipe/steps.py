@@ -1,9 +1,10 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from calibrate.recipe.numbers import NUMBER
 
@@ -95,8 +96,43 @@ class ProbeEstimationShift(Probe):
     sites: Sites = ("*",)
 
 
+class ProbeStatisticNoise(Probe):
+    """Disturb running statistics at random, by up to Δ of their size, and measure what the network then answers.
+
+    ``first_of_blocks``: of each of the first six residual blocks with matching layers, the first of these; where no
+    block has any, the first six matching layers. ``together``: all of them at once; ``each``: one layer at a time.
+    """
+
+    kind: Literal["statistic_noise"] = "statistic_noise"
+    deltas: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1), NUMBER], ...],
+        Field(min_length=1, description="magnitudes Δ of the noise, ascending"),
+    ] = (0.1, 0.2, 0.3, 0.4, 0.5)
+    repetitions: Annotated[int, Field(ge=5, le=1000, description="draws of the noise for each Δ"), NUMBER] = 5
+    granularity: Annotated[Literal["channel", "layer"], Field(description="what has a draw of its own")] = "channel"
+    where: Annotated[Literal["first_of_blocks", "all"], Field(description="which of the matching layers")] = (
+        "first_of_blocks"
+    )
+    disturb: Annotated[Literal["together", "each"], Field(description="all layers at once, or one at a time")] = (
+        "together"
+    )
+    max_samples: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None,
+        Field(description="at most so many examples, drawn from the holdout half; else all of it"),
+    ] = None
+    sites: Sites = ("*",)
+
+    @field_validator("deltas")
+    @classmethod
+    def _ascending(cls, deltas: tuple[float, ...]) -> tuple[float, ...]:
+        if any(later <= earlier for earlier, later in pairwise(deltas)):
+            raise ValueError(f"deltas are {', '.join(map(str, deltas))}; give each once, the smallest first")
+        return deltas
+
+
 Step = Annotated[
-    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift, Field(discriminator="kind")
+    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift | ProbeStatisticNoise,
+    Field(discriminator="kind"),
 ]
 
 #: The class of each kind of step.

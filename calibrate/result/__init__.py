@@ -2,7 +2,15 @@
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
-from calibrate.result.probes import EstimationShift, LayerShift, NotApplicable, ProbeResult
+from calibrate.result.probes import (
+    EstimationShift,
+    LayerShift,
+    NoiseCurve,
+    NoiseLevel,
+    NotApplicable,
+    ProbeResult,
+    StatisticNoise,
+)
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.summary import (
@@ -59,6 +67,8 @@ __all__ = [
     "Metric",
     "Model",
     "Moved",
+    "NoiseCurve",
+    "NoiseLevel",
     "NotApplicable",
     "Parity",
     "ProbeResult",
@@ -66,6 +76,7 @@ __all__ = [
     "Reestimation",
     "Scores",
     "Site",
+    "StatisticNoise",
     "Summary",
     "Timings",
     "TunedArm",

@@ -11,8 +11,11 @@ from calibrate.result import (
     EstimationShift,
     LayerShift,
     Moved,
+    NoiseCurve,
+    NoiseLevel,
     Reestimation,
     Site,
+    StatisticNoise,
     Summary,
     Timings,
 )
@@ -72,6 +75,21 @@ SHORT = summary(
             ),
             correlation_with_depth=0.7,
         ),
+        StatisticNoise(
+            tuned=False,
+            images=9,
+            chosen="first_of_blocks",
+            granularity="channel",
+            repetitions=5,
+            top1=0.8,
+            nll=0.7,
+            curves=(
+                NoiseCurve(
+                    sites=("bn1",),
+                    levels=(NoiseLevel(delta=0.1, top1=0.75, top1_sd=0.02, nll=0.8, nll_sd=0.03, broken=1),),
+                ),
+            ),
+        ),
     ),
     changes=Changes(
         sites=(
@@ -98,6 +116,8 @@ CHOICES = {
     "bilinear": "bicubic",
     "fixed": "broken",
     "broken": "fixed",
+    "first_of_blocks": "all",
+    "channel": "layer",
 }
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from calibrate.report import format as fmt
 from calibrate.report.probes.estimation_shift import estimation_shift_section
 from calibrate.report.probes.section import Section
-from calibrate.result import EstimationShift, NotApplicable, Summary
+from calibrate.report.probes.statistic_noise import statistic_noise_section
+from calibrate.result import EstimationShift, NotApplicable, StatisticNoise, Summary
 
 
 def probe_sections(summary: Summary) -> tuple[Section, ...]:
@@ -22,5 +23,6 @@ def _not_applicable(result: NotApplicable, place: int) -> Section:  # noqa: ARG0
 #: Which function writes which result's section; it is also given the result's place, to name its figure by.
 SECTIONS: Mapping[type, Callable[[Any, int], Section]] = {
     EstimationShift: estimation_shift_section,
+    StatisticNoise: statistic_noise_section,
     NotApplicable: _not_applicable,
 }
