@@ -154,6 +154,7 @@ def offset(by: float) -> nn.Module:
 
 def test_a_network_that_hangs_on_exact_statistics_is_a_finding_that_names_the_layer() -> None:
     assert "noise-sensitive" not in codes(probed(offset(0.0)))
+    assert "noise-sensitive" not in codes(probed(offset(1000.0), deltas=(0.5,))), "all noise here is large"
     outcome = probed(offset(1000.0), disturb="each")
     (finding,) = (finding for finding in outcome.summary.findings if finding.code == "noise-sensitive")
     assert "the layer 1 " in finding.message

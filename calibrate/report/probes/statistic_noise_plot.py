@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -57,7 +56,8 @@ def noise_by_layer(result: StatisticNoise, place: int) -> str:
                 )
             axes.set_ylabel(label)
             axes.margins(x=0.02)
-        _layers_along(below)
+        below.set_xlabel("disturbed layer, in the order of the network's definition")
+        below.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         above.legend(fontsize=10)
         return inline_svg(figure, f"probe-{place}", f"Top-1 and NLL with noise in each of {len(depth)} layers")
 
@@ -71,8 +71,3 @@ def _panels(result: StatisticNoise) -> tuple[_Panel, _Panel]:
 
 def _or_gap(number: float | None) -> float:
     return float("nan") if number is None else number
-
-
-def _layers_along(axes: Axes) -> None:
-    axes.set_xlabel("disturbed layer, in the order of the network's definition")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
