@@ -6,15 +6,19 @@ from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlati
 from calibrate.diagnose.gradient_factor import gradient_factor
 from calibrate.diagnose.normalised import normalising_by_channel
 from calibrate.diagnose.output_bound import bound, bounded, output_bound, trains_by_batch
+from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 
 __all__ = [
     "bound",
     "bounded",
     "channel_health",
     "corruption_means",
+    "disturbed",
     "estimation_shift",
     "gradient_factor",
     "means",
+    "noise_curve",
+    "noise_level",
     "normalising_by_channel",
     "output_bound",
     "rank_correlation",

@@ -83,9 +83,10 @@ class Run:
         self.forwards += len(self.split.calibration)
         return predict(model, self.source, self.split.calibration, self.setting, stage)
 
-    def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
-        """Logits of the holdout half."""
-        return self._pass(model, self.split.holdout, stage)
+    def on_holdout(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
+        """Logits of the holdout half, or of its examples ``rows``, ascending."""
+        indices = self.split.holdout if rows is None else self.split.holdout[rows.numpy()]
+        return self._pass(model, indices, stage)
 
     def change_(self) -> None:
         """Note that the network as it stands is no longer the one that was last looked at."""

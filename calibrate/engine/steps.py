@@ -13,6 +13,7 @@ from calibrate.engine.probe_output_bound import probe_output_bound_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
+from calibrate.engine.statistic_noise import probe_statistic_noise_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
@@ -21,6 +22,7 @@ from calibrate.recipe import (
     ProbeCorruptions,
     ProbeEstimationShift,
     ProbeOutputBound,
+    ProbeStatisticNoise,
     Reestimate,
     SearchAlpha,
     SetAlpha,
@@ -153,6 +155,7 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     ProbeCorruptions: probe_corruptions_,
     ProbeOutputBound: probe_output_bound_,
     ProbeChannelHealth: probe_channel_health_,
+    ProbeStatisticNoise: probe_statistic_noise_,
 }
 
 

@@ -1,37 +1,24 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet
 from calibrate.recipe.numbers import NUMBER
+from calibrate.recipe.probes import (
+    ProbeChannelHealth,
+    ProbeCorruptions,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    ProbeStatisticNoise,
+)
+from calibrate.recipe.step import Sites, StepValue
 
 Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
-Sites = Annotated[
-    tuple[str, ...],
-    Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
-]
-
-Item = TypeVar("Item")
 
 
-def _different(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    if twice := [item for place, item in enumerate(items) if item in items[:place]]:
-        raise ValueError(f"{twice[0]!r} stands twice; name each once")
-    return items
-
-
-def _set_or_list(value: object) -> str:
-    return "<set>" if isinstance(value, str) else "<list>"
-
-
-class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SetAlpha(_Step):
+class SetAlpha(StepValue):
     """Give each example the weight ``alpha`` in its own statistics at the matching sites."""
 
     kind: Literal["set_alpha"] = "set_alpha"
@@ -39,7 +26,7 @@ class SetAlpha(_Step):
     sites: Sites = ("*",)
 
 
-class SearchAlpha(_Step):
+class SearchAlpha(StepValue):
     """Choose one α for the matching sites on the calibration half, jointly with the temperature.
 
     The chosen α has the lowest cross-entropy after its own best temperature. It must beat α = 0 by more than
@@ -55,7 +42,7 @@ class SearchAlpha(_Step):
     sites: Sites = ("*",)
 
 
-class Reestimate(_Step):
+class Reestimate(StepValue):
     """Give the matching BatchNorm layers the mean and variance of their inputs on the calibration half, unlabelled.
 
     ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
@@ -81,82 +68,18 @@ class Reestimate(_Step):
         return self
 
 
-class Temperature(_Step):
+class Temperature(StepValue):
     """Divide the logits by the T > 0 that minimises cross-entropy on the calibration half."""
 
     kind: Literal["temperature"] = "temperature"
 
 
-class Measure(_Step):
+class Measure(StepValue):
     """Compare the network as it came with the network as it stands, on the holdout half."""
 
     kind: Literal["measure"] = "measure"
     resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
     bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
-
-
-class Probe(_Step):
-    """A step that only looks, at the network as it stands where the step stands, on the holdout half."""
-
-    kind: str
-
-
-class ProbeEstimationShift(Probe):
-    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
-
-    kind: Literal["estimation_shift"] = "estimation_shift"
-    sites: Sites = ("*",)
-
-
-class ProbeCorruptions(Probe):
-    """Measure the network as it came, and as it stands, on C-style corruptions of the images, each seeded.
-
-    Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
-    """
-
-    kind: Literal["corruptions"] = "corruptions"
-    names: Annotated[
-        Annotated[CorruptionSet, Tag("<set>")]
-        | Annotated[tuple[Corruption, ...], Field(min_length=1), AfterValidator(_different), Tag("<list>")],
-        Discriminator(_set_or_list),
-        Field(description="all 19, the 15 common ones, the 4 for validation, or those listed"),
-    ] = "all"
-    severities: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=5), NUMBER], ...],
-        Field(min_length=1, description="strengths, 1 to 5"),
-        AfterValidator(_different),
-    ] = (1, 2, 3, 4, 5)
-    samples: Annotated[
-        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole holdout half")
-    ] = None
-    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
-
-    @property
-    def corruptions(self) -> tuple[Corruption, ...]:
-        """The corruptions, by name."""
-        return CORRUPTION_SETS[self.names] if isinstance(self.names, str) else self.names
-
-
-class ProbeOutputBound(Probe):
-    """Compare what the matching BatchNorm layers put out in inference with what they can put out in training.
-
-    Training batches are drawn at random from the holdout half, and normalised by their own statistics. Needs no labels.
-    """
-
-    kind: Literal["output_bound"] = "output_bound"
-    train_batch_size: Annotated[
-        int,
-        Field(ge=1, le=1_000_000, description="examples in a training batch: a device's, or all with SyncBatchNorm"),
-        NUMBER,
-    ] = 128
-    sites: Sites = ("*",)
-
-
-class ProbeChannelHealth(Probe):
-    """Count channels that carry nothing or explode, and describe γ, β and the gradient factor, without labels."""
-
-    kind: Literal["channel_health"] = "channel_health"
-    sites: Sites = ("*",)
 
 
 Step = Annotated[
@@ -166,9 +89,10 @@ Step = Annotated[
     | Temperature
     | Measure
     | ProbeEstimationShift
-    | ProbeCorruptions
+    | ProbeStatisticNoise
     | ProbeOutputBound
-    | ProbeChannelHealth,
+    | ProbeChannelHealth
+    | ProbeCorruptions,
     Field(discriminator="kind"),
 ]
 

@@ -10,21 +10,15 @@ from calibrate.result.channel_health import (
     GradientFactor,
     LayerHealth,
 )
+from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
+from calibrate.result.estimation_shift import EstimationShift, LayerShift
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.output_bound import LayerBound, OutputBound
-from calibrate.result.probes import (
-    CorruptionMean,
-    Corruptions,
-    CorruptionScores,
-    EstimationShift,
-    LayerShift,
-    NotApplicable,
-    ProbeResult,
-    TopOneAndNll,
-)
+from calibrate.result.probes import NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
+from calibrate.result.statistic_noise import NoiseCurve, NoiseLevel, StatisticNoise
 from calibrate.result.summary import (
     METRICS,
     AlphaSearch,
@@ -89,6 +83,8 @@ __all__ = [
     "Metric",
     "Model",
     "Moved",
+    "NoiseCurve",
+    "NoiseLevel",
     "NotApplicable",
     "OutputBound",
     "Parity",
@@ -97,6 +93,7 @@ __all__ = [
     "Reestimation",
     "Scores",
     "Site",
+    "StatisticNoise",
     "Summary",
     "Timings",
     "TopOneAndNll",

@@ -202,6 +202,27 @@ def test_orders_that_do_not(order: str, words: str) -> None:
     assert [path for path, _ in caught.value.fields] == ["steps"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("deltas", [0.2, 0.1]),
+        ("deltas", [0.2, 0.2]),
+        ("deltas", [0.0, 0.1]),
+        ("deltas", [1.0]),
+        ("deltas", []),
+        ("deltas", [True]),
+        ("repetitions", 4),
+        ("max_samples", 0),
+        ("disturb", "none"),
+    ],
+)
+def test_noise_that_makes_no_sense_is_refused(field: str, value: Any) -> None:
+    step = {"kind": "statistic_noise"}
+    assert parse(Recipe, {"steps": [step]}, "noise.yaml").steps[0].kind == "statistic_noise"
+    with pytest.raises(RecipeError, match=field):
+        parse(Recipe, {"steps": [{**step, field: value}]}, "noise.yaml")
+
+
 def test_presets_are_found_by_name_and_end_with_a_measurement_where_they_change_anything() -> None:
     for name, recipe in PRESETS.items():
         assert read_recipe(name) is recipe

@@ -15,8 +15,11 @@ from calibrate.result import (
     EstimationShift,
     LayerShift,
     Moved,
+    NoiseCurve,
+    NoiseLevel,
     Reestimation,
     Site,
+    StatisticNoise,
     Summary,
     Timings,
     TopOneAndNll,
@@ -90,6 +93,21 @@ SHORT = summary(
         ),
         output_bound(2),
         channel_health(2),
+        StatisticNoise(
+            tuned=False,
+            images=9,
+            chosen="first_of_blocks",
+            granularity="channel",
+            repetitions=5,
+            top1=0.8,
+            nll=0.7,
+            curves=(
+                NoiseCurve(
+                    sites=("bn1",),
+                    levels=(NoiseLevel(delta=0.1, top1=0.75, top1_sd=0.02, nll=0.8, nll_sd=0.03, broken=1),),
+                ),
+            ),
+        ),
     ),
     changes=Changes(
         sites=(
@@ -119,6 +137,8 @@ CHOICES = {
     "bilinear": "bicubic",
     "fixed": "broken",
     "broken": "fixed",
+    "first_of_blocks": "all",
+    "channel": "layer",
 }
 
 

@@ -9,12 +9,14 @@ from calibrate.report.probes.corruptions import corruptions_section
 from calibrate.report.probes.estimation_shift import estimation_shift_section
 from calibrate.report.probes.output_bound import output_bound_section
 from calibrate.report.probes.section import Section
+from calibrate.report.probes.statistic_noise import statistic_noise_section
 from calibrate.result import (
     ChannelHealth,
     Corruptions,
     EstimationShift,
     NotApplicable,
     OutputBound,
+    StatisticNoise,
     Summary,
 )
 
@@ -35,5 +37,6 @@ SECTIONS: Mapping[type, Callable[[Any, int], Section]] = {
     Corruptions: corruptions_section,
     OutputBound: output_bound_section,
     ChannelHealth: channel_health_section,
+    StatisticNoise: statistic_noise_section,
     NotApplicable: _not_applicable,
 }

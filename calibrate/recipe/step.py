@@ -1,0 +1,22 @@
+"""What all steps of a recipe share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Sites = Annotated[
+    tuple[str, ...],
+    Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
+]
+
+
+class StepValue(BaseModel):
+    """A closed, frozen value, tagged by ``kind``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Probe(StepValue):
+    """A step that only looks, at the network as it stands where the step stands, on the holdout half."""
+
+    kind: str
