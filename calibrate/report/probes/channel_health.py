@@ -44,13 +44,14 @@ def channel_health_section(result: ChannelHealth, place: int) -> Section:
 
 
 def _shows(result: ChannelHealth) -> str:
-    def total(name: str) -> str:
-        return fmt.count(sum(getattr(layer, name) or 0 for layer in result.layers))
-
-    channels = fmt.counted(sum(layer.channels for layer in result.layers), "channel")
+    channels = sum(layer.channels for layer in result.layers)
+    dead = sum(layer.dead for layer in result.layers)
+    silent = sum(layer.silent for layer in result.layers)
+    pruned = sum(layer.pruned or 0 for layer in result.layers)
+    exploding = sum(layer.exploding for layer in result.layers)
     return (
-        f"Of {channels} in {fmt.counted(len(result.layers), 'layer')}, {total('dead')} are dead, {total('silent')} "
-        f"silent, {total('pruned')} pruned and {total('exploding')} exploding."
+        f"Of {fmt.counted(channels, 'channel')} in {fmt.counted(len(result.layers), 'layer')}, {dead} are dead, "
+        f"{silent} silent, {pruned} pruned and {exploding} exploding."
     )
 
 

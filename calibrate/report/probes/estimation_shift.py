@@ -2,6 +2,7 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.probes.section import Section
+from calibrate.report.probes.words import layer_label, subject
 from calibrate.report.rows import ABSENT, Cell, Row, Table
 from calibrate.result import EstimationShift, LayerShift
 
@@ -17,7 +18,7 @@ def estimation_shift_section(result: EstimationShift, place: int) -> Section:
         return shift_over_depth(result, place)
 
     return Section(
-        f"Estimation shift {'of the tuned network' if result.tuned else 'of the network as it came'}",
+        f"Estimation shift {subject(result.tuned)}",
         (_shows(result), _columns(result)),
         Table(COLUMNS, tuple(_row(layer) for layer in result.layers)),
         draw,
@@ -29,7 +30,7 @@ def _shows(result: EstimationShift) -> str:
     rho = result.correlation_with_depth
     depth = "" if rho is None else f" Over the layers it {_trend(rho)} (rank correlation {rho:+.2f})."
     return (
-        f"ESM_σ is largest in {fmt.printable(furthest.name)}, {furthest.deviation_in_deviations:.2f} in the channels' "
+        f"ESM_σ is largest in {layer_label(furthest.name)}, {furthest.deviation_in_deviations:.2f} in the channels' "
         f"own standard deviations (√C apart).{depth}"
     )
 
@@ -63,4 +64,4 @@ def _row(layer: LayerShift) -> Row:
         layer.deviation_by_chance,
     )
     cells = tuple(Cell(ABSENT if number is None else f"{number:.3g}") for number in numbers)
-    return Row(fmt.printable(layer.name) or "(the network itself)", "", cells)
+    return Row(layer_label(layer.name), "", cells)
