@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Sites
-from calibrate.recipe.steps import 
 
 Count = Annotated[int, Field(ge=1), NUMBER]
 Every = Annotated[int, Field(ge=1, description="in every k-th residual block, counted from 1"), NUMBER]
