@@ -34,6 +34,13 @@ DataPath = Annotated[
         show_default=False,
     ),
 ]
+TrainingData = Annotated[
+    str | None,
+    typer.Option(
+        help="Examples the network was trained on, given as --data are, for the steps that use them; no labels needed.",
+        show_default=False,
+    ),
+]
 Classes = Annotated[
     Path | None,
     typer.Option(help="The model's class names in its order, one a line.", show_default=False),

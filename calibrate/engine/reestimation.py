@@ -1,4 +1,4 @@
-"""The step ``reestimate``: running statistics measured anew on the calibration half, without its labels."""
+"""The step ``reestimate``: running statistics measured anew on the calibration half or the training data."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Split
+from calibrate.data import Source, Split
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.source_batches import SourceBatches
@@ -22,11 +22,11 @@ Statistics = tuple[Tensor, Tensor]
 
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
-    check_samples(step, run.split)
-    indices = _drawn(run.split.calibration, step.samples, run.seed)
+    source, examples = data_of(step, run.source, run.split, run.training)
+    indices = _drawn(examples, step.samples, run.seed)
     sites = with_statistics(find_sites(run.model), step.sites)
     before = [_statistics(site.module) for site in sites]
-    batches = SourceBatches(run.source, indices, run.setting, input_dtype(run.model))
+    batches = SourceBatches(source, indices, run.setting, input_dtype(run.model))
     found = reestimate_(
         run.model,
         batches,
@@ -43,6 +43,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
     run.reestimations.append(
         Reestimation(
+            on=step.on,
             images=found.images,
             passes=batches.read / len(indices),
             layers=tuple(
@@ -54,13 +55,20 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     )
 
 
-def check_samples(step: Reestimate, split: Split) -> None:
-    """Raise DataError where the calibration half is smaller than the step asks for."""
-    if step.samples is not None and step.samples > len(split.calibration):
+def data_of(
+    step: Reestimate, source: Source, split: Split, training: Source | None
+) -> tuple[Source, NDArray[np.int64]]:
+    """Which examples of what the step draws from; raises DataError where they are fewer than it asks for."""
+    examples, which = split.calibration, "calibration half has"
+    if step.on == "training":
+        assert training is not None, "open_training refuses a recipe that wants what was not given"
+        source, examples, which = training, np.arange(len(training)), "training data have"
+    if step.samples is not None and step.samples > len(examples):
         raise DataError(
-            f"wanted {step.samples} samples, the calibration half has {len(split.calibration)}; lower `samples` in the "
-            "step reestimate, or add data."
+            f"wanted {step.samples} samples, the {which} {len(examples)}; lower `samples` in the step reestimate, or "
+            "add data."
         )
+    return source, examples
 
 
 def _drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ class Run:
     setting: Setting
     seed: int
     trials: Trials | None = None
+    training: Source | None = None
     temperature: float = 1.0
     changed: bool = False
     reestimations: list[Reestimation] = field(default_factory=list)

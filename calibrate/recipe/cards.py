@@ -52,14 +52,14 @@ CARDS: Mapping[str, Card] = {
     ),
     "reestimate": Card(
         sentence="Re-estimate the running statistics on data",
-        symbols="With x a layer's inputs over all n examples, taken while the layers before it use the new statistics "
-        "too, and λ = N/(N + n) for a prior of N examples:",
+        symbols="With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken "
+        "while the layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples:",
         formula="rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)",
         equals="the running statistics are the data's already; or with a prior that outweighs all examples.",
         helps="the data differ from the training data strongly and all alike (AdaBN), or training left its running "
-        "averages behind the weights (Precise BN, on training data).",
+        "averages behind the weights (Precise BN, ``on`` training data).",
         does_not_help="the shift is mild: then it often makes a network worse, which the measurement shows.",
-        cost="about two passes over the calibration half while its activations fit into memory, more beyond; in "
+        cost="about two passes over these examples while their activations fit into memory, more beyond; in "
         "inference nothing.",
         limits="needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor "
         "statistics.",
@@ -92,16 +92,17 @@ CARDS: Mapping[str, Card] = {
     "estimation_shift": Card(
         sentence="Measure how far the running statistics are from those of the data",
         symbols="With rm, rv a layer's running mean and variance, m and v the mean and biased variance of its inputs "
-        "on the holdout half, all in evaluation mode, over its C channels:",
+        "on the holdout half, all in evaluation mode, over its C channels; for layer 0, the network's input, rm and rv "
+        "are the training data's:",
         formula="ESM_μ = ‖rm − m‖₂,  ESM_σ = ‖√rv − √v‖₂;  also each over √C, and channel by channel over √(v + eps)",
         equals="always: it only looks.",
         helps="one wants to know whether data differ from the training data, where in the network it shows, and "
         "whether it grows with depth.",
         does_not_help="one wants to know whether re-estimated statistics are better: a network can like its old ones "
         "best, so measure.",
-        cost="one pass over the holdout half.",
-        limits="needs no labels. With few examples the statistics of the data are themselves uncertain; what that "
-        "alone makes is given beside each number.",
+        cost="one pass over the holdout half; with training data, these and the holdout half are read once more.",
+        limits="needs no labels, and for layer 0 training data. With few examples the statistics of the data are "
+        "themselves uncertain; what that alone makes is given beside each number.",
         reference="Huang, Zhou, Wang, Liu, Xu, Wang, Ouyang and Liu, Delving into the Estimation Shift of Batch "
         "Normalization in a Network, CVPR 2022, Definition 2",
     ),

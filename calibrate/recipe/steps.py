@@ -43,19 +43,21 @@ class SearchAlpha(_Step):
 
 
 class Reestimate(_Step):
-    """Give the matching BatchNorm layers the mean and variance of their inputs on the calibration half, unlabelled.
+    """Give the matching BatchNorm layers the mean and variance of their inputs on data, whose labels are not used.
 
-    ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
-    layers before normalise by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of
-    both one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+    ``on`` the calibration half, or on all of the training data, which the request must give. ``in_order``: as every
+    layer sees them once the layers before it have theirs. ``batch``: as it sees them while the layers before normalise
+    by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of both one population,
+    ``published`` mixes their variances as Schneider et al. (2020) do.
     """
 
     kind: Literal["reestimate"] = "reestimate"
+    on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
     order: Annotated[Literal["in_order", "batch"], Field(description="what the layers before normalise by")] = (
         "in_order"
     )
     samples: Annotated[
-        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole calibration half")
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
     ] = None
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"

@@ -2,10 +2,11 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
-from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary
+from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
+_WHICH = {"calibration": "calibration half", "training": "training data"}
 
 
 def model_name(summary: Summary) -> str:
@@ -30,8 +31,13 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     return (
         ("model", f"{model_name(summary)} ({size})"),
         ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}; {classes} present)"),
+        *(("training data", f"{fmt.printable(item.source)} (n = {fmt.count(item.n)})") for item in _training(summary)),
         ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
     )
+
+
+def _training(summary: Summary) -> tuple[Training, ...]:
+    return () if summary.data.training is None else (summary.data.training,)
 
 
 def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
@@ -40,6 +46,7 @@ def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
         ("recipe digest", summary.recipe_digest),
         ("weights", fmt.printable(summary.model.fingerprint)),
         ("examples", fmt.printable(summary.data.fingerprint)),
+        *(("training examples", fmt.printable(item.fingerprint)) for item in _training(summary)),
         ("result digest", summary.digest),
     )
 
@@ -78,7 +85,7 @@ def reestimation_words(item: Reestimation) -> str:
         return "re-estimated, but no example came to any of the layers"
     how = (
         f"{fmt.counted(len(item.layers), 'layer')} re-estimated on {fmt.counted(item.images, 'example')} of the "
-        f"calibration half, without labels ({fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'})"
+        f"{_WHICH[item.on]}, without labels ({fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'})"
     )
     furthest = max(item.layers, key=lambda layer: layer.mean)
     widest = max(item.layers, key=lambda layer: layer.log_variance)

@@ -2,7 +2,7 @@
 
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
-from calibrate.result.probes import EstimationShift, LayerShift, NotApplicable, ProbeResult
+from calibrate.result.probes import EstimationShift, InputShift, LayerShift, NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.summary import (
@@ -27,6 +27,7 @@ from calibrate.result.summary import (
     Site,
     Summary,
     Timings,
+    Training,
     Verdict,
 )
 from calibrate.result.verdict import judge
@@ -51,6 +52,7 @@ __all__ = [
     "Estimate",
     "EstimationShift",
     "Finding",
+    "InputShift",
     "Latency",
     "LayerShift",
     "LayerStatistics",
@@ -68,6 +70,7 @@ __all__ = [
     "Site",
     "Summary",
     "Timings",
+    "Training",
     "TunedArm",
     "Verdict",
     "judge",

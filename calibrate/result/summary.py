@@ -142,6 +142,14 @@ class Model(_Value):
     fingerprint: str
 
 
+class Training(_Value):
+    """The examples of the network's training that the run was given; their labels are not used."""
+
+    source: str
+    fingerprint: str
+    n: int
+
+
 class Data(_Value):
     """The labelled examples, and how they were split."""
 
@@ -153,6 +161,7 @@ class Data(_Value):
     classes_present: int
     stratified: bool
     preprocessing: Preprocessing | None
+    training: Training | None = None
 
 
 class Changes(_Value):

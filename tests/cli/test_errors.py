@@ -141,6 +141,7 @@ MISTAKES: list[tuple[str, Callable[[Bench], Sequence[str]], int, list[str]]] = [
     ("text called .jpg", text_called_jpg, 1, ["3/not-an-image.jpg"]),
     ("unknown class folder", unknown_class_folder, 1, ["dgo", "dog"]),
     ("no batch normalisation", vision_transformer, 1, ["no batch normalisation", "temperature"]),
+    ("no training data", lambda b: b.calibrate(recipe="precise_bn"), 2, ["on: training", "--training-data"]),
     ("no such data", lambda b: b.calibrate(data="nowhere"), 1, ["nowhere"]),
     ("images without preprocessing", lambda b: b.calibrate(preprocessing=None), 1, ["preprocessing"]),
     ("bad preprocessing", lambda b: b.calibrate(preprocessing="{crop: -1}"), 2, ["crop", "-1"]),

@@ -31,6 +31,7 @@ FULL: dict[str, Any] = {
         {"kind": "search_alpha", "maximum": 0.5, "refinements": 2, "margin": 1.0, "curve": True, "sites": ["*"]},
         {
             "kind": "reestimate",
+            "on": "calibration",
             "order": "in_order",
             "samples": None,
             "prior": 8.0,
@@ -117,6 +118,7 @@ CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
     (("steps", 1, "margin"), 0.0),
     (("steps", 1, "curve"), False),
     (("steps", 1, "sites"), ["*", "*"]),
+    (("steps", 2, "on"), "training"),
     (("steps", 2, "order"), "batch"),
     (("steps", 2, "samples"), 100),
     (("steps", 2, "prior"), 9.0),

@@ -9,12 +9,14 @@ from pydantic import ValidationError
 from calibrate.result import (
     Changes,
     EstimationShift,
+    InputShift,
     LayerShift,
     Moved,
     Reestimation,
     Site,
     Summary,
     Timings,
+    Training,
 )
 from tests.samples import answers, layers, measurement, summary
 
@@ -53,11 +55,13 @@ def changed(value: Any) -> Any:
 
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
+    data=summary().data.model_copy(update={"training": Training(source="train", fingerprint="sha256:56", n=8)}),
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
     probes=(
         EstimationShift(
             tuned=False,
             images=9,
+            input=InputShift(images=8, channels=3, mean=0.8, deviation=0.9),
             layers=(
                 LayerShift(
                     name="bn1",
@@ -98,6 +102,7 @@ CHOICES = {
     "bilinear": "bicubic",
     "fixed": "broken",
     "broken": "fixed",
+    "calibration": "training",
 }
 
 

@@ -46,6 +46,7 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
     ("fields", "path"),
     [
         ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"recipe": "precise_bn"}, "recipe.steps[0].on"),
         ({"kind": "adapt"}, "kind"),
         ({"kind": "export", "recipe": "alpha"}, "recipe"),
         ({"recipe": "no such preset"}, "recipe"),
