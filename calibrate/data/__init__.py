@@ -1,6 +1,7 @@
 """Labelled examples: sources, splits, preprocessing."""
 
 from calibrate.data.archive import ZipArchive
+from calibrate.data.augmented import Augmented
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
@@ -16,6 +17,7 @@ from calibrate.data.split import Split, split
 from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
+    "Augmented",
     "Batch",
     "ClassFolders",
     "ClassMap",

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split
+from calibrate.data import Augmented, Source, Split
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.source_batches import SourceBatches
@@ -22,7 +22,7 @@ Statistics = tuple[Tensor, Tensor]
 
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
-    source, examples = data_of(step, run.source, run.split, run.training)
+    source, examples = data_of(step, run.source, run.split, run.training, run.seed)
     indices = _drawn(examples, step.samples, run.seed)
     sites = with_statistics(find_sites(run.model), step.sites)
     before = [_statistics(site.module) for site in sites]
@@ -44,6 +44,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     run.reestimations.append(
         Reestimation(
             on=step.on,
+            augmentation=step.augmentation,
             images=found.images,
             passes=batches.read / len(indices),
             layers=tuple(
@@ -56,9 +57,9 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
 
 
 def data_of(
-    step: Reestimate, source: Source, split: Split, training: Source | None
+    step: Reestimate, source: Source, split: Split, training: Source | None, seed: int
 ) -> tuple[Source, NDArray[np.int64]]:
-    """Which examples of what the step draws from; raises DataError where they are fewer than it asks for."""
+    """Which examples of what the step draws from; raises DataError where they are not what it asks for."""
     examples, which = split.calibration, "calibration half has"
     if step.on == "training":
         assert training is not None, "open_training refuses a recipe that wants what was not given"
@@ -68,7 +69,7 @@ def data_of(
             f"wanted {step.samples} samples, the {which} {len(examples)}; lower `samples` in the step reestimate, or "
             "add data."
         )
-    return source, examples
+    return (source if step.augmentation == "none" else Augmented(source, seed)), examples
 
 
 def _drawn(indices: NDArray[np.int64], samples: int | None, seed: int) -> NDArray[np.int64]:

@@ -138,7 +138,7 @@ def plan(
     opened = open_training(training, recipe, preprocessing)
     for step in recipe.steps:
         if isinstance(step, Reestimate):
-            data_of(step, source, halves, opened)
+            data_of(step, source, halves, opened, recipe.seed)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)

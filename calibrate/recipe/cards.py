@@ -62,7 +62,7 @@ CARDS: Mapping[str, Card] = {
         cost="about two passes over these examples while their activations fit into memory, more beyond; in "
         "inference nothing.",
         limits="needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor "
-        "statistics.",
+        "statistics. Training data are seen as in inference, not as in training, without ``augmentation``.",
         reference="Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; "
         "Wu and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)",
     ),

@@ -47,7 +47,8 @@ class Reestimate(_Step):
 
     ``on`` the calibration half, or on all of the training data, which the request must give. ``in_order``: as every
     layer sees them once the layers before it have theirs. ``batch``: as it sees them while the layers before normalise
-    by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of both one population,
+    by the batch. ``augmentation`` makes images like those that many networks were trained on, each in one way for each
+    seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both one population,
     ``published`` mixes their variances as Schneider et al. (2020) do.
     """
 
@@ -59,6 +60,10 @@ class Reestimate(_Step):
     samples: Annotated[
         Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
     ] = None
+    augmentation: Annotated[
+        Literal["none", "flip_crop"],
+        Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
+    ] = "none"
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
     sites: Sites = ("*",)

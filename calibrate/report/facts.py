@@ -7,6 +7,7 @@ from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Su
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
 _WHICH = {"calibration": "calibration half", "training": "training data"}
+_MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}
 
 
 def model_name(summary: Summary) -> str:
@@ -83,9 +84,10 @@ def reestimation_words(item: Reestimation) -> str:
     """How many layers got new statistics from what, and how far these moved."""
     if not item.layers:
         return "re-estimated, but no example came to any of the layers"
+    passes = f"{fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'}"
     how = (
         f"{fmt.counted(len(item.layers), 'layer')} re-estimated on {fmt.counted(item.images, 'example')} of the "
-        f"{_WHICH[item.on]}, without labels ({fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'})"
+        f"{_WHICH[item.on]}, {_MADE[item.augmentation]}without labels ({passes})"
     )
     furthest = max(item.layers, key=lambda layer: layer.mean)
     widest = max(item.layers, key=lambda layer: layer.log_variance)

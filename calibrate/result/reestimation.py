@@ -19,11 +19,13 @@ class Moved(Value):
 class Reestimation(Value):
     """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
 
-    ``on`` says whether these are of the calibration half or of the training data. ``passes`` is what that cost, in
+    ``on`` says whether these are of the calibration half or of the training data, and
+    ``augmentation`` what was done to them. ``passes`` is what that cost, in
     forward passes over these examples.
     """
 
     on: Literal["calibration", "training"] = "calibration"
+    augmentation: Literal["none", "flip_crop"] = "none"
     images: int
     passes: float
     layers: tuple[Moved, ...]

@@ -103,6 +103,7 @@ CHOICES = {
     "fixed": "broken",
     "broken": "fixed",
     "calibration": "training",
+    "none": "flip_crop",
 }
 
 
