@@ -30,7 +30,8 @@ DataPath = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Directory, zip or tar of class folders, .csv, .npz, URL of one, or torchvision:NAME?root=DIR.",
+        help="Directory, zip or tar of class folders, .csv, .npz, URL of one, or torchvision:NAME?root=DIR; "
+        "without labels (images in no folder) for steps that need none.",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Labelled examples: sources, splits, preprocessing."""
+"""Examples: sources, splits, preprocessing."""
 
 from calibrate.data.archive import ZipArchive
 from calibrate.data.augmented import Augmented
@@ -13,7 +13,7 @@ from calibrate.data.npz import Npz
 from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
-from calibrate.data.split import Split, split
+from calibrate.data.split import Split, split, split_unlabelled
 from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
@@ -35,4 +35,5 @@ __all__ = [
     "read_class_map",
     "read_classes",
     "split",
+    "split_unlabelled",
 ]

@@ -29,7 +29,7 @@ def predict(model: nn.Module, source: Source, indices: NDArray[np.int64], settin
     with evaluating(model), torch.inference_mode():
         for batch in source.batches(indices, setting.batch_size):
             logits.append(checked_logits(model, batch.inputs.to(setting.device, dtype)).cpu())
-            done += len(batch.labels)
+            done += len(batch.indices)
             setting.progress(Progress(stage, done, len(indices)))
     return torch.cat(logits)
 

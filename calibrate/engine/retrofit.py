@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, split
+from calibrate.data import Source, Split, open_data, split, split_unlabelled
 from calibrate.engine.environment import environment, find_device
+from calibrate.engine.labels import check_labels
 from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.reestimation import data_of
 from calibrate.engine.run import Run
@@ -134,7 +135,9 @@ def plan(
             matching(find_sites(model), patterns)
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
-    halves = split(source.labels, recipe.seed)
+    check_labels(source, recipe)
+    labels = source.labels
+    halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
     opened = open_training(training, recipe, preprocessing)
     for step in recipe.steps:
         if isinstance(step, Reestimate):
@@ -191,7 +194,7 @@ def carry_out(
             n=len(source),
             calibration=len(plan.split.calibration),
             holdout=len(plan.split.holdout),
-            classes_present=len(np.unique(source.labels)),
+            classes_present=0 if source.labels is None else len(np.unique(source.labels)),
             stratified=plan.split.stratified,
             preprocessing=source.preprocessing,
             training=_training(training),

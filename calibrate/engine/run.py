@@ -46,12 +46,12 @@ class Run:
     @property
     def calibration_labels(self) -> Tensor:
         """Labels of the calibration half."""
-        return torch.from_numpy(self.source.labels[self.split.calibration])
+        return self._labels(self.split.calibration)
 
     @property
     def holdout_labels(self) -> Tensor:
         """Labels of the holdout half."""
-        return torch.from_numpy(self.source.labels[self.split.holdout])
+        return self._labels(self.split.holdout)
 
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the calibration half, or of its examples ``rows``, ascending."""
@@ -91,6 +91,10 @@ class Run:
         finding = Finding(code=code, severity=severity, message=message)
         if finding not in self.findings:
             self.findings.append(finding)
+
+    def _labels(self, indices: NDArray[np.int64]) -> Tensor:
+        assert self.source.labels is not None, "check_labels refuses a recipe whose steps need them"
+        return torch.from_numpy(self.source.labels[indices])
 
     def _pass(self, model: nn.Module, indices: NDArray[np.int64], stage: str) -> Tensor:
         """Logits of the examples ``indices``: recalled, or made and kept. Either way the pass counts."""

@@ -1,7 +1,7 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,11 +15,16 @@ Sites = Annotated[
 
 
 class _Step(BaseModel):
+    #: Whether the step can be carried out on labelled data only.
+    needs_labels: ClassVar[bool] = True
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class SetAlpha(_Step):
     """Give each example the weight ``alpha`` in its own statistics at the matching sites."""
+
+    needs_labels = False
 
     kind: Literal["set_alpha"] = "set_alpha"
     alpha: Alpha
@@ -51,6 +56,8 @@ class Reestimate(_Step):
     seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both one population,
     ``published`` mixes their variances as Schneider et al. (2020) do.
     """
+
+    needs_labels = False
 
     kind: Literal["reestimate"] = "reestimate"
     on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
@@ -98,6 +105,8 @@ class Probe(_Step):
 class ProbeEstimationShift(Probe):
     """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
 
+    needs_labels = False
+
     kind: Literal["estimation_shift"] = "estimation_shift"
     sites: Sites = ("*",)
 
@@ -107,6 +116,6 @@ Step = Annotated[
 ]
 
 #: The class of each kind of step.
-STEP_KINDS: Mapping[str, type[BaseModel]] = {
+STEP_KINDS: Mapping[str, type[_Step]] = {
     step.model_fields["kind"].default: step for step in get_args(get_args(Step)[0])
 }

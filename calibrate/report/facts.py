@@ -27,11 +27,15 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     model, data = summary.model, summary.data
     size = f"{fmt.counted(model.parameters, 'parameter')}, {fmt.counted(model.outputs, 'output')}, {model.dtype}"
     how = "stratified" if data.stratified else "not stratified"
-    split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out, {how}"
-    classes = fmt.counted(data.classes_present, "class", "classes")
+    labels = f", {how}; {fmt.counted(data.classes_present, 'class', 'classes')} present"
+    split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out"
     return (
         ("model", f"{model_name(summary)} ({size})"),
-        ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}; {classes} present)"),
+        (
+            "data",
+            f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}"
+            f"{labels if data.classes_present else '; no labels'})",
+        ),
         *(("training data", f"{fmt.printable(item.source)} (n = {fmt.count(item.n)})") for item in _training(summary)),
         ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
     )

@@ -151,7 +151,7 @@ class Training(_Value):
 
 
 class Data(_Value):
-    """The labelled examples, and how they were split."""
+    """The examples, and how they were split; ``classes_present`` is 0 where they have no labels."""
 
     source: str
     fingerprint: str

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from calibrate import Recipe, Summary, open_model
 from calibrate.data import split
@@ -212,6 +213,22 @@ def test_training_data_are_prepared_as_the_data_are(
     assert summary.reestimations[0].on == "training"
     assert summary.data.training is not None
     assert (summary.data.training.source, summary.data.training.n) == (str(demo_inputs.digits), 899)
+
+
+def test_images_without_labels_are_probed(
+    demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "target").mkdir()
+    for number, pixels in enumerate(np.load(demo_inputs.scanned)["x"][:60]):
+        Image.fromarray(pixels).save(tmp_path / "target" / f"{number:03}.png")
+    ran = afternorm(
+        "probe", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", tmp_path / "target", *shape, "--json",
+        "--recipe", "{steps: [{kind: estimation_shift}]}", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    summary = Summary.model_validate_json(ran.out)
+    assert (summary.data.n, summary.data.classes_present) == (60, 0)
+    assert [type(found) for found in summary.probes] == [EstimationShift]
 
 
 def _holdout(inputs: DemoInputs) -> NDArray[np.int64]:
