@@ -49,8 +49,8 @@ def gather_in_order_(
 ) -> None:
     """Gather call by call, each batch stopping at a call of ``layers`` until all have come that far.
 
-    While what they hold fits ``memory`` the batches wait inside the network, suspended; those beyond come anew from the
-    input to each call. The bits are the same either way.
+    While what they hold fits ``memory``, and the system has threads for them, the batches wait inside the network,
+    suspended; those beyond come anew from the input to each call. The bits are the same either way.
     Cost: with a share f of the batches suspended, f + (1 − f)·(K/2 + 1) passes for K calls.
     """
     here = threading.local()
@@ -93,11 +93,12 @@ def gather_in_order_(
                 room = memory // (held_bytes + STACK_BYTES)
                 handles = [layer.register_forward_pre_hook(arrive) for layer in layers]
             end = first + len(x)
-            if len(waiting) < room:
-                waiting.append(suspended(first, x))
-                arrived.append(waiting[-1].resume())
+            if len(waiting) < room and (work := suspended(first, x)).begin():
+                waiting.append(work)
+                arrived.append(work.resume())
                 held = end
             else:
+                room = len(waiting)
                 arrived.append(reaches(first, x))
         while all(arrived):
             gathered.settle_(exchange)

@@ -15,15 +15,13 @@ from calibrate.stats.checkpoint import Checkpoint
 from calibrate.stats.gathered import Exchange, Gathered
 from calibrate.stats.in_batches import gather_in_batches_
 from calibrate.stats.in_order import gather_in_order_
+from calibrate.stats.memory_budget import memory_budget
 from calibrate.stats.moments import Moments
 from calibrate.stats.prior import Prior, Variant
 from calibrate.stats.store import restored_on_failure, store_
 from calibrate.surgery import Site, evaluating, find_sites, with_statistics
 
 Order = Literal["in_order", "batch"]
-
-#: What suspended batches may hold of a network's activations, in bytes.
-MEMORY = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +45,7 @@ def reestimate(
     prior: float = 0.0,
     variant: Variant = "moments",
     sites: Sequence[str] = ("*",),
-    memory: int = MEMORY,
+    memory: int | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> nn.Module:
     """A copy of ``model`` whose matching BatchNorm layers have the statistics of ``batches``: see :func:`reestimate_`.
@@ -81,7 +79,7 @@ def reestimate_(
     prior: float = 0.0,
     variant: Variant = "moments",
     sites: Sequence[str] = ("*",),
-    memory: int = MEMORY,
+    memory: int | None = None,
     checkpoint: Checkpoint | None = None,
     exchange: Exchange | None = None,
     progress: Listener = silent,
@@ -105,17 +103,19 @@ def reestimate_(
     pooled of a call, and gives back the pool of all.
 
     Cost: one forward of each example, with the moments about two plain passes in time; and for ``in_order`` memory for
-    what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch: of K
-    calls, batches beyond it cost K/2 + 1 passes of theirs.
+    what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch (without
+    it, a quarter of what the process may use, or of the GPU's free memory): of K calls, batches beyond it cost K/2 + 1
+    passes of theirs.
     Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
     """
     chosen = with_statistics(find_sites(model), sites)
     layers = {site.module: site.name for site in chosen}
     examples = batches if isinstance(batches, Batches) else IterableBatches(batches, samples)
     gathered = Gathered()
+    device = chosen[0].module.get_buffer("running_mean").device
+    room = memory_budget(device) if memory is None else memory
     if checkpoint is not None:
-        request = _request(model, chosen, order, samples, prior, variant)
-        gathered = checkpoint.begin_(request, chosen[0].module.get_buffer("running_mean").device)
+        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant), device)
     mixture = Prior(prior, variant)
 
     def keep(gathered: Gathered) -> None:
@@ -133,7 +133,7 @@ def reestimate_(
         shared = exchange or (lambda pool: pool)
         if order == "in_order":
             gather_in_order_(
-                model, layers, examples, gathered, settle_, memory=memory, exchange=shared, keep=keep, tell=tell
+                model, layers, examples, gathered, settle_, memory=room, exchange=shared, keep=keep, tell=tell
             )
         else:
             gather_in_batches_(model, layers, examples, gathered, exchange=shared, keep=keep)

@@ -16,8 +16,8 @@ class Suspended:
 
     >>> said = []
     >>> work = Suspended(lambda: (said.append("one"), work.stop(), said.append("two")))
-    >>> work.resume(), said
-    (True, ['one'])
+    >>> work.begin(), work.resume(), said
+    (True, True, ['one'])
     >>> work.resume(), said
     (False, ['one', 'two'])
     """
@@ -29,14 +29,20 @@ class Suspended:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True, name="suspended")
 
+    def begin(self) -> bool:
+        """Get a thread, and wait in it; False where the system has none left."""
+        try:
+            self._thread.start()
+        except RuntimeError:
+            return False
+        return True
+
     def resume(self) -> bool:
         """Let the work go on to its next stop, and say whether there was one; False at its end, and ever after.
 
         Raises what the work raised.
         """
-        if self._thread.ident is None:
-            self._thread.start()
-        elif not self._thread.is_alive():
+        if not self._thread.is_alive():
             return False
         self._may_go.release()
         self._has_stopped.acquire()
@@ -64,8 +70,8 @@ class Suspended:
     def _run(self) -> None:
         self._may_go.acquire()
         try:
-            assert self._work is not None
-            self._work()
+            if self._work is not None and not self._abandoned:
+                self._work()
         except AbandonedError:
             pass
         except BaseException as error:  # handed to who resumed it

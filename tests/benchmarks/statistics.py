@@ -6,12 +6,13 @@ ResNet-20 (or --depth 56) on validation images of ../shared (or $AFTERNORM_SHARE
 unless --shuffled. The exact answer is
 the network in float64, all images its one training batch. Passes are CPU time over that of a plain pass, runs
 interleaved, the fastest of each. Errors are over all channels of all layers: of log variance, and of the mean in
-standard deviations. fvcore is not installed; ``subtracting`` is the estimator of its kind: means of the batches' E[x]
-and E[x²] in float32, in training mode.
+standard deviations. ``subtracting`` takes means of the batches' E[x] and E[x²] in float32, in training mode; so does
+fvcore, which is among them where it is installed (``pip install fvcore``; nothing else here needs it).
 """
 
 import argparse
 import copy
+import importlib.util
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -59,6 +60,14 @@ def exact(model: nn.Module, images: Tensor) -> nn.Module:
 def torchs(model: nn.Module, batches: Batches) -> nn.Module:
     model = copy.deepcopy(model)
     update_bn(batches, model)
+    return model.eval()
+
+
+def fvcores(model: nn.Module, batches: Batches) -> nn.Module:
+    from fvcore.nn.precise_bn import update_bn_stats
+
+    model = copy.deepcopy(model).train()
+    update_bn_stats(model, batches, len(batches))
     return model.eval()
 
 
@@ -124,6 +133,8 @@ def main() -> None:
     ways |= {f"batch {size}": split(size, ours(order="batch")) for size in (256, 64, 16, 4)}
     ways |= {f"update_bn, batch {size}": split(size, torchs) for size in (64, 4)}
     ways |= {"subtracting, batch 64": split(64, subtracting)}
+    if importlib.util.find_spec("fvcore"):
+        ways |= {f"fvcore, batch {size}": split(size, fvcores) for size in (64, 4)}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     made: dict[str, nn.Module] = {}
     for _ in range(arguments.repeats):

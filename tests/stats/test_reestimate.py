@@ -1,6 +1,7 @@
 """Re-estimation against a float64 network whose one training batch is the whole set, on awkward networks and data."""
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -183,6 +184,22 @@ def test_memory_decides_the_cost_and_not_a_bit_of_the_result(build: Build) -> No
     assert passes == [1 + calls * len(parts), 1 + 2 + calls * (len(parts) - 2), 1 + len(parts)]
     assert_same_bits(results[0], results[1])
     assert_same_bits(results[0], results[2])
+
+
+def test_a_system_without_threads_costs_passes_and_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, parts = lived_in(Residual()), batches(inputs().float())
+    whole = reestimate(model, parts)
+    start, begun = threading.Thread.start, []
+
+    def refuses_the_third(thread: threading.Thread) -> None:
+        if len(begun) == 2:
+            raise RuntimeError("can't start new thread")
+        begun.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuses_the_third)
+    assert_same_bits(reestimate(model, parts), whole)
+    assert len(begun) == 2
 
 
 def test_half_precision_keeps_its_type_and_comes_close() -> None:

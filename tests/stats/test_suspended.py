@@ -20,6 +20,7 @@ def test_many_take_turns_and_modes_stay_their_own() -> None:
                 works[name].stop()
 
     works = [Suspended(lambda name=name: work(name)) for name in range(4)]  # type: ignore[misc]
+    assert all(one.begin() for one in works)
     for _ in range(3):
         assert [one.resume() for one in works] == [True] * 4
         assert not torch.is_inference_mode_enabled()
@@ -33,6 +34,7 @@ def test_what_the_work_raises_is_raised_where_it_was_resumed() -> None:
         raise ZeroDivisionError
 
     work = Suspended(fails)
+    assert work.begin()
     assert work.resume()
     with pytest.raises(ZeroDivisionError):
         work.resume()
@@ -54,11 +56,21 @@ def test_abandoned_work_unwinds_past_those_who_catch_everything() -> None:
     before = threading.active_count()
     work = Suspended(stubborn)
     work.abandon()  # not begun: nothing to end
+    assert work.begin()
     assert work.resume()
     work.abandon()
     work.abandon()
     assert unwound == ["unwound"]
     assert threading.active_count() == before
+
+
+def test_abandoned_before_it_was_resumed_it_does_nothing() -> None:
+    said: list[str] = []
+    work = Suspended(lambda: said.append("ran"))
+    assert work.begin()
+    work.abandon()
+    assert not work.resume()
+    assert not said
 
 
 class Holding(nn.Module):
