@@ -50,11 +50,11 @@ class SearchAlpha(_Step):
 class Reestimate(_Step):
     """Give the matching BatchNorm layers the mean and variance of their inputs on data, whose labels are not used.
 
-    ``on`` the calibration half, or on all of the training data, which the request must give. ``in_order``: as every
-    layer sees them once the layers before it have theirs. ``batch``: as it sees them while the layers before normalise
-    by the batch. ``augmentation`` makes images like those that many networks were trained on, each in one way for each
-    seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both one population,
-    ``published`` mixes their variances as Schneider et al. (2020) do.
+    They are of the calibration half or, with ``on: training``, of the training data that the request gives.
+    ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
+    layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
+    each in one way for each seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both
+    one population, ``published`` mixes their variances as Schneider et al. (2020) do.
     """
 
     needs_labels = False
@@ -103,7 +103,10 @@ class Probe(_Step):
 
 
 class ProbeEstimationShift(Probe):
-    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
+    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels.
+
+    With training data also how far the network's input, layer 0, is from theirs.
+    """
 
     needs_labels = False
 

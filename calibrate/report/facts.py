@@ -26,16 +26,14 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     """What was tuned, on what, by which recipe."""
     model, data = summary.model, summary.data
     size = f"{fmt.counted(model.parameters, 'parameter')}, {fmt.counted(model.outputs, 'output')}, {model.dtype}"
-    how = "stratified" if data.stratified else "not stratified"
-    labels = f", {how}; {fmt.counted(data.classes_present, 'class', 'classes')} present"
     split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out"
+    classes = fmt.counted(data.classes_present, "class", "classes")
+    how = (
+        f", {'' if data.stratified else 'not '}stratified; {classes} present" if data.classes_present else "; no labels"
+    )
     return (
         ("model", f"{model_name(summary)} ({size})"),
-        (
-            "data",
-            f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}"
-            f"{labels if data.classes_present else '; no labels'})",
-        ),
+        ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}{how})"),
         *(("training data", f"{fmt.printable(item.source)} (n = {fmt.count(item.n)})") for item in _training(summary)),
         ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
     )
