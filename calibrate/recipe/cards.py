@@ -38,17 +38,17 @@ CARDS: Mapping[str, Card] = {
     ),
     "reestimate": Card(
         sentence="Re-estimate the running statistics on data",
-        symbols="With x a layer's inputs over all n examples, taken while the layers before it use the new statistics "
-        "too, and λ = N/(N + n) for a prior of N examples:",
+        symbols="With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken "
+        "while the layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples:",
         formula="rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)",
         equals="the running statistics are the data's already; or with a prior that outweighs all examples.",
         helps="the data differ from the training data strongly and all alike (AdaBN), or training left its running "
-        "averages behind the weights (Precise BN, on training data).",
+        "averages behind the weights (Precise BN, ``on`` training data).",
         does_not_help="the shift is mild: then it often makes a network worse, which the measurement shows.",
-        cost="about two passes over the calibration half while its activations fit into memory, more beyond; in "
+        cost="about two passes over these examples while their activations fit into memory, more beyond; in "
         "inference nothing.",
         limits="needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor "
-        "statistics.",
+        "statistics. Training data are seen as in inference, not as in training, without ``augmentation``.",
         reference="Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; "
         "Wu and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)",
     ),

@@ -13,16 +13,17 @@ PROBE_CARDS: Mapping[str, Card] = {
     "estimation_shift": Card(
         sentence="Measure how far the running statistics are from those of the data",
         symbols="With rm, rv a layer's running mean and variance, m and v the mean and biased variance of its inputs "
-        "on the holdout half, all in evaluation mode, over its C channels:",
+        "on the holdout half, all in evaluation mode, over its C channels; for layer 0, the network's input, rm and rv "
+        "are the training data's:",
         formula="ESM_μ = ‖rm − m‖₂,  ESM_σ = ‖√rv − √v‖₂;  also each over √C, and channel by channel over √(v + eps)",
         equals="always: it only looks.",
         helps="one wants to know whether data differ from the training data, where in the network it shows, and "
         "whether it grows with depth.",
         does_not_help="one wants to know whether re-estimated statistics are better: a network can like its old ones "
         "best, so measure.",
-        cost="one pass over the holdout half.",
-        limits="needs no labels. With few examples the statistics of the data are themselves uncertain; what that "
-        "alone makes is given beside each number.",
+        cost="one pass over the holdout half; with training data, these and the holdout half are read once more.",
+        limits="needs no labels, and for layer 0 training data. With few examples the statistics of the data are "
+        "themselves uncertain; what that alone makes is given beside each number.",
         reference=f"{_ESTIMATION_SHIFT}, Definition 2",
     ),
     "statistic_noise": Card(

@@ -23,7 +23,12 @@ def _set_or_list(value: object) -> str:
 
 
 class ProbeEstimationShift(Probe):
-    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
+    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels.
+
+    With training data also how far the network's input, layer 0, is from theirs.
+    """
+
+    needs_labels = False
 
     kind: Literal["estimation_shift"] = "estimation_shift"
     sites: Sites = ("*",)
@@ -64,6 +69,8 @@ class ProbeOutputBound(Probe):
     Training batches are drawn at random from the holdout half, and normalised by their own statistics. Needs no labels.
     """
 
+    needs_labels = False
+
     kind: Literal["output_bound"] = "output_bound"
     train_batch_size: Annotated[
         int,
@@ -75,6 +82,8 @@ class ProbeOutputBound(Probe):
 
 class ProbeChannelHealth(Probe):
     """Count channels that carry nothing or explode, and describe γ, β and the gradient factor, without labels."""
+
+    needs_labels = False
 
     kind: Literal["channel_health"] = "channel_health"
     sites: Sites = ("*",)

@@ -1,6 +1,6 @@
 """What all steps of a recipe share."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,9 @@ Sites = Annotated[
 
 class StepValue(BaseModel):
     """A closed, frozen value, tagged by ``kind``."""
+
+    #: Whether the step can be carried out on labelled data only.
+    needs_labels: ClassVar[bool] = True
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
@@ -20,6 +20,8 @@ Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in 
 
 class SetAlpha(StepValue):
     """Give each example the weight ``alpha`` in its own statistics at the matching sites."""
+
+    needs_labels = False
 
     kind: Literal["set_alpha"] = "set_alpha"
     alpha: Alpha
@@ -43,20 +45,29 @@ class SearchAlpha(StepValue):
 
 
 class Reestimate(StepValue):
-    """Give the matching BatchNorm layers the mean and variance of their inputs on the calibration half, unlabelled.
+    """Give the matching BatchNorm layers the mean and variance of their inputs on data, whose labels are not used.
 
+    They are of the calibration half or, with ``on: training``, of the training data that the request gives.
     ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
-    layers before normalise by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of
-    both one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+    layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
+    each in one way for each seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both
+    one population, ``published`` mixes their variances as Schneider et al. (2020) do.
     """
 
+    needs_labels = False
+
     kind: Literal["reestimate"] = "reestimate"
+    on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
     order: Annotated[Literal["in_order", "batch"], Field(description="what the layers before normalise by")] = (
         "in_order"
     )
     samples: Annotated[
-        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole calibration half")
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
     ] = None
+    augmentation: Annotated[
+        Literal["none", "flip_crop"],
+        Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
+    ] = "none"
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
     sites: Sites = ("*",)
@@ -97,6 +108,6 @@ Step = Annotated[
 ]
 
 #: The class of each kind of step.
-STEP_KINDS: Mapping[str, type[BaseModel]] = {
+STEP_KINDS: Mapping[str, type[StepValue]] = {
     step.model_fields["kind"].default: step for step in get_args(get_args(Step)[0])
 }

@@ -12,7 +12,7 @@ from calibrate.result.channel_health import (
 )
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
-from calibrate.result.estimation_shift import EstimationShift, LayerShift
+from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
@@ -40,6 +40,7 @@ from calibrate.result.summary import (
     Site,
     Summary,
     Timings,
+    Training,
     Verdict,
 )
 from calibrate.result.verdict import judge
@@ -73,6 +74,7 @@ __all__ = [
     "EstimationShift",
     "Finding",
     "GradientFactor",
+    "InputShift",
     "Latency",
     "LayerBound",
     "LayerHealth",
@@ -97,6 +99,7 @@ __all__ = [
     "Summary",
     "Timings",
     "TopOneAndNll",
+    "Training",
     "TunedArm",
     "Verdict",
     "judge",

@@ -25,13 +25,26 @@ class LayerShift(Value):
     deviation_by_chance: float | None
 
 
+class InputShift(Value):
+    """How far the network's input is from that on ``images`` training examples, channel by channel.
+
+    ``mean`` is ‖m_train − m‖₂ and ``deviation`` ‖√v_train − √v‖₂, of means and biased variances (÷n).
+    """
+
+    images: int
+    channels: int
+    mean: float
+    deviation: float
+
+
 class EstimationShift(Probed):
-    """The shift of each layer, in the order of the calls.
+    """The shift of each layer, in the order of the calls; ``input`` is layer 0, None without training data.
 
     ``correlation_with_depth`` is Spearman's, of ``deviation_in_deviations`` with the place of the layer; None with
     fewer than three layers.
     """
 
     kind: Literal["estimation_shift"] = "estimation_shift"
+    input: InputShift | None = None
     layers: tuple[LayerShift, ...]
     correlation_with_depth: float | None

@@ -13,6 +13,7 @@ from calibrate.result import (
     CorruptionScores,
     Estimate,
     EstimationShift,
+    InputShift,
     LayerShift,
     Moved,
     NoiseCurve,
@@ -23,6 +24,7 @@ from calibrate.result import (
     Summary,
     Timings,
     TopOneAndNll,
+    Training,
 )
 from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
 
@@ -63,11 +65,13 @@ PLAIN = TopOneAndNll(top1=0.6, nll=1.25)
 CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
+    data=summary().data.model_copy(update={"training": Training(source="train", fingerprint="sha256:56", n=8)}),
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
     probes=(
         EstimationShift(
             tuned=False,
             images=9,
+            input=InputShift(images=8, channels=3, mean=0.8, deviation=0.9),
             layers=(
                 LayerShift(
                     name="bn1",
@@ -139,6 +143,8 @@ CHOICES = {
     "broken": "fixed",
     "first_of_blocks": "all",
     "channel": "layer",
+    "calibration": "training",
+    "none": "flip_crop",
 }
 
 

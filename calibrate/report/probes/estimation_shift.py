@@ -19,8 +19,8 @@ def estimation_shift_section(result: EstimationShift, place: int) -> Section:
 
     return Section(
         f"Estimation shift {subject(result.tuned)}",
-        (_shows(result), _columns(result)),
-        Table(COLUMNS, tuple(_row(layer) for layer in result.layers)),
+        (_shows(result), _input(result), _columns(result)),
+        Table(COLUMNS, (*_input_row(result), *(_row(layer) for layer in result.layers))),
         draw,
     )
 
@@ -39,6 +39,24 @@ def _trend(rho: float) -> str:
     if abs(rho) < 0.5:
         return "neither clearly grows nor shrinks"
     return "grows with depth" if rho > 0 else "shrinks with depth"
+
+
+def _input(result: EstimationShift) -> str:
+    if result.input is None:
+        return "Layer 0, the network's input: not applicable, because no training data were given to compare with."
+    return (
+        f"Layer 0 is the network's input, compared with that on {fmt.counted(result.input.images, 'example')} of the "
+        "training data."
+    )
+
+
+def _input_row(result: EstimationShift) -> tuple[Row, ...]:
+    if result.input is None:
+        return ()
+    width = result.input.channels**0.5
+    mean, deviation = result.input.mean, result.input.deviation
+    numbers = (mean, mean / width, None, None, deviation, deviation / width, None, None)
+    return (Row("(the input)", "", _cells(numbers)),)
 
 
 def _columns(result: EstimationShift) -> str:
@@ -63,5 +81,8 @@ def _row(layer: LayerShift) -> Row:
         layer.deviation_in_deviations,
         layer.deviation_by_chance,
     )
-    cells = tuple(Cell(ABSENT if number is None else f"{number:.3g}") for number in numbers)
-    return Row(layer_label(layer.name), "", cells)
+    return Row(layer_label(layer.name), "", _cells(numbers))
+
+
+def _cells(numbers: tuple[float | None, ...]) -> tuple[Cell, ...]:
+    return tuple(Cell(ABSENT if number is None else f"{number:.3g}") for number in numbers)
