@@ -13,7 +13,7 @@ subset. The paper does not give its initial weights, and verdicts depend on them
 --initial torch those of PyTorch, from which the network without normalisation learns nothing.
 
 A claim shows where the 95 % interval of its mean over the seeds lies on its side of the bound, and does not show where
-it contains the bound. --quick has 128 digits, 2 seeds and 2 subsets: enough to see that all runs, not to judge.
+it contains the bound. --quick has 64 digits, 2 seeds and 2 subsets: enough to see that all runs, not to judge.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=None, help="at least 2 (default: 5, or 2 with --quick)")
     parser.add_argument("--initial", choices=("fan-in", "torch"), default="fan-in")
     given = parser.parse_args()
-    images, sizes, seeds = (128, (32, 64), 2) if given.quick else (1797, SIZES, 5)
+    images, sizes, seeds = (64, (16, 32), 2) if given.quick else (1797, SIZES, 5)
     seeds = given.seeds or seeds
     if seeds < 2:
         parser.error(f"--seeds is {seeds}; the spread over the seeds decides, so give 2 or more")
