@@ -102,6 +102,13 @@ def test_a_silent_channel_is_found_though_its_running_variance_is_large() -> Non
     assert (layer.dead, layer.silent) == (0, 1)
 
 
+def test_a_channel_explodes_when_more_than_one_in_a_thousand_values_is_far_out() -> None:
+    x = torch.zeros(2000, 3)
+    x[:2, 0] = x[:3, 1] = -7.0
+    (layer,) = probe(nn.Sequential(nn.BatchNorm1d(3)), x, 500).values()
+    assert (layer.exploding, layer.far_out) == (1, pytest.approx(5 / 6000))
+
+
 def test_examples_that_weigh_in_explode_less() -> None:
     plain = sick(convolutional()).double()
     alone = probe(plain, images())

@@ -138,15 +138,16 @@ def test_examples_that_weigh_in_are_normalised_by_the_mixture() -> None:
         assert found[name].inference == pytest.approx((float(z.min()), float(z.max())), rel=1e-9)
 
 
-def test_enough_examples_in_a_batch_are_enough_and_fewer_are_not() -> None:
-    model = lived_in(convolutional())
-    model[4].running_var *= 0.01
-    x = images(4).float()
-    needed = probe(model, x, 4)["4"].sufficient_batch
-    assert needed is not None
-    assert needed > 2
-    assert probe(model, x, needed)["4"].outside == 0
-    assert probe(model, x, needed - 1)["4"].outside > 0
+def test_enough_examples_in_a_batch_are_enough_and_one_fewer_is_not() -> None:
+    narrow = lived_in(convolutional())
+    narrow[4].running_var *= 0.01
+    vectors = nn.Sequential(nn.BatchNorm1d(1))
+    for model, name, x in ((narrow, "4", images(4).float()), (vectors, "0", torch.tensor([[0.0], [3.0]]))):
+        needed = probe(model, x, 4)[name].sufficient_batch
+        assert needed is not None
+        assert needed > 2
+        assert probe(model, x, needed)[name].outside == 0
+        assert probe(model, x, needed - 1)[name].outside > 0
 
 
 def test_without_a_whole_batch_only_inference_is_seen() -> None:
