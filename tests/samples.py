@@ -4,6 +4,7 @@ from typing import Any
 
 from calibrate.recipe import PRESETS, Preprocessing
 from calibrate.result import (
+    DRIFT_BINS,
     METRICS,
     AlphaSearch,
     Answer,
@@ -13,6 +14,7 @@ from calibrate.result import (
     Bin,
     ChangedExample,
     Changes,
+    ChannelHealth,
     ClassChange,
     CurvePoint,
     Data,
@@ -20,11 +22,15 @@ from calibrate.result import (
     Environment,
     Estimate,
     Finding,
+    GradientFactor,
     Latency,
+    LayerBound,
+    LayerHealth,
     LayerStatistics,
     Measurement,
     Metric,
     Model,
+    OutputBound,
     Parity,
     Scores,
     Site,
@@ -169,6 +175,54 @@ def layers(count: int = 53) -> tuple[LayerStatistics, ...]:
             alpha=0.05 if place else None,
         )
         for place, site in enumerate(sites(count))
+    )
+
+
+def output_bound(count: int = 19) -> OutputBound:
+    return OutputBound(
+        tuned=False,
+        images=250,
+        train_batch_size=8,
+        training_images=248,
+        layers=tuple(
+            LayerBound(
+                name=f"bn{place}",
+                channels=16,
+                elements=8 * 4 ** (count - place),
+                bound=(8 * 4 ** (count - place) - 1) ** 0.5,
+                training=(-2.25 - place, 2.5),
+                inference=(-3.25, 4.5 + place),
+                outside=0.125 if place == count - 1 else 0.0,
+                channels_outside=3 if place == count - 1 else 0,
+                sufficient_batch=21 + place,
+            )
+            for place in range(count)
+        ),
+        left_out=("frozen",),
+    )
+
+
+def channel_health(count: int = 19) -> ChannelHealth:
+    return ChannelHealth(
+        tuned=True,
+        images=250,
+        layers=tuple(
+            LayerHealth(
+                name=f"bn{place}",
+                channels=16,
+                dead=1,
+                silent=2,
+                pruned=3,
+                exploding=4,
+                far_out=0.015625,
+                furthest=12.75 + place,
+                gamma_drift=(10, 6, *(0,) * (len(DRIFT_BINS) - 2)),
+                beta_drift=(0, 9, 7, *(0,) * (len(DRIFT_BINS) - 3)),
+                gradient_factor=GradientFactor(lowest=0.0625, median=0.5, mean=0.75, highest=2.0 + place),
+            )
+            for place in range(count)
+        ),
+        left_out=("frozen",),
     )
 
 

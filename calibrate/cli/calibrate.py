@@ -13,6 +13,7 @@ from calibrate.errors import ExportError, GateError
 def calibrate(
     model: options.ModelPath,
     data: options.DataPath,
+    training_data: options.TrainingData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
@@ -51,7 +52,17 @@ def calibrate(
 
     check_outputs(out, wanted)
     request = Request(
-        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+        model,
+        architecture,
+        architecture_args,
+        data,
+        classes,
+        preprocessing,
+        batch_size,
+        device,
+        threads,
+        class_map,
+        training_data,
     )
     with progress_bars() as progress:
         opened, checked = request.open(chosen, progress)

@@ -43,7 +43,15 @@ DataPath = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Directory, zip or tar of class folders, .csv, .npz, URL of one, or torchvision:NAME?root=DIR.",
+        help="Directory, zip or tar of class folders, .csv, .npz, URL of one, or torchvision:NAME?root=DIR; "
+        "without labels (images in no folder) for steps that need none.",
+        show_default=False,
+    ),
+]
+TrainingData = Annotated[
+    str | None,
+    typer.Option(
+        help="Examples the network was trained on, given as --data are, for the steps that use them; no labels needed.",
         show_default=False,
     ),
 ]

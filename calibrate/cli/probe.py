@@ -14,6 +14,7 @@ from calibrate.recipe import Measure, Outputs, Probe
 def probe(
     model: options.ModelPath,
     data: options.DataPath,
+    training_data: options.TrainingData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
@@ -48,7 +49,17 @@ def probe(
     wanted = Outputs(formats=())
     check_outputs(out, wanted)
     request = Request(
-        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+        model,
+        architecture,
+        architecture_args,
+        data,
+        classes,
+        preprocessing,
+        batch_size,
+        device,
+        threads,
+        class_map,
+        training_data,
     )
     with progress_bars() as progress:
         opened, checked = request.open(chosen, progress)

@@ -26,6 +26,7 @@ class Request:
     device: str
     threads: int | None
     class_map: Path | None = None
+    training_data: str | None = None
 
     def open(self, recipe: Recipe, progress: Listener) -> tuple[Opened, Plan]:
         """Open the network and the data, and check that ``recipe`` can be carried out on them."""
@@ -34,9 +35,10 @@ class Request:
         opened = open_model(
             self.model, self.architecture, options.mapping(self.architecture_args, "--architecture-args")
         )
+        shape = options.preprocessing(self.preprocessing) or opened.preprocessing
         source = open_data(
             self.data,
-            preprocessing=options.preprocessing(self.preprocessing) or opened.preprocessing,
+            preprocessing=shape,
             classes=read_classes(self.classes) if self.classes else opened.class_names,
             class_map=read_class_map(self.class_map) if self.class_map else None,
         )
@@ -44,7 +46,8 @@ class Request:
             opened.model,
             recipe,
             data=source,
-            preprocessing=None,
+            training=self.training_data,
+            preprocessing=shape,
             classes=None,
             batch_size=self.batch_size,
             device=self.device,
@@ -64,6 +67,7 @@ def describe(opened: Opened, checked: Plan) -> dict[str, object]:
         "calibration": len(checked.split.calibration),
         "holdout": len(checked.split.holdout),
         "stratified": checked.split.stratified,
+        "training_data": checked.training.name if checked.training is not None else None,
         "preprocessing": checked.source.preprocessing.model_dump() if checked.source.preprocessing else None,
         "recipe": checked.recipe.model_dump(mode="json"),
         "recipe_digest": checked.recipe.digest,

@@ -1,6 +1,7 @@
-"""Labelled examples: sources, splits, preprocessing."""
+"""Examples: sources, splits, preprocessing."""
 
 from calibrate.data.archive import ZipArchive
+from calibrate.data.augmented import Augmented
 from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
@@ -14,10 +15,11 @@ from calibrate.data.npz import Npz
 from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
-from calibrate.data.split import Split, split
+from calibrate.data.split import Split, split, split_unlabelled
 from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
+    "Augmented",
     "Batch",
     "ClassFolders",
     "ClassMap",
@@ -38,4 +40,5 @@ __all__ = [
     "read_classes",
     "require_corruptions",
     "split",
+    "split_unlabelled",
 ]

@@ -1,4 +1,4 @@
-"""Images in one folder for each class."""
+"""Images in one folder for each class, or in none."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from calibrate.recipe import Preprocessing
 
 
 class ClassFolders(ImageFiles):
-    """Images in one folder for each class, in a directory or an archive.
+    """Images in one folder for each class, in a directory or an archive; or without labels, all of them in no folder.
 
     A folder's class is its place in ``classes``, or among the sorted folders where no list is given. A single folder
     around all class folders is accepted.

@@ -44,6 +44,9 @@ class Corrupted(Source):
             findings=source.findings,
         )
 
+    def __len__(self) -> int:
+        return len(self._source)
+
     def entry(self, index: int) -> str:
         """The example's name in the source."""
         return self._source.entry(index)

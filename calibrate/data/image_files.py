@@ -1,4 +1,4 @@
-"""Image files with a class each."""
+"""Image files, with a class each or without."""
 
 import hashlib
 from collections.abc import Generator
@@ -33,6 +33,9 @@ class ImageFiles(Source):
         self._files = files
         self._names = layout.names
 
+    def __len__(self) -> int:
+        return len(self._names)
+
     def entry(self, index: int) -> str:
         """The file's name."""
         return f"{self._names[index]!r} in {self.name}"
@@ -48,10 +51,11 @@ class ImageFiles(Source):
 
 
 def _fingerprint(files: Files, layout: Layout) -> str:
-    """SHA-256 over name below the top folder, size, CRC-32 and label: the same for a directory and its archive."""
+    """SHA-256 over name below the top folder, size, CRC-32 and any label: the same for a directory and its archive."""
     digest = hashlib.sha256()
-    for name, label in zip(layout.names, layout.labels.tolist(), strict=True):
+    labels = [""] * len(layout.names) if layout.labels is None else [f"\0{label}" for label in layout.labels.tolist()]
+    for name, label in zip(layout.names, labels, strict=True):
         size, crc = files.checksum(name)
-        row = f"{name.removeprefix(layout.top)}\0{size}\0{crc}\0{label}\n"
+        row = f"{name.removeprefix(layout.top)}\0{size}\0{crc}{label}\n"
         digest.update(row.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

@@ -47,15 +47,19 @@ class Examples(Source):
             raise DataError(f"the data ({name}) yield no examples; give at least one (x, y).")
         self._one_per_index = self._by_index and len(labels) == len(data)
         applied, findings = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
+        self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
         super().__init__(
             name=name,
-            labels=class_indices(np.array(labels), f"the labels of the data ({name})"),
+            labels=self._labels,
             fingerprint=digest.hexdigest(),
             preprocessing=applied,
             class_names=classes,
             listed=classes is not None,
             findings=findings,
         )
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
     def entry(self, index: int) -> str:
         """The example's number."""
@@ -78,9 +82,9 @@ class Examples(Source):
         """Number and input of the wanted examples, while every label that goes by is compared with the first pass."""
         place = 0
         for index, (value, label) in self._numbered(wanted):
-            if label != self.labels[index]:
+            if label != self._labels[index]:
                 raise DataError(
-                    f"{self.entry(index)} had the label {self.labels[index]} in the first pass and has {label} now; "
+                    f"{self.entry(index)} had the label {self._labels[index]} in the first pass and has {label} now; "
                     f"every pass must yield the same examples in the same order, so turn shuffle off."
                 )
             if isinstance(value, Tensor) != (self.preprocessing is None):

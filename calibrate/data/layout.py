@@ -1,4 +1,4 @@
-"""Class folders: which files are examples, and of which class."""
+"""Image folders: which files are examples, and of which class."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -16,13 +16,13 @@ from calibrate.result import Finding
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The image files in reading order, their labels (n,) and class names, if any, and what was skipped.
+    """The image files in reading order, their labels (n,), if any, the class names, if any, and what was skipped.
 
     ``top`` is the folder around all class folders, ending in ``/``, or nothing.
     """
 
     names: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | None
     class_names: tuple[str, ...] | None
     top: str
     findings: tuple[Finding, ...]
@@ -30,6 +30,8 @@ class Layout:
 
 def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[str] | None, source: str) -> Layout:
     """Read class folders off relative file names; without ``classes``, folders are numbered in sorted order.
+
+    Images that all lie at the top, in no folder, have no labels.
 
     >>> arrange(["val/dog/1.png", "val/cat/2.png"], [], None, "pets.zip").labels
     array([0, 1])
@@ -42,6 +44,9 @@ def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[
         also = f" ({len(skipped)} other files were skipped)" if skipped else ""
         raise DataError(f"{source} holds no images{also}. {_expected(source)}")
     depth = _depth(images, source)
+    if depth == 1:
+        class_names = None if classes is None else tuple(classes)
+        return Layout(tuple(name for (name,) in images), None, class_names, "", _findings(skipped, [], source))
     top = images[0][: depth - 2]
     with_images = {parts[-2] for parts in images}
     empty = {
@@ -74,9 +79,9 @@ def _is_image(parts: tuple[str, ...]) -> bool:
 
 
 def _depth(images: list[tuple[str, ...]], source: str) -> int:
-    """How deep the images lie: 2 in class folders, 3 where one folder stands around them."""
+    """How deep the images lie: 2 in class folders, 3 where one folder stands around them, 1 without labels."""
     depths = {len(parts): parts for parts in images}
-    if set(depths) == {2} or (set(depths) == {3} and len({parts[0] for parts in images}) == 1):
+    if set(depths) in ({1}, {2}) or (set(depths) == {3} and len({parts[0] for parts in images}) == 1):
         return next(iter(depths))
     if 1 in depths:
         raise DataError(f"{'/'.join(depths[1])!r} in {source} lies in no class folder. {_expected(source)}")
@@ -87,7 +92,8 @@ def _depth(images: list[tuple[str, ...]], source: str) -> int:
 def _expected(source: str) -> str:
     return (
         f"Wanted: one folder for each class with the images directly in it, such as {source}/cat/001.jpg and "
-        f"{source}/dog/001.jpg; the image files end in {', '.join(EXTENSIONS)}."
+        f"{source}/dog/001.jpg, or all of them in no folder, without labels; the image files end in "
+        f"{', '.join(EXTENSIONS)}."
     )
 
 

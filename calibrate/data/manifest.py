@@ -1,4 +1,4 @@
-"""A CSV manifest: image files and their classes."""
+"""A CSV manifest: image files, and maybe their classes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -25,6 +25,7 @@ COLUMNS = ("path", "label")
 class Manifest(ImageFiles):
     """The images that a CSV file lists, with the columns ``path`` and ``label``; other columns are not used.
 
+    A manifest of nothing but the column ``path`` is data without labels.
     Paths are relative to the manifest and stay below its directory. With ``classes``, a label is one of these names.
     Without, labels are class indices where all are whole numbers, and otherwise names, numbered in sorted order.
     """
@@ -38,13 +39,16 @@ class Manifest(ImageFiles):
         classes: Sequence[str] | None = None,
     ) -> None:
         applied = require_preprocessing(preprocessing, name)
-        table = Table(place, COLUMNS, name)
+        table = Table(place, COLUMNS, name, alone="path")
         rows = _checked(table.rows(), name)
         names = [row.fields[0] for row in rows]
         root = place.parent
         files = Directory(root, names) if isinstance(root, Path) else RemoteDirectory(root, names)
-        class_names, labels = _labels(rows, classes, name)
-        layout = Layout(tuple(names), np.array(labels, dtype=np.int64), class_names, "", _unused(table))
+        class_names, labels = (None if classes is None else tuple(classes)), None
+        if table.columns == COLUMNS:
+            class_names, indices = _labels(rows, classes, name)
+            labels = np.array(indices, dtype=np.int64)
+        layout = Layout(tuple(names), labels, class_names, "", _unused(table))
         super().__init__(files, layout, name=name, preprocessing=applied, listed=classes is not None)
 
 
@@ -52,7 +56,7 @@ def _checked(rows: Iterable[Row], name: str) -> list[Row]:
     """The rows with their paths in the shortest form, none outside and none twice."""
     lines: dict[str, int] = {}
     checked = []
-    for line, (raw, label) in rows:
+    for line, (raw, *label) in rows:
         if leads_outside(raw):
             raise UnsafeInputError(
                 f"line {line} of {name} has the path {raw!r}, which could lead outside the manifest's directory; give "
@@ -62,7 +66,7 @@ def _checked(rows: Iterable[Row], name: str) -> list[Row]:
         if path in lines:
             raise DataError(f"line {line} of {name} lists {path!r} again, after line {lines[path]}; list it once.")
         lines[path] = line
-        checked.append(Row(line, (path, label)))
+        checked.append(Row(line, (path, *label)))
     if not checked:
         raise DataError(f"{name} lists no images; give one line for each, such as cat/001.jpg,cat.")
     return checked

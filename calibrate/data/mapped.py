@@ -22,6 +22,8 @@ class Mapped(Source):
 
     def __init__(self, source: Source, class_map: ClassMap, classes: Sequence[str] | None = None) -> None:
         self._source = source
+        if source.labels is None:
+            raise DataError(f"{source.name} has no labels that a class map could rename; leave the class map out.")
         names = None if classes is None else check_classes(classes, "the class list")
         targets = resolve(class_map, names)
         given, places = np.unique(source.labels, return_inverse=True)
@@ -41,6 +43,9 @@ class Mapped(Source):
             listed=names is not None,
             findings=source.findings,
         )
+
+    def __len__(self) -> int:
+        return len(self._source)
 
     def entry(self, index: int) -> str:
         """The example's name in the source."""

@@ -1,4 +1,4 @@
-"""Inputs and labels in an .npz file."""
+"""Inputs, and maybe labels, in an .npz file."""
 
 import hashlib
 from collections.abc import Generator, Sequence
@@ -29,6 +29,7 @@ PAIRS = (("x", "y"), ("images", "labels"), ("data", "target"))
 class Npz(Source):
     """Two arrays in an ``.npz`` file: inputs and labels, named x and y, images and labels, or data and target.
 
+    A file that holds nothing but inputs of such a name is data without labels.
     uint8 inputs (N, H, W) or (N, H, W, C) with C = 1, 3 or 4 are images; floating point inputs (N, F) or (N, C, ...)
     are network input as it is. Opening reads the file once, to verify its checksums; a pass reads the inputs row by
     row, from the first to the last one wanted.
@@ -46,25 +47,29 @@ class Npz(Source):
             members = checked_members(archive, path)
         arrays = sorted(member.removesuffix(".npy") for member in members if member.endswith(".npy"))
         pair = _pair(arrays, name)
-        inputs, labels = (StoredArray(path, members[f"{array}.npy"]) for array in pair)
+        inputs, *labels = (StoredArray(path, members[f"{array}.npy"]) for array in pair)
         self._images = _holds_images(inputs)
-        if inputs.shape[0] != labels.shape[0]:
-            raise DataError(
-                f"{inputs.name} has {inputs.shape[0]} rows but {pair[1]!r} has {labels.shape[0]}; give one label per "
-                f"row."
-            )
+        for array in labels:
+            if inputs.shape[0] != array.shape[0]:
+                raise DataError(
+                    f"{inputs.name} has {inputs.shape[0]} rows but {pair[1]!r} has {array.shape[0]}; give one label "
+                    f"per row."
+                )
         inputs.verify()
         applied, findings = applied_preprocessing(preprocessing, images=self._images, name=name)
         super().__init__(
             name=name,
-            labels=class_indices(labels.read(), f"the labels {labels.name}"),
-            fingerprint=_fingerprint(inputs, labels),
+            labels=class_indices(labels[0].read(), f"the labels {labels[0].name}") if labels else None,
+            fingerprint=_fingerprint(inputs, *labels),
             preprocessing=applied,
             class_names=classes,
             listed=classes is not None,
             findings=findings + _unused_arrays([array for array in arrays if array not in pair], name),
         )
         self._inputs = inputs
+
+    def __len__(self) -> int:
+        return self._inputs.shape[0]
 
     def entry(self, index: int) -> str:
         """The row's number."""
@@ -83,13 +88,19 @@ class Npz(Source):
         return pixels(as_image(values), self.preprocessing, self.entry(index))
 
 
-def _pair(arrays: list[str], name: str) -> tuple[str, str]:
+def _pair(arrays: list[str], name: str) -> tuple[str, ...]:
+    """The names of the inputs and the labels, or of the inputs alone."""
+    if len(arrays) == 1 and any(arrays[0] == inputs for inputs, _ in PAIRS):
+        return tuple(arrays)
     found = [pair for pair in PAIRS if set(pair) <= set(arrays)]
     if len(found) == 1:
         return found[0]
     wanted = "x and y, images and labels, or data and target"
     held = ", ".join(map(repr, arrays)) or "none"
-    raise DataError(f"{name} must hold one pair of arrays named {wanted}; it holds {held}. Rename the arrays.")
+    raise DataError(
+        f"{name} must hold one pair of arrays named {wanted}, or without labels x, images or data alone; it holds "
+        f"{held}. Rename the arrays."
+    )
 
 
 def _holds_images(inputs: StoredArray) -> bool:
@@ -111,9 +122,9 @@ def _holds_images(inputs: StoredArray) -> bool:
     return False
 
 
-def _fingerprint(inputs: StoredArray, labels: StoredArray) -> str:
-    """SHA-256 over name, size and CRC-32 of both members; the CRC covers dtype and shape."""
-    members = [array.member for array in (inputs, labels)]
+def _fingerprint(*arrays: StoredArray) -> str:
+    """SHA-256 over name, size and CRC-32 of the members; the CRC covers dtype and shape."""
+    members = [array.member for array in arrays]
     rows = [f"{member.filename}\0{member.file_size}\0{member.CRC}\n" for member in members]
     return hashlib.sha256("".join(rows).encode()).hexdigest()
 

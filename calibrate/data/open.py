@@ -22,7 +22,8 @@ from calibrate.recipe import Preprocessing
 
 ACCEPTED = (
     "a directory, .zip, .tar, .tar.gz or .tgz of class folders, a .csv with the columns path and label, an .npz file "
-    f"with the arrays x and y, the URL of one of these, or a set of torchvision's such as {EXAMPLE}"
+    f"with the arrays x and y, the URL of one of these, or a set of torchvision's such as {EXAMPLE}; "
+    "without labels, images in no folder, a .csv with the column path alone, or an .npz file with x alone"
 )
 
 
@@ -36,9 +37,10 @@ def open_data(
     """Open a path, a URL, a torchvision set or any re-iterable of (x, y); an open source is returned as it is.
 
     A path is a directory or archive (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) of class folders, a ``.csv`` manifest
-    or an ``.npz``. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all the model's
-    classes. ``class_map`` says which of them, by name or index, each class of the data is; it must hold every class
-    that has examples, and several may be one.
+    or an ``.npz``. Without labels it is one of images in no folder, a manifest with the column ``path`` alone, or an
+    ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all
+    the model's classes. ``class_map`` says which of them, by name or index, each class of the data is; it must hold
+    every class that has examples, and several may be one.
     """
     if isinstance(data, Source):
         if classes is not None or class_map is not None:

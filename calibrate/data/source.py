@@ -1,4 +1,4 @@
-"""A source: labelled examples that can be streamed any number of times."""
+"""A source: examples, with or without labels, that can be streamed any number of times."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
@@ -21,18 +21,18 @@ from calibrate.result import Finding
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Network inputs (B, C, ...), their classes (B,) and which examples of the source they are (B,)."""
+    """Network inputs (B, C, ...), and which examples of the source they are (B,)."""
 
     inputs: Tensor
-    labels: Tensor
     indices: NDArray[np.int64]
 
 
 class Source(ABC):
-    """Labelled examples that can be streamed any number of times in a fixed order.
+    """Examples that can be streamed any number of times in a fixed order.
 
-    ``name`` is how the user named the data and ``labels`` (n,) their classes, known without decoding an input.
-    ``fingerprint`` is the SHA-256 of what makes the data these data: inputs as stored, and labels.
+    ``name`` is how the user named the data and ``labels`` (n,) their classes, known without decoding an input; None
+    where the data have none. ``fingerprint`` is the SHA-256 of what makes the data these data: inputs as stored, and
+    labels.
     ``preprocessing`` is what is applied, or None where inputs are taken as they are. ``class_names`` are in index
     order; ``listed`` says that the user gave them, so that the data may hold only some of the classes.
     """
@@ -41,7 +41,7 @@ class Source(ABC):
         self,
         *,
         name: str,
-        labels: NDArray[np.int64],
+        labels: NDArray[np.int64] | None,
         fingerprint: str,
         preprocessing: Preprocessing | None,
         class_names: Sequence[str] | None,
@@ -50,15 +50,17 @@ class Source(ABC):
     ) -> None:
         self.name = name
         self.labels = labels
-        self.labels.setflags(write=False)
+        if labels is not None:
+            labels.setflags(write=False)
         self.fingerprint = fingerprint
         self.preprocessing = preprocessing
         self.class_names = None if class_names is None else check_classes(class_names, "the class list")
         self.listed = listed
         self.findings = findings
 
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self.labels)
+        """The number of examples."""
 
     @abstractmethod
     def entry(self, index: int) -> str:
@@ -88,7 +90,7 @@ class Source(ABC):
                     shape = shape or example.shape
                     if example.shape != shape:
                         raise self._misfit(index, example.shape, int(order[0]), shape)
-                yield Batch(self._collate(examples), torch.from_numpy(self.labels[chosen]), chosen)
+                yield Batch(self._collate(examples), chosen)
 
     def thumbnails(self, indices: Sequence[int]) -> dict[int, bytes]:
         """The chosen examples as small PNG files, as the network sees them; those that are no pictures are left out."""
@@ -109,9 +111,12 @@ class Source(ABC):
                     f"model's classes, one for each output, in the order of the outputs."
                 )
             raise DataError(
-                f"the data have {count} class folders but the model has {outputs} outputs; pass the model's class "
-                f"names, one per line, with --classes."
+                f"the data have {count} class {'folder' if count == 1 else 'folders'} but the model has {outputs} "
+                f"outputs; pass the model's class names, one per line, with --classes. Images without labels lie in no "
+                f"folder."
             )
+        if self.labels is None:
+            return
         largest = int(self.labels.argmax())
         if self.labels[largest] >= outputs:
             raise DataError(

@@ -1,6 +1,6 @@
 """The split: one half to choose on, one half to report on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,11 @@ def split(labels: NDArray[np.int64], seed: int) -> Split:
         stratified=single == 0,
         findings=_findings(single, len(counts)),
     )
+
+
+def split_unlabelled(n: int, seed: int) -> Split:
+    """Halve ``n`` examples without labels at random, as :func:`split` does those of a single class."""
+    return replace(split(np.zeros(n, dtype=np.int64), seed), stratified=False)
 
 
 def _findings(single: int, classes: int) -> tuple[Finding, ...]:

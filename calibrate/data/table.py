@@ -21,13 +21,13 @@ class Row(NamedTuple):
 class Table:
     """The rows of a CSV file (UTF-8) whose header names the wanted ``columns``; ``unused`` are its other columns.
 
+    A header that is just the column ``alone`` will do too; ``columns`` then is that one.
     Rows with another number of fields than the header, or with nothing in a wanted one, are refused by line; blank
     lines are passed over.
     """
 
-    def __init__(self, place: Path | RemotePath, columns: tuple[str, ...], name: str) -> None:
+    def __init__(self, place: Path | RemotePath, columns: tuple[str, ...], name: str, alone: str | None = None) -> None:
         self.name = name
-        self._columns = columns
         with reading_from(place) as stream:
             try:
                 content = stream.read(MAX_BYTES + 1)
@@ -38,18 +38,19 @@ class Table:
         text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
         self._lines = csv.reader(text, strict=True)
         self._header = [column.strip() for column in next(self._read(), [])]
-        if [self._header.count(column) for column in columns] != [1] * len(columns):
+        self.columns = columns if alone is None or self._header != [alone] else (alone,)
+        if [self._header.count(column) for column in self.columns] != [1] * len(self.columns):
             found = ",".join(self._header)
             shown = repr(found if len(found) <= 80 else found[:80] + "…")
             raise DataError(
                 f"{name} begins with the line {shown}; its first line must name the columns {','.join(columns)}, each "
-                f"once."
+                f"once{f', or {alone} alone' if alone else ''}."
             )
-        self.unused = tuple(column for column in self._header if column not in columns)
+        self.unused = tuple(column for column in self._header if column not in self.columns)
 
     def rows(self) -> Iterator[Row]:
         """The rows, once."""
-        places = [self._header.index(column) for column in self._columns]
+        places = [self._header.index(column) for column in self.columns]
         for fields in self._read():
             if not fields:
                 continue
@@ -60,7 +61,7 @@ class Table:
                     f"give each column one, in quotes where it holds a comma."
                 )
             row = Row(line, tuple(fields[place].strip() for place in places))
-            for column, field in zip(self._columns, row.fields, strict=True):
+            for column, field in zip(self.columns, row.fields, strict=True):
                 if not field:
                     raise DataError(f"line {line} of {self.name} has no {column}; fill it in or remove the line.")
             yield row

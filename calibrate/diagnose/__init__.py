@@ -1,14 +1,31 @@
 """Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
 
+from calibrate.diagnose.channel_health import channel_health
 from calibrate.diagnose.corruption_means import corruption_means, means, seen
 from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
+from calibrate.diagnose.gradient_factor import gradient_factor
+from calibrate.diagnose.input_shift import input_shift
+from calibrate.diagnose.normalised import normalising_by_channel
+from calibrate.diagnose.output_bound import bound, bounded, output_bound, trains_by_batch
+from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
+    "bound",
+    "bounded",
+    "channel_health",
     "corruption_means",
     "diagnose_stream",
+    "disturbed",
     "estimation_shift",
+    "gradient_factor",
+    "input_shift",
     "means",
+    "noise_curve",
+    "noise_level",
+    "normalising_by_channel",
+    "output_bound",
     "rank_correlation",
     "seen",
+    "trains_by_batch",
 ]

@@ -40,7 +40,7 @@ def predict_each(
         for batch in source.batches(indices, setting.batch_size):
             for model, own in zip(models, logits, strict=True):
                 own.append(checked_logits(model, batch.inputs.to(setting.device, input_dtype(model))).cpu())
-            done += len(batch.labels)
+            done += len(batch.indices)
             setting.progress(Progress(stage, done, len(indices)))
     return [torch.cat(own) for own in logits]
 

@@ -1,7 +1,6 @@
 """The step ``corruptions``: both networks on the same corrupted images."""
 
 import numpy as np
-import torch
 
 from calibrate.data import Corrupted, Source, obstacle
 from calibrate.diagnose import corruption_means, means, seen
@@ -19,7 +18,7 @@ def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
     if reason := obstacle(run.source, int(sample[0])):
         not_applicable_(run, step, reason)
         return
-    labels = torch.from_numpy(run.source.labels[sample])
+    labels = run.labels_of(sample)
     models, temperatures = [run.plain], [run.plain_temperature().value]
     if run.changed:
         models.append(run.model)

@@ -1,11 +1,13 @@
 """The probing steps: what is looked at, on the holdout half, and what of it the reader should know."""
 
-from calibrate.diagnose import estimation_shift, rank_correlation
+import numpy as np
+
+from calibrate.diagnose import estimation_shift, input_shift, rank_correlation
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.source_batches import SourceBatches
 from calibrate.recipe import Probe, ProbeEstimationShift
-from calibrate.result import EstimationShift, LayerShift, NotApplicable
+from calibrate.result import EstimationShift, InputShift, LayerShift, NotApplicable
 from calibrate.surgery import find_sites, keeping_statistics, matching
 
 #: A layer whose running mean or deviation is further off, in root mean square over its channels, is worth a word.
@@ -25,6 +27,7 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
         EstimationShift(
             tuned=run.changed,
             images=len(run.split.holdout),
+            input=_input_shift(run),
             layers=layers,
             correlation_with_depth=rank_correlation([layer.deviation_in_deviations for layer in layers]),
         )
@@ -39,6 +42,15 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
             f"{furthest.deviation_in_deviations:.2f}. Try the recipes alpha and adabn; only their measurement shows "
             "whether this harms.",
         )
+
+
+def _input_shift(run: Run) -> InputShift | None:
+    """How far the holdout half is from the training data, where these were given."""
+    if run.training is None:
+        return None
+    dtype = input_dtype(run.model)
+    training = SourceBatches(run.training, np.arange(len(run.training)), run.setting, dtype)
+    return input_shift(training, SourceBatches(run.source, run.split.holdout, run.setting, dtype))
 
 
 def on_holdout(run: Run) -> SourceBatches:

@@ -1,10 +1,13 @@
-"""The step ``reestimate``: running statistics measured anew on the calibration half, without its labels."""
+"""The step ``reestimate``: running statistics measured anew on the calibration half or the training data."""
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from calibrate.data import Augmented, Source, Split
 from calibrate.engine.predict import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.samples import check_samples, drawn
@@ -19,11 +22,11 @@ Statistics = tuple[Tensor, Tensor]
 
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
-    check_samples(step, run.split)
-    indices = drawn(run.split.calibration, step.samples, run.seed)
+    source, examples = data_of(step, run.source, run.split, run.training, run.seed)
+    indices = drawn(examples, step.samples, run.seed)
     sites = with_statistics(find_sites(run.model), step.sites)
     before = [_statistics(site.module) for site in sites]
-    batches = SourceBatches(run.source, indices, run.setting, input_dtype(run.model))
+    batches = SourceBatches(source, indices, run.setting, input_dtype(run.model))
     found = reestimate_(
         run.model,
         batches,
@@ -40,6 +43,8 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
     run.reestimations.append(
         Reestimation(
+            on=step.on,
+            augmentation=step.augmentation,
             images=found.images,
             passes=batches.read / len(indices),
             layers=tuple(
@@ -49,6 +54,18 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             ),
         )
     )
+
+
+def data_of(
+    step: Reestimate, source: Source, split: Split, training: Source | None, seed: int
+) -> tuple[Source, NDArray[np.int64]]:
+    """Which examples of what the step draws from; raises DataError where they are not what it asks for."""
+    examples, which = split.calibration, "calibration half has"
+    if step.on == "training":
+        assert training is not None, "open_training refuses a recipe that wants what was not given"
+        source, examples, which = training, np.arange(len(training)), "training data have"
+    check_samples(step, which, len(examples))
+    return (source if step.augmentation == "none" else Augmented(source, seed)), examples
 
 
 def _statistics(layer: nn.Module) -> Statistics:

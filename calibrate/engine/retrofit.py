@@ -12,19 +12,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, require_corruptions, split
+from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.environment import environment, find_device
+from calibrate.engine.labels import check_labels
 from calibrate.engine.predict import Setting, input_dtype
+from calibrate.engine.reestimation import data_of
 from calibrate.engine.run import Run
 from calibrate.engine.samples import check_samples
 from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
+from calibrate.engine.training_data import check_inputs, open_training
 from calibrate.engine.trials import Trials
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Preprocessing, ProbeCorruptions, Recipe, Reestimate, SearchAlpha, SetAlpha
-from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, silent
+from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, Training, silent
 from calibrate.surgery import (
     Look,
     divide_logits_,
@@ -64,6 +67,7 @@ class Plan:
     split: Split
     look: Look
     setting: Setting
+    training: Source | None = None
 
 
 def retrofit(
@@ -71,6 +75,7 @@ def retrofit(
     recipe: Recipe,
     *,
     data: str | Path | Iterable[Any] | Source,
+    training: str | Path | Iterable[Any] | Source | None = None,
     preprocessing: Preprocessing | None = None,
     classes: Sequence[str] | None = None,
     architecture: str = "",
@@ -83,8 +88,9 @@ def retrofit(
 
     ``data`` is a path (directory or zip of class folders, ``.npz``), an iterable of ``(x, y)`` that can be iterated
     again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
-    some of them. ``architecture`` and its arguments are recorded, so that the tuned file can be opened by name.
-    ``model`` itself is never changed.
+    some of them. ``training`` are examples of what the network was trained on, for the steps that use them, which look
+    at no labels of theirs. ``architecture`` and its arguments are recorded, so that the tuned file can be opened by
+    name. ``model`` itself is never changed.
 
     Raises ModelError, DataError, UsageError or UnsafeInputError, each saying what to do.
 
@@ -98,6 +104,7 @@ def retrofit(
         model,
         recipe,
         data=data,
+        training=training,
         preprocessing=preprocessing,
         classes=classes,
         batch_size=batch_size,
@@ -112,6 +119,7 @@ def plan(
     recipe: Recipe,
     *,
     data: str | Path | Iterable[Any] | Source,
+    training: str | Path | Iterable[Any] | Source | None = None,
     preprocessing: Preprocessing | None,
     classes: Sequence[str] | None,
     batch_size: int,
@@ -130,15 +138,22 @@ def plan(
             matching(find_sites(model), patterns)
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
-    halves = split(source.labels, recipe.seed)
+    check_labels(source, recipe)
+    labels = source.labels
+    halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
+    opened = open_training(training, recipe, preprocessing)
     for step in recipe.steps:
-        if isinstance(step, Reestimate | ProbeCorruptions):
-            check_samples(step, halves)
+        if isinstance(step, Reestimate):
+            data_of(step, source, halves, opened, recipe.seed)
+        elif isinstance(step, ProbeCorruptions):
+            check_samples(step, "holdout half has", len(halves.holdout))
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)
     source.check_outputs(seen.outputs)
-    return Plan(recipe, source, halves, seen, setting)
+    if opened is not None:
+        check_inputs(opened, first)
+    return Plan(recipe, source, halves, seen, setting, opened)
 
 
 def carry_out(
@@ -149,7 +164,7 @@ def carry_out(
     trials: Trials | None = None,
 ) -> Outcome:
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
-    source, setting = plan.source, plan.setting
+    source, setting, training = plan.source, plan.setting, plan.training
     run = Run(
         plain=_copy(model).to(setting.device),
         model=_copy(model).to(setting.device),
@@ -159,7 +174,8 @@ def carry_out(
         setting=setting,
         seed=plan.recipe.seed,
         trials=trials,
-        findings=[*source.findings, *plan.split.findings],
+        training=training,
+        findings=[*source.findings, *plan.split.findings, *(training.findings if training is not None else ())],
     )
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):
@@ -183,9 +199,10 @@ def carry_out(
             n=len(source),
             calibration=len(plan.split.calibration),
             holdout=len(plan.split.holdout),
-            classes_present=len(np.unique(source.labels)),
+            classes_present=0 if source.labels is None else len(np.unique(source.labels)),
             stratified=plan.split.stratified,
             preprocessing=source.preprocessing,
+            training=_training(training),
         ),
         changes=Changes(
             sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
@@ -219,6 +236,12 @@ def describe_sites(model: nn.Module) -> tuple[Site, ...]:
         )
         for site in find_sites(model)
     )
+
+
+def _training(training: Source | None) -> Training | None:
+    if training is None:
+        return None
+    return Training(source=training.name, fingerprint=training.fingerprint, n=len(training))
 
 
 def _shortest(alpha: Tensor) -> float | tuple[float, ...]:

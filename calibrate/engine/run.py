@@ -44,6 +44,7 @@ class Run:
     setting: Setting
     seed: int
     trials: Trials | None = None
+    training: Source | None = None
     temperature: float = 1.0
     changed: bool = False
     reestimations: list[Reestimation] = field(default_factory=list)
@@ -58,15 +59,20 @@ class Run:
     plain_calibration: Tensor | None = None
     model_calibration: Tensor | None = None
 
+    def labels_of(self, indices: NDArray[np.int64]) -> Tensor:
+        """Labels of the examples ``indices``, of data that have them."""
+        assert self.source.labels is not None, "check_labels refuses a recipe whose steps need them"
+        return torch.from_numpy(self.source.labels[indices])
+
     @property
     def calibration_labels(self) -> Tensor:
         """Labels of the calibration half."""
-        return torch.from_numpy(self.source.labels[self.split.calibration])
+        return self.labels_of(self.split.calibration)
 
     @property
     def holdout_labels(self) -> Tensor:
         """Labels of the holdout half."""
-        return torch.from_numpy(self.source.labels[self.split.holdout])
+        return self.labels_of(self.split.holdout)
 
     @property
     def tuned_arms(self) -> tuple[Arm, TunedArm]:
@@ -83,9 +89,10 @@ class Run:
         self.forwards += len(self.split.calibration)
         return predict(model, self.source, self.split.calibration, self.setting, stage)
 
-    def on_holdout(self, model: nn.Module, stage: str) -> Tensor:
-        """Logits of the holdout half."""
-        return self._pass(model, self.split.holdout, stage)
+    def on_holdout(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
+        """Logits of the holdout half, or of its examples ``rows``, ascending."""
+        indices = self.split.holdout if rows is None else self.split.holdout[rows.numpy()]
+        return self._pass(model, indices, stage)
 
     def change_(self) -> None:
         """Note that the network as it stands is no longer the one that was last looked at."""

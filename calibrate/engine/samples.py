@@ -3,20 +3,18 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.data import Split
 from calibrate.errors import DataError
 from calibrate.recipe import ProbeCorruptions, Reestimate
 
 Indices = NDArray[np.int64]
 
 
-def check_samples(step: Reestimate | ProbeCorruptions, split: Split) -> None:
-    """Raise DataError where the half of the data that ``step`` works on is smaller than it asks for."""
-    name, half = ("calibration", split.calibration) if isinstance(step, Reestimate) else ("holdout", split.holdout)
-    if step.samples is not None and step.samples > len(half):
+def check_samples(step: Reestimate | ProbeCorruptions, which: str, available: int) -> None:
+    """Raise DataError where ``step`` wants more than the ``available`` examples of what it works on."""
+    if step.samples is not None and step.samples > available:
         raise DataError(
-            f"wanted {step.samples} samples, the {name} half has {len(half)}; lower `samples` in the step {step.kind}, "
-            "or add data."
+            f"wanted {step.samples} samples, the {which} {available}; lower `samples` in the step {step.kind}, or add "
+            "data."
         )
 
 

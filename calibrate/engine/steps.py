@@ -7,16 +7,22 @@ from typing import Any
 from torch import Tensor
 
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.probe_channel_health import probe_channel_health_
 from calibrate.engine.probe_corruptions import probe_corruptions_
+from calibrate.engine.probe_output_bound import probe_output_bound_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
+from calibrate.engine.statistic_noise import probe_statistic_noise_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Measure,
+    ProbeChannelHealth,
     ProbeCorruptions,
     ProbeEstimationShift,
+    ProbeOutputBound,
+    ProbeStatisticNoise,
     Reestimate,
     SearchAlpha,
     SetAlpha,
@@ -147,6 +153,9 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     Measure: measure_,
     ProbeEstimationShift: probe_estimation_shift_,
     ProbeCorruptions: probe_corruptions_,
+    ProbeOutputBound: probe_output_bound_,
+    ProbeChannelHealth: probe_channel_health_,
+    ProbeStatisticNoise: probe_statistic_noise_,
 }
 
 

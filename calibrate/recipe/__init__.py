@@ -1,6 +1,7 @@
 """What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
-from calibrate.recipe.cards import CARDS, Card
+from calibrate.recipe.card import Card
+from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
@@ -8,19 +9,16 @@ from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
-from calibrate.recipe.recipe import PRESETS, Recipe
-from calibrate.recipe.steps import (
-    STEP_KINDS,
-    Measure,
-    Probe,
+from calibrate.recipe.probes import (
+    ProbeChannelHealth,
     ProbeCorruptions,
     ProbeEstimationShift,
-    Reestimate,
-    SearchAlpha,
-    SetAlpha,
-    Step,
-    Temperature,
+    ProbeOutputBound,
+    ProbeStatisticNoise,
 )
+from calibrate.recipe.recipe import PRESETS, Recipe
+from calibrate.recipe.step import Probe
+from calibrate.recipe.steps import STEP_KINDS, Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
 
 __all__ = [
     "CARDS",
@@ -37,8 +35,11 @@ __all__ = [
     "PlacementStep",
     "Preprocessing",
     "Probe",
+    "ProbeChannelHealth",
     "ProbeCorruptions",
     "ProbeEstimationShift",
+    "ProbeOutputBound",
+    "ProbeStatisticNoise",
     "Recipe",
     "Reestimate",
     "SearchAlpha",

@@ -1,23 +1,9 @@
-"""Method cards: what there is to know of a method beyond its fields, and the cards of the steps."""
+"""The cards of the steps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A method at a glance; ``equals`` says when it changes nothing: a layer is BatchNorm, a network as it came."""
-
-    sentence: str
-    symbols: str
-    formula: str
-    equals: str
-    helps: str
-    does_not_help: str
-    cost: str
-    limits: str
-    reference: str
-
+from calibrate.recipe.card import Card
+from calibrate.recipe.probe_cards import PROBE_CARDS
 
 _FOUR_THINGS = "Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.1"
 
@@ -52,17 +38,17 @@ CARDS: Mapping[str, Card] = {
     ),
     "reestimate": Card(
         sentence="Re-estimate the running statistics on data",
-        symbols="With x a layer's inputs over all n examples, taken while the layers before it use the new statistics "
-        "too, and λ = N/(N + n) for a prior of N examples:",
+        symbols="With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken "
+        "while the layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples:",
         formula="rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)",
         equals="the running statistics are the data's already; or with a prior that outweighs all examples.",
         helps="the data differ from the training data strongly and all alike (AdaBN), or training left its running "
-        "averages behind the weights (Precise BN, on training data).",
+        "averages behind the weights (Precise BN, ``on`` training data).",
         does_not_help="the shift is mild: then it often makes a network worse, which the measurement shows.",
-        cost="about two passes over the calibration half while its activations fit into memory, more beyond; in "
+        cost="about two passes over these examples while their activations fit into memory, more beyond; in "
         "inference nothing.",
         limits="needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor "
-        "statistics.",
+        "statistics. Training data are seen as in inference, not as in training, without ``augmentation``.",
         reference="Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; "
         "Wu and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)",
     ),
@@ -89,37 +75,5 @@ CARDS: Mapping[str, Card] = {
         limits="needs labels. The intervals describe data like the holdout half, and no others.",
         reference="Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14",
     ),
-    "estimation_shift": Card(
-        sentence="Measure how far the running statistics are from those of the data",
-        symbols="With rm, rv a layer's running mean and variance, m and v the mean and biased variance of its inputs "
-        "on the holdout half, all in evaluation mode, over its C channels:",
-        formula="ESM_μ = ‖rm − m‖₂,  ESM_σ = ‖√rv − √v‖₂;  also each over √C, and channel by channel over √(v + eps)",
-        equals="always: it only looks.",
-        helps="one wants to know whether data differ from the training data, where in the network it shows, and "
-        "whether it grows with depth.",
-        does_not_help="one wants to know whether re-estimated statistics are better: a network can like its old ones "
-        "best, so measure.",
-        cost="one pass over the holdout half.",
-        limits="needs no labels. With few examples the statistics of the data are themselves uncertain; what that "
-        "alone makes is given beside each number.",
-        reference="Huang, Zhou, Wang, Liu, Xu, Wang, Ouyang and Liu, Delving into the Estimation Shift of Batch "
-        "Normalization in a Network, CVPR 2022, Definition 2",
-    ),
-    "corruptions": Card(
-        sentence="Measure on C-style corruptions of the images",
-        symbols="With c over the corruptions in ``names``, s over ``severities``, each image corrupted as the network "
-        "sees it (resized and cropped), and T that of the clean calibration half:",
-        formula="mean over c and s of top-1 and of −log softmax(logits(image corrupted by c, s)/T)[label]",
-        equals="always: it only looks.",
-        helps="one wants to know what a network makes of noise, blur, weather and digital faults, and whether the "
-        "tuning costs robustness or gains it.",
-        does_not_help="one wants to compare with published numbers: these are C-style, not the files of ImageNet-C, "
-        "and their mean is not its mCE.",
-        cost="a pass for each corruption and severity, and as much time again to corrupt: all 19 take 23 ms for an "
-        "image of 32 × 32 pixels and 0.3 s for one of 224 × 224, for each severity. ``samples`` bounds it.",
-        limits="needs labels, 8-bit images and sides of 32 pixels or more; on small images the same severity is far "
-        "stronger. Needs the extra corruptions.",
-        reference="Hendrycks and Dietterich, Benchmarking Neural Network Robustness to Common Corruptions and "
-        "Perturbations, ICLR 2019, §4.1; made by imagecorruptions-imaug",
-    ),
+    **PROBE_CARDS,
 }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Sites
+from calibrate.recipe.step import Sites
 
 Count = Annotated[int, Field(ge=1), NUMBER]
 Every = Annotated[int, Field(ge=1, description="in every k-th residual block, counted from 1"), NUMBER]

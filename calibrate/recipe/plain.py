@@ -11,7 +11,8 @@ import yaml
 def plain(text: str) -> Any:
     r"""The value of ``text``; a ValueError or a YAMLError says what is wrong with it.
 
-    JSON first: YAML should contain it, but PyYAML refuses tabs and splits characters written as two escapes.
+    JSON first: YAML should contain it, but PyYAML refuses tabs and splits characters written as two escapes. A key that
+    YAML 1.1 takes for a truth value (``on``, ``no``) is text here.
 
     >>> plain("a: 1\nb: 2\na: 3")
     Traceback (most recent call last):
@@ -24,10 +25,16 @@ def plain(text: str) -> Any:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
 
 
+_TRUTH_VALUE = "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         _refuse_twice(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, _ in node.value:
+            if key.tag == _TRUTH_VALUE:
+                key.tag = self.DEFAULT_SCALAR_TAG
         return node
 
 

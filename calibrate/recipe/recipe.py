@@ -8,7 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Measure, Probe, ProbeEstimationShift, Reestimate, SearchAlpha, Step, Temperature
+from calibrate.recipe.probes import (
+    ProbeChannelHealth,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    ProbeStatisticNoise,
+)
+from calibrate.recipe.step import Probe
+from calibrate.recipe.steps import Measure, Reestimate, SearchAlpha, Step, Temperature
 
 
 class Recipe(BaseModel):
@@ -58,7 +65,14 @@ PRESETS: Mapping[str, Recipe] = {
     "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
     "temperature": Recipe(steps=(Temperature(), Measure())),
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
-    "precise_bn": Recipe(steps=(Reestimate(order="batch"), Temperature(), Measure())),
+    "precise_bn": Recipe(steps=(Reestimate(on="training", order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
-    "probe": Recipe(steps=(ProbeEstimationShift(),)),
+    "probe": Recipe(
+        steps=(
+            ProbeEstimationShift(),
+            ProbeStatisticNoise(deltas=(0.1, 0.3, 0.5), max_samples=512),
+            ProbeOutputBound(),
+            ProbeChannelHealth(),
+        )
+    ),
 }

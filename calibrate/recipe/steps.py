@@ -1,45 +1,34 @@
 """The steps a recipe is made of: closed, frozen, tagged by ``kind``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeVar, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
-from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet
 from calibrate.recipe.numbers import NUMBER
+from calibrate.recipe.probes import (
+    ProbeChannelHealth,
+    ProbeCorruptions,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    ProbeStatisticNoise,
+)
+from calibrate.recipe.step import Sites, StepValue
 
 Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
-Sites = Annotated[
-    tuple[str, ...],
-    Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),
-]
-
-Item = TypeVar("Item")
 
 
-def _different(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    if twice := [item for place, item in enumerate(items) if item in items[:place]]:
-        raise ValueError(f"{twice[0]!r} stands twice; name each once")
-    return items
-
-
-def _set_or_list(value: object) -> str:
-    return "<set>" if isinstance(value, str) else "<list>"
-
-
-class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SetAlpha(_Step):
+class SetAlpha(StepValue):
     """Give each example the weight ``alpha`` in its own statistics at the matching sites."""
+
+    needs_labels = False
 
     kind: Literal["set_alpha"] = "set_alpha"
     alpha: Alpha
     sites: Sites = ("*",)
 
 
-class SearchAlpha(_Step):
+class SearchAlpha(StepValue):
     """Choose one α for the matching sites on the calibration half, jointly with the temperature.
 
     The chosen α has the lowest cross-entropy after its own best temperature. It must beat α = 0 by more than
@@ -55,21 +44,30 @@ class SearchAlpha(_Step):
     sites: Sites = ("*",)
 
 
-class Reestimate(_Step):
-    """Give the matching BatchNorm layers the mean and variance of their inputs on the calibration half, unlabelled.
+class Reestimate(StepValue):
+    """Give the matching BatchNorm layers the mean and variance of their inputs on data, whose labels are not used.
 
+    They are of the calibration half or, with ``on: training``, of the training data that the request gives.
     ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
-    layers before normalise by the batch. The old statistics count as much as ``prior`` images do; ``moments`` makes of
-    both one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+    layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
+    each in one way for each seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both
+    one population, ``published`` mixes their variances as Schneider et al. (2020) do.
     """
 
+    needs_labels = False
+
     kind: Literal["reestimate"] = "reestimate"
+    on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
     order: Annotated[Literal["in_order", "batch"], Field(description="what the layers before normalise by")] = (
         "in_order"
     )
     samples: Annotated[
-        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole calibration half")
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
     ] = None
+    augmentation: Annotated[
+        Literal["none", "flip_crop"],
+        Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
+    ] = "none"
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
     sites: Sites = ("*",)
@@ -81,13 +79,13 @@ class Reestimate(_Step):
         return self
 
 
-class Temperature(_Step):
+class Temperature(StepValue):
     """Divide the logits by the T > 0 that minimises cross-entropy on the calibration half."""
 
     kind: Literal["temperature"] = "temperature"
 
 
-class Measure(_Step):
+class Measure(StepValue):
     """Compare the network as it came with the network as it stands, on the holdout half."""
 
     kind: Literal["measure"] = "measure"
@@ -95,54 +93,21 @@ class Measure(_Step):
     bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
 
 
-class Probe(_Step):
-    """A step that only looks, at the network as it stands where the step stands, on the holdout half."""
-
-    kind: str
-
-
-class ProbeEstimationShift(Probe):
-    """Measure how far the running statistics of the matching layers are from those of their inputs, without labels."""
-
-    kind: Literal["estimation_shift"] = "estimation_shift"
-    sites: Sites = ("*",)
-
-
-class ProbeCorruptions(Probe):
-    """Measure the network as it came, and as it stands, on C-style corruptions of the images, each seeded.
-
-    Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
-    """
-
-    kind: Literal["corruptions"] = "corruptions"
-    names: Annotated[
-        Annotated[CorruptionSet, Tag("<set>")]
-        | Annotated[tuple[Corruption, ...], Field(min_length=1), AfterValidator(_different), Tag("<list>")],
-        Discriminator(_set_or_list),
-        Field(description="all 19, the 15 common ones, the 4 for validation, or those listed"),
-    ] = "all"
-    severities: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=5), NUMBER], ...],
-        Field(min_length=1, description="strengths, 1 to 5"),
-        AfterValidator(_different),
-    ] = (1, 2, 3, 4, 5)
-    samples: Annotated[
-        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn; else the whole holdout half")
-    ] = None
-    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
-
-    @property
-    def corruptions(self) -> tuple[Corruption, ...]:
-        """The corruptions, by name."""
-        return CORRUPTION_SETS[self.names] if isinstance(self.names, str) else self.names
-
-
 Step = Annotated[
-    SetAlpha | SearchAlpha | Reestimate | Temperature | Measure | ProbeEstimationShift | ProbeCorruptions,
+    SetAlpha
+    | SearchAlpha
+    | Reestimate
+    | Temperature
+    | Measure
+    | ProbeEstimationShift
+    | ProbeStatisticNoise
+    | ProbeOutputBound
+    | ProbeChannelHealth
+    | ProbeCorruptions,
     Field(discriminator="kind"),
 ]
 
 #: The class of each kind of step.
-STEP_KINDS: Mapping[str, type[BaseModel]] = {
+STEP_KINDS: Mapping[str, type[StepValue]] = {
     step.model_fields["kind"].default: step for step in get_args(get_args(Step)[0])
 }

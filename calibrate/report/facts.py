@@ -2,10 +2,12 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
-from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary
+from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
+_WHICH = {"calibration": "calibration half", "training": "training data"}
+_MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}
 
 
 def model_name(summary: Summary) -> str:
@@ -24,14 +26,21 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     """What was tuned, on what, by which recipe."""
     model, data = summary.model, summary.data
     size = f"{fmt.counted(model.parameters, 'parameter')}, {fmt.counted(model.outputs, 'output')}, {model.dtype}"
-    how = "stratified" if data.stratified else "not stratified"
-    split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out, {how}"
+    split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out"
     classes = fmt.counted(data.classes_present, "class", "classes")
+    how = (
+        f", {'' if data.stratified else 'not '}stratified; {classes} present" if data.classes_present else "; no labels"
+    )
     return (
         ("model", f"{model_name(summary)} ({size})"),
-        ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}; {classes} present)"),
+        ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}{how})"),
+        *(("training data", f"{fmt.printable(item.source)} (n = {fmt.count(item.n)})") for item in _training(summary)),
         ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
     )
+
+
+def _training(summary: Summary) -> tuple[Training, ...]:
+    return () if summary.data.training is None else (summary.data.training,)
 
 
 def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
@@ -40,6 +49,7 @@ def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
         ("recipe digest", summary.recipe_digest),
         ("weights", fmt.printable(summary.model.fingerprint)),
         ("examples", fmt.printable(summary.data.fingerprint)),
+        *(("training examples", fmt.printable(item.fingerprint)) for item in _training(summary)),
         ("result digest", summary.digest),
     )
 
@@ -76,9 +86,10 @@ def reestimation_words(item: Reestimation) -> str:
     """How many layers got new statistics from what, and how far these moved."""
     if not item.layers:
         return "re-estimated, but no example came to any of the layers"
+    passes = f"{fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'}"
     how = (
         f"{fmt.counted(len(item.layers), 'layer')} re-estimated on {fmt.counted(item.images, 'example')} of the "
-        f"calibration half, without labels ({fmt.short(item.passes)} {'pass' if item.passes == 1 else 'passes'})"
+        f"{_WHICH[item.on]}, {_MADE[item.augmentation]}without labels ({passes})"
     )
     furthest = max(item.layers, key=lambda layer: layer.mean)
     widest = max(item.layers, key=lambda layer: layer.log_variance)

@@ -2,20 +2,24 @@
 
 from calibrate.result.adaptation import StreamDiagnosis, StreamMeasures, StreamWarning, StreamWarningCode
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
-from calibrate.result.estimate import Estimate
-from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
-from calibrate.result.probes import (
-    CorruptionMean,
-    Corruptions,
-    CorruptionScores,
-    EstimationShift,
-    LayerShift,
-    NotApplicable,
-    ProbeResult,
-    TopOneAndNll,
+from calibrate.result.channel_health import (
+    DRIFT_BINS,
+    EXPLODING_SHARE,
+    FAR_OUT,
+    PRUNED_GAMMA,
+    ChannelHealth,
+    GradientFactor,
+    LayerHealth,
 )
+from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
+from calibrate.result.estimate import Estimate
+from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
+from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.output_bound import LayerBound, OutputBound
+from calibrate.result.probes import NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
+from calibrate.result.statistic_noise import NoiseCurve, NoiseLevel, StatisticNoise
 from calibrate.result.summary import (
     METRICS,
     AlphaSearch,
@@ -37,13 +41,18 @@ from calibrate.result.summary import (
     Site,
     Summary,
     Timings,
+    Training,
     Verdict,
 )
 from calibrate.result.verdict import judge
 
 __all__ = [
     "DEAD_VARIANCE",
+    "DRIFT_BINS",
+    "EXPLODING_SHARE",
+    "FAR_OUT",
     "METRICS",
+    "PRUNED_GAMMA",
     "AlphaSearch",
     "Answer",
     "Answers",
@@ -52,6 +61,7 @@ __all__ = [
     "Bin",
     "ChangedExample",
     "Changes",
+    "ChannelHealth",
     "ClassChange",
     "CorruptionMean",
     "CorruptionScores",
@@ -64,7 +74,11 @@ __all__ = [
     "Estimate",
     "EstimationShift",
     "Finding",
+    "GradientFactor",
+    "InputShift",
     "Latency",
+    "LayerBound",
+    "LayerHealth",
     "LayerShift",
     "LayerStatistics",
     "Listener",
@@ -72,13 +86,17 @@ __all__ = [
     "Metric",
     "Model",
     "Moved",
+    "NoiseCurve",
+    "NoiseLevel",
     "NotApplicable",
+    "OutputBound",
     "Parity",
     "ProbeResult",
     "Progress",
     "Reestimation",
     "Scores",
     "Site",
+    "StatisticNoise",
     "StreamDiagnosis",
     "StreamMeasures",
     "StreamWarning",
@@ -86,6 +104,7 @@ __all__ = [
     "Summary",
     "Timings",
     "TopOneAndNll",
+    "Training",
     "TunedArm",
     "Verdict",
     "judge",

@@ -1,5 +1,7 @@
 """A re-estimation: which layers got new running statistics, from what, and how far these moved."""
 
+from typing import Literal
+
 from calibrate.result.value import Value
 
 
@@ -15,11 +17,15 @@ class Moved(Value):
 
 
 class Reestimation(Value):
-    """The statistics of ``layers`` were measured anew over ``images`` examples of the calibration half, without labels.
+    """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
 
-    ``passes`` is what that cost, in forward passes over these examples.
+    ``on`` says whether these are of the calibration half or of the training data, and
+    ``augmentation`` what was done to them. ``passes`` is what that cost, in
+    forward passes over these examples.
     """
 
+    on: Literal["calibration", "training"] = "calibration"
+    augmentation: Literal["none", "flip_crop"] = "none"
     images: int
     passes: float
     layers: tuple[Moved, ...]

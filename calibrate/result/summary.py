@@ -135,8 +135,16 @@ class Model(_Value):
     fingerprint: str
 
 
+class Training(_Value):
+    """The examples of the network's training that the run was given; their labels are not used."""
+
+    source: str
+    fingerprint: str
+    n: int
+
+
 class Data(_Value):
-    """The labelled examples, and how they were split."""
+    """The examples, and how they were split; ``classes_present`` is 0 where they have no labels."""
 
     source: str
     fingerprint: str
@@ -146,6 +154,7 @@ class Data(_Value):
     classes_present: int
     stratified: bool
     preprocessing: Preprocessing | None
+    training: Training | None = None
 
 
 class Changes(_Value):

@@ -1,7 +1,7 @@
 """Finding normalisation layers in a network and replacing them."""
 
 from calibrate.surgery.blocks import Block, find_blocks
-from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.borrow import evaluating, normalising_by_batch
 from calibrate.surgery.carry_out_placement import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.final_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.fold import for_inference
@@ -56,6 +56,7 @@ __all__ = [
     "look",
     "matching",
     "needs_moments",
+    "normalising_by_batch",
     "passed_over",
     "place_",
     "prepend_input_batch_norm_",

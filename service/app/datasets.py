@@ -28,11 +28,12 @@ def add(
     name: Name = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Upload labelled data; the server opens them and says what is in them. Prints their identity."""
+    """Upload data, labelled or not; the server opens them and says what is in them. Prints their identity."""
     with connect(url) as client:
         dataset = client.add_dataset(path, class_map=options.mapping(class_map, "--class-map"), name=name)
     facts = dataset.facts or {}
-    note(f"{dataset.name}: {facts['n']:,} examples of {facts['classes']} classes")
+    classes = "without labels" if facts["classes"] is None else f"of {facts['classes']} classes"
+    note(f"{dataset.name}: {facts['n']:,} examples {classes}")
     say(dataset.id)
 
 

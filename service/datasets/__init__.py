@@ -1,1 +1,1 @@
-"""Datasets: labelled examples in one file."""
+"""Datasets: examples in one file, labelled or not."""

@@ -12,7 +12,7 @@ State = Literal["checking", "ready", "refused"]
 
 
 class DatasetRequest(FileSource):
-    """Labelled examples in one file, and how their classes are the model's where the names differ."""
+    """Examples in one file, labelled or not, and how their classes are the model's where the names differ."""
 
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     class_map: Annotated[
@@ -32,6 +32,8 @@ class Dataset(BaseModel):
     file_name: str
     blob: BlobReference
     class_map: dict[str, str | int] | None
-    facts: Annotated[dict[str, Any] | None, Field(description="kind, number of examples, classes")]
+    facts: Annotated[
+        dict[str, Any] | None, Field(description="kind, number of examples, classes (null without labels)")
+    ]
     problem: Problem | None
     created_at: datetime

@@ -53,6 +53,12 @@ def state(connection: Connection, identity: str) -> str | None:
     return connection.scalar(select(datasets.c.state).where(datasets.c.id == identity))
 
 
+def has_labels(connection: Connection, identity: str) -> bool:
+    """Whether the examples have labels, which the check found out."""
+    facts = connection.scalar(select(datasets.c.facts).where(datasets.c.id == identity)) or {}
+    return "classes" not in facts or facts["classes"] is not None
+
+
 def remove(connection: Connection, identity: str) -> None:
     """Forget the dataset."""
     connection.execute(delete(datasets).where(datasets.c.id == identity))

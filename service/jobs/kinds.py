@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from calibrate.recipe import STEP_KINDS, Probe, Recipe
+from calibrate.recipe import STEP_KINDS, Probe, Recipe, Reestimate
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
@@ -31,8 +31,13 @@ WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:
     """``(json_path, message)`` for each step of ``recipe`` that jobs of ``kind`` do not permit."""
     permitted = ", ".join(sorted(PERMITTED[kind])) or "no steps yet"
-    return tuple(
+    foreign = tuple(
         (f"recipe.steps[{number}].kind", f"{step.kind!r} is not a step of {kind} jobs; these take {permitted}")
         for number, step in enumerate(recipe.steps)
         if step.kind not in PERMITTED[kind]
+    )
+    return foreign + tuple(
+        (f"recipe.steps[{number}].on", "jobs have no training data; give 'calibration', or run it with the command")
+        for number, step in enumerate(recipe.steps)
+        if isinstance(step, Reestimate) and step.on == "training"
     )

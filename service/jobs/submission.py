@@ -22,6 +22,8 @@ def submit(connection: Connection, request: JobRequest, settings: Settings, key:
         return store.get(connection, earlier), False
     recipe = recipe_of(request)
     _check_materials(connection, request)
+    if recipe is not None:
+        _check_labels(connection, request, recipe)
     if request.settings.device == "cuda" and settings.gpu_slots == 0:
         raise InvalidError(
             "settings.device is 'cuda', and this server has no place for jobs on a GPU; leave it at 'cpu'.",
@@ -83,6 +85,22 @@ def _check_materials(connection: Connection, request: JobRequest) -> None:
     _check_ready("model", request.model, models.state(connection, request.model))
     if request.dataset is not None:
         _check_ready("dataset", request.dataset, datasets.state(connection, request.dataset))
+
+
+def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -> None:
+    """Raise for steps that need the labels which the dataset has not."""
+    assert request.dataset is not None, "a kind with steps has data"
+    needing = [
+        (f"recipe.steps[{number}].kind", f"{step.kind!r} needs labels")
+        for number, step in enumerate(recipe.steps)
+        if step.needs_labels
+    ]
+    if needing and not datasets.has_labels(connection, request.dataset):
+        raise InvalidError(
+            f"the dataset {request.dataset!r} has no labels, and steps of the recipe need them; name a labelled "
+            "dataset, or leave these steps out.",
+            needing,
+        )
 
 
 def _check_ready(field: str, identity: str, state: str | None) -> None:

@@ -32,7 +32,7 @@ class Method(_Value):
 
 
 class Preset(_Value):
-    """A recipe with a name, by which jobs can ask for it."""
+    """A recipe with a name, by which jobs can ask for it unless it wants training data, which jobs have none of."""
 
     name: str
     digest: str

@@ -58,7 +58,7 @@ def drain(path: Path) -> tuple[float, int]:
     """Pass over the data once; when it was open, and how many examples there were."""
     source = open_data(path, preprocessing=Preprocessing())
     opened = time.perf_counter()
-    return opened, sum(len(batch.labels) for batch in source.batches(np.arange(len(source)), 64))
+    return opened, sum(len(batch.indices) for batch in source.batches(np.arange(len(source)), 64))
 
 
 def main() -> None:

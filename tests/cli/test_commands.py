@@ -10,12 +10,16 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 
 from calibrate import Recipe, Summary, open_model
+from calibrate.data import split
 from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.demo.digits import held_out_digits
 from calibrate.io import build
 from calibrate.recipe import STEP_KINDS
+from calibrate.result import EstimationShift
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
@@ -187,6 +191,48 @@ def test_a_recipe_file_and_the_seed_decide(
     assert summary.recipe.seed == 7
     assert {site.names[0] for site in summary.changes.sites if site.alpha} == {"layer1.0.bn1", "layer1.0.bn2"}
     assert summary.changes.temperature == 1
+
+
+def test_training_data_are_prepared_as_the_data_are(
+    demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str], tmp_path: Path
+) -> None:
+    """Clean digits for the network that reads scanned ones; without them, layer 0 has nothing to compare with."""
+    given = ("--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", demo_inputs.scanned, *shape, "--json")
+    given = (*given, "--training-data", demo_inputs.digits, "--out", tmp_path / "out")
+    ran = afternorm("probe", *given)
+    summary = Summary.model_validate_json(ran.out)
+    (found,) = summary.probes
+    assert isinstance(found, EstimationShift)
+    assert found.input is not None
+    unit, seen = held_out_digits()[0] / 255, np.load(demo_inputs.scanned)["x"][np.sort(_holdout(demo_inputs))] / 255
+    assert found.input.images == len(unit)
+    assert found.input.mean == pytest.approx(abs(unit.mean() - seen.mean()) / PREPROCESSING.std[0], rel=1e-5)
+    assert found.input.deviation == pytest.approx(abs(unit.std() - seen.std()) / PREPROCESSING.std[0], rel=1e-5)
+    ran = afternorm("calibrate", *given, "--recipe", "precise_bn", "--formats", "safetensors")
+    summary = Summary.model_validate_json(ran.out)
+    assert summary.reestimations[0].on == "training"
+    assert summary.data.training is not None
+    assert (summary.data.training.source, summary.data.training.n) == (str(demo_inputs.digits), 899)
+
+
+def test_images_without_labels_are_probed(
+    demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "target").mkdir()
+    for number, pixels in enumerate(np.load(demo_inputs.scanned)["x"][:60]):
+        Image.fromarray(pixels).save(tmp_path / "target" / f"{number:03}.png")
+    ran = afternorm(
+        "probe", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", tmp_path / "target", *shape, "--json",
+        "--recipe", "{steps: [{kind: estimation_shift}]}", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    summary = Summary.model_validate_json(ran.out)
+    assert (summary.data.n, summary.data.classes_present) == (60, 0)
+    assert [type(found) for found in summary.probes] == [EstimationShift]
+
+
+def _holdout(inputs: DemoInputs) -> NDArray[np.int64]:
+    return split(np.load(inputs.scanned)["y"], 0).holdout
 
 
 @pytest.mark.parametrize("document", ["recipe", "outputs", "preprocessing", "placement", "summary"])

@@ -108,6 +108,11 @@ def unknown_class_folder(bench: Bench) -> list[str]:
     return bench.calibrate(data=bench.folder / "data", classes=names)
 
 
+def unlabelled(bench: Bench) -> list[str]:
+    bench.image("data/1.png")
+    return bench.calibrate(data=bench.folder / "data")
+
+
 def vision_transformer(bench: Bench) -> list[str]:
     arguments = "{image_size: 32, patch_size: 16, num_layers: 1, num_heads: 1, hidden_dim: 8, mlp_dim: 8}"
     factory = "torchvision.models.vision_transformer:VisionTransformer"
@@ -141,6 +146,8 @@ MISTAKES: list[tuple[str, Callable[[Bench], Sequence[str]], int, list[str]]] = [
     ("text called .jpg", text_called_jpg, 1, ["3/not-an-image.jpg"]),
     ("unknown class folder", unknown_class_folder, 1, ["dgo", "dog"]),
     ("no batch normalisation", vision_transformer, 1, ["no batch normalisation", "temperature"]),
+    ("no labels", unlabelled, 2, ["no labels", "search_alpha, temperature, measure", "estimation_shift"]),
+    ("no training data", lambda b: b.calibrate(recipe="precise_bn"), 2, ["on: training", "--training-data"]),
     ("no such data", lambda b: b.calibrate(data="nowhere"), 1, ["nowhere"]),
     ("images without preprocessing", lambda b: b.calibrate(preprocessing=None), 1, ["preprocessing"]),
     ("bad preprocessing", lambda b: b.calibrate(preprocessing="{crop: -1}"), 2, ["crop", "-1"]),

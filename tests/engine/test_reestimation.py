@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from calibrate import PRESETS, Recipe, retrofit
-from calibrate.data import split
+from calibrate import PRESETS, Preprocessing, Recipe, retrofit
+from calibrate.data import Augmented, open_data, split
 from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.report import render_html, render_markdown, render_text
@@ -64,6 +64,23 @@ def test_samples_are_drawn_by_the_seed() -> None:
     assert not torch.equal(tuned(20, 0)[1].running_mean, tuned(None, 0)[1].running_mean)
 
 
+def test_augmentation_is_for_the_re_estimation_alone_and_the_same_in_every_pass() -> None:
+    data = [(((x[0].numpy() + 4) * 25).astype(np.uint8), y) for x, y in examples()]
+    shape = Preprocessing(channels=1, mean=(0.4,), std=(0.1,))
+    steps = [Reestimate(augmentation="flip_crop"), Temperature(), MEASURE]
+    outcome = retrofit(trained(), Recipe(seed=3, steps=steps), data=data, preprocessing=shape)
+    source = open_data(data, preprocessing=shape)
+    rows = split(source.labels, 3).calibration
+    (seen,) = Augmented(source, 3).batches(rows, len(rows))
+    assert_same_statistics(outcome.model, reestimate(trained(), seen.inputs.split(64)))
+    plain = retrofit(trained(), Recipe(seed=3, steps=[Temperature(), MEASURE]), data=data, preprocessing=shape)
+    assert outcome.summary.measurement is not None
+    assert plain.summary.measurement is not None
+    assert outcome.summary.measurement.arm("T") == plain.summary.measurement.arm("T")
+    assert outcome.summary.data == plain.summary.data
+    assert "mirrored and shifted at random, without labels" in " ".join(render_text(outcome.summary).split())
+
+
 def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
     """A shift of all inputs, which new statistics undo and T cannot."""
     data = [(3 * x + 4, y) for x, y in examples()]
@@ -111,6 +128,10 @@ def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
     heard: list[object] = []
     with pytest.raises(DataError, match="wanted 46 samples, the calibration half has 45; lower `samples`"):
         retrofit(trained(), Recipe(steps=[Reestimate(samples=46)]), data=examples(), progress=heard.append)
+    with pytest.raises(DataError, match="cannot be augmented"):
+        retrofit(
+            trained(), Recipe(steps=[Reestimate(augmentation="flip_crop")]), data=examples(), progress=heard.append
+        )
     with pytest.raises(ModelError, match="nothing to re-estimate"):
         retrofit(lived_in(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
     assert heard == []

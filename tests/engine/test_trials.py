@@ -21,6 +21,7 @@ from tests.networks import Mixed, convolutional, grouped, lived_in
 MEASURE = {"kind": "measure", "resamples": 100}
 SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
 KNOWN = Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}, MEASURE])
+NOISED = Recipe(steps=[{"kind": "statistic_noise", "deltas": [0.2, 0.4], "max_samples": 20}])
 NETWORK = trained()
 GROUPED = lived_in(grouped())
 
@@ -71,7 +72,7 @@ def run(recipe: Recipe, memory: Memory | None, network: nn.Module = NETWORK) -> 
     return outcome, source.streamed - before
 
 
-@pytest.mark.parametrize("recipe", [SEARCHED, KNOWN])
+@pytest.mark.parametrize("recipe", [SEARCHED, KNOWN, NOISED])
 def test_resumed_after_any_number_of_passes_it_ends_the_same(recipe: Recipe) -> None:
     whole, streamed_in_all = run(recipe, None)
     memory = Memory({}, 0)

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe, loads, parse, read, read_recipe
+from calibrate.recipe import Outputs, Preprocessing, Recipe, loads, parse, plain, read, read_recipe
 
 DOCUMENT = {
     "seed": 7,
@@ -159,6 +159,12 @@ def test_every_broken_field_is_named_at_once() -> None:
 def test_text_that_is_not_well_formed_is_refused_in_one_line(text: str, toml: bool) -> None:
     with pytest.raises(RecipeError, match=r"^mine is not well-formed: [^\n]*\.$"):
         loads(Recipe, text, "mine", toml=toml)
+
+
+def test_a_key_is_text_where_yaml_1_1_takes_it_for_a_truth_value() -> None:
+    recipe = loads(Recipe, "steps: [{kind: reestimate, on: training}]", "recipe.yaml")
+    assert recipe == Recipe.model_validate({"steps": [{"kind": "reestimate", "on": "training"}]})
+    assert plain("{on: off, no: true, 'yes': 1}") == {"on": False, "no": True, "yes": 1}
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,10 @@ FULL: dict[str, Any] = {
         {"kind": "search_alpha", "maximum": 0.5, "refinements": 2, "margin": 1.0, "curve": True, "sites": ["*"]},
         {
             "kind": "reestimate",
+            "on": "calibration",
             "order": "in_order",
             "samples": None,
+            "augmentation": "none",
             "prior": 8.0,
             "variant": "moments",
             "sites": ["*"],
@@ -119,13 +121,20 @@ CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
     (("steps", 1, "margin"), 0.0),
     (("steps", 1, "curve"), False),
     (("steps", 1, "sites"), ["*", "*"]),
+    (("steps", 2, "on"), "training"),
     (("steps", 2, "order"), "batch"),
     (("steps", 2, "samples"), 100),
+    (("steps", 2, "augmentation"), "flip_crop"),
     (("steps", 2, "prior"), 9.0),
     (("steps", 2, "variant"), "published"),
     (("steps", 2, "sites"), ["layer1.*"]),
     (("steps", 4, "resamples"), 2001),
     (("steps", 4, "bins"), 10),
+    (("steps", 5, "names"), "common"),
+    (("steps", 5, "names"), ["fog"]),
+    (("steps", 5, "severities"), [1]),
+    (("steps", 5, "samples"), 10),
+    (("steps", 5, "resamples"), 2001),
     (("steps",), FULL["steps"][:4]),
     (("steps",), FULL["steps"][1:]),
     (("steps",), [FULL["steps"][1], FULL["steps"][0], *FULL["steps"][2:]]),
@@ -195,6 +204,27 @@ def test_orders_that_do_not(order: str, words: str) -> None:
     with pytest.raises(RecipeError, match=words) as caught:
         parse(Recipe, {"steps": [KINDS[letter] for letter in order]}, "order.yaml")
     assert [path for path, _ in caught.value.fields] == ["steps"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("deltas", [0.2, 0.1]),
+        ("deltas", [0.2, 0.2]),
+        ("deltas", [0.0, 0.1]),
+        ("deltas", [1.0]),
+        ("deltas", []),
+        ("deltas", [True]),
+        ("repetitions", 4),
+        ("max_samples", 0),
+        ("disturb", "none"),
+    ],
+)
+def test_noise_that_makes_no_sense_is_refused(field: str, value: Any) -> None:
+    step = {"kind": "statistic_noise"}
+    assert parse(Recipe, {"steps": [step]}, "noise.yaml").steps[0].kind == "statistic_noise"
+    with pytest.raises(RecipeError, match=field):
+        parse(Recipe, {"steps": [{**step, field: value}]}, "noise.yaml")
 
 
 def test_presets_are_found_by_name_and_end_with_a_measurement_where_they_change_anything() -> None:

@@ -13,15 +13,20 @@ from calibrate.result import (
     CorruptionScores,
     Estimate,
     EstimationShift,
+    InputShift,
     LayerShift,
     Moved,
+    NoiseCurve,
+    NoiseLevel,
     Reestimation,
     Site,
+    StatisticNoise,
     Summary,
     Timings,
     TopOneAndNll,
+    Training,
 )
-from tests.samples import answers, layers, measurement, summary
+from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
 
 OUTSIDE = {"timings", "artifacts"}
 
@@ -60,11 +65,13 @@ PLAIN = TopOneAndNll(top1=0.6, nll=1.25)
 CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
+    data=summary().data.model_copy(update={"training": Training(source="train", fingerprint="sha256:56", n=8)}),
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
     probes=(
         EstimationShift(
             tuned=False,
             images=9,
+            input=InputShift(images=8, channels=3, mean=0.8, deviation=0.9),
             layers=(
                 LayerShift(
                     name="bn1",
@@ -87,6 +94,23 @@ SHORT = summary(
             resamples=100,
             scores=(CorruptionScores(corruption="fog", severity=3, plain=PLAIN, tuned=PLAIN),),
             means=(CorruptionMean(corruption="all", plain=PLAIN, tuned=PLAIN, top1_change=CHANGE, nll_change=CHANGE),),
+        ),
+        output_bound(2),
+        channel_health(2),
+        StatisticNoise(
+            tuned=False,
+            images=9,
+            chosen="first_of_blocks",
+            granularity="channel",
+            repetitions=5,
+            top1=0.8,
+            nll=0.7,
+            curves=(
+                NoiseCurve(
+                    sites=("bn1",),
+                    levels=(NoiseLevel(delta=0.1, top1=0.75, top1_sd=0.02, nll=0.8, nll_sd=0.03, broken=1),),
+                ),
+            ),
         ),
     ),
     changes=Changes(
@@ -117,6 +141,10 @@ CHOICES = {
     "bilinear": "bicubic",
     "fixed": "broken",
     "broken": "fixed",
+    "first_of_blocks": "all",
+    "channel": "layer",
+    "calibration": "training",
+    "none": "flip_crop",
 }
 
 

@@ -2,6 +2,7 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.probes.section import Section
+from calibrate.report.probes.words import layer_label, subject
 from calibrate.report.rows import ABSENT, Cell, Row, Table
 from calibrate.result import EstimationShift, LayerShift
 
@@ -17,9 +18,9 @@ def estimation_shift_section(result: EstimationShift, place: int) -> Section:
         return shift_over_depth(result, place)
 
     return Section(
-        f"Estimation shift {'of the tuned network' if result.tuned else 'of the network as it came'}",
-        (_shows(result), _columns(result)),
-        Table(COLUMNS, tuple(_row(layer) for layer in result.layers)),
+        f"Estimation shift {subject(result.tuned)}",
+        (_shows(result), _input(result), _columns(result)),
+        Table(COLUMNS, (*_input_row(result), *(_row(layer) for layer in result.layers))),
         draw,
     )
 
@@ -29,7 +30,7 @@ def _shows(result: EstimationShift) -> str:
     rho = result.correlation_with_depth
     depth = "" if rho is None else f" Over the layers it {_trend(rho)} (rank correlation {rho:+.2f})."
     return (
-        f"ESM_σ is largest in {fmt.printable(furthest.name)}, {furthest.deviation_in_deviations:.2f} in the channels' "
+        f"ESM_σ is largest in {layer_label(furthest.name)}, {furthest.deviation_in_deviations:.2f} in the channels' "
         f"own standard deviations (√C apart).{depth}"
     )
 
@@ -38,6 +39,24 @@ def _trend(rho: float) -> str:
     if abs(rho) < 0.5:
         return "neither clearly grows nor shrinks"
     return "grows with depth" if rho > 0 else "shrinks with depth"
+
+
+def _input(result: EstimationShift) -> str:
+    if result.input is None:
+        return "Layer 0, the network's input: not applicable, because no training data were given to compare with."
+    return (
+        f"Layer 0 is the network's input, compared with that on {fmt.counted(result.input.images, 'example')} of the "
+        "training data."
+    )
+
+
+def _input_row(result: EstimationShift) -> tuple[Row, ...]:
+    if result.input is None:
+        return ()
+    width = result.input.channels**0.5
+    mean, deviation = result.input.mean, result.input.deviation
+    numbers = (mean, mean / width, None, None, deviation, deviation / width, None, None)
+    return (Row("(the input)", "", _cells(numbers)),)
 
 
 def _columns(result: EstimationShift) -> str:
@@ -62,5 +81,8 @@ def _row(layer: LayerShift) -> Row:
         layer.deviation_in_deviations,
         layer.deviation_by_chance,
     )
-    cells = tuple(Cell(ABSENT if number is None else f"{number:.3g}") for number in numbers)
-    return Row(fmt.printable(layer.name) or "(the network itself)", "", cells)
+    return Row(layer_label(layer.name), "", _cells(numbers))
+
+
+def _cells(numbers: tuple[float | None, ...]) -> tuple[Cell, ...]:
+    return tuple(Cell(ABSENT if number is None else f"{number:.3g}") for number in numbers)

@@ -4,10 +4,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from calibrate.report import format as fmt
+from calibrate.report.probes.channel_health import channel_health_section
 from calibrate.report.probes.corruptions import corruptions_section
 from calibrate.report.probes.estimation_shift import estimation_shift_section
+from calibrate.report.probes.output_bound import output_bound_section
 from calibrate.report.probes.section import Section
-from calibrate.result import Corruptions, EstimationShift, NotApplicable, Summary
+from calibrate.report.probes.statistic_noise import statistic_noise_section
+from calibrate.result import (
+    ChannelHealth,
+    Corruptions,
+    EstimationShift,
+    NotApplicable,
+    OutputBound,
+    StatisticNoise,
+    Summary,
+)
 
 
 def probe_sections(summary: Summary) -> tuple[Section, ...]:
@@ -24,5 +35,8 @@ def _not_applicable(result: NotApplicable, place: int) -> Section:  # noqa: ARG0
 SECTIONS: Mapping[type, Callable[[Any, int], Section]] = {
     EstimationShift: estimation_shift_section,
     Corruptions: corruptions_section,
+    OutputBound: output_bound_section,
+    ChannelHealth: channel_health_section,
+    StatisticNoise: statistic_noise_section,
     NotApplicable: _not_applicable,
 }

@@ -50,11 +50,12 @@ def check_dataset(dataset: AssignedDataset) -> Checked:
     source = open_data(dataset.file, preprocessing=ANY_IMAGE)
     for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
         pass
-    names = source.class_names
+    names, labels = source.class_names, source.labels
+    classes = None if labels is None else len(names) if names is not None else len(np.unique(labels))
     facts: dict[str, Any] = {
         "kind": type(source).__name__,
         "n": len(source),
-        "classes": len(names) if names is not None else len(np.unique(source.labels)),
+        "classes": classes,
         "class_names": list(names[:NAMED]) if names is not None else None,
         "fingerprint": source.fingerprint,
         "findings": [finding.message for finding in source.findings[:NAMED]],

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from calibrate.recipe import PRESETS
+from service.db.tables import datasets
 from tests.service.api.running import Running, problem
 
 
@@ -46,6 +48,7 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
     ("fields", "path"),
     [
         ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"recipe": "precise_bn"}, "recipe.steps[0].on"),
         ({"kind": "adapt"}, "kind"),
         ({"kind": "export", "recipe": "alpha"}, "recipe"),
         ({"recipe": "no such preset"}, "recipe"),
@@ -62,6 +65,19 @@ def test_what_cannot_be_carried_out_is_refused_by_its_path(server: Running, fiel
     assert told["status"] == 422
     assert told["errors"][0]["path"] == path
     assert server.client.get("/v1/jobs?kind=calibrate").json()["data"] == []
+
+
+def test_steps_that_need_labels_are_refused_on_data_without(server: Running) -> None:
+    model, dataset = server.model(), server.dataset()
+    with server.state.database.write() as connection:
+        connection.execute(update(datasets).where(datasets.c.id == dataset).values(facts={"n": 3, "classes": None}))
+    body = {"kind": "calibrate", "model": model, "dataset": dataset, "recipe": "adabn"}
+    told = problem(server.client.post("/v1/jobs", json=body))
+    assert told["status"] == 422
+    assert [field["path"] for field in told["errors"]] == ["recipe.steps[1].kind", "recipe.steps[2].kind"]
+    server.job(model, dataset, recipe={"steps": [{"kind": "reestimate"}]})
+    server.job(model, dataset, kind="probe", recipe={"steps": [{"kind": "estimation_shift"}]})
+    server.job(model, dataset, kind="export")
 
 
 @pytest.mark.parametrize("state", ["checking", "refused"])

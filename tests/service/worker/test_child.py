@@ -5,10 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.result import Summary
+from service.worker.assignment import AssignedDataset
+from service.worker.child.check import check_dataset
 from tests.conftest import Ran
 from tests.service.house import QUICK
 from tests.service.worker.server import Server
@@ -64,6 +67,12 @@ def test_a_job_equals_the_command_line(
     assert set(artifacts) == {path.name for path in (inputs / "out").iterdir()}
     assert artifacts["tuned.safetensors"] == (inputs / "out" / "tuned.safetensors").read_bytes()
     shutil.rmtree(inputs / "out")
+
+
+def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
+    np.savez(tmp_path / "bare.npz", x=np.load(demo_inputs.scanned)["x"])
+    facts = check_dataset(AssignedDataset(file=str(tmp_path / "bare.npz"), class_map=None)).facts
+    assert (facts["n"], facts["classes"], facts["class_names"]) == (899, None, None)
 
 
 @pytest.mark.slow

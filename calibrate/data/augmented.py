@@ -1,0 +1,66 @@
+"""A source whose images are augmented, as those that networks are trained on often are."""
+
+import hashlib
+from collections.abc import Generator
+from contextlib import closing
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from calibrate.data.source import Source
+from calibrate.errors import DataError
+
+
+def flip_crop(pixels: Tensor, seed: int, index: int) -> Tensor:
+    """An image (C, H, W), mirrored left to right or not, and shifted each way by up to 1/8 of its side over black.
+
+    Drawn by ``seed`` and ``index`` alone: the mirroring with probability 1/2, each shift uniform over whole pixels. For
+    32 × 32 pixels it is a crop of the image with 4 pixels of black around it.
+    Reference: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, §4.2.
+    """
+    random = np.random.Generator(np.random.PCG64([seed, index]))
+    if random.integers(2):
+        pixels = pixels.flip(2)
+    height, width = pixels.shape[1:]
+    down, right = height // 8, width // 8
+    top, left = random.integers(0, 2 * down, endpoint=True), random.integers(0, 2 * right, endpoint=True)
+    return pad(pixels, (right, right, down, down))[:, top : top + height, left : left + width]
+
+
+class Augmented(Source):
+    """The images of ``source`` after :func:`flip_crop`, which they go through once cropped, before they are scaled.
+
+    What becomes of an image depends on its pixels, its index in the source and ``seed`` alone, so it is the same in
+    each pass and in batches of any size. Raises DataError for network input that is no images.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        if source.preprocessing is None:
+            raise DataError(
+                f"{source.name} cannot be augmented: it holds floating point network input, which may be no images; "
+                "give images, or leave `augmentation` out."
+            )
+        self._source, self._seed = source, seed
+        super().__init__(
+            name=source.name,
+            labels=source.labels,
+            fingerprint=hashlib.sha256(f"{source.fingerprint}\0flip_crop\0{seed}".encode()).hexdigest(),
+            preprocessing=source.preprocessing,
+            class_names=source.class_names,
+            listed=source.listed,
+            findings=source.findings,
+        )
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def entry(self, index: int) -> str:
+        """The example's name in the source."""
+        return self._source.entry(index)
+
+    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
+        with closing(self._source._stream(indices, ahead)) as stream:
+            for index, pixels in zip(indices.tolist(), stream, strict=True):
+                yield flip_crop(pixels, self._seed, index)

@@ -1,0 +1,64 @@
+"""The step ``channel_health``: on the holdout half, with a finding for what is dead and for what explodes."""
+
+import pytest
+import torch
+from torch import nn
+
+from calibrate import Recipe, retrofit
+from calibrate.diagnose import channel_health
+from calibrate.recipe import ProbeChannelHealth
+from calibrate.report import render_html, render_markdown, render_text
+from calibrate.result import ChannelHealth, NotApplicable, Summary
+from calibrate.stats import IterableBatches
+from calibrate.surgery import find_sites
+from tests.engine.test_probes import holdout
+from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
+from tests.networks import Mixed, grouped, lived_in
+
+
+def probed(model: nn.Module, *sites: str) -> Summary:
+    recipe = Recipe(steps=[ProbeChannelHealth(sites=sites or ("*",))])
+    return retrofit(model, recipe, data=examples(), batch_size=16).summary
+
+
+def test_the_health_is_that_on_the_holdout_half() -> None:
+    model = trained()
+    before = snapshot(model)
+    summary = probed(model)
+    (found,) = summary.probes
+    assert_untouched(model, before)
+    assert isinstance(found, ChannelHealth)
+    assert (found.tuned, found.images, found.left_out) == (False, 45, ())
+    assert found.layers == channel_health(model, find_sites(model), IterableBatches(holdout().split(16), None))
+    assert not summary.findings
+    assert summary.timings.passes == 1
+
+
+def test_dead_and_exploding_channels_are_findings_that_name_the_worst_layer() -> None:
+    model = trained()
+    model[1].running_var[:2] = 0.0
+    model[4].running_var[5] = 1e-7
+    with torch.no_grad():
+        model[1].weight[:2] = 0.0
+    findings = {finding.code: finding for finding in probed(model).findings}
+    assert set(findings) == {"dead-channels", "exploding-channels"}
+    assert "3 of 12 channels" in findings["dead-channels"].message
+    assert "layer 1 (2 of 4)" in findings["dead-channels"].message
+    assert findings["dead-channels"].severity == "info"
+    assert "layer 1 (2 of 4, up to" in findings["exploding-channels"].message
+
+
+def test_layers_that_were_not_looked_at_are_named() -> None:
+    (found,) = probed(lived_in(Mixed()), "[ab]*", "vector").probes
+    assert isinstance(found, ChannelHealth)
+    assert [layer.name for layer in found.layers] == ["vector"]
+    assert found.left_out == ("act", "batch_only")
+
+
+@pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
+def test_not_applicable_is_an_answer(model: nn.Module) -> None:
+    summary = probed(model)
+    (found,) = summary.probes
+    assert isinstance(found, NotApplicable)
+    for render in (render_text, render_markdown, render_html):
+        assert found.reason in render(summary)

@@ -1,0 +1,98 @@
+"""The section of the statistic-noise probe: every number is in it, and the figures show them."""
+
+import re
+
+import numpy as np
+import pytest
+
+from calibrate.report.probes.statistic_noise import statistic_noise_section
+from calibrate.result import NoiseCurve, NoiseLevel, StatisticNoise
+
+BLUE = "#0072b2"
+TOP1 = (0.8, 0.7, 0.35)
+
+
+def level(delta: float, top1: float, **changed: object) -> NoiseLevel:
+    fields = {"delta": delta, "top1": top1, "top1_sd": 0.02, "nll": 1 - top1, "nll_sd": 0.03, "broken": 0}
+    return NoiseLevel.model_validate({**fields, **changed})
+
+
+def result(*curves: NoiseCurve, **changed: object) -> StatisticNoise:
+    fields = {"tuned": False, "images": 1000, "chosen": "all", "granularity": "channel", "repetitions": 5}
+    return StatisticNoise.model_validate({**fields, "top1": 0.9, "nll": 0.1, "curves": curves, **changed})
+
+
+TOGETHER = result(
+    NoiseCurve(sites=("a.bn", "b.bn"), levels=tuple(map(level, (0.1, 0.2, 0.3), TOP1))), chosen="first_of_blocks"
+)
+EACH = result(
+    *(
+        NoiseCurve(sites=(f"layer{place}.bn",), levels=(level(0.1, 0.85), level(0.3, top1)))
+        for place, top1 in enumerate(TOP1)
+    )
+)
+
+
+def test_every_level_is_a_row_below_the_undisturbed_network() -> None:
+    table = statistic_noise_section(TOGETHER, 0).table
+    assert table is not None
+    rows = [[row.label, *(cell.value for cell in row.cells)] for row in table.rows]
+    assert rows[0] == ["undisturbed", "0", "90.00", "", "", "0.1000", "", ""]
+    assert rows[1] == ["2 layers", "0.1", "80.00", "2.00", "-10.00", "0.2000", "0.0300", "+0.1000"]
+    assert len(rows) == 4
+    assert all(len(row) == len(table.columns) + 1 for row in rows)
+
+
+def test_the_words_name_the_layers_the_rule_and_the_most_sensitive_one() -> None:
+    shows, disturbed, _ = statistic_noise_section(EACH, 0).words
+    assert "noise in layer2.bn: with noise of up to 30%, top-1 goes from 90.00 % to 35.00 %" in shows
+    assert disturbed.endswith("one at a time: layer0.bn, layer1.bn, layer2.bn.")
+    words = " ".join(statistic_noise_section(TOGETHER, 0).words)
+    assert "residual blocks: a.bn, b.bn." in words
+    assert "Every channel has draws of its own" in words
+    shared = statistic_noise_section(TOGETHER.model_copy(update={"granularity": "layer"}), 0).words
+    assert "share its draws" in shared[-1]
+
+
+def heights(svg: str) -> list[np.ndarray]:
+    """The points of each curve, panel after panel, upward; an error bar is a line of two."""
+    paths = re.findall(rf'd="([^"]*)" clip-path="[^"]*" style="fill: none; stroke: {BLUE}; stroke-width: 1.2', svg)
+    lines = [-np.array(re.findall(r"[ML] \S+ (\S+)", path), dtype=float) for path in paths]
+    return [line for line in lines if len(line) > 2]
+
+
+def drawn(found: StatisticNoise) -> str:
+    section = statistic_noise_section(found, 3)
+    assert section.draw is not None
+    return section.draw()
+
+
+def test_the_curve_goes_through_the_undisturbed_network_and_every_level() -> None:
+    svg = drawn(TOGETHER)
+    top1, nll = heights(svg)
+    expected = np.array([0.9, *TOP1])
+    for curve, values in ((top1, expected), (nll, 1 - expected)):
+        scaled = (curve - curve[0]) / (curve[-1] - curve[0])
+        np.testing.assert_allclose(scaled, (values - values[0]) / (values[-1] - values[0]), atol=1e-3)
+    assert svg == drawn(TOGETHER)
+    assert 'id="probe-3-' in svg
+
+
+@pytest.mark.parametrize("found", [TOGETHER, EACH])
+def test_a_gap_is_left_where_the_cross_entropy_is_not_finite(found: StatisticNoise) -> None:
+    levels = (*found.curves[-1].levels[:-1], level(0.3, 0.1, nll=None, nll_sd=None, broken=2))
+    broken = found.model_copy(
+        update={"curves": (*found.curves[:-1], found.curves[-1].model_copy(update={"levels": levels}))}
+    )
+    assert "nan" not in drawn(broken)
+    section = statistic_noise_section(broken, 0)
+    assert "without finite logits" in section.words[0]
+    assert section.table is not None
+    assert [cell.value for cell in section.table.rows[-1].cells][-3:] == ["not finite", "absent", "absent"]
+
+
+def test_each_layer_has_a_point_for_each_magnitude() -> None:
+    svg = drawn(EACH)
+    assert all(f"Δ = {delta}" in svg for delta in (0.1, 0.3))
+    markers = re.findall(rf'<use xlink:href="[^"]*" x="[^"]*" y="[^"]*" style="fill: {BLUE}', svg)
+    assert len(markers) >= 2 * 2 * len(EACH.curves)
