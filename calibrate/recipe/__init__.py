@@ -1,5 +1,6 @@
 """What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
+from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
@@ -25,6 +26,7 @@ __all__ = [
     "CORRUPTION_SETS",
     "PRESETS",
     "STEP_KINDS",
+    "Adapt",
     "Card",
     "Corruption",
     "CorruptionSet",
@@ -35,6 +37,7 @@ __all__ = [
     "PlacementStep",
     "Preprocessing",
     "Probe",
+    "ProbeAdaptation",
     "ProbeChannelHealth",
     "ProbeCorruptions",
     "ProbeEstimationShift",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from calibrate.recipe.numbers import NUMBER
-from calibrate.recipe.steps import Alpha, Sites
+from calibrate.recipe.step import Alpha, Sites
 
 Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 Rate = Annotated[float, Field(gt=0, le=10, description="learning rate"), NUMBER]

@@ -4,6 +4,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from calibrate.recipe.numbers import NUMBER
+
+Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
 Sites = Annotated[
     tuple[str, ...],
     Field(min_length=1, description="name patterns of the normalisation layers, as in shell globs"),

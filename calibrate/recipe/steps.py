@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -13,9 +14,7 @@ from calibrate.recipe.probes import (
     ProbeOutputBound,
     ProbeStatisticNoise,
 )
-from calibrate.recipe.step import Sites, StepValue
-
-Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
+from calibrate.recipe.step import Alpha, Sites, StepValue
 
 
 class SetAlpha(StepValue):
@@ -103,7 +102,9 @@ Step = Annotated[
     | ProbeStatisticNoise
     | ProbeOutputBound
     | ProbeChannelHealth
-    | ProbeCorruptions,
+    | ProbeCorruptions
+    | ProbeAdaptation
+    | Adapt,
     Field(discriminator="kind"),
 ]
 

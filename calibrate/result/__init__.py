@@ -1,6 +1,7 @@
 """What happened: the summary of a run, its verdict, its progress. No torch here."""
 
 from calibrate.result.adaptation import StreamDiagnosis, StreamMeasures, StreamWarning, StreamWarningCode
+from calibrate.result.adapted_scores import Adaptation, Kept, MethodScores, StreamScores
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 from calibrate.result.channel_health import (
     DRIFT_BINS,
@@ -53,6 +54,7 @@ __all__ = [
     "FAR_OUT",
     "METRICS",
     "PRUNED_GAMMA",
+    "Adaptation",
     "AlphaSearch",
     "Answer",
     "Answers",
@@ -76,6 +78,7 @@ __all__ = [
     "Finding",
     "GradientFactor",
     "InputShift",
+    "Kept",
     "Latency",
     "LayerBound",
     "LayerHealth",
@@ -83,6 +86,7 @@ __all__ = [
     "LayerStatistics",
     "Listener",
     "Measurement",
+    "MethodScores",
     "Metric",
     "Model",
     "Moved",
@@ -99,6 +103,7 @@ __all__ = [
     "StatisticNoise",
     "StreamDiagnosis",
     "StreamMeasures",
+    "StreamScores",
     "StreamWarning",
     "StreamWarningCode",
     "Summary",

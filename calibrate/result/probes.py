@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from calibrate.result.adapted_scores import Adaptation
 from calibrate.result.channel_health import ChannelHealth
 from calibrate.result.corruptions import Corruptions
 from calibrate.result.estimation_shift import EstimationShift
@@ -21,6 +22,6 @@ class NotApplicable(Probed):
 
 
 ProbeResult = Annotated[
-    EstimationShift | StatisticNoise | OutputBound | ChannelHealth | Corruptions | NotApplicable,
+    EstimationShift | StatisticNoise | OutputBound | ChannelHealth | Corruptions | Adaptation | NotApplicable,
     Field(discriminator="kind"),
 ]

@@ -5,6 +5,7 @@ import json
 from typing import Any, Literal
 
 from calibrate.recipe import Preprocessing, Recipe
+from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import LayerStatistics
@@ -244,6 +245,7 @@ class Summary(_Value):
     layers: tuple[LayerStatistics, ...] = ()
     reestimations: tuple[Reestimation, ...] = ()
     probes: tuple[ProbeResult, ...] = ()
+    kept: tuple[Kept, ...] = ()
     answers: Answers | None = None
 
     @property
