@@ -71,8 +71,8 @@ class Adapt(StepValue):
     def _something_to_keep(self) -> Self:
         if self.method.kind not in KEPT:
             raise ValueError(
-                f"{self.method.kind} leaves nothing to store, it works batch by batch; take one of {', '.join(KEPT)}, or "
-                "reestimate for statistics of the stream's examples"
+                f"{self.method.kind} works batch by batch and leaves nothing to store; take one of {', '.join(KEPT)}, "
+                "or the step reestimate for the statistics of these examples"
             )
         if self.stream.episodic:
             raise ValueError("an episodic stream leaves nothing learned; leave episodic out")
