@@ -91,8 +91,8 @@ def _warnings(measures: StreamMeasures) -> tuple[StreamWarning, ...]:
     if _correlated(measures):
         message = (
             f"images near each other in the stream are answered alike (correlation {measures.correlation:.2f}, by "
-            f"chance {measures.correlation_by_chance:.2f}; {measures.one_class:.0%} are of one class): prediction-time BN, "
-            "Tent, ETA and EATA fail on such streams"
+            f"chance {measures.correlation_by_chance:.2f}; {measures.one_class:.0%} are of one class): prediction-time "
+            "BN, Tent, ETA and EATA fail on such streams"
         )
         found.append(StreamWarning(code="labels-correlated", message=message))
     if _mixed(measures):

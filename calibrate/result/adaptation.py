@@ -12,8 +12,8 @@ class StreamMeasures(Value):
     """The first ``images`` of a stream, as the network answers them before any adaptation; no labels are used.
 
     ``batch_size`` is the median. ``correlation`` is that of the logits of images near each other in the stream,
-    averaged over classes: 0 where the order says nothing of the class, near 1 where it says all; ``correlation_by_chance`` is
-    what shuffled answers exceed in one of a hundred cases. ``one_class`` is the share of the most frequent answer.
+    averaged over classes: 0 where the order says nothing of the class, near 1 where it says all; shuffled answers
+    exceed ``correlation_by_chance`` in one of a hundred cases. ``one_class`` is the share of the most frequent answer.
     ``mixture`` is the largest share of the variance of an image's first-layer statistics that falls between two groups
     of images: 0.64 for a normal distribution, 0.75 for a uniform one, 1 for two points; None for too few images.
     ``shift`` is the median over the layers of √(μ² + σ²), the estimation shifts of the mean and of the deviation, both
