@@ -37,8 +37,9 @@ class Adapted:
 
     ``source`` is copied and never changed. With ``episodic`` every batch is met by the network as it came; else what
     was learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included.
-    So it does by itself where the answers collapse, as ``collapse`` says; None never does, and an episodic network has
-    nothing to lose. The answers to the batch that showed the collapse are given as they are.
+    So it does by itself where the answers collapse, as ``collapse`` says; None never does, and an episodic network, or
+    a method that learns nothing, has nothing to lose. The answers to the batch that showed the collapse are given as
+    they are.
 
     >>> import torch
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)).eval()
@@ -59,11 +60,11 @@ class Adapted:
     ) -> None:
         self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), context)
         self._episodic = episodic
-        self._detector = (
-            None if collapse is None or episodic else CollapseDetector(collapse, copy.deepcopy(source).eval())
-        )
         self._images = 0
         self._collapses: list[int] = []
+        self._detector: CollapseDetector | None = None
+        if collapse and not episodic and self._prepared.learned:
+            self._detector = CollapseDetector(collapse, copy.deepcopy(source).eval())
         self._adapter = self._begin()
 
     @property

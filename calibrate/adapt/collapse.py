@@ -1,5 +1,6 @@
-"""The collapse: an adapted network that came to answer one class, whatever it is shown."""
+"""The collapse: an adapted network that came to answer one class with certainty, whatever it is shown."""
 
+from dataclasses import dataclass
 from math import log
 
 import torch
@@ -9,11 +10,18 @@ from calibrate.adapt.adapter import entropy
 from calibrate.recipe.adapters import CollapseRule
 
 
+@dataclass(slots=True)
+class _Answers:
+    """How many answers named the suspect, and the sum of the entropies of all."""
+
+    named: int = 0
+    entropy: float = 0.0
+
+
 class CollapseDetector:
     """Watches the answers to a stream by ``rule``, and asks ``source`` where it has a suspicion.
 
-    ``passes`` counts what that cost, in forward passes of the source. A stream that the source itself answers with one
-    class cannot be told from a collapse onto that class.
+    ``passes`` counts what that cost, in forward passes of the source.
     """
 
     def __init__(self, rule: CollapseRule, source: nn.Module) -> None:
@@ -28,27 +36,38 @@ class CollapseDetector:
 
     def collapsed(self, x: Tensor, logits: Tensor) -> bool:
         """Whether the answers have collapsed, now that the batch ``x`` was answered with ``logits`` (n, K)."""
+        classes = logits.shape[1]
         suspect = self._suspect(logits.detach())
         if suspect != self._suspected:
             self._begin_check_(suspect)
         if suspect is None:
             return False
         with torch.inference_mode():
-            answers = self._source(x).argmax(1)
+            source = self._source(x)
         self.passes += 1
-        self._checked += len(answers)
-        self._found += int((answers == suspect).sum())
+        self._checked += len(x)
+        for counts, answers in ((self._own, logits.detach()), (self._sources, source)):
+            counts.named += int((answers.argmax(1) == suspect).sum())
+            counts.entropy += float(entropy(answers).sum())
         if self._checked < self._rule.checked:
             return False
-        collapsed = self._found < self._rule.source_share * self._checked
+        own, sources, rule = self._own, self._sources, self._rule
+        collapsed = own.named > self._most(classes) * self._checked and (
+            sources.named < rule.source_share * own.named or own.entropy < rule.source_entropy * sources.entropy
+        )
         self._begin_check_(suspect)
         return collapsed
 
     def _begin_check_(self, suspect: int | None) -> None:
-        self._suspected, self._checked, self._found = suspect, 0, 0
+        self._suspected, self._checked = suspect, 0
+        self._own, self._sources = _Answers(), _Answers()
+
+    def _most(self, classes: int) -> float:
+        """The share of the answers beyond which a class is suspect."""
+        return 1 / classes + self._rule.share * (1 - 1 / classes)
 
     def _suspect(self, logits: Tensor) -> int | None:
-        """The class that takes nearly all answers of late, where they are sure too."""
+        """The class that takes too many answers of late, where they are sure too."""
         count, classes = logits.shape
         shares, mean_entropy = self._means or (torch.full((classes,), 1 / classes, dtype=torch.float64), log(classes))
         kept = (1 - 1 / self._rule.memory) ** count
@@ -56,6 +75,6 @@ class CollapseDetector:
         mean_entropy = kept * mean_entropy + (1 - kept) * float(entropy(logits).mean())
         self._means = shares, mean_entropy
         share, suspect = shares.max(0)
-        if float(share) > self._rule.share and mean_entropy < self._rule.entropy_share * log(classes):
+        if float(share) > self._most(classes) and mean_entropy < self._rule.entropy_share * log(classes):
             return int(suspect)
         return None

@@ -20,7 +20,7 @@ from calibrate.surgery import find_sites, keeping_statistics
 #: enough for runs of a few images of one class.
 REACH = 8
 #: Shuffles by which the correlation of chance is measured.
-SHUFFLES = 200
+SHUFFLES = 100
 #: With fewer images two groups explain much of any variance.
 MIXTURE_IMAGES = 100
 
@@ -40,7 +40,7 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
     """
     shifts, logits, styles = _look(model, batches)
     answers = logits.argmax(1)
-    correlation, by_chance = label_correlation(answers, seed)
+    correlation, by_chance = label_correlation(logits, seed)
     return advise(
         StreamMeasures(
             images=len(answers),
@@ -56,25 +56,25 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
     )
 
 
-def label_correlation(labels: Tensor, seed: int = 0) -> tuple[float, float]:
-    """How much more often labels near each other are equal than any two: (p − q)/(1 − q); and by chance.
+def label_correlation(logits: Tensor, seed: int = 0) -> tuple[float, float]:
+    """How alike the answers to images near each other are: the correlation of their logits (n, K); and by chance.
 
-    Chance is the 99th percentile over shuffles of ``labels`` (n,). Both are 0 where all labels are the same.
+    Each image's logits count from their mean, and each class's are standardised over the stream. The products of those
+    of two images are averaged over the classes and all pairs up to ``REACH`` apart. Unlike the most likely class, which
+    a strong shift makes one and the same, logits still tell such images apart. Chance is the 99th percentile over
+    shuffles. A class whose logit is always the same counts 0.
 
-    >>> [round(value, 2) for value in label_correlation(torch.arange(10).repeat_interleave(20))]
-    [0.77, 0.02]
+    >>> sorted_by_class = torch.eye(10).repeat_interleave(20, 0)
+    >>> [round(value, 2) for value in label_correlation(sorted_by_class)]
+    [0.77, 0.01]
     """
-    counts = labels.bincount().double()
-    n = len(labels)
-    pairs = n * (n - 1)
-    alike = float((counts * (counts - 1)).sum()) / max(pairs, 1)
-    if alike == 1 or n < 2:
-        return 0.0, 0.0
+    wide = logits.double().cpu()
+    wide = wide - wide.mean(1, keepdim=True)
+    variance, mean = torch.var_mean(wide, 0, correction=0)
+    standard = torch.where(variance > 0, (wide - mean) * variance.rsqrt(), 0.0)
     generator = torch.Generator().manual_seed(seed)
-    labels = labels.cpu()
-    shuffled = (_alike_nearby(labels[torch.randperm(n, generator=generator)]) for _ in range(SHUFFLES))
-    by_chance = float(torch.tensor(list(shuffled), dtype=torch.float64).quantile(0.99))
-    return (_alike_nearby(labels) - alike) / (1 - alike), (by_chance - alike) / (1 - alike)
+    shuffled = [_alike_nearby(standard[torch.randperm(len(standard), generator=generator)]) for _ in range(SHUFFLES)]
+    return _alike_nearby(standard), float(torch.tensor(shuffled, dtype=torch.float64).quantile(0.99))
 
 
 def between_two_groups(values: Tensor) -> float:
@@ -98,10 +98,11 @@ def between_two_groups(values: Tensor) -> float:
     return float(torch.where(total > 0, between.amax(0) / total, 0.0).max())
 
 
-def _alike_nearby(labels: Tensor) -> float:
-    reach = range(1, min(REACH, len(labels) - 1) + 1)
-    pairs = sum(len(labels) - distance for distance in reach)
-    return float(sum((labels[distance:] == labels[:-distance]).sum() for distance in reach)) / pairs
+def _alike_nearby(values: Tensor) -> float:
+    """The mean product of two rows of ``values`` (n, K) up to ``REACH`` apart; 0 for a single row."""
+    distances = range(1, min(REACH, len(values) - 1) + 1)
+    products = [(values[distance:] * values[:-distance]).mean(1) for distance in distances]
+    return float(torch.cat(products).mean()) if products else 0.0
 
 
 def _look(model: nn.Module, batches: Sequence[Tensor]) -> tuple[tuple[LayerShift, ...], Tensor, Tensor | None]:

@@ -123,18 +123,21 @@ Method = Annotated[
 
 
 class CollapseRule(BaseModel):
-    """When answers count as collapsed: one class takes nearly all of them, they are sure, and the source's differ.
+    """When answers count as collapsed: one class takes too many of them, they are sure, and the source's differ.
 
-    Answers are averaged over the last ``memory`` images or so, and begin as uniform. Where one class takes more than
-    ``share`` of them and their mean entropy is below ``entropy_share``·ln K, the source network answers the same images
-    too, ``checked`` at least, and decides: the answers have collapsed if it finds the class in less than
-    ``source_share`` of them. Else the stream holds it: where examples come sorted by class, every network says one.
+    Answers are averaged over the last ``memory`` images or so, and begin as uniform. With K classes, one is suspect
+    that takes more than 1/K + ``share``·(1 − 1/K) of them, while their mean entropy is below ``entropy_share``·ln K.
+    Then the source network answers the same images too, ``checked`` at least, and decides: the answers have collapsed
+    if they name the class too often on these as well, and the source names it less than ``source_share`` times as
+    often, or they have less than ``source_entropy`` times its entropy. Else the stream holds the class: where examples
+    come sorted by class, every network says one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 200
-    share: Annotated[float, Field(gt=0, lt=1, description="of the answers"), NUMBER] = 0.8
-    entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
+    share: Annotated[float, Field(gt=0, lt=1, description="0: uniform answers, 1: one class"), NUMBER] = 0.3
+    entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.1
     checked: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 50
-    source_share: Annotated[float, Field(gt=0, le=1, description="of the source's answers"), NUMBER] = 0.5
+    source_share: Annotated[float, Field(gt=0, le=1, description="of the adapted network's answers"), NUMBER] = 0.5
+    source_entropy: Annotated[float, Field(ge=0, le=1, description="of the source's entropy"), NUMBER] = 0.2

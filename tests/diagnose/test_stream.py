@@ -29,31 +29,45 @@ def labels(order: str, n: int = 400, seed: int = 0) -> Tensor:
     return torch.randint(K, (n,), generator=generator)
 
 
+def noisy_logits(of: Tensor, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(1000 + seed)
+    return 4 * nn.functional.one_hot(of, K) + torch.randn(len(of), K, generator=generator) * torch.arange(1, K + 1)
+
+
 @pytest.mark.parametrize("order", ["sorted", "runs", "shuffled"])
 @pytest.mark.parametrize("n", [8, 40])
 def test_correlation_is_its_definition(order: str, n: int) -> None:
-    values = labels(order, n).tolist()
-    if len(set(values)) == 1:
-        values[0] = (values[0] + 1) % K
-    near = [values[i] == values[j] for i, j in combinations(range(len(values)), 2) if j - i <= REACH]
-    any_two = [a == b for a, b in combinations(values, 2)]
-    p, q = np.mean(near), np.mean(any_two)
-    assert label_correlation(torch.tensor(values))[0] == pytest.approx((p - q) / (1 - q))
+    values = noisy_logits(labels(order, n)).double().numpy()
+    centred = values - values.mean(1, keepdims=True)
+    standard = (centred - centred.mean(0)) / centred.std(0)
+    near = [
+        standard[i, k] * standard[j, k]
+        for i, j in combinations(range(len(values)), 2)
+        if j - i <= REACH
+        for k in range(K)
+    ]
+    assert label_correlation(torch.from_numpy(values))[0] == pytest.approx(np.mean(near))
+
+
+def test_correlation_is_blind_to_scale_and_to_what_all_classes_share() -> None:
+    logits = noisy_logits(labels("runs")).double()
+    moved = 3 * logits + torch.arange(K) + torch.linspace(0, 9, len(logits), dtype=torch.float64)[:, None]
+    assert label_correlation(moved) == pytest.approx(label_correlation(logits))
 
 
 def test_shuffled_labels_rarely_exceed_chance_and_runs_do() -> None:
     exceeding = [0, 0]
     for seed in range(30):
         for which, order in enumerate(("shuffled", "runs")):
-            correlation, by_chance = label_correlation(labels(order, seed=seed), seed)
+            correlation, by_chance = label_correlation(noisy_logits(labels(order, seed=seed), seed), seed)
             exceeding[which] += correlation > by_chance
     assert exceeding[0] <= 3
     assert exceeding[1] == 30
 
 
-@pytest.mark.parametrize("values", [[0], [2, 2, 2], [1, 0]])
-def test_too_few_labels_or_one_class_say_nothing(values: list[int]) -> None:
-    assert label_correlation(torch.tensor(values)) == (0.0, 0.0)
+@pytest.mark.parametrize("logits", [torch.ones(1, K), torch.eye(K)[[2, 2, 2]], torch.randn(6, 1)], ids=str)
+def test_one_image_one_answer_and_one_class_say_nothing(logits: Tensor) -> None:
+    assert label_correlation(logits) == (0.0, 0.0)
 
 
 def test_two_groups_explain_what_the_best_split_does() -> None:
@@ -138,7 +152,7 @@ def test_mixed_domains_are_told_in_any_order() -> None:
 
 
 def test_a_stream_of_one_class_so_far_counts_as_correlated() -> None:
-    assert diagnose(images(torch.zeros(200, dtype=torch.long)), 50) == ({"labels-correlated"}, "lame")
+    assert diagnose(images(torch.zeros(200, dtype=torch.long)), 50) == ({"labels-correlated"}, "iew")
 
 
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed])
@@ -182,6 +196,20 @@ def test_a_network_without_batch_norm_is_left_or_corrected() -> None:
 def measures(**changed: float | None) -> StreamMeasures:
     plain = {"images": 1000, "batch_size": 200, "correlation": 0.0, "correlation_by_chance": 0.01, "one_class": 0.2}
     return StreamMeasures.model_validate({**plain, "mixture": 0.6, "shift": 1.0, **changed})
+
+
+def test_lame_is_for_correlation_beyond_doubt_and_one_domain() -> None:
+    for changed, expected in [
+        ({"correlation": 0.5}, "lame"),
+        ({"correlation": 0.5, "shift": None, "mixture": None}, "lame"),
+        ({"correlation": 0.1}, "iew"),
+        ({"correlation": 0.5, "correlation_by_chance": 0.6}, "tent"),
+        ({"correlation": 0.5, "mixture": 0.9}, "iew"),
+        ({"one_class": 0.95}, "iew"),
+    ]:
+        advice = advise(measures(**changed))
+        assert advice.recommended is not None
+        assert advice.recommended.kind == expected, changed
 
 
 def test_the_largest_batch_that_is_small_is_just_below_the_bound() -> None:
