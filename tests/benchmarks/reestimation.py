@@ -1,10 +1,11 @@
 """Does re-estimating the statistics help a network that meets JPEG images? On the holdout half, against T alone.
 
-    python -m tests.benchmarks.reestimation [--depth 20] [--images 10000]
+    python -m tests.benchmarks.reestimation [--depth 20] [--images 10000] [--corruption fog --severity 5]
 
 ResNet-20 (or --depth 56) of ../shared (or $AFTERNORM_SHARED) on the validation images. Its statistics are those it came
 with, of the training images, or of the calibration half, which are also mixed with a prior; each without and with the
-α that is best for them. T and α are chosen on the calibration half.
+α that is best for them. T and α are chosen on the calibration half. With --corruption the validation images, both
+halves of them, have that C-style corruption.
 """
 
 import argparse
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from calibrate import Recipe, Source, open_data, open_model, retrofit
-from calibrate.data import split
+from calibrate.data import Corrupted, split
 from calibrate.engine.predict import Setting, predict
 from calibrate.engine.source_batches import SourceBatches
 from calibrate.metrics import ArmScores, measure, score
-from calibrate.recipe import SearchAlpha
+from calibrate.recipe import CORRUPTION_SETS, SearchAlpha
 from calibrate.result import silent
 from calibrate.search import fit_temperature
 from calibrate.stats import reestimate
@@ -34,6 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--corruption", choices=CORRUPTION_SETS["all"])
+    parser.add_argument("--severity", type=int, default=5, choices=range(1, 6))
     arguments = parser.parse_args()
     shared = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[3] / "shared"))
     if not shared.is_dir():
@@ -45,6 +48,8 @@ def main() -> None:
         open_data(shared / f"data/cifar10-{name}.zip", preprocessing=opened.preprocessing)
         for name in ("val-5k", "train-10k")
     )
+    if arguments.corruption:
+        data = Corrupted(data, arguments.corruption, arguments.severity, 0)
     halves = split(data.labels, 0)
     some = np.sort(np.random.default_rng(0).permutation(len(train))[: arguments.images])
 
@@ -67,7 +72,8 @@ def main() -> None:
         )
 
     arms = [arm("T", opened.model)]
-    print(f"ResNet-{arguments.depth}, T alone: {_told(arms[0])}, n = {len(halves.holdout)}; minus T alone:")
+    print(f"ResNet-{arguments.depth} on {data.name}")
+    print(f"T alone: {_told(arms[0])}, n = {len(halves.holdout)}; minus T alone:")
     for name, build in networks.items():
         model = build()
         found = retrofit(model, Recipe(steps=[SearchAlpha(curve=False)]), data=data)

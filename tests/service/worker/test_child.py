@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.recipe import PRESETS
 from calibrate.result import Summary
 from service.worker.assignment import AssignedDataset
 from service.worker.child.check import check_dataset
@@ -67,6 +68,33 @@ def test_a_job_equals_the_command_line(
     assert set(artifacts) == {path.name for path in (inputs / "out").iterdir()}
     assert artifacts["tuned.safetensors"] == (inputs / "out" / "tuned.safetensors").read_bytes()
     shutil.rmtree(inputs / "out")
+
+
+@pytest.mark.slow
+def test_a_probe_job_equals_the_command_line(
+    server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = server.house
+    model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
+    dataset = server.check_dataset(inputs / "digits.npz")
+    recipe = PRESETS["probe"].model_dump(mode="json")
+    job = house.job("probe", model=model.id, dataset=dataset.id, recipe=recipe)
+    server.run(job)
+    assert house.row(job).problem is None
+    assert len(house.trials(job)) > 15
+    monkeypatch.chdir(inputs)
+    ran = afternorm(
+        "probe",
+        *("--model", "digits.safetensors", "--architecture", ARCHITECTURE),
+        *("--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json()),
+        *("--data", "digits.npz", "--threads", 1, "--device", "cpu", "--out", "probed"),
+    )
+    assert ran.code == 0, ran.err
+    theirs = Summary.model_validate_json((inputs / "probed" / "summary.json").read_bytes())
+    ours = Summary.model_validate(house.summary(job))
+    assert ours.digest == theirs.digest
+    assert [probe.kind for probe in ours.probes] == [step.kind for step in PRESETS["probe"].steps]
+    assert set(house.artifacts(job)) == {path.name for path in (inputs / "probed").iterdir()}
 
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
