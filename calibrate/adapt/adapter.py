@@ -1,7 +1,7 @@
 """The adapter: one published test-time adaptation method at work on one network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.recipe.adapters import LAME, Method
-from calibrate.surgery import Replacement, Site, find_sites, is_batch_norm, matching, place_
+from calibrate.surgery import Replacement, Site, checked_logits, find_sites, is_batch_norm, matching, place_
 
 #: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running
 #: statistics must be re-estimated first; or code that must run beside the network.
@@ -27,7 +27,7 @@ class Context:
     """
 
     classes: int
-    source: Callable[[], Sequence[Tensor]] | None = None
+    source: Callable[[], Iterable[Tensor]] | None = None
 
 
 @dataclass(slots=True)
@@ -71,8 +71,7 @@ class Adapter(ABC, Generic[Settings]):
     def forward(self, x: Tensor) -> Tensor:
         """The network's logits for ``x``: one pass."""
         self.tally.forward += 1
-        logits: Tensor = self.model(x)
-        return logits
+        return checked_logits(self.model, x)
 
     def place_by_batch_(self, **weights: float | str | None) -> None:
         """Let the matching BatchNorm layers normalise by the batch, mixed with the source as ``weights`` say."""
@@ -91,8 +90,8 @@ def adaptable(model: nn.Module, patterns: Sequence[str]) -> tuple[Site, ...]:
     )
     if not sites:
         raise ModelError(
-            "the network has no matching BatchNorm layer that keeps running statistics, so there is nothing to adapt "
-            "to a stream. LAME changes no layer, and works on any classifier."
+            "the network has no matching BatchNorm layer that keeps running statistics and does not weigh examples "
+            "already, so there is nothing to adapt to a stream. LAME changes no layer, and works on any classifier."
         )
     return sites
 

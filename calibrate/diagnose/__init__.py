@@ -1,5 +1,6 @@
 """Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
 
+from calibrate.diagnose.advice import BY_BATCH
 from calibrate.diagnose.channel_health import channel_health
 from calibrate.diagnose.corruption_means import corruption_means, means, seen
 from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
@@ -11,6 +12,7 @@ from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_lev
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
+    "BY_BATCH",
     "bound",
     "bounded",
     "channel_health",

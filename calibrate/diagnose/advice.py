@@ -24,6 +24,9 @@ TENT_BATCH: Final = 64
 #: The prior, in images, for small batches: about that of the source's weight that Schneider et al. found best there.
 PRIOR: Final = 16.0
 
+#: The kinds of methods that normalise by the batch alone: every warning is against them.
+BY_BATCH: Final = frozenset({"prediction_time_bn", "tent", "eta", "eata", "sar"})
+
 
 def advise(measures: StreamMeasures) -> StreamDiagnosis:
     """What to beware of on the stream, and the method that suits it."""

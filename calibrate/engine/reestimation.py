@@ -14,7 +14,7 @@ from calibrate.engine.samples import check_samples, drawn
 from calibrate.engine.source_batches import SourceBatches
 from calibrate.recipe import Reestimate
 from calibrate.result import Moved, Reestimation
-from calibrate.stats import reestimate_
+from calibrate.stats import Reestimated, reestimate_
 from calibrate.surgery import find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
@@ -38,9 +38,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     )
     run.change_()
     run.forwards += batches.read
-    if found.idle:
-        which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
-        run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
+    find_idle_(run, found)
     run.reestimations.append(
         Reestimation(
             on=step.on,
@@ -54,6 +52,13 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             ),
         )
     )
+
+
+def find_idle_(run: Run, found: Reestimated) -> None:
+    """Note which layers no example came to."""
+    if found.idle:
+        which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
+        run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
 
 
 def data_of(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.engine.adaptation_checks import check_methods_, check_stream, corrupted
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
 from calibrate.engine.predict import Setting, input_dtype
@@ -26,7 +27,16 @@ from calibrate.engine.trials import Trials
 from calibrate.errors import ModelError
 from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Preprocessing, ProbeCorruptions, Recipe, Reestimate, SearchAlpha, SetAlpha
+from calibrate.recipe import (
+    Adapt,
+    Preprocessing,
+    ProbeAdaptation,
+    ProbeCorruptions,
+    Recipe,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+)
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, Training, silent
 from calibrate.surgery import (
     Look,
@@ -132,7 +142,7 @@ def plan(
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
-        elif isinstance(step, ProbeCorruptions):
+        elif isinstance(step, ProbeCorruptions) or (isinstance(step, ProbeAdaptation | Adapt) and corrupted(step)):
             require_corruptions()
         elif patterns := getattr(step, "sites", ()):
             matching(find_sites(model), patterns)
@@ -147,12 +157,15 @@ def plan(
             data_of(step, source, halves, opened, recipe.seed)
         elif isinstance(step, ProbeCorruptions):
             check_samples(step, "holdout half has", len(halves.holdout))
+        elif isinstance(step, Adapt):
+            check_stream(step, source, halves)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
+    check_methods_(there, recipe, seen.outputs, first)
     return Plan(recipe, source, halves, seen, setting, opened)
 
 
@@ -217,6 +230,7 @@ def carry_out(
         layers=layer_statistics(find_sites(run.model), plan.look.positions),
         reestimations=tuple(run.reestimations),
         probes=tuple(run.probes),
+        kept=tuple(run.kept),
         answers=run.answers,
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []

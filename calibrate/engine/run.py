@@ -17,6 +17,7 @@ from calibrate.result import (
     Answers,
     Arm,
     Finding,
+    Kept,
     Measurement,
     ProbeResult,
     Progress,
@@ -27,7 +28,8 @@ from calibrate.result import (
 from calibrate.search import Temperature, fit_temperature
 from calibrate.surgery import Look
 
-#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics changed.
+#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics, or γ and β,
+#: changed.
 WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
 TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
@@ -48,6 +50,7 @@ class Run:
     temperature: float = 1.0
     changed: bool = False
     reestimations: list[Reestimation] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     search: AlphaSearch | None = None
     measurement: Measurement | None = None
     answers: Answers | None = None
@@ -77,7 +80,7 @@ class Run:
     @property
     def tuned_arms(self) -> tuple[Arm, TunedArm]:
         """What the network as it stands is called, once it is changed: without its temperature, and with it."""
-        return TUNED if self.reestimations else WEIGHED
+        return TUNED if self.reestimations or any(kept.learned for kept in self.kept) else WEIGHED
 
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the calibration half, or of its examples ``rows``, ascending."""

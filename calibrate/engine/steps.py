@@ -6,18 +6,23 @@ from typing import Any
 
 from torch import Tensor
 
+from calibrate.engine.adapt import adapt_
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.probe_adaptation import probe_adaptation_
 from calibrate.engine.probe_channel_health import probe_channel_health_
 from calibrate.engine.probe_corruptions import probe_corruptions_
 from calibrate.engine.probe_output_bound import probe_output_bound_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
+from calibrate.engine.set_alpha import set_alpha_, without_positions
 from calibrate.engine.statistic_noise import probe_statistic_noise_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
+    Adapt,
     Measure,
+    ProbeAdaptation,
     ProbeChannelHealth,
     ProbeCorruptions,
     ProbeEstimationShift,
@@ -30,24 +35,10 @@ from calibrate.recipe import (
 )
 from calibrate.result import Arm, judge
 from calibrate.search import search_alpha
-from calibrate.surgery import Site, find_sites, select, weigh_examples_
+from calibrate.surgery import find_sites, select, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
-
-
-def set_alpha_(run: Run, step: SetAlpha) -> None:
-    """Give the matching sites the step's α."""
-    run.model = estimate_group_moments_(run, run.model, step.sites)
-    sites = select(find_sites(run.model), step.sites)
-    if step.alpha == 1 and (blind := _without_positions(run, sites)):
-        run.find(
-            "constant-output",
-            f"at α = 1 the layer {blind[0]} puts out a constant, because it sees one position per channel; "
-            "leave such layers out with `sites`, or lower α.",
-        )
-    run.model = weigh_examples_(run.model, sites, step.alpha)
-    run.change_()
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
@@ -58,7 +49,7 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     trial = estimate_group_moments_(run, copy.deepcopy(run.model), step.sites)
     sites = select(find_sites(trial), step.sites)
     maximum = step.maximum
-    if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := _without_positions(run, sites)):
+    if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):
         maximum = LARGEST_ALPHA_WITHOUT_POSITIONS
         run.find(
             "alpha-capped",
@@ -156,8 +147,6 @@ STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     ProbeOutputBound: probe_output_bound_,
     ProbeChannelHealth: probe_channel_health_,
     ProbeStatisticNoise: probe_statistic_noise_,
+    ProbeAdaptation: probe_adaptation_,
+    Adapt: adapt_,
 }
-
-
-def _without_positions(run: Run, sites: tuple[Site, ...]) -> list[str]:
-    return [site.name for site in sites if not site.is_group_norm and run.look.positions.get(site.name) == 1]

@@ -8,8 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from calibrate.data import Source, open_data
+from calibrate.engine.adaptation_checks import asked
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Preprocessing, ProbeEstimationShift, Recipe, Reestimate
+from calibrate.recipe import Adapt, Preprocessing, ProbeAdaptation, ProbeEstimationShift, Recipe, Reestimate
+from calibrate.recipe.adapters import EATA
+from calibrate.recipe.step import StepValue
 
 
 def open_training(
@@ -27,12 +30,20 @@ def open_training(
                 "--training-data (from Python with `training`), or give `on: calibration`."
             )
         return None
-    if not renewing and not any(isinstance(step, ProbeEstimationShift) for step in recipe.steps):
+    if not renewing and not any(_looks(step) for step in recipe.steps):
         raise UsageError(
             "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
-            "recipe with the step estimation_shift, or reestimate with `on: training`, such as precise_bn."
+            "recipe with the step estimation_shift, with the adaptation method eata, or with reestimate and "
+            "`on: training`, such as precise_bn."
         )
     return open_data(training, preprocessing=preprocessing)
+
+
+def _looks(step: StepValue) -> bool:
+    """Whether ``step`` uses training data where there are any."""
+    if isinstance(step, ProbeAdaptation | Adapt):
+        return any(isinstance(method, EATA) for method in asked(step)[0])
+    return isinstance(step, ProbeEstimationShift)
 
 
 def check_inputs(training: Source, wanted: Tensor) -> None:

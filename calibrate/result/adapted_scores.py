@@ -17,9 +17,9 @@ class MethodScores(Value):
     ``top1_sd`` the standard deviation over them (n − 1; None for one). ``segments`` are top-1 over equal parts of the
     stream, in order. ``against_source`` and ``against_iew`` are differences in top-1 on the same examples (paired
     bootstrap over examples, means over seeds). ``forward`` and ``backward`` are passes for each batch, ``checks``
-    passes for each batch that told collapses. ``source_change`` is top-1 after the stream minus before, on the same
-    examples as they are. ``learned`` counts tensors. ``collapses`` and ``resets``, those of the wrapper and of the
-    method itself, are means over the seeds.
+    passes for each batch that told collapses. ``source_change`` is the adapted network's top-1 after the stream minus
+    before, on the same examples as they are, and None where nothing stays learned. ``learned`` counts tensors.
+    ``collapses`` and ``resets``, those of the wrapper and of the method itself, are means over the seeds.
     """
 
     method: Method | None

@@ -14,7 +14,8 @@ from calibrate.result.reestimation import Reestimation
 from calibrate.result.value import Value as _Value
 
 Metric = Literal["top1", "top5", "nll", "ece", "brier"]
-#: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics changed.
+#: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics, or γ
+#: and β, changed.
 Arm = Literal["plain", "T", "alpha", "alpha+T", "tuned", "tuned+T"]
 Verdict = Literal["improved", "no evidence", "worse"]
 
