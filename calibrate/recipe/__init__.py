@@ -1,11 +1,13 @@
 """What to do: recipes, their steps, outputs, preprocessing and manifests. No torch here."""
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
+from calibrate.recipe.adapters import METHODS, Method
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.manifest import Manifest, Settings
+from calibrate.recipe.method_cards import METHOD_CARDS
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.plain import plain
@@ -20,18 +22,24 @@ from calibrate.recipe.probes import (
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.step import Probe
 from calibrate.recipe.steps import STEP_KINDS, Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.streams import Domain, Order, Stream
 
 __all__ = [
     "CARDS",
     "CORRUPTION_SETS",
+    "METHODS",
+    "METHOD_CARDS",
     "PRESETS",
     "STEP_KINDS",
     "Adapt",
     "Card",
     "Corruption",
     "CorruptionSet",
+    "Domain",
     "Manifest",
     "Measure",
+    "Method",
+    "Order",
     "Outputs",
     "Placement",
     "PlacementStep",
@@ -49,6 +57,7 @@ __all__ = [
     "SetAlpha",
     "Settings",
     "Step",
+    "Stream",
     "Temperature",
     "broken_fields",
     "c_style",

@@ -1,5 +1,6 @@
 """Test-time adaptation methods as recipe values: closed, frozen, tagged by ``kind``, with every hyper-parameter."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -120,6 +121,12 @@ Method = Annotated[
     IEW | PredictionTimeBN | BNAlpha | Tent | ETA | EATA | SAR | LAME,
     Field(discriminator="kind"),
 ]
+
+#: Each method by its name, with the settings that it has where none are given.
+METHODS: Mapping[str, Method] = {
+    method.kind: method
+    for method in (IEW(), PredictionTimeBN(), BNAlpha(prior=16.0), Tent(), ETA(), EATA(), SAR(), LAME())
+}
 
 
 class CollapseRule(BaseModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from calibrate.recipe.adaptation_cards import ADAPTATION_CARDS
 from calibrate.recipe.card import Card
 from calibrate.recipe.probe_cards import PROBE_CARDS
 
@@ -76,4 +77,5 @@ CARDS: Mapping[str, Card] = {
         reference="Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 14",
     ),
     **PROBE_CARDS,
+    **ADAPTATION_CARDS,
 }

@@ -1,5 +1,6 @@
 """Reading the documents people write (YAML, JSON or TOML) into values, with errors that name the field."""
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from calibrate.recipe.plain import plain
 from calibrate.recipe.recipe import PRESETS, Recipe
 
 Value = TypeVar("Value", bound=BaseModel)
+
+#: The places, at the end of a path, of values that are told apart by their kind.
+_TAGGED = re.compile(r"(steps|methods)\[\d+\]$|(^|\.)(method|optimizer)$")
 
 
 def parse(kind: type[Value], document: Any, source: str) -> Value:
@@ -37,8 +41,15 @@ less than or equal to 1. `afternorm schema recipe` prints every field and its ra
 
 
 def broken_fields(errors: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """One ``(json_path, message)`` for each of pydantic's ``errors``."""
-    return tuple((_path(item["loc"]), _sentence(item)) for item in errors)
+    """One ``(json_path, message)`` for each of pydantic's ``errors``.
+
+    A tuple with a broken item counts as too short, too; that is left out.
+    """
+    found = [(tuple(item["loc"]), item) for item in errors]
+    within = {place[:depth] for place, _ in found for depth in range(len(place))}
+    return tuple(
+        (_path(place), _sentence(item)) for place, item in found if item["type"] != "too_short" or place not in within
+    )
 
 
 def read(kind: type[Value], path: Path) -> Value:
@@ -77,18 +88,18 @@ def read_recipe(name: str) -> Recipe:
 def _path(location: tuple[int | str, ...]) -> str:
     """A pydantic location as a JSON path, without the tags pydantic adds for tagged unions.
 
-    These are the kind of a step, and whatever stands in <>.
+    These are the kind of what stands in ``_TAGGED`` places, and whatever stands in <>.
     """
     path = ""
-    after_index = False
+    before_tag = False
     for part in location:
         if isinstance(part, str) and part.startswith("<"):
             continue
         if isinstance(part, int):
             path += f"[{part}]"
-        elif not after_index:
+        elif not before_tag:
             path += f".{part}" if path else part
-        after_index = isinstance(part, int) and path.endswith(f"steps[{part}]")
+        before_tag = not (before_tag and isinstance(part, str)) and _TAGGED.search(path) is not None
     return path
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from calibrate.recipe.adaptation import ProbeAdaptation
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -75,4 +76,5 @@ PRESETS: Mapping[str, Recipe] = {
             ProbeChannelHealth(),
         )
     ),
+    "adaptation": Recipe(steps=(ProbeAdaptation(),)),
 }

@@ -54,10 +54,10 @@ class Stream(BaseModel):
             ("concentration", self.concentration, "correlated"),
             ("cycles", self.cycles, "recurring"),
         ):
-            if (value is not None) != (self.order == order):
-                raise ValueError(
-                    f"{name} is given with the order {order}, and with no other; the order is {self.order}"
-                )
+            if value is None and self.order == order:
+                raise ValueError(f"the order {order} needs a value for {name}; give one")
+            if value is not None and self.order != order:
+                raise ValueError(f"{name} is of the order {order}, and the order is {self.order}; leave {name} out")
         if self.order == "mixed" and len(self.domains) == 1:
             raise ValueError("mixed is of several domains, and there is one; name more, or take the order shuffled")
         return self

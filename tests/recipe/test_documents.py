@@ -201,5 +201,31 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_recipe_name_lists_the_presets() -> None:
-    with pytest.raises(UsageError, match=r"'alhpa' is neither a preset nor a file.*adabn, alpha, measure, precise_bn"):
+    with pytest.raises(UsageError, match=r"'alhpa' is neither a preset nor a file.*adabn, adaptation, alpha, measure"):
         read_recipe("alhpa")
+
+
+@pytest.mark.parametrize(
+    ("step", "path", "said"),
+    [
+        ({"kind": "adapt", "method": {"kind": "tent", "steps": 0}}, "steps[0].method.steps", "0 was given"),
+        ({"kind": "adapt", "method": {"kind": "lame"}}, "steps[0]", "take one of iew, tent"),
+        (
+            {
+                "kind": "adaptation",
+                "methods": [{"kind": "iew"}, {"kind": "tent", "optimizer": {"kind": "sgd", "lr": 0}}],
+            },
+            "steps[0].methods[1].optimizer.lr",
+            "greater than 0",
+        ),
+        ({"kind": "adaptation", "streams": [{"order": "correlated"}]}, "steps[0].streams[0]", "needs a value for conc"),
+        ({"kind": "adaptation", "streams": [{"cycles": 2}]}, "steps[0].streams[0]", "leave cycles out"),
+        ({"kind": "adaptation", "streams": []}, "steps[0].streams", "at least 1 item"),
+    ],
+)
+def test_what_is_broken_inside_a_step_is_one_field_without_tags(step: dict[str, Any], path: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse(Recipe, {"steps": [step]}, "r")
+    ((found, message),) = caught.value.fields
+    assert found == path
+    assert said in message
