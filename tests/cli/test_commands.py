@@ -201,7 +201,7 @@ def test_training_data_are_prepared_as_the_data_are(
     given = (*given, "--training-data", demo_inputs.digits, "--out", tmp_path / "out")
     ran = afternorm("probe", *given)
     summary = Summary.model_validate_json(ran.out)
-    (found,) = summary.probes
+    found = summary.probes[0]
     assert isinstance(found, EstimationShift)
     assert found.input is not None
     unit, seen = held_out_digits()[0] / 255, np.load(demo_inputs.scanned)["x"][np.sort(_holdout(demo_inputs))] / 255
