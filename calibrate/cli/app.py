@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from calibrate.cli.adapt import adapt
 from calibrate.cli.batch import batch
 from calibrate.cli.calibrate import calibrate
 from calibrate.cli.console import note, say
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, probe, evaluate, calibrate, batch, export, methods, schema, doctor, demo):
+for command in (inspect, probe, evaluate, calibrate, adapt, batch, export, methods, schema, doctor, demo):
     app.command()(command)
 add_installed_(app)
 

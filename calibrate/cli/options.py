@@ -130,7 +130,7 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
     chosen = loads(Recipe, name, "--recipe") if name.lstrip().startswith("{") else read_recipe(name)
     if alpha is not None:
         steps = tuple(
-            _given(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
+            given(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
             for step in chosen.steps
         )
         if steps == chosen.steps:
@@ -140,14 +140,14 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
             )
         chosen = chosen.model_copy(update={"steps": steps})
     if seed is not None:
-        chosen = _given(Recipe, {**chosen.model_dump(), "seed": seed}, "--seed")
+        chosen = given(Recipe, {**chosen.model_dump(), "seed": seed}, "--seed")
     return chosen
 
 
 def outputs(formats: str, latency_runs: int) -> Outputs:
     """The outputs in the comma-separated ``formats``."""
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
-    return _given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
+    return given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
 
 
 def corruptions(names: str | None, severity: str | None, samples: int | None) -> ProbeCorruptions | None:
@@ -163,15 +163,15 @@ def corruptions(names: str | None, severity: str | None, samples: int | None) ->
             )
         return None
     listed = names if names in CORRUPTION_SETS else [name.strip() for name in names.split(",")]
-    step = _given(ProbeCorruptions, {"names": listed, "samples": samples}, "--corruptions")
+    step = given(ProbeCorruptions, {"names": listed, "samples": samples}, "--corruptions")
     if severity is None:
         return step
     ends = re.fullmatch(r"(\d)-(\d)", severity)
     wanted = list(range(int(ends[1]), int(ends[2]) + 1)) if ends else severity.split(",")
-    return _given(ProbeCorruptions, {**step.model_dump(), "severities": wanted}, "--severity")
+    return given(ProbeCorruptions, {**step.model_dump(), "severities": wanted}, "--severity")
 
 
-def _given(kind: type[Value], document: dict[str, Any], option: str) -> Value:
+def given(kind: type[Value], document: dict[str, Any], option: str) -> Value:
     """The value of a single option, whose error needs no schema to be understood."""
     try:
         return parse(kind, document, option)

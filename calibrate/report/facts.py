@@ -2,7 +2,7 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
-from calibrate.result import METRICS, AlphaSearch, Measurement, Reestimation, Summary, Training
+from calibrate.result import METRICS, AlphaSearch, Kept, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
@@ -74,8 +74,10 @@ def choice_facts(summary: Summary) -> tuple[Fact, ...]:
     search = summary.search
     searched = "absent: this run did not search for α" if search is None else search_words(search)
     renewed = tuple(("statistics", reestimation_words(item)) for item in summary.reestimations)
+    learned = tuple(("adapted", kept_words(item)) for item in summary.kept)
     return (
         *renewed,
+        *learned,
         ("α", alpha_words(summary.changes)),
         ("T", temperature_words(summary.changes)),
         ("search", searched),
@@ -97,6 +99,18 @@ def reestimation_words(item: Reestimation) -> str:
         f"{how}; in the mean over channels, the running mean moved by up to {furthest.mean:.2f} standard deviations "
         f"({fmt.printable(furthest.name)}) and |log variance| by up to {widest.log_variance:.2f} "
         f"({fmt.printable(widest.name)})"
+    )
+
+
+def kept_words(item: Kept) -> str:
+    """What was learned from which stream, and is part of the network now."""
+    if not item.learned:
+        return f"by {item.method.kind}, which learns nothing from a stream"
+    collapses = f", after {fmt.counted(item.collapses, 'collapse')} back to the source" if item.collapses else ""
+    return (
+        f"{fmt.counted(len(item.learned), 'tensor')} learned by {item.method.kind} from "
+        f"{fmt.counted(item.images, 'example')} of the calibration half, without labels ({item.stream.title})"
+        f"{collapses}{'; running statistics re-estimated on the same examples' if item.reestimated else ''}"
     )
 
 

@@ -32,7 +32,7 @@ def verdict_sentence(summary: Summary) -> str:
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
     outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."
-    advice = _ADVICE[summary.verdict].format(what="it" if summary.reestimations else "α")
+    advice = _ADVICE[summary.verdict].format(what="it" if summary.reestimations or _learned(summary) else "α")
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
     return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}"
 
@@ -40,9 +40,15 @@ def verdict_sentence(summary: Summary) -> str:
 def _subject(summary: Summary) -> str:
     """What the tuned network normalises by."""
     alpha = alpha_words(summary.changes)
-    if not summary.reestimations:
-        return "normalisation as it came" if alpha == NO_ALPHA else f"α = {alpha}"
-    return "re-estimated statistics" + ("" if alpha == NO_ALPHA else f", α = {alpha}")
+    statistics = ("re-estimated statistics",) if summary.reestimations else ()
+    learned = _learned(summary)
+    weighed = () if alpha == NO_ALPHA else (f"α = {alpha}",)
+    return ", ".join((*statistics, *learned, *weighed)) or "normalisation as it came"
+
+
+def _learned(summary: Summary) -> tuple[str, ...]:
+    """What adaptation left in the network."""
+    return tuple(f"γ and β from {item.method.kind}" for item in summary.kept if item.learned)
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:

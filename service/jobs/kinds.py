@@ -14,15 +14,20 @@ PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step,
 
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "temperature", "measure"}) | PROBES,
+    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "adapt", "temperature", "measure"}) | PROBES,
     "evaluate": frozenset({"measure", "corruptions"}),
     "probe": frozenset({"measure"}) | PROBES,
-    "adapt": frozenset(),
+    "adapt": frozenset({"adapt", "temperature", "measure"}) | PROBES,
     "export": frozenset(),
 }
 
 #: The preset that a kind carries out where the request has no recipe.
-DEFAULT_RECIPE: Mapping[Kind, str] = {"calibrate": "alpha", "evaluate": "measure", "probe": "probe"}
+DEFAULT_RECIPE: Mapping[Kind, str] = {
+    "calibrate": "alpha",
+    "evaluate": "measure",
+    "probe": "probe",
+    "adapt": "adaptation",
+}
 
 #: The kinds that need data.
 WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt"})
@@ -30,7 +35,7 @@ WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt
 
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:
     """``(json_path, message)`` for each step of ``recipe`` that jobs of ``kind`` do not permit."""
-    permitted = ", ".join(sorted(PERMITTED[kind])) or "no steps yet"
+    permitted = ", ".join(sorted(PERMITTED[kind]))
     foreign = tuple(
         (f"recipe.steps[{number}].kind", f"{step.kind!r} is not a step of {kind} jobs; these take {permitted}")
         for number, step in enumerate(recipe.steps)

@@ -52,12 +52,7 @@ def recipe_of(request: JobRequest) -> Recipe | None:
     if name is None and request.kind == "export":
         return None
     if not PERMITTED[request.kind]:
-        raise InvalidError(
-            f"{request.kind} jobs take no recipe; leave it out."
-            if request.kind == "export"
-            else f"{request.kind} jobs have no steps yet in this version; GET /v1/methods lists the kinds that have.",
-            [("recipe" if request.kind == "export" else "kind", "no steps are permitted")],
-        )
+        raise InvalidError(f"{request.kind} jobs take no recipe; leave it out.", [("recipe", "no steps are permitted")])
     if isinstance(name, str) and name not in PRESETS:
         raise InvalidError(
             f"{name!r} is no preset; take one of {', '.join(sorted(PRESETS))}, or write the recipe out.",

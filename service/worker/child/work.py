@@ -33,6 +33,12 @@ def evaluate(assignment: Assignment, voice: Voice) -> Finished:
     return _carry_out(assignment, Outputs(formats=()), voice)
 
 
+def adapt(assignment: Assignment, voice: Voice) -> Finished:
+    """As ``afternorm adapt``: compare methods on streams, or keep what one learns and write the network's files."""
+    kept = assignment.recipe is not None and any(step.kind == "adapt" for step in assignment.recipe.steps)
+    return _carry_out(assignment, assignment.outputs if kept else Outputs(formats=()), voice)
+
+
 def probe(assignment: Assignment, voice: Voice) -> Finished:
     """As ``afternorm probe``: look, change nothing, write the reports."""
     return _carry_out(assignment, Outputs(formats=()), voice)
@@ -66,6 +72,7 @@ WORK: Mapping[AnyKind, Callable[[Assignment, Voice], Finished | Checked]] = {
     "calibrate": calibrate,
     "evaluate": evaluate,
     "probe": probe,
+    "adapt": adapt,
     "export": export,
     "check": check,
 }

@@ -36,7 +36,8 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "preset"), [("calibrate", "alpha"), ("evaluate", "measure"), ("probe", "probe"), ("export", None)]
+    ("kind", "preset"),
+    [("calibrate", "alpha"), ("evaluate", "measure"), ("probe", "probe"), ("adapt", "adaptation"), ("export", None)],
 )
 def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str, preset: str | None) -> None:
     job = server.job(server.model(), server.dataset(), kind=kind)
@@ -49,7 +50,7 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
     [
         ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
         ({"recipe": "precise_bn"}, "recipe.steps[0].on"),
-        ({"kind": "adapt"}, "kind"),
+        ({"kind": "adapt", "recipe": "alpha"}, "recipe.steps[0].kind"),
         ({"kind": "export", "recipe": "alpha"}, "recipe"),
         ({"recipe": "no such preset"}, "recipe"),
         ({"kind": "evaluate", "recipe": "alpha"}, "recipe.steps[0].kind"),

@@ -1,0 +1,88 @@
+"""``afternorm adapt``: compare test-time adaptation methods on a stream, or keep what one of them learns."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from calibrate.cli import options, stream_options
+from calibrate.cli.console import note, progress_bars, say
+from calibrate.errors import ExportError, UsageError
+from calibrate.recipe import Outputs
+
+
+def adapt(
+    model: options.ModelPath,
+    data: options.DataPath,
+    training_data: options.TrainingData = None,
+    architecture: options.Architecture = None,
+    architecture_args: options.ArchitectureArgs = None,
+    classes: options.Classes = None,
+    class_map: options.ClassMap = None,
+    preprocessing: options.PreprocessingText = None,
+    methods: stream_options.Methods = None,
+    keep: stream_options.Keep = None,
+    order: stream_options.Order = None,
+    stream_batch: stream_options.StreamBatch = None,
+    domains: stream_options.Domains = None,
+    concentration: stream_options.Concentration = None,
+    cycles: stream_options.Cycles = None,
+    episodic: stream_options.Episodic = False,
+    seeds: stream_options.Seeds = None,
+    samples: stream_options.Samples = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe instead, as a file or a mapping.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the split and the orders.", show_default=False)] = None,
+    out: options.Out = options.DEFAULT_OUT,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Compare test-time adaptation methods on streams of the holdout half; with --keep, write an adapted network.
+
+    Writes report.html with the figures, report.md, report.txt and summary.json; with --keep tuned.safetensors and
+    tuned.onnx too.
+    """
+    stream = stream_options.stream_of(order, stream_batch, domains, concentration, cycles, episodic=episodic)
+    if recipe is None:
+        wanted = stream_options.adaptation_recipe(methods, keep, stream, seeds, samples)
+        chosen = options.recipe(wanted.canonical, None, seed)
+    elif methods is not None or keep is not None or stream is not None or seeds is not None or samples is not None:
+        raise UsageError("--recipe says which methods meet which streams; leave the options that say so too out.")
+    else:
+        chosen = options.recipe(recipe, None, seed)
+
+    from calibrate.cli.requests import Request, describe
+    from calibrate.engine import carry_out, check_outputs, deliver
+    from calibrate.report import render_text
+
+    outputs = Outputs() if any(step.kind == "adapt" for step in chosen.steps) else Outputs(formats=())
+    check_outputs(out, outputs)
+    request = Request(
+        model,
+        architecture,
+        architecture_args,
+        data,
+        classes,
+        preprocessing,
+        batch_size,
+        device,
+        threads,
+        class_map,
+        training_data,
+    )
+    with progress_bars() as progress:
+        opened, checked = request.open(chosen, progress)
+        if dry_run:
+            say(json.dumps(describe(opened, checked), indent=2))
+            return
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
+        delivery = deliver(outcome, opened.model, out, outputs, progress=progress)
+    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
+    for path in delivery.files:
+        note(f"wrote {path}")
+    if delivery.problems:
+        raise ExportError(" ".join(delivery.problems))
