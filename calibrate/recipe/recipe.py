@@ -52,14 +52,25 @@ class Recipe(BaseModel):
     @property
     def canonical(self) -> str:
         """Canonical JSON without defaulted fields, so that a field added later changes no old digest."""
-        steps = [{"kind": step.kind, **step.model_dump(mode="json", exclude_defaults=True)} for step in self.steps]
-        fields: dict[str, Any] = {**self.model_dump(mode="json", exclude_defaults=True), "steps": steps}
-        return json.dumps({"version": self.version, **fields}, sort_keys=True, separators=(",", ":"))
+        fields = {"version": self.version, **_without_defaults(self)}
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @property
     def digest(self) -> str:
         """SHA-256 of :attr:`canonical`, in hexadecimal: the identity of the recipe."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+
+def _without_defaults(value: Any) -> Any:
+    """``value`` as JSON without the fields that have their default, but for ``kind``, which tells values apart."""
+    if isinstance(value, BaseModel):
+        fields = {name: getattr(value, name) for name in type(value).model_fields}
+        return {
+            name: _without_defaults(held)
+            for name, held in fields.items()
+            if name == "kind" or held != type(value).model_fields[name].default
+        }
+    return [_without_defaults(item) for item in value] if isinstance(value, tuple) else value
 
 
 PRESETS: Mapping[str, Recipe] = {

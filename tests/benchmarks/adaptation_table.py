@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.adaptation_table [--images 1000] [--one-by-one 200] [--seeds 3]
 
-ResNet-20 of ../shared (or $AFTERNORM_SHARED) on its validation images, which are JPEG files and so a mild shift, as they
-are and with one corruption of each kind at severity 5. Streams: shuffled and class-sorted in batches of 200, and one by
-one, for which fewer images are taken, because it is slow. The recipe is each step's default but for what is named here.
+ResNet-20 of ../shared (or $AFTERNORM_SHARED) on its validation images, which are JPEG files and so a mild shift, as
+they are and with one corruption of each kind at severity 5. Streams: shuffled and class-sorted in batches of 200, and
+one by one, for which fewer images are taken, because it is slow. The recipe is each step's default but for what is named here.
 """
 
 import argparse
@@ -72,7 +72,8 @@ def main() -> None:
         recommended = diagnosis.recommended.kind if diagnosis.recommended else "leave it"
         warned = ", ".join(warning.code for warning in diagnosis.warnings) or "nothing"
         print(
-            f"<!-- {stream.title}: warned of {warned}; recommended {recommended}; shift {diagnosis.measures.shift:.2f}; "
+            f"<!-- {stream.title}: warned of {warned}; recommended {recommended}; "
+            f"shift {diagnosis.measures.shift:.2f}; "
             f"{time.perf_counter() - start:.0f} s -->",
             flush=True,
         )
