@@ -8,14 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import typer
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from calibrate.cli import options
 from calibrate.cli.console import say
 from calibrate.errors import UsageError, meant
-from calibrate.recipe import CARDS, STEP_KINDS, Card
+from calibrate.recipe import CARDS, METHOD_CARDS, STEP_KINDS, Card
+from calibrate.recipe.adapters import METHOD_KINDS
 
 HEADINGS = {
     "step": "Steps of a recipe, for the command line, Python and jobs over REST:",
+    "adapter": "Methods of test-time adaptation, for the steps adaptation and adapt:",
     "layer": "Layers in the place of BatchNorm, for training in Python (calibrate.nn; REST never trains):",
 }
 
@@ -27,16 +31,16 @@ LABELS = {
     "limits": "Limits",
     "reference": "Reference",
 }
-EQUALS = {"step": "Changes nothing when", "layer": "Equals BatchNorm when"}
+EQUALS = {"step": "Changes nothing when", "adapter": "Changes nothing when", "layer": "Equals BatchNorm when"}
 COLUMN, WIDTH = 24, 110
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A step or a layer by its name, with its card and its settings."""
+    """A step, an adaptation method or a layer by its name, with its card and its settings."""
 
     name: str
-    kind: Literal["step", "layer"]
+    kind: Literal["step", "adapter", "layer"]
     card: Card
     settings: tuple[inspect.Parameter, ...]
 
@@ -45,9 +49,9 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="Print the card of this one.", show_default=False)] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the steps of recipes and the layers, or print the card of one: formula, when it helps, cost, limits."""
+    """List steps, adaptation methods and layers, or print the card of one: formula, when it helps, cost, limits."""
     if name is None:
-        known = [*_steps(), *_layers()]
+        known = [*_steps(), *_adapters(), *_layers()]
         say(
             json.dumps([_fields(method) for method in known], indent=2, ensure_ascii=False) if as_json else _list(known)
         )
@@ -57,7 +61,11 @@ def methods(
 
 
 def _steps() -> tuple[Method, ...]:
-    return tuple(Method(kind, "step", CARDS[kind], _step_settings(kind)) for kind in STEP_KINDS)
+    return tuple(Method(kind, "step", CARDS[kind], _fields_of(value)) for kind, value in STEP_KINDS.items())
+
+
+def _adapters() -> tuple[Method, ...]:
+    return tuple(Method(kind, "adapter", METHOD_CARDS[kind], _fields_of(value)) for kind, value in METHOD_KINDS.items())
 
 
 def _layers() -> tuple[Method, ...]:
@@ -67,8 +75,8 @@ def _layers() -> tuple[Method, ...]:
 
 
 def _find(name: str) -> Method:
-    """The method of that name; torch is loaded only where it is no step."""
-    steps = {method.name: method for method in _steps()}
+    """The method of that name; torch is loaded only where it may be a layer."""
+    steps = {method.name: method for method in (*_steps(), *_adapters())}
     if name in steps:
         return steps[name]
     known: Mapping[str, Method] = steps | {method.name: method for method in _layers()}
@@ -79,8 +87,8 @@ def _find(name: str) -> Method:
     return known[name]
 
 
-def _step_settings(kind: str) -> tuple[inspect.Parameter, ...]:
-    fields = STEP_KINDS[kind].model_fields.items()
+def _fields_of(value: type[BaseModel]) -> tuple[inspect.Parameter, ...]:
+    fields = value.model_fields.items()
     return tuple(
         inspect.Parameter(
             name,
@@ -108,7 +116,7 @@ def _setting_fields(setting: inspect.Parameter) -> dict[str, object]:
         "name": setting.name,
         "type": inspect.formatannotation(setting.annotation),
         "required": required,
-        "default": None if required else setting.default,
+        "default": None if required else to_jsonable_python(setting.default),
     }
 
 

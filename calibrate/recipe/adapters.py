@@ -1,7 +1,7 @@
 """Test-time adaptation methods as recipe values: closed, frozen, tagged by ``kind``, with every hyper-parameter."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -126,6 +126,12 @@ Method = Annotated[
 METHODS: Mapping[str, Method] = {
     method.kind: method
     for method in (IEW(), PredictionTimeBN(), BNAlpha(prior=16.0), Tent(), ETA(), EATA(), SAR(), LAME())
+}
+
+
+#: The class of each kind of method.
+METHOD_KINDS: Mapping[str, type[BaseModel]] = {
+    method.model_fields["kind"].default: method for method in get_args(get_args(Method)[0])
 }
 
 

@@ -4,7 +4,7 @@
 
 ResNet-20 of ../shared (or $AFTERNORM_SHARED) on its validation images, which are JPEG files and so a mild shift, as
 they are and with one corruption of each kind at severity 5. Streams: shuffled and class-sorted in batches of 200, and
-one by one, for which fewer images are taken, because it is slow. The recipe is each step's default but for what is named here.
+one by one, for which fewer images are taken, because it is slow. All else is as the step's defaults say.
 """
 
 import argparse

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from calibrate.recipe.adapters import Tent
+from calibrate.recipe.streams import Stream
 from calibrate.result import (
     Changes,
     CorruptionMean,
@@ -14,6 +16,7 @@ from calibrate.result import (
     Estimate,
     EstimationShift,
     InputShift,
+    Kept,
     LayerShift,
     Moved,
     NoiseCurve,
@@ -113,6 +116,7 @@ SHORT = summary(
             ),
         ),
     ),
+    kept=(Kept(method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1),),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
@@ -144,6 +148,7 @@ CHOICES = {
     "first_of_blocks": "all",
     "channel": "layer",
     "calibration": "training",
+    "shuffled": "class_sorted",
     "none": "flip_crop",
 }
 

@@ -1,11 +1,15 @@
 """Jobs over HTTP: who may ask for what, and that asking twice is asking once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
+from calibrate.recipe import PRESETS
+from service.db.tables import datasets
 from tests.service.api.running import Running, problem
 
 
@@ -35,6 +39,49 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
     ("kind", "preset"),
     [("calibrate", "alpha"), ("evaluate", "measure"), ("probe", "probe"), ("adapt", "adaptation"), ("export", None)],
 )
+def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str, preset: str | None) -> None:
+    job = server.job(server.model(), server.dataset(), kind=kind)
+    digest = server.client.get(f"/v1/jobs/{job}").json()["recipe_digest"]
+    assert digest == (PRESETS[preset].digest if preset else None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"recipe": "precise_bn"}, "recipe.steps[0].on"),
+        ({"kind": "adapt", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"kind": "export", "recipe": "alpha"}, "recipe"),
+        ({"recipe": "no such preset"}, "recipe"),
+        ({"kind": "evaluate", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"dataset": None}, "dataset"),
+        ({"dataset": "dst_none"}, "dataset"),
+        ({"model": "mdl_none"}, "model"),
+        ({"settings": {"device": "cuda"}}, "settings.device"),
+    ],
+)
+def test_what_cannot_be_carried_out_is_refused_by_its_path(server: Running, fields: dict[str, Any], path: str) -> None:
+    body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset(), **fields}
+    told = problem(server.client.post("/v1/jobs", json=body))
+    assert told["status"] == 422
+    assert told["errors"][0]["path"] == path
+    assert server.client.get("/v1/jobs?kind=calibrate").json()["data"] == []
+
+
+def test_steps_that_need_labels_are_refused_on_data_without(server: Running) -> None:
+    model, dataset = server.model(), server.dataset()
+    with server.state.database.write() as connection:
+        connection.execute(update(datasets).where(datasets.c.id == dataset).values(facts={"n": 3, "classes": None}))
+    body = {"kind": "calibrate", "model": model, "dataset": dataset, "recipe": "adabn"}
+    told = problem(server.client.post("/v1/jobs", json=body))
+    assert told["status"] == 422
+    assert [field["path"] for field in told["errors"]] == ["recipe.steps[1].kind", "recipe.steps[2].kind"]
+    server.job(model, dataset, recipe={"steps": [{"kind": "reestimate"}]})
+    server.job(model, dataset, kind="probe", recipe={"steps": [{"kind": "estimation_shift"}]})
+    server.job(model, dataset, kind="export")
+
+
+@pytest.mark.parametrize("state", ["checking", "refused"])
 def test_only_what_is_ready_can_be_used(server: Running, state: str) -> None:
     ready, other = server.model(), server.model(state)
     dataset, other_dataset = server.dataset(), server.dataset(state)
