@@ -14,7 +14,7 @@ from tests.engine.test_reestimation import assert_same_statistics
 from tests.engine.test_retrofit import examples, trained
 
 #: What a step cannot do without.
-GIVEN: dict[str, dict[str, Any]] = {"set_alpha": {"alpha": 0.1}}
+GIVEN: dict[str, dict[str, Any]] = {"set_alpha": {"alpha": 0.1}, "adapt": {"method": {"kind": "tent"}}}
 
 
 @pytest.fixture
