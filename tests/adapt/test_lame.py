@@ -132,7 +132,7 @@ def test_the_network_and_its_hooks_stay(build: Callable[[], nn.Module]) -> None:
     adapter = LAMEAdapter(LAME(), network, Context(classes=3))
     first = adapter.step(x := torch.randn(6, 1, 8, 8))
     assert torch.equal(adapter.step(x), first)
-    with pytest.raises(ModelError, match="cannot take inputs"):
+    with pytest.raises(ModelError):
         adapter.step(torch.randn(6, 2, 8, 8))
     assert not any(module._forward_pre_hooks for module in network.modules())
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())

@@ -3,12 +3,13 @@
     python -m tests.benchmarks.adaptation_table [--images 1000] [--one-by-one 200] [--seeds 3]
 
 ResNet-20 of ../shared (or $AFTERNORM_SHARED) on its validation images, which are JPEG files and so a mild shift, as
-they are and with one corruption of each kind at severity 5. Streams: shuffled and class-sorted in batches of 200, and
-one by one, for which fewer images are taken, because it is slow. All else is as the step's defaults say.
+they are, and with one corruption of each kind at severity 5. Streams: shuffled and class-sorted in batches of 200, and
+one by one, for which fewer images are taken, because it is slow. The second table is what the diagnosis says before.
 """
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def main() -> None:
         "| stream | images | method | top-1 % | minus source | minus IEW | source change | collapses | passes a batch |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
+    diagnoses = []
     for stream in (*SHUFFLED, *SORTED, *ONE_BY_ONE):
         start = time.perf_counter()
         images = given.one_by_one if stream.batch_size == 1 else given.images
@@ -66,17 +68,16 @@ def main() -> None:
             print(
                 f"| {stream.title} | {found.images} | {item.method.kind if item.method else 'source'} | "
                 f"{100 * item.top1:.1f}{deviation} | {points(item.against_source)} | {points(item.against_iew)} | "
-                f"{change} | {item.collapses:.3g} + {item.resets:.3g} | {item.forward:.3g} + {item.backward:.3g} |"
+                f"{change} | {item.collapses:.3g} + {item.resets:.3g} | {item.forward:.3g} + {item.backward:.3g} |",
+                flush=True,
             )
-        diagnosis = scores.diagnosis
-        recommended = diagnosis.recommended.kind if diagnosis.recommended else "leave it"
-        warned = ", ".join(warning.code for warning in diagnosis.warnings) or "nothing"
-        print(
-            f"<!-- {stream.title}: warned of {warned}; recommended {recommended}; "
-            f"shift {diagnosis.measures.shift:.2f}; "
-            f"{time.perf_counter() - start:.0f} s -->",
-            flush=True,
-        )
+        before = scores.diagnosis
+        recommended = before.recommended.kind if before.recommended else "leave it"
+        warned = ", ".join(warning.code for warning in before.warnings) or "nothing"
+        diagnoses.append(f"| {stream.title} | {before.measures.shift:.2f} | {warned} | {recommended} |")
+        print(f"{stream.title}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    print("\n| stream | shift | warned of | recommended |\n|---|---|---|---|")
+    print("\n".join(diagnoses))
 
 
 if __name__ == "__main__":
