@@ -198,18 +198,18 @@ def test_batches_of_one_class_ruin_batch_statistics_and_the_diagnosis_says_so() 
 def test_collapses_are_counted_and_told() -> None:
     """An image normalised by itself has no brightness, which here is its class: all are answered alike."""
     rule = CollapseRule(memory=4, checked=4, entropy_share=1.0)
-    alone, methods = Stream(batch_size=1), (PredictionTimeBN(),)
+    alone, methods = Stream(batch_size=1), (QUICK,)
     watched, unwatched = (ran(step(alone, methods=methods, collapse=each)) for each in (rule, None))
-    adapted = [Adapted(trained(), PredictionTimeBN(), Context(3), collapse=rule) for _ in range(2)]
+    adapted = [Adapted(trained(), QUICK, Context(3), collapse=rule) for _ in range(2)]
     x, y = holdout()
     for seed, each in enumerate(adapted):
         for image in x[torch.from_numpy(stream_order(y.numpy(), alone, SEED + seed)[1])].split(1):
             each.step(image)
-    found = rows_of(probed(watched))["prediction_time_bn"]
+    found = rows_of(probed(watched))["tent"]
     assert found.collapses == np.mean([len(each.collapses) for each in adapted]) > 0
     assert found.checks == pytest.approx(np.mean([each.checks for each in adapted]) / len(y))
     assert "adaptation-collapsed" in codes(watched)
-    assert rows_of(probed(unwatched))["prediction_time_bn"].collapses == 0
+    assert rows_of(probed(unwatched))["tent"].collapses == 0
     assert "adaptation-collapsed" not in codes(unwatched)
 
 
