@@ -109,8 +109,8 @@ def _layers(summary: Summary) -> list[str]:
 def _probes(summary: Summary) -> list[str]:
     blocks = []
     for section in probe_sections(summary):
-        blocks += [f"## {_plain(section.title)}", *([_numbers(section.table)] if section.table else [])]
-        blocks += map(_plain, section.words)
+        blocks += [f"## {_plain(section.title)}", _plain(section.words[0])]
+        blocks += [*([_numbers(section.table)] if section.table else []), *map(_plain, section.words[1:])]
     return blocks
 
 

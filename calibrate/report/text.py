@@ -8,7 +8,7 @@ from calibrate.report import format as fmt
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
-from calibrate.report.probes import probe_sections
+from calibrate.report.probes import Section, probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -34,10 +34,7 @@ def render_text(summary: Summary) -> str:
         _section("Differences on the same examples", _differences(summary)),
         _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
         _section("Chosen", _facts(chosen)),
-        *(
-            _section(section.title, [*(_table(section.table) if section.table else ()), *_paragraphs(section.words)])
-            for section in probe_sections(summary)
-        ),
+        *(_section(section.title, _probe(section)) for section in probe_sections(summary)),
         _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         _section("Files", _files(summary)),
         _section("How it was made", _facts(numbers)),
@@ -86,6 +83,12 @@ def _table(table: Table) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
+
+
+def _probe(section: Section) -> list[str]:
+    """What shows, the numbers, and how to read them."""
+    table = ["", *_table(section.table), ""] if section.table else []
+    return [*_wrap(section.words[0]), *table, *_paragraphs(section.words[1:])]
 
 
 def _paragraphs(words: Iterable[str]) -> list[str]:

@@ -8,7 +8,10 @@ from calibrate.report.rows import Table
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, paragraphs, and maybe a table and a figure; ``draw`` makes the latter, as an inline SVG."""
+    """A heading, what shows, maybe a figure and a table, and paragraphs on how to read them.
+
+    The first of ``words`` says what shows; ``draw`` makes the figure, as an inline SVG.
+    """
 
     title: str
     words: tuple[str, ...]
