@@ -65,7 +65,11 @@ def test_shuffled_labels_rarely_exceed_chance_and_runs_do() -> None:
     assert exceeding[1] == 30
 
 
-@pytest.mark.parametrize("logits", [torch.ones(1, K), torch.eye(K)[[2, 2, 2]], torch.randn(6, 1)], ids=str)
+@pytest.mark.parametrize(
+    "logits",
+    [torch.ones(1, K), torch.eye(K)[[2, 2, 2]], torch.linspace(-2, 2, 6)[:, None]],
+    ids=["one image", "one answer", "one class"],
+)
 def test_one_image_one_answer_and_one_class_say_nothing(logits: Tensor) -> None:
     assert label_correlation(logits) == (0.0, 0.0)
 

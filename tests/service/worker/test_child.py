@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
-from calibrate.recipe import PRESETS
+from calibrate.recipe import PRESETS, ProbeAdaptation, Recipe
+from calibrate.recipe.adapters import IEW, Tent
+from calibrate.recipe.streams import Stream
 from calibrate.result import Summary
 from service.worker.assignment import AssignedDataset
 from service.worker.child.check import check_dataset
@@ -70,31 +72,36 @@ def test_a_job_equals_the_command_line(
     shutil.rmtree(inputs / "out")
 
 
+LOOKING = {
+    "probe": PRESETS["probe"],
+    "adapt": Recipe(steps=(ProbeAdaptation(methods=(IEW(), Tent()), streams=(Stream(batch_size=50),), seeds=1),)),
+}
+
+
 @pytest.mark.slow
-def test_a_probe_job_equals_the_command_line(
-    server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", LOOKING)
+def test_a_job_that_looks_equals_the_command_line(
+    kind: str, server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = server.house
+    house, recipe = server.house, LOOKING[kind]
     model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
     dataset = server.check_dataset(inputs / "digits.npz")
-    recipe = PRESETS["probe"].model_dump(mode="json")
-    job = house.job("probe", model=model.id, dataset=dataset.id, recipe=recipe)
+    job = house.job(kind, model=model.id, dataset=dataset.id, recipe=recipe.model_dump(mode="json"))
     server.run(job)
     assert house.row(job).problem is None
-    assert len(house.trials(job)) > 15
     monkeypatch.chdir(inputs)
     ran = afternorm(
-        "probe",
+        *(kind, "--recipe", recipe.model_dump_json()),
         *("--model", "digits.safetensors", "--architecture", ARCHITECTURE),
         *("--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json()),
-        *("--data", "digits.npz", "--threads", 1, "--device", "cpu", "--out", "probed"),
+        *("--data", "digits.npz", "--threads", 1, "--device", "cpu", "--out", kind),
     )
     assert ran.code == 0, ran.err
-    theirs = Summary.model_validate_json((inputs / "probed" / "summary.json").read_bytes())
+    theirs = Summary.model_validate_json((inputs / kind / "summary.json").read_bytes())
     ours = Summary.model_validate(house.summary(job))
     assert ours.digest == theirs.digest
-    assert [probe.kind for probe in ours.probes] == [step.kind for step in PRESETS["probe"].steps]
-    assert set(house.artifacts(job)) == {path.name for path in (inputs / "probed").iterdir()}
+    assert [probe.kind for probe in ours.probes] == [step.kind for step in recipe.steps]
+    assert set(house.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
 
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
