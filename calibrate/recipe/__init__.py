@@ -21,8 +21,9 @@ from calibrate.recipe.probes import (
 )
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.step import Probe
-from calibrate.recipe.steps import STEP_KINDS, Measure, Reestimate, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe.steps import STEP_KINDS, Measure, Step
 from calibrate.recipe.streams import Domain, Order, Stream
+from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha, Temperature
 
 __all__ = [
     "CARDS",

@@ -16,7 +16,8 @@ from calibrate.recipe.probes import (
     ProbeStatisticNoise,
 )
 from calibrate.recipe.step import Probe
-from calibrate.recipe.steps import Measure, Reestimate, SearchAlpha, Step, Temperature
+from calibrate.recipe.steps import Measure, Step
+from calibrate.recipe.tuning import Reestimate, SearchAlpha, Temperature
 
 
 class Recipe(BaseModel):
