@@ -8,6 +8,7 @@ from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.corrupted import Corrupted, obstacle
 from calibrate.data.directory import Directory
+from calibrate.data.in_domains import InDomains
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import Manifest
 from calibrate.data.mapped import Mapped
@@ -26,6 +27,7 @@ __all__ = [
     "Corrupted",
     "Directory",
     "Examples",
+    "InDomains",
     "Manifest",
     "Mapped",
     "Npz",

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from calibrate.adapt import Adapted, Context
 from calibrate.data import Source, Split, obstacle
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Adapt, ProbeAdaptation, Recipe, SearchAlpha, SetAlpha
+from calibrate.recipe import Adapt, Auto, ProbeAdaptation, Recipe, SearchAlpha, SetAlpha
 from calibrate.recipe.adapters import IEW, Method
 from calibrate.recipe.streams import Stream
 from calibrate.surgery import find_sites, select, weigh_examples_
@@ -21,8 +21,10 @@ def asked(step: ProbeAdaptation | Adapt) -> tuple[tuple[Method, ...], tuple[Stre
     return (step.method,), (step.stream,)
 
 
-def corrupted(step: ProbeAdaptation | Adapt) -> bool:
+def corrupted(step: ProbeAdaptation | Adapt | Auto) -> bool:
     """Whether a domain of ``step`` is a corruption."""
+    if isinstance(step, Auto):
+        return any(domain.corruption for domain in step.shifts)
     return any(domain.corruption for stream in asked(step)[1] for domain in stream.domains)
 
 

@@ -29,6 +29,7 @@ from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
+    Auto,
     Preprocessing,
     ProbeAdaptation,
     ProbeCorruptions,
@@ -142,7 +143,9 @@ def plan(
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
-        elif isinstance(step, ProbeCorruptions) or (isinstance(step, ProbeAdaptation | Adapt) and corrupted(step)):
+        elif isinstance(step, ProbeCorruptions) or (
+            isinstance(step, ProbeAdaptation | Adapt | Auto) and corrupted(step)
+        ):
             require_corruptions()
         elif patterns := getattr(step, "sites", ()):
             matching(find_sites(model), patterns)
@@ -232,6 +235,7 @@ def carry_out(
         probes=tuple(run.probes),
         kept=tuple(run.kept),
         answers=run.answers,
+        leaderboard=run.leaderboard,
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []
     home = next(model.parameters(), examples).device

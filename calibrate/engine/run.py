@@ -18,6 +18,7 @@ from calibrate.result import (
     Arm,
     Finding,
     Kept,
+    Leaderboard,
     Measurement,
     ProbeResult,
     Progress,
@@ -54,6 +55,7 @@ class Run:
     search: AlphaSearch | None = None
     measurement: Measurement | None = None
     answers: Answers | None = None
+    leaderboard: Leaderboard | None = None
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     probes: list[ProbeResult] = field(default_factory=list)

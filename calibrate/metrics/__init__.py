@@ -5,12 +5,15 @@ from calibrate.metrics.bootstrap import bootstrap, interval, mean_samples
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.chance import near_chance
 from calibrate.metrics.measure import ArmScores, measure
+from calibrate.metrics.paired_proportions import paired_interval
+from calibrate.metrics.rank import Ranked, rank
 from calibrate.metrics.scores import PerExample, score
 
 __all__ = [
     "Answered",
     "ArmScores",
     "PerExample",
+    "Ranked",
     "answered_classes",
     "bootstrap",
     "compare_answers",
@@ -19,6 +22,8 @@ __all__ = [
     "mean_samples",
     "measure",
     "near_chance",
+    "paired_interval",
+    "rank",
     "reliability",
     "score",
 ]

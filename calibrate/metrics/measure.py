@@ -38,7 +38,7 @@ def measure(
     n = len(arms[0].per_example.top1)
     if n == 0:
         raise DataError("there are no labelled examples to measure on, and a metric needs one at least; add examples.")
-    points = {item.arm: _point(item.per_example, bins) for item in arms}
+    points = {item.arm: point(item.per_example, bins) for item in arms}
     samples = bootstrap([item.per_example for item in arms], resamples=resamples, bins=bins, seed=seed)
     spread = {item.arm: rows for item, rows in zip(arms, samples, strict=True)}
     return Measurement(
@@ -49,7 +49,7 @@ def measure(
                 arm=item.arm,
                 alpha=item.alpha,
                 temperature=item.temperature,
-                metrics=_at_least_0(_estimates(points[item.arm], spread[item.arm])),
+                metrics=at_least_0(estimates(points[item.arm], spread[item.arm])),
             )
             for item in arms
         ),
@@ -57,7 +57,7 @@ def measure(
             Difference(
                 arm=arm,
                 baseline=baseline,
-                metrics=_estimates(points[arm] - points[baseline], spread[arm] - spread[baseline]),
+                metrics=estimates(points[arm] - points[baseline], spread[arm] - spread[baseline]),
             )
             for arm, baseline in comparisons
         ),
@@ -65,13 +65,13 @@ def measure(
     )
 
 
-def _point(scores: PerExample, bins: int) -> Column:
+def point(scores: PerExample, bins: int) -> Column:
     """The plain metrics, as in ``ORDER``."""
     means = [np.mean(column) for column in (scores.top1, scores.top5, scores.nll, scores.brier)]
     return np.array([*means, expected_calibration_error(scores.confidence, scores.top1, bins)])
 
 
-def _estimates(values: Column, samples: Column) -> dict[Metric, Estimate]:
+def estimates(values: Column, samples: Column) -> dict[Metric, Estimate]:
     """Estimates in the order in which tables show them."""
     estimates: dict[Metric, Estimate] = {}
     for metric in METRICS:
@@ -82,6 +82,6 @@ def _estimates(values: Column, samples: Column) -> dict[Metric, Estimate]:
     return estimates
 
 
-def _at_least_0(estimates: dict[Metric, Estimate]) -> dict[Metric, Estimate]:
+def at_least_0(estimates: dict[Metric, Estimate]) -> dict[Metric, Estimate]:
     """The estimates of an arm, none of whose metrics can be negative."""
     return {name: Estimate(value=e.value, low=max(e.low, 0.0), high=e.high) for name, e in estimates.items()}

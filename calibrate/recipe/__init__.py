@@ -2,6 +2,7 @@
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.adapters import METHODS, Method
+from calibrate.recipe.auto import Auto, Candidate
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
@@ -33,6 +34,8 @@ __all__ = [
     "PRESETS",
     "STEP_KINDS",
     "Adapt",
+    "Auto",
+    "Candidate",
     "Card",
     "Corruption",
     "CorruptionSet",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.adaptation import ProbeAdaptation
+from calibrate.recipe.auto import Auto
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -45,6 +46,12 @@ class Recipe(BaseModel):
                 raise ValueError(f"the step {kind} stands {kinds.count(kind)} times; keep one")
         if "measure" in kinds and kinds[-1] != "measure":
             raise ValueError(f"the step measure stands before {kinds[-1]}; make it the last step")
+        if "auto" in kinds and kinds[1:]:
+            other = next(kind for kind in kinds if kind != "auto") if len(set(kinds)) > 1 else "auto"
+            raise ValueError(
+                f"the step auto stands beside {other}; leave {other} out, or put it into a candidate: auto sets out "
+                "from the network as it came, and fits a temperature and measures itself"
+            )
         changes = [kind for kind in kinds if kind != "measure"]
         if "temperature" in changes and changes[-1] != "temperature":
             raise ValueError(f"the step temperature stands before {changes[-1]}; fit it after what changes the logits")
@@ -75,6 +82,7 @@ def _without_defaults(value: Any) -> Any:
 
 
 PRESETS: Mapping[str, Recipe] = {
+    "auto": Recipe(steps=(Auto(),)),
     "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
     "temperature": Recipe(steps=(Temperature(), Measure())),
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),

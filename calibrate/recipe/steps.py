@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
+from calibrate.recipe.auto import Auto
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -31,6 +32,7 @@ Step = Annotated[
     | SearchAlpha
     | Reestimate
     | Temperature
+    | Auto
     | Measure
     | ProbeEstimationShift
     | ProbeStatisticNoise

@@ -3,6 +3,7 @@
 from calibrate.result.adaptation import StreamDiagnosis, StreamMeasures, StreamWarning, StreamWarningCode
 from calibrate.result.adapted_scores import Adaptation, Kept, MethodScores, StreamScores
 from calibrate.result.answers import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.result.artifact import Artifact, Latency, Parity, Serving
 from calibrate.result.channel_health import (
     DRIFT_BINS,
     EXPLODING_SHARE,
@@ -16,16 +17,16 @@ from calibrate.result.corruptions import CorruptionMean, Corruptions, Corruption
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.leaderboard import HeldOut, Leaderboard, Rung, Standing
+from calibrate.result.metric import METRICS, Metric, Verdict
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.reestimation import Moved, Reestimation
 from calibrate.result.statistic_noise import NoiseCurve, NoiseLevel, StatisticNoise
 from calibrate.result.summary import (
-    METRICS,
     AlphaSearch,
     Arm,
-    Artifact,
     Bin,
     Changes,
     CurvePoint,
@@ -33,19 +34,15 @@ from calibrate.result.summary import (
     Difference,
     Environment,
     Finding,
-    Latency,
     Measurement,
-    Metric,
     Model,
-    Parity,
     Scores,
     Site,
     Summary,
     Timings,
     Training,
-    Verdict,
 )
-from calibrate.result.verdict import judge
+from calibrate.result.verdict import judge, verdict_of
 
 __all__ = [
     "DEAD_VARIANCE",
@@ -77,6 +74,7 @@ __all__ = [
     "EstimationShift",
     "Finding",
     "GradientFactor",
+    "HeldOut",
     "InputShift",
     "Kept",
     "Latency",
@@ -84,6 +82,7 @@ __all__ = [
     "LayerHealth",
     "LayerShift",
     "LayerStatistics",
+    "Leaderboard",
     "Listener",
     "Measurement",
     "MethodScores",
@@ -98,8 +97,11 @@ __all__ = [
     "ProbeResult",
     "Progress",
     "Reestimation",
+    "Rung",
     "Scores",
+    "Serving",
     "Site",
+    "Standing",
     "StatisticNoise",
     "StreamDiagnosis",
     "StreamMeasures",
@@ -114,4 +116,5 @@ __all__ = [
     "Verdict",
     "judge",
     "silent",
+    "verdict_of",
 ]

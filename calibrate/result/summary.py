@@ -7,26 +7,18 @@ from typing import Any, Literal
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
+from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import LayerStatistics
+from calibrate.result.leaderboard import Leaderboard
+from calibrate.result.metric import Metric, Verdict
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
 from calibrate.result.value import Value as _Value
 
-Metric = Literal["top1", "top5", "nll", "ece", "brier"]
 #: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics, or γ
 #: and β, changed.
 Arm = Literal["plain", "T", "alpha", "alpha+T", "tuned", "tuned+T"]
-Verdict = Literal["improved", "no evidence", "worse"]
-
-#: How each metric reads in a table, and whether more is better.
-METRICS: dict[Metric, tuple[str, bool]] = {
-    "top1": ("top-1 %", True),
-    "top5": ("top-5 %", True),
-    "nll": ("NLL", False),
-    "ece": ("ECE", False),
-    "brier": ("Brier", False),
-}
 
 
 class Scores(_Value):
@@ -175,38 +167,6 @@ class Finding(_Value):
     message: str
 
 
-class Parity(_Value):
-    """The reopened file against the network it was made from, on real inputs: max |difference| / max |logit|."""
-
-    batch_size: int
-    relative_error: float
-    inputs: Literal["data", "noise"]
-
-
-class Latency(_Value):
-    """Tuned over plain folded network in ONNX Runtime, interleaved runs: mean of the fastest half, and its spread."""
-
-    batch_size: int
-    tuned_ms: float
-    plain_ms: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    runs: int
-    threads: int
-
-
-class Artifact(_Value):
-    """A file the tuned network was written to, by its name inside the output directory."""
-
-    name: str
-    format: Literal["safetensors", "onnx"]
-    bytes: int
-    sha256: str
-    parity: tuple[Parity, ...] = ()
-    latency: tuple[Latency, ...] = ()
-
-
 class Environment(_Value):
     """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
 
@@ -248,9 +208,11 @@ class Summary(_Value):
     probes: tuple[ProbeResult, ...] = ()
     kept: tuple[Kept, ...] = ()
     answers: Answers | None = None
+    leaderboard: Leaderboard | None = None
+    serving: tuple[Serving, ...] = ()
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the result: everything but timings and the files that were written."""
-        fields = self.model_dump(mode="json", exclude={"timings", "artifacts"})
+        """SHA-256 of the result: everything but timings, the files that were written and how fast they are."""
+        fields = self.model_dump(mode="json", exclude={"timings", "artifacts", "serving"})
         return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

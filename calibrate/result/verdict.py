@@ -1,7 +1,10 @@
 """The verdict: did the tuned network beat the network whose temperature was fitted?"""
 
+from collections.abc import Mapping
+
 from calibrate.result.estimate import Estimate
-from calibrate.result.summary import METRICS, Difference, Metric, Verdict
+from calibrate.result.metric import METRICS, Metric, Verdict
+from calibrate.result.summary import Difference
 
 JUDGED: tuple[Metric, ...] = ("nll", "top1")
 
@@ -20,13 +23,16 @@ def judge(difference: Difference) -> tuple[Verdict, tuple[str, ...]]:
     >>> judge(Difference(arm="alpha+T", baseline="T", metrics={"nll": gain, "top1": none}))[0]
     'improved'
     """
-    sides = {metric: _side(metric, difference.metrics[metric]) for metric in JUDGED}
-    reasons = tuple(_reason(metric, difference, sides[metric]) for metric in JUDGED)
-    if "worse" in sides.values():
-        return "worse", reasons
-    if "improved" in sides.values():
-        return "improved", reasons
-    return "no evidence", reasons
+    reasons = tuple(_reason(metric, difference, _side(metric, difference.metrics[metric])) for metric in JUDGED)
+    return verdict_of(difference.metrics), reasons
+
+
+def verdict_of(metrics: Mapping[Metric, Estimate]) -> Verdict:
+    """The verdict of :func:`judge` on the metrics of a paired difference."""
+    sides = [_side(metric, metrics[metric]) for metric in JUDGED]
+    if "worse" in sides:
+        return "worse"
+    return "improved" if "improved" in sides else "no evidence"
 
 
 def _side(metric: Metric, interval: Estimate) -> Verdict:

@@ -1,0 +1,51 @@
+"""A source each of whose examples comes as one of several sources has it."""
+
+import hashlib
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibrate.data.source import Source
+
+
+class InDomains(Source):
+    """The examples of ``domains``, sources of the same examples: each as one of them has it, as many from each.
+
+    Which one is drawn with ``seed``. So a network meets all domains in one pass, and no example comes twice, which
+    would make intervals over examples too narrow.
+    """
+
+    def __init__(self, domains: Sequence[Source], seed: int) -> None:
+        self._domains = tuple(domains)
+        first = self._domains[0]
+        self._turns = np.random.Generator(np.random.PCG64(seed)).permutation(len(first)) % len(self._domains)
+        marks = "\0".join(domain.fingerprint for domain in self._domains).encode()
+        super().__init__(
+            name="; ".join(domain.name for domain in self._domains),
+            labels=first.labels,
+            fingerprint=hashlib.sha256(marks + self._turns.astype("<i8").tobytes()).hexdigest(),
+            preprocessing=first.preprocessing,
+            class_names=first.class_names,
+            listed=first.listed,
+            findings=first.findings,
+        )
+
+    def __len__(self) -> int:
+        return len(self._domains[0])
+
+    def entry(self, index: int) -> str:
+        """The example's name in its source."""
+        return self._domains[self._turns[index]].entry(index)
+
+    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
+        turns = self._turns[indices]
+        with ExitStack() as stack:
+            streams = {
+                turn: stack.enter_context(closing(self._domains[turn]._stream(indices[turns == turn], ahead)))
+                for turn in np.unique(turns).tolist()
+            }
+            for turn in turns.tolist():
+                yield next(streams[turn])

@@ -1,0 +1,58 @@
+"""The budget of an automatic search, and what candidates are expected to take of it."""
+
+import time
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+from calibrate.recipe import Auto, Candidate, Reestimate, SearchAlpha, SetAlpha
+
+#: Passes over the calibration half that each kind of step is expected to need; gradient steps' passes count threefold.
+EXPECTED: Mapping[type, Callable[[Any], float]] = {
+    SetAlpha: lambda _: 0.0,
+    SearchAlpha: lambda step: 13.0 if step.curve else 5.0,
+    Reestimate: lambda _: 2.5,
+}
+
+#: The fewest examples that a first rung looks at, and its share of all.
+FEWEST = 64
+FIRST_SHARE = 1 / 8
+
+
+class Budget:
+    """What may still be spent, in passes over the calibration half; without a limit infinitely many.
+
+    Minutes become passes by how long those made so far took.
+    """
+
+    def __init__(self, step: Auto) -> None:
+        self._passes = inf if step.max_passes is None else step.max_passes
+        self._seconds = inf if step.max_minutes is None else 60 * step.max_minutes
+        self._start = time.monotonic()
+
+    def left(self, spent: float) -> float:
+        """Passes that are left after ``spent`` of them."""
+        elapsed = time.monotonic() - self._start
+        by_clock = inf if self._seconds == inf else (self._seconds - elapsed) * spent / max(elapsed, 1e-9)
+        return min(self._passes - spent, by_clock)
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return min(self._passes, self._seconds) < inf
+
+
+def expected(candidate: Candidate, guarded: bool) -> float:
+    """Passes that ``candidate`` is expected to need for its steps, its temperature and the holdout half."""
+    steps = sum(EXPECTED[type(step)](step) for step in candidate.steps)
+    temperature = 0.0 if isinstance(candidate.steps[-1], SearchAlpha) else 1.0
+    return steps + temperature + (3.0 if guarded else 1.0)
+
+
+def first_share(costs: list[float], left: float, examples: int) -> float:
+    """The share of the calibration half that the first rung sees: all of it where ``left`` pays for all ``costs``."""
+    share = 1.0
+    if sum(costs) > left:
+        while share > FIRST_SHARE and share * examples / 2 >= FEWEST:
+            share /= 2
+    return share

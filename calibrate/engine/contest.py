@@ -1,0 +1,115 @@
+"""The contest of candidates on the calibration half: all of them, or the better ones of many by successive halving.
+
+Reference: Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, 2016,
+section 3.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from calibrate.engine.budget import Budget, expected, first_share
+from calibrate.engine.forks import Forks
+from calibrate.engine.run import Run
+from calibrate.errors import AfternormError
+from calibrate.recipe import Auto, Candidate
+from calibrate.result import Rung
+from calibrate.search import Candidacy, fit_temperature, paired_gap
+
+
+@dataclass(eq=False)
+class Contest:
+    """What came of the candidates: ``finished`` runs by name, notes on the others, and the rounds there were."""
+
+    finished: dict[str, Run] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    not_tried: dict[str, str] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
+
+
+def hold_contest(base: Run, step: Auto) -> Contest:
+    """Carry the candidates out on the calibration half of ``base``, as far as the budget goes; the passes count there.
+
+    Where the budget does not pay for all of them on all examples, a first round sees an eighth of these (64 at least),
+    and the better half of its candidates goes on to twice as many. No round takes more than half of what is left, and a
+    candidate that could not be paid for on all examples is not tried.
+    """
+    contest, budget, n = Contest(), Budget(step), len(base.split.calibration)
+    costs = {candidate.name: expected(candidate, bool(step.shifts)) for candidate in step.candidates}
+
+    def left() -> float:
+        return budget.left(base.forwards / n)
+
+    within = left()
+    alive = [candidate for candidate in step.candidates if costs[candidate.name] <= within]
+    contest.not_tried |= {
+        candidate.name: f"about {costs[candidate.name]:.3g} passes, and {within:.3g} were left"
+        for candidate in step.candidates
+        if candidate not in alive
+    }
+    share = first_share([costs[candidate.name] for candidate in alive], within, n)
+    while share < 1:
+        alive = _halve_(contest, base, alive, share, costs, left)
+        share *= 2
+    forks = Forks(base)
+    for candidate in alive:
+        if costs[candidate.name] > left():
+            contest.not_tried[candidate.name] = "the budget was spent before all examples could be seen"
+        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
+            contest.finished[candidate.name] = run
+    return contest
+
+
+def candidacy(name: str, run: Run) -> Candidacy:
+    """A run's cross-entropy after its temperature, on the examples of its calibration half."""
+    assert run.model_calibration is not None or not run.changed, "the temperature was fitted"
+    logits = run.plain_calibration if run.model_calibration is None else run.model_calibration
+    assert logits is not None
+    nll = fit_temperature(logits, run.calibration_labels).nll
+    return Candidacy(name, np.arange(len(nll)), nll.numpy())
+
+
+def _carried_out_(contest: Contest, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
+    before = forks.made
+    try:
+        return forks.carry_out(candidate.steps)
+    except AfternormError as error:
+        contest.not_applicable[candidate.name] = str(error)
+        return None
+    finally:
+        base.forwards += forks.made - before
+
+
+def _halve_(
+    contest: Contest,
+    base: Run,
+    alive: Sequence[Candidate],
+    share: float,
+    costs: Mapping[str, float],
+    left: Callable[[], float],
+) -> list[Candidate]:
+    """The better half of ``alive`` on ``share`` of the calibration half, best first."""
+    n, floor = len(base.split.calibration), left() / 2
+    rows = np.sort(np.random.Generator(np.random.PCG64(base.seed)).permutation(n)[: int(share * n)])
+    assert base.plain_calibration is not None, "the network as it came was looked at first"
+    part = replace(
+        base,
+        split=replace(base.split, calibration=base.split.calibration[rows]),
+        plain_calibration=base.plain_calibration[torch.from_numpy(rows)],
+    )
+    forks, yardstick, gaps = Forks(part), candidacy("T", part), dict[str, float]()
+    for candidate in alive:
+        if left() - share * costs[candidate.name] < floor:
+            contest.not_tried[candidate.name] = f"the budget did not reach as far in the round of {len(rows)} examples"
+        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
+            gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), yardstick)[0]
+    best_first = sorted(gaps, key=gaps.__getitem__)
+    kept = best_first[: -(-len(gaps) // 2)]
+    for name in best_first[len(kept) :]:
+        contest.dropped[name] = f"NLL {gaps[name]:+.4f} against T on {len(rows)} examples; {len(kept)} had less"
+    contest.rungs.append(Rung(examples=len(rows), tried=tuple(gaps), kept=tuple(kept)))
+    by_name = {candidate.name: candidate for candidate in alive}
+    return [by_name[name] for name in kept]

@@ -1,0 +1,19 @@
+"""The steps that tune a network in one go, and which function carries out which."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from calibrate.engine.reestimation import reestimate_statistics_
+from calibrate.engine.run import Run
+from calibrate.engine.search_alpha import search_alpha_
+from calibrate.engine.set_alpha import set_alpha_
+from calibrate.engine.temperature import fit_temperature_
+from calibrate.recipe import Reestimate, SearchAlpha, SetAlpha, Temperature
+
+#: Which function carries out which tuning step.
+TUNING_STEPS: Mapping[type, Callable[[Run, Any], None]] = {
+    SetAlpha: set_alpha_,
+    SearchAlpha: search_alpha_,
+    Reestimate: reestimate_statistics_,
+    Temperature: fit_temperature_,
+}

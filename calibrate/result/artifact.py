@@ -1,0 +1,46 @@
+"""Files a tuned network was written to, how they proved themselves and how fast they are."""
+
+from typing import Literal
+
+from calibrate.result.value import Value
+
+
+class Parity(Value):
+    """The reopened file against the network it was made from, on real inputs: max |difference| / max |logit|."""
+
+    batch_size: int
+    relative_error: float
+    inputs: Literal["data", "noise"]
+
+
+class Latency(Value):
+    """Tuned over plain folded network in ONNX Runtime, interleaved runs: mean of the fastest half, and its spread."""
+
+    batch_size: int
+    tuned_ms: float
+    plain_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    runs: int
+    threads: int
+
+
+class Artifact(Value):
+    """A file the tuned network was written to, by its name inside the output directory."""
+
+    name: str
+    format: Literal["safetensors", "onnx"]
+    bytes: int
+    sha256: str
+    parity: tuple[Parity, ...] = ()
+    latency: tuple[Latency, ...] = ()
+
+
+class Serving(Value):
+    """A graph that candidates of a leaderboard share, in ONNX: its size and speed against the plain folded network."""
+
+    graph: str
+    bytes: int
+    plain_bytes: int
+    latency: tuple[Latency, ...] = ()
