@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from calibrate.cli import options
+from calibrate.cli import auto_options, options
 from calibrate.cli.console import note, progress_bars, say
 from calibrate.errors import ExportError, GateError
 
@@ -20,11 +20,17 @@ def calibrate(
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
-        str, typer.Option(help="A preset (alpha, temperature, adabn, precise_bn, measure), a recipe file or a mapping.")
+        str,
+        typer.Option(
+            help="A preset (alpha, auto, temperature, adabn, precise_bn, measure), a recipe file or a mapping."
+        ),
     ] = "alpha",
     alpha: Annotated[
         float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)
     ] = None,
+    budget: auto_options.Budget = None,
+    shifts: auto_options.Shifts = None,
+    guardrail: auto_options.Guardrail = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     out: options.Out = options.DEFAULT_OUT,
     formats: options.Formats = "safetensors,onnx",
@@ -43,7 +49,7 @@ def calibrate(
 
     Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
     """
-    chosen = options.recipe(recipe, alpha, seed)
+    chosen = auto_options.with_search(options.recipe(recipe, alpha, seed), budget, shifts, guardrail)
     wanted = options.outputs(formats, latency_runs)
 
     from calibrate.cli.requests import Request, describe

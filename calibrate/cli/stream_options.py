@@ -79,7 +79,7 @@ def stream_of(
     fields = {
         "order": order,
         "batch_size": batch_size,
-        "domains": None if domains is None else [_domain(name.strip()) for name in domains.split(",")],
+        "domains": None if domains is None else domains_of(domains, "--domains"),
         "concentration": concentration,
         "cycles": cycles,
         "episodic": episodic or None,
@@ -88,11 +88,16 @@ def stream_of(
     return given(Stream, wanted, "the stream") if wanted else None
 
 
-def _domain(name: str) -> Domain:
+def domains_of(names: str, option: str) -> list[Domain]:
+    """The domains that ``names``, separated by commas, call for."""
+    return [_domain(name.strip(), option) for name in names.split(",")]
+
+
+def _domain(name: str, option: str) -> Domain:
     if name == AS_IS:
         return Domain()
     corruption, _, severity = name.partition(":")
-    return given(Domain, {"corruption": corruption, "severity": severity or "5"}, f"--domains {name}")
+    return given(Domain, {"corruption": corruption, "severity": severity or "5"}, f"{option} {name}")
 
 
 def _method(name: str) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class InDomains(Source):
 
     def entry(self, index: int) -> str:
         """The example's name in its source."""
-        return self._domains[self._turns[index]].entry(index)
+        turn: int = self._turns[index]
+        return self._domains[turn].entry(index)
 
     def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
         turns = self._turns[indices]

@@ -37,6 +37,7 @@ def auto_(run: Run, step: Auto) -> None:
     clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}
     measured = held_out(base, step, runs, {**logits, "T": logits["plain"]}, clean)
     recommended, reason = _recommended(chosen, fallback, measured, step)
+    run.graphs = {held.graph: runs[name].model for name, held in reversed(measured.items()) if not held.folds}
     standings = [standing(item, yardstick, runs[item.name], measured[item.name]) for item in candidacies]
     run.forwards += base.forwards
     run.leaderboard = Leaderboard(

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from calibrate.engine.opening import Opened
 from calibrate.engine.retrofit import Outcome
+from calibrate.engine.serving import measure_serving
 from calibrate.errors import ExportError, UsageError
 from calibrate.export import (
     Provenance,
@@ -26,7 +27,7 @@ from calibrate.export import (
 )
 from calibrate.recipe import Outputs
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Summary, silent
+from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
 
 PARITY_BATCHES = (1, 3, 64)
 LATENCY_BATCHES = (1, 8)
@@ -49,6 +50,7 @@ class _Pending:
     files: dict[str, bytes] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    serving: tuple[Serving, ...] = ()
 
     def add(
         self,
@@ -109,7 +111,7 @@ def deliver(
     for name, proof in parity.items():
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
     in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
-    summary = summary.model_copy(update={"artifacts": tuple(in_order)})
+    summary = summary.model_copy(update={"artifacts": tuple(in_order), "serving": pending.serving})
     pending.files["report.txt"] = render_text(summary).encode()
     pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
     pending.files["report.md"] = render_markdown(summary).encode()
@@ -172,6 +174,7 @@ def _add_onnx(pending: _Pending, outcome: Outcome, plain: nn.Module, outputs: Ou
         progress(Progress("export", 2, 3))
         batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
         latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)
+        pending.serving = measure_serving(outcome.graphs, folded, batches, outputs.latency_runs, threads, progress)
     pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
     progress(Progress("export", 3, 3))
 

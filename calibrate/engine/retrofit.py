@@ -59,7 +59,8 @@ class Outcome:
     """The tuned network, the summary of how it came about, and some holdout inputs (n, C, *) to prove files with.
 
     ``thumbnails`` are small PNG files of the examples that the summary lists as changed, by their index in the data;
-    they are kept out of the summary, which stays small, and go into the HTML report alone.
+    they are kept out of the summary, which stays small, and go into the HTML report alone. ``graphs`` are networks of a
+    leaderboard, one for each graph that does not fold, to time.
     """
 
     model: nn.Module
@@ -67,6 +68,7 @@ class Outcome:
     examples: Tensor
     class_names: tuple[str, ...] | None
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    graphs: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -239,7 +241,7 @@ def carry_out(
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []
     home = next(model.parameters(), examples).device
-    return Outcome(run.model.to(home), summary, examples, source.class_names, source.thumbnails(changed))
+    return Outcome(run.model.to(home), summary, examples, source.class_names, source.thumbnails(changed), run.graphs)
 
 
 def describe_sites(model: nn.Module) -> tuple[Site, ...]:

@@ -56,6 +56,7 @@ class Run:
     measurement: Measurement | None = None
     answers: Answers | None = None
     leaderboard: Leaderboard | None = None
+    graphs: dict[str, nn.Module] = field(default_factory=dict)
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     probes: list[ProbeResult] = field(default_factory=list)

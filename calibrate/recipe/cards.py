@@ -65,6 +65,23 @@ CARDS: Mapping[str, Card] = {
         limits="needs labels. Changes no answer, only how sure the network is of it.",
         reference="Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, §4.2",
     ),
+    "auto": Card(
+        sentence="Try several ways to tune the network, and recommend what is proven to help",
+        symbols="With NLL(c) the cross-entropy of candidate c after its temperature, on examples of the calibration "
+        "half that it did not learn from, c₀ that of the lowest, and se the paired standard error:",
+        formula="chosen = the first, simplest first, with NLL(c) − NLL(c₀) ≤ margin·se;  recommended where on the "
+        "holdout half it improves on T",
+        equals="nothing is recommended.",
+        helps="one does not know which method suits the network and the data.",
+        does_not_help="there are few examples: then it says how large a gain would have to be to show.",
+        cost="without gradient steps about 50 passes over the calibration half, fewer with a budget; in inference that "
+        "of what is recommended.",
+        limits="needs labels. The recommended candidate's numbers are honest, since it was chosen on other examples; "
+        "the best of the others' are not, which Holm's p-values take into account. With a budget in minutes what is "
+        "tried depends on the machine.",
+        reference="Jamieson and Talwalkar, AISTATS 2016, §3 (halving); Breiman et al., Classification and Regression "
+        "Trees, 1984, §3.4.3 (the choice); Holm, Scand. J. Statist. 6, 1979",
+    ),
     "measure": Card(
         sentence="Compare with the network as it came",
         symbols="With each metric (NLL, top-1, …) on the same examples, those of the holdout half:",

@@ -1,7 +1,7 @@
 """The report as one self-contained HTML file: no script, no request."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -28,11 +29,13 @@ from calibrate.report.rows import (
     top5_note,
     yardstick_words,
 )
+from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 
 def templates() -> "Environment":
@@ -90,10 +93,8 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
             layers_words=layers_words(),
             no_layers=NO_LAYERS,
-            probes=[
-                (section, Markup(section.draw()) if section.draw else None)  # noqa: S704
-                for section in probe_sections(summary)
-            ],
+            leaderboard=_drawn(leaderboard_sections(summary)),
+            probes=_drawn(probe_sections(summary)),
             choice=facts.choice_facts(summary),
             groups=site_groups(summary.changes),
             sites=[site_cells(site) for site in summary.changes.sites],
@@ -105,3 +106,10 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             made=(*facts.environment_facts(summary), *facts.fingerprint_facts(summary)),
         )
     )
+
+
+def _drawn(sections: Iterable[Section]) -> list[tuple[Section, "Markup | None"]]:
+    """The sections, each with its figure."""
+    from markupsafe import Markup
+
+    return [(section, Markup(section.draw()) if section.draw else None) for section in sections]  # noqa: S704

@@ -17,6 +17,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -27,6 +28,7 @@ from calibrate.report.rows import (
     top5_note,
     yardstick_words,
 )
+from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
@@ -46,6 +48,7 @@ def render_markdown(summary: Summary) -> str:
         *_facts(facts.heading_facts(summary)),
         f"**{_plain(verdict_sentence(summary))}**",
         *reasons,
+        *_sections(leaderboard_sections(summary)),
         f"## {_plain(heading)}",
         *scores,
         "## Differences on the same examples",
@@ -58,7 +61,7 @@ def render_markdown(summary: Summary) -> str:
         *_examples(summary),
         "## Normalisation layers",
         *_layers(summary),
-        *_probes(summary),
+        *_sections(probe_sections(summary)),
         "## Files",
         *_files(summary),
         "## Findings",
@@ -106,9 +109,9 @@ def _layers(summary: Summary) -> list[str]:
     return [_numbers(layers_table(summary.layers)), _plain(layers_words())]
 
 
-def _probes(summary: Summary) -> list[str]:
+def _sections(sections: Iterable[Section]) -> list[str]:
     blocks = []
-    for section in probe_sections(summary):
+    for section in sections:
         blocks += [f"## {_plain(section.title)}", _plain(section.words[0])]
         blocks += [*([_numbers(section.table)] if section.table else []), *map(_plain, section.words[1:])]
     return blocks

@@ -8,7 +8,8 @@ from calibrate.report import format as fmt
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
-from calibrate.report.probes import Section, probe_sections
+from calibrate.report.leaderboard import leaderboard_sections
+from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,
@@ -18,6 +19,7 @@ from calibrate.report.rows import (
     top5_note,
     yardstick_words,
 )
+from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Summary
 
@@ -30,11 +32,12 @@ def render_text(summary: Summary) -> str:
     numbers = (*facts.environment_facts(summary), *facts.fingerprint_facts(summary))
     blocks = (
         _section(f"Afternorm: {facts.title(summary)}", _facts(facts.heading_facts(summary)), "="),
+        *_sections(leaderboard_sections(summary)),
         _section(*_scores(summary)),
         _section("Differences on the same examples", _differences(summary)),
         _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
         _section("Chosen", _facts(chosen)),
-        *(_section(section.title, _probe(section)) for section in probe_sections(summary)),
+        *_sections(probe_sections(summary)),
         _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         _section("Files", _files(summary)),
         _section("How it was made", _facts(numbers)),
@@ -85,7 +88,11 @@ def _table(table: Table) -> list[str]:
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
 
 
-def _probe(section: Section) -> list[str]:
+def _sections(sections: Iterable[Section]) -> Iterator[str]:
+    return (_section(section.title, _shown(section)) for section in sections)
+
+
+def _shown(section: Section) -> list[str]:
     """What shows, the numbers, and how to read them."""
     table = ["", *_table(section.table), ""] if section.table else []
     return [*_wrap(section.words[0]), *table, *_paragraphs(section.words[1:])]

@@ -1,9 +1,9 @@
 """Adapters on streams, one section for each stream."""
 
 from calibrate.report import format as fmt
-from calibrate.report.probes.section import Section
 from calibrate.report.probes.words import subject
 from calibrate.report.rows import Cell, Row, Table
+from calibrate.report.section import Section
 from calibrate.result import Adaptation, Estimate, MethodScores, StreamDiagnosis, StreamScores
 
 COLUMNS = (

@@ -1,9 +1,9 @@
 """The health of each layer's channels, as a section."""
 
 from calibrate.report import format as fmt
-from calibrate.report.probes.section import Section
 from calibrate.report.probes.words import layer_label, left_out_words, subject
 from calibrate.report.rows import ABSENT, Cell, Row, Table
+from calibrate.report.section import Section
 from calibrate.result import (
     DEAD_VARIANCE,
     EXPLODING_SHARE,

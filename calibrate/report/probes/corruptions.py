@@ -2,8 +2,8 @@
 
 from calibrate.recipe import c_style
 from calibrate.report import format as fmt
-from calibrate.report.probes.section import Section
 from calibrate.report.rows import Cell, Row, Table
+from calibrate.report.section import Section
 from calibrate.result import CorruptionMean, Corruptions, Estimate, Metric, TopOneAndNll
 
 

@@ -9,8 +9,8 @@ from calibrate.report.probes.channel_health import channel_health_section
 from calibrate.report.probes.corruptions import corruptions_section
 from calibrate.report.probes.estimation_shift import estimation_shift_section
 from calibrate.report.probes.output_bound import output_bound_section
-from calibrate.report.probes.section import Section
 from calibrate.report.probes.statistic_noise import statistic_noise_section
+from calibrate.report.section import Section
 from calibrate.result import (
     Adaptation,
     ChannelHealth,

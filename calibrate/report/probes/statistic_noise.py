@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from math import inf
 
 from calibrate.report import format as fmt
-from calibrate.report.probes.section import Section
 from calibrate.report.rows import ABSENT, Cell, Row, Table
+from calibrate.report.section import Section
 from calibrate.result import NoiseCurve, NoiseLevel, StatisticNoise
 
 COLUMNS = ("Δ", "top-1 %", "sd", "change", "NLL", "sd", "change")

@@ -1,0 +1,42 @@
+"""Serving: what each graph of a leaderboard weighs and takes in ONNX Runtime."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import onnx
+from torch import Tensor, nn
+
+from calibrate.errors import ExportError
+from calibrate.export import measure_latency, to_onnx
+from calibrate.result import Listener, Progress, Serving
+
+
+def measure_serving(
+    graphs: Mapping[str, nn.Module],
+    folded: onnx.ModelProto,
+    batches: Sequence[Tensor],
+    runs: int,
+    threads: int,
+    progress: Listener,
+) -> tuple[Serving, ...]:
+    """The size of every one of ``graphs`` and its speed on ``batches``, against the plain network's graph ``folded``.
+
+    A graph that cannot be exported has no place here; the network that is delivered says why by itself.
+    """
+    served = []
+    for done, (name, model) in enumerate(graphs.items()):
+        progress(Progress("serving", done, len(graphs)))
+        try:
+            graph = to_onnx(copy.deepcopy(model).cpu(), batches[-1][:2], {})
+        except ExportError:
+            continue
+        served.append(
+            Serving(
+                graph=name,
+                bytes=graph.ByteSize(),
+                plain_bytes=folded.ByteSize(),
+                latency=measure_latency(graph, folded, batches, runs, threads),
+            )
+        )
+    progress(Progress("serving", len(graphs), len(graphs)))
+    return tuple(served)
