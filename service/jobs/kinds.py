@@ -12,6 +12,9 @@ AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 #: The steps that only look.
 PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step, Probe))
 
+#: The steps that tune a network in one go.
+TUNING = frozenset({"reestimate", "set_alpha", "search_alpha"})
+
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
     "calibrate": frozenset({"auto", "reestimate", "set_alpha", "search_alpha", "adapt", "temperature", "measure"})

@@ -18,12 +18,13 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from calibrate import open_data, open_model, read_recipe
+from calibrate import open_data, open_model
 from calibrate.demo.digits import PREPROCESSING
 from calibrate.demo.inputs import write_inputs
 from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS
 from calibrate.engine import carry_out, plan
 from calibrate.engine.predict import Setting, predict
+from calibrate.recipe import read_recipe
 from calibrate.result import silent
 
 
