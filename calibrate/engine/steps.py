@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calibrate.engine.adapt import adapt_
 from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.learn_alpha import learn_alpha_
 from calibrate.engine.probe_adaptation import probe_adaptation_
 from calibrate.engine.probe_channel_health import probe_channel_health_
 from calibrate.engine.probe_corruptions import probe_corruptions_
@@ -17,10 +18,12 @@ from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.engine.set_alpha import set_alpha_, without_positions
 from calibrate.engine.statistic_noise import probe_statistic_noise_
+from calibrate.engine.tune_affine import tune_affine_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
+    LearnAlpha,
     Measure,
     ProbeAdaptation,
     ProbeChannelHealth,
@@ -32,6 +35,7 @@ from calibrate.recipe import (
     SearchAlpha,
     SetAlpha,
     Temperature,
+    TuneAffine,
 )
 from calibrate.result import Arm, judge
 from calibrate.search import search_alpha
@@ -139,6 +143,8 @@ def measure_(run: Run, step: Measure) -> None:
 STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    LearnAlpha: learn_alpha_,
+    TuneAffine: tune_affine_,
     Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,

@@ -19,6 +19,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -92,7 +93,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             no_layers=NO_LAYERS,
             probes=[
                 (section, Markup(section.draw()) if section.draw else None)  # noqa: S704
-                for section in probe_sections(summary)
+                for section in (*learned_sections(summary), *probe_sections(summary))
             ],
             choice=facts.choice_facts(summary),
             groups=site_groups(summary.changes),

@@ -17,6 +17,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -108,7 +109,7 @@ def _layers(summary: Summary) -> list[str]:
 
 def _probes(summary: Summary) -> list[str]:
     blocks = []
-    for section in probe_sections(summary):
+    for section in (*learned_sections(summary), *probe_sections(summary)):
         blocks += [f"## {_plain(section.title)}", _plain(section.words[0])]
         blocks += [*([_numbers(section.table)] if section.table else []), *map(_plain, section.words[1:])]
     return blocks

@@ -8,6 +8,7 @@ from calibrate.report import format as fmt
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import Section, probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -34,7 +35,10 @@ def render_text(summary: Summary) -> str:
         _section("Differences on the same examples", _differences(summary)),
         _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
         _section("Chosen", _facts(chosen)),
-        *(_section(section.title, _probe(section)) for section in probe_sections(summary)),
+        *(
+            _section(section.title, _probe(section))
+            for section in (*learned_sections(summary), *probe_sections(summary))
+        ),
         _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         _section("Files", _files(summary)),
         _section("How it was made", _facts(numbers)),

@@ -16,6 +16,7 @@ from calibrate.result.corruptions import CorruptionMean, Corruptions, Corruption
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
+from calibrate.result.learning import ChangedTensor, Learned, LearningEpoch
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
@@ -62,6 +63,7 @@ __all__ = [
     "Artifact",
     "Bin",
     "ChangedExample",
+    "ChangedTensor",
     "Changes",
     "ChannelHealth",
     "ClassChange",
@@ -84,6 +86,8 @@ __all__ = [
     "LayerHealth",
     "LayerShift",
     "LayerStatistics",
+    "Learned",
+    "LearningEpoch",
     "Listener",
     "Measurement",
     "MethodScores",

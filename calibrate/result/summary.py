@@ -9,6 +9,7 @@ from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import LayerStatistics
+from calibrate.result.learning import Learned
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
 from calibrate.result.value import Value as _Value
@@ -220,7 +221,10 @@ class Environment(_Value):
 
 
 class Timings(_Value):
-    """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half."""
+    """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half.
+
+    An example that was learned from counts three passes: learning goes forward once, and back for twice the cost.
+    """
 
     seconds: dict[str, float]
     passes: float
@@ -247,6 +251,7 @@ class Summary(_Value):
     reestimations: tuple[Reestimation, ...] = ()
     probes: tuple[ProbeResult, ...] = ()
     kept: tuple[Kept, ...] = ()
+    learned: tuple[Learned, ...] = ()
     answers: Answers | None = None
 
     @property

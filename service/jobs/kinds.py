@@ -12,9 +12,12 @@ AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 #: The steps that only look.
 PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step, Probe))
 
-#: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
+#: The steps that a recipe of the kind may have. Fine-tuning of all weights is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "adapt", "temperature", "measure"}) | PROBES,
+    "calibrate": frozenset(
+        {"reestimate", "set_alpha", "search_alpha", "learn_alpha", "tune_affine", "adapt", "temperature", "measure"}
+    )
+    | PROBES,
     "evaluate": frozenset({"measure", "corruptions"}),
     "probe": frozenset({"measure"}) | PROBES,
     "adapt": frozenset({"adapt", "temperature", "measure"}) | PROBES,
