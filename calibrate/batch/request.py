@@ -9,6 +9,9 @@ from typing import Any
 from calibrate.batch.cells import Cell
 from calibrate.errors import UsageError
 
+#: Where, inside a run's folder, its finished passes are until it ends well.
+TRIALS = "trials"
+
 
 def request_digests(cells: Iterable[Cell]) -> tuple[str, ...]:
     """For each cell, SHA-256 over everything that was asked for: a run with another digest is another run.
@@ -58,6 +61,7 @@ def arguments(cell: Cell, folder: Path) -> list[str]:
         "data": cell.data,
         "recipe": cell.recipe.model_dump_json(),
         "out": folder,
+        "trials": folder / TRIALS,
         "formats": ",".join(cell.outputs.formats),
         "latency-runs": cell.outputs.latency_runs,
         "batch-size": cell.settings.batch_size,

@@ -10,7 +10,7 @@ from subprocess import Popen
 from calibrate.batch.cells import Cell
 from calibrate.batch.child import error_line, release, start, stop
 from calibrate.batch.record import RECORD, Record, read_record, read_summary, write_record
-from calibrate.batch.request import arguments, request_digests
+from calibrate.batch.request import TRIALS, arguments, request_digests
 from calibrate.errors import UsageError
 from calibrate.result import Summary
 
@@ -99,12 +99,14 @@ def _start(run: Run) -> Popen[bytes]:
 
 
 def _empty(folder: Path) -> None:
-    """Remove everything but the mark, the record first: wherever this stops, the run is not finished, nor foreign."""
+    """Remove all but the mark and finished passes, the record first: wherever this stops, the run is not finished."""
     (folder / RECORD).unlink(missing_ok=True)
     for item in folder.iterdir():
+        if item.name in (MARK, TRIALS):
+            continue
         if item.is_dir() and not item.is_symlink():
             shutil.rmtree(item)
-        elif item.name != MARK:
+        else:
             item.unlink()
 
 
@@ -113,6 +115,8 @@ def _finish(run: Run, code: int) -> Run:
     error = error_line(code, run.folder / LOG)
     if code == 0 and summary is None:
         error = "it ended well but left no whole summary.json"
+    if summary is not None:
+        shutil.rmtree(run.folder / TRIALS, ignore_errors=True)
     record = Record(request=run.request, exit_code=code, result=summary.digest if summary else None, error=error)
     write_record(run.folder, record)
     return replace(run, record=record, summary=summary)

@@ -1,6 +1,7 @@
 """``afternorm calibrate``: tune a network, prove the gain on held-out data, write the files."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,10 @@ def calibrate(
     shifts: auto_options.Shifts = None,
     guardrail: auto_options.Guardrail = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
+    trials: Annotated[
+        Path | None,
+        typer.Option(help="Keep finished passes here, and do not make again what is here.", show_default=False),
+    ] = None,
     out: options.Out = options.DEFAULT_OUT,
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
@@ -53,7 +58,7 @@ def calibrate(
     wanted = options.outputs(formats, latency_runs)
 
     from calibrate.cli.requests import Request, describe
-    from calibrate.engine import carry_out, check_outputs, deliver
+    from calibrate.engine import FolderTrials, carry_out, check_outputs, deliver
     from calibrate.report import render_text
 
     check_outputs(out, wanted)
@@ -75,7 +80,8 @@ def calibrate(
         if dry_run:
             say(json.dumps(describe(opened, checked), indent=2))
             return
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
+        kept = None if trials is None else FolderTrials(trials, checked, opened.architecture)
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args, kept)
         passed = _passes(require, outcome.summary.verdict)
         if not passed:
             wanted = wanted.model_copy(update={"formats": ()})

@@ -16,7 +16,7 @@ from calibrate.data.npz import Npz
 from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
-from calibrate.data.split import Split, split, split_unlabelled
+from calibrate.data.split import Split, hold_back, split, split_unlabelled
 from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Split",
     "TarArchive",
     "ZipArchive",
+    "hold_back",
     "obstacle",
     "open_data",
     "prepare",

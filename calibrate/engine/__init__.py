@@ -2,6 +2,7 @@
 
 from calibrate.engine.deliver import Delivery, check_outputs, deliver, write_onnx
 from calibrate.engine.environment import find_device, installed
+from calibrate.engine.folder_trials import FolderTrials
 from calibrate.engine.inspection import Inspection, inspect_model
 from calibrate.engine.opening import Opened, open_model
 from calibrate.engine.predict import input_dtype
@@ -13,6 +14,7 @@ from calibrate.engine.trials import Trials, trial_key
 __all__ = [
     "STEPS",
     "Delivery",
+    "FolderTrials",
     "Inspection",
     "Opened",
     "Outcome",

@@ -14,7 +14,7 @@ from calibrate.engine.standings import clean_changes_, held_out, in_order, stand
 from calibrate.engine.streams import in_domain
 from calibrate.recipe import Auto, Measure, Recipe, Temperature
 from calibrate.result import HeldOut, Leaderboard
-from calibrate.search import Candidacy, choose, cross_entropy, paired_gap
+from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
 
 
 def auto_(run: Run, step: Auto) -> None:
@@ -30,8 +30,8 @@ def auto_(run: Run, step: Auto) -> None:
     clean = clean_changes_(run, runs, run.split.calibration) if step.shifts else {}
     allowed = [item for item in candidacies[2:] if paired_gap(item, yardstick)[0] < 0]
     allowed = [item for item in allowed if not clean or clean[item.name].value >= -step.guardrail]
-    chosen = choose([plain, yardstick, *allowed], yardstick, step.margin).name
-    fallback = choose([plain, yardstick], yardstick, step.margin).name
+    chosen = choose_simplest([plain, yardstick, *allowed], yardstick, step.margin).name
+    fallback = choose_simplest([plain, yardstick], yardstick, step.margin).name
 
     logits = {name: base.on_holdout(its.model, f"leaderboard, {name}") for name, its in runs.items() if name != "T"}
     clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}

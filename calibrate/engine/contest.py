@@ -16,7 +16,7 @@ from calibrate.engine.run import Run
 from calibrate.errors import AfternormError
 from calibrate.recipe import Auto, Candidate
 from calibrate.result import Rung
-from calibrate.search import Candidacy, fit_temperature, paired_gap
+from calibrate.search import Candidacy, paired_gap
 
 
 @dataclass(eq=False)
@@ -64,12 +64,9 @@ def hold_contest(base: Run, step: Auto) -> Contest:
 
 
 def candidacy(name: str, run: Run) -> Candidacy:
-    """A run's cross-entropy after its temperature, on the examples of its calibration half."""
-    assert run.model_calibration is not None or not run.changed, "the temperature was fitted"
-    logits = run.plain_calibration if run.model_calibration is None else run.model_calibration
-    assert logits is not None
-    nll = fit_temperature(logits, run.calibration_labels).nll
-    return Candidacy(name, np.arange(len(nll)), nll.numpy())
+    """A run's cross-entropy after its temperature, on those examples of its half that it did not learn from."""
+    nll = run.model_temperature().nll.numpy()
+    return Candidacy(name, np.arange(len(nll)) if run.held_back is None else run.held_back.numpy(), nll)
 
 
 def _carried_out_(contest: Contest, base: Run, forks: Forks, candidate: Candidate) -> Run | None:

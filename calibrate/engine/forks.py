@@ -49,6 +49,7 @@ def fork(run: Run) -> Run:
         model=copy.deepcopy(run.model),
         reestimations=[*run.reestimations],
         kept=[*run.kept],
+        learned=[*run.learned],
         probes=[*run.probes],
         findings=[*run.findings],
     )
@@ -57,6 +58,7 @@ def fork(run: Run) -> Run:
 def adopt_(run: Run, chosen: Run) -> None:
     """Let ``run`` stand where its fork ``chosen`` stands."""
     run.model, run.temperature, run.changed = chosen.model, chosen.temperature, chosen.changed
-    run.model_calibration = chosen.model_calibration
-    run.search, run.reestimations, run.kept = chosen.search, chosen.reestimations, chosen.kept
+    run.model_calibration, run.held_back = chosen.model_calibration, chosen.held_back
+    run.search, run.reestimations = chosen.search, chosen.reestimations
+    run.kept, run.learned = chosen.kept, chosen.learned
     run.findings += [finding for finding in chosen.findings if finding not in run.findings]

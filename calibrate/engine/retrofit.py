@@ -16,6 +16,7 @@ from calibrate.data import Source, Split, open_data, require_corruptions, split,
 from calibrate.engine.adaptation_checks import check_methods_, check_stream, corrupted
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
+from calibrate.engine.learning_checks import check_examples, check_network
 from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.reestimation import data_of
 from calibrate.engine.run import Run
@@ -30,6 +31,7 @@ from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
     Auto,
+    LearnAlpha,
     Preprocessing,
     ProbeAdaptation,
     ProbeCorruptions,
@@ -37,6 +39,7 @@ from calibrate.recipe import (
     Reestimate,
     SearchAlpha,
     SetAlpha,
+    TuneAffine,
 )
 from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, Training, silent
 from calibrate.surgery import (
@@ -141,7 +144,9 @@ def plan(
 ) -> Plan:
     """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
     for step in recipe.steps:
-        if isinstance(step, SetAlpha | SearchAlpha):
+        if isinstance(step, LearnAlpha | TuneAffine):
+            check_network(step, model)
+        elif isinstance(step, SetAlpha | SearchAlpha):
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
@@ -162,6 +167,8 @@ def plan(
             data_of(step, source, halves, opened, recipe.seed)
         elif isinstance(step, ProbeCorruptions):
             check_samples(step, "holdout half has", len(halves.holdout))
+        elif isinstance(step, LearnAlpha | TuneAffine):
+            check_examples(step, len(halves.calibration))
         elif isinstance(step, Adapt):
             check_stream(step, source, halves)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
@@ -236,6 +243,7 @@ def carry_out(
         reestimations=tuple(run.reestimations),
         probes=tuple(run.probes),
         kept=tuple(run.kept),
+        learned=tuple(run.learned),
         answers=run.answers,
         leaderboard=run.leaderboard,
     )

@@ -19,6 +19,7 @@ from calibrate.result import (
     Finding,
     Kept,
     Leaderboard,
+    Learned,
     Measurement,
     ProbeResult,
     Progress,
@@ -37,7 +38,11 @@ TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
 @dataclass(eq=False)
 class Run:
-    """The network as it came (``plain``, never changed), as it stands (``model``), and what was measured of both."""
+    """The network as it came (``plain``, never changed), as it stands (``model``), and what was measured of both.
+
+    ``held_back`` are the ascending rows of the calibration half that no gradient step of ``model`` saw; None is all.
+    ``forwards`` counts images passed through a network; one that was learned from counts 3, for the way back too.
+    """
 
     plain: nn.Module
     model: nn.Module
@@ -52,6 +57,7 @@ class Run:
     changed: bool = False
     reestimations: list[Reestimation] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    learned: list[Learned] = field(default_factory=list)
     search: AlphaSearch | None = None
     measurement: Measurement | None = None
     answers: Answers | None = None
@@ -64,6 +70,7 @@ class Run:
     forwards: int = 0
     plain_calibration: Tensor | None = None
     model_calibration: Tensor | None = None
+    held_back: Tensor | None = None
 
     def labels_of(self, indices: NDArray[np.int64]) -> Tensor:
         """Labels of the examples ``indices``, of data that have them."""
@@ -83,7 +90,8 @@ class Run:
     @property
     def tuned_arms(self) -> tuple[Arm, TunedArm]:
         """What the network as it stands is called, once it is changed: without its temperature, and with it."""
-        return TUNED if self.reestimations or any(kept.learned for kept in self.kept) else WEIGHED
+        affine = any(kept.learned for kept in self.kept) or any(item.kind == "tune_affine" for item in self.learned)
+        return TUNED if self.reestimations or affine else WEIGHED
 
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the calibration half, or of its examples ``rows``, ascending."""
@@ -105,19 +113,33 @@ class Run:
         self.changed = True
         self.model_calibration = None
 
-    def plain_temperature(self) -> Temperature:
-        """The temperature of the network as it came, fitted on the calibration half."""
+    def plain_logits(self) -> Tensor:
+        """Logits of the calibration half from the network as it came."""
         if self.plain_calibration is None:
             self.plain_calibration = self.on_calibration(self.plain, "temperature")
-        return fit_temperature(self.plain_calibration, self.calibration_labels)
+        return self.plain_calibration
 
-    def model_temperature(self) -> Temperature:
-        """The temperature of the network as it stands, fitted on the calibration half."""
+    def model_logits(self) -> Tensor:
+        """Logits of the calibration half from the network as it stands."""
         if not self.changed:
-            return self.plain_temperature()
+            return self.plain_logits()
         if self.model_calibration is None:
             self.model_calibration = self.on_calibration(self.model, "temperature")
-        return fit_temperature(self.model_calibration, self.calibration_labels)
+        return self.model_calibration
+
+    def plain_temperature(self) -> Temperature:
+        """The temperature of the network as it came, fitted on the calibration half."""
+        return fit_temperature(self.plain_logits(), self.calibration_labels)
+
+    def model_temperature(self) -> Temperature:
+        """The temperature of the network as it stands, fitted on the calibration half, or what was held back of it.
+
+        On what it learned from a network is surer than it is right elsewhere, and T would keep it so.
+        """
+        logits, labels = self.model_logits(), self.calibration_labels
+        if self.held_back is not None:
+            logits, labels = logits[self.held_back], labels[self.held_back]
+        return fit_temperature(logits, labels)
 
     def find(self, code: str, message: str, severity: Literal["info", "warning"] = "warning") -> None:
         """Note a finding for the summary, once."""

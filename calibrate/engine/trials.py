@@ -9,10 +9,14 @@ from torch import Tensor, nn
 
 from calibrate.data import Source
 from calibrate.io import fingerprint
+from calibrate.recipe import Step
 
 
 class Trials(Protocol):
-    """The logits of passes that are finished, by their keys; what was recalled is what was kept, to the last bit."""
+    """The logits of passes that are finished, by their keys; what was recalled is what was kept, to the last bit.
+
+    Of a step that learns it is what was learned, a row for each epoch.
+    """
 
     def recall(self, key: str) -> Tensor | None:
         """The logits (n, K) kept under ``key``, on the CPU; None where there are none."""
@@ -29,3 +33,8 @@ def trial_key(model: nn.Module, source: Source, indices: NDArray[np.int64]) -> s
     digest = hashlib.sha256(fingerprint(model.state_dict()).encode() + source.fingerprint.encode())
     digest.update(np.ascontiguousarray(indices, dtype="<i8").data)
     return digest.hexdigest()
+
+
+def learning_key(model: nn.Module, source: Source, indices: NDArray[np.int64], step: Step) -> str:
+    """SHA-256, in hexadecimal, of which step set out from which weights to learn from which examples of which data."""
+    return hashlib.sha256((trial_key(model, source, indices) + step.model_dump_json()).encode()).hexdigest()

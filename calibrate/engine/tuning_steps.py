@@ -3,17 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from calibrate.engine.learn_alpha import learn_alpha_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
 from calibrate.engine.search_alpha import search_alpha_
 from calibrate.engine.set_alpha import set_alpha_
 from calibrate.engine.temperature import fit_temperature_
-from calibrate.recipe import Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.engine.tune_affine import tune_affine_
+from calibrate.recipe import LearnAlpha, Reestimate, SearchAlpha, SetAlpha, Temperature, TuneAffine
 
 #: Which function carries out which tuning step.
 TUNING_STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    LearnAlpha: learn_alpha_,
+    TuneAffine: tune_affine_,
     Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
 }

@@ -7,6 +7,7 @@ from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
+from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.method_cards import METHOD_CARDS
 from calibrate.recipe.outputs import Outputs
@@ -40,6 +41,7 @@ __all__ = [
     "Corruption",
     "CorruptionSet",
     "Domain",
+    "LearnAlpha",
     "Manifest",
     "Measure",
     "Method",
@@ -63,6 +65,7 @@ __all__ = [
     "Step",
     "Stream",
     "Temperature",
+    "TuneAffine",
     "broken_fields",
     "c_style",
     "loads",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import StepValue
 from calibrate.recipe.streams import Domain
@@ -12,7 +13,7 @@ from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha
 #: Names that the leaderboard gives to the network as it came, without and with its temperature.
 TAKEN = ("plain", "T")
 
-TuningStep = Annotated[SetAlpha | SearchAlpha | Reestimate, Field(discriminator="kind")]
+TuningStep = Annotated[SetAlpha | SearchAlpha | LearnAlpha | TuneAffine | Reestimate, Field(discriminator="kind")]
 
 
 class Candidate(BaseModel):
@@ -36,6 +37,10 @@ CANDIDATES = (
     Candidate(name="re-estimated, prior 4096, α", steps=(Reestimate(prior=4096), _ALPHA)),
     Candidate(name="re-estimated, prior 512, α", steps=(Reestimate(prior=512), _ALPHA)),
     Candidate(name="re-estimated, α", steps=(Reestimate(), _ALPHA)),
+    Candidate(name="α per layer", steps=(_ALPHA, LearnAlpha())),
+    Candidate(name="γ and β", steps=(TuneAffine(),)),
+    Candidate(name="α, γ and β", steps=(_ALPHA, TuneAffine())),
+    Candidate(name="α per channel", steps=(_ALPHA, LearnAlpha(per="channel"))),
 )
 
 

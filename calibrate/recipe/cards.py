@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from calibrate.recipe.adaptation_cards import ADAPTATION_CARDS
 from calibrate.recipe.card import Card
+from calibrate.recipe.learning_cards import LEARNING_CARDS
 from calibrate.recipe.probe_cards import PROBE_CARDS
 
 _FOUR_THINGS = "Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.1"
@@ -37,6 +38,7 @@ CARDS: Mapping[str, Card] = {
         "network is unchanged. A network with α > 0 folds only a part of its normalisation into the convolutions.",
         reference=_FOUR_THINGS,
     ),
+    **LEARNING_CARDS,
     "reestimate": Card(
         sentence="Re-estimate the running statistics on data",
         symbols="With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken "

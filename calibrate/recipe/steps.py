@@ -7,6 +7,7 @@ from pydantic import Field
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.auto import Auto
+from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -30,6 +31,8 @@ class Measure(StepValue):
 Step = Annotated[
     SetAlpha
     | SearchAlpha
+    | LearnAlpha
+    | TuneAffine
     | Reestimate
     | Temperature
     | Auto

@@ -2,6 +2,7 @@
 
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
+from calibrate.report.learned import learned_words
 from calibrate.result import METRICS, AlphaSearch, Kept, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
@@ -70,13 +71,15 @@ def interval_words(measurement: Measurement) -> str:
 
 
 def choice_facts(summary: Summary) -> tuple[Fact, ...]:
-    """What the statistics were re-estimated on, where they were; the chosen α and T, with the reason for the choice."""
+    """What was re-estimated and learned, where it was; the chosen α and T, with the reason for the choice."""
     search = summary.search
     searched = "absent: this run did not search for α" if search is None else search_words(search)
     renewed = tuple(("statistics", reestimation_words(item)) for item in summary.reestimations)
-    learned = tuple(("adapted", kept_words(item)) for item in summary.kept)
+    adapted = tuple(("adapted", kept_words(item)) for item in summary.kept)
+    learned = tuple(("learned", learned_words(item)) for item in summary.learned)
     return (
         *renewed,
+        *adapted,
         *learned,
         ("α", alpha_words(summary.changes)),
         ("T", temperature_words(summary.changes)),

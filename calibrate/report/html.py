@@ -20,6 +20,7 @@ from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -94,7 +95,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             layers_words=layers_words(),
             no_layers=NO_LAYERS,
             leaderboard=_drawn(leaderboard_sections(summary)),
-            probes=_drawn(probe_sections(summary)),
+            probes=_drawn((*learned_sections(summary), *probe_sections(summary))),
             choice=facts.choice_facts(summary),
             groups=site_groups(summary.changes),
             sites=[site_cells(site) for site in summary.changes.sites],

@@ -18,6 +18,7 @@ from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -61,6 +62,7 @@ def render_markdown(summary: Summary) -> str:
         *_examples(summary),
         "## Normalisation layers",
         *_layers(summary),
+        *_sections(learned_sections(summary)),
         *_sections(probe_sections(summary)),
         "## Files",
         *_files(summary),

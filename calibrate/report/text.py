@@ -9,6 +9,7 @@ from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.files import NO_FILES, files
 from calibrate.report.leaderboard import leaderboard_sections
+from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
@@ -37,6 +38,7 @@ def render_text(summary: Summary) -> str:
         _section("Differences on the same examples", _differences(summary)),
         _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
         _section("Chosen", _facts(chosen)),
+        *_sections(learned_sections(summary)),
         *_sections(probe_sections(summary)),
         _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         _section("Files", _files(summary)),

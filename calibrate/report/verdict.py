@@ -47,8 +47,10 @@ def _subject(summary: Summary) -> str:
 
 
 def _learned(summary: Summary) -> tuple[str, ...]:
-    """What adaptation left in the network."""
-    return tuple(f"γ and β from {item.method.kind}" for item in summary.kept if item.learned)
+    """What adaptation and tuning left in the network."""
+    adapted = tuple(f"γ and β from {item.method.kind}" for item in summary.kept if item.learned)
+    tuned = any(item.kind == "tune_affine" and item.kept for item in summary.learned)
+    return (*adapted, "tuned γ and β") if tuned else adapted
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:

@@ -18,6 +18,7 @@ from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.leaderboard import HeldOut, Leaderboard, Rung, Standing
+from calibrate.result.learning import ChangedTensor, Learned, LearningEpoch
 from calibrate.result.metric import METRICS, Metric, Verdict
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
@@ -59,6 +60,7 @@ __all__ = [
     "Artifact",
     "Bin",
     "ChangedExample",
+    "ChangedTensor",
     "Changes",
     "ChannelHealth",
     "ClassChange",
@@ -83,6 +85,8 @@ __all__ = [
     "LayerShift",
     "LayerStatistics",
     "Leaderboard",
+    "Learned",
+    "LearningEpoch",
     "Listener",
     "Measurement",
     "MethodScores",

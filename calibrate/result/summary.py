@@ -11,6 +11,7 @@ from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.estimate import Estimate
 from calibrate.result.layers import LayerStatistics
 from calibrate.result.leaderboard import Leaderboard
+from calibrate.result.learning import Learned
 from calibrate.result.metric import Metric, Verdict
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
@@ -180,7 +181,10 @@ class Environment(_Value):
 
 
 class Timings(_Value):
-    """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half."""
+    """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half.
+
+    An example that was learned from counts three passes: learning goes forward once, and back for twice the cost.
+    """
 
     seconds: dict[str, float]
     passes: float
@@ -207,6 +211,7 @@ class Summary(_Value):
     reestimations: tuple[Reestimation, ...] = ()
     probes: tuple[ProbeResult, ...] = ()
     kept: tuple[Kept, ...] = ()
+    learned: tuple[Learned, ...] = ()
     answers: Answers | None = None
     leaderboard: Leaderboard | None = None
     serving: tuple[Serving, ...] = ()

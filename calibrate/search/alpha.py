@@ -7,12 +7,10 @@ from torch import Tensor
 from calibrate.recipe import SearchAlpha
 from calibrate.result import AlphaSearch
 from calibrate.search.curve import TOLERANCE, curve_points, dense_curve_, score
+from calibrate.search.gain import Gain, paired_gain
 from calibrate.search.halving import close_in_
 from calibrate.search.landscape import Landscape, LogitsAt
 from calibrate.search.temperature import Temperature, fit_temperature
-
-#: Gains in nats below this are rounding, not evidence.
-RESOLUTION = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +60,15 @@ def search_alpha(
     points, curve = points[: len(true)], points[len(true) :]
 
     plain, best = true[0], min(true, key=lambda scored: (float(scored.temperature.nll.mean()), scored.alpha))
-    gain = plain.temperature.nll - best.temperature.nll
-    standard_error = float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0
-    convincing = float(gain.mean()) > max(step.margin * standard_error, RESOLUTION)
-    chosen = best if convincing else plain
+    gain = paired_gain(plain.temperature.nll, best.temperature.nll)
+    chosen = best if gain.beats(step.margin) else plain
     search = AlphaSearch(
         points=points,
         chosen=alpha_at(chosen.alpha),
         best_by_nll=alpha_at(best.alpha),
         best_by_top1=max(points, key=lambda point: point.top1).alpha,
-        standard_error=standard_error,
-        reason=_reason(alpha_at(best.alpha), plain_alpha, float(gain.mean()), standard_error, step.margin, convincing),
+        standard_error=gain.standard_error,
+        reason=_reason(alpha_at(best.alpha), plain_alpha, gain, step.margin),
         passes=passes,
         curve=curve,
         curve_passes=landscape.passes - passes,
@@ -85,13 +81,12 @@ def _trial(logits: Tensor, labels: Tensor, alpha: float) -> Trial:
     return Trial(alpha, logits, fit_temperature(logits, labels))
 
 
-def _reason(best: float, plain: float, gain: float, standard_error: float, margin: float, convincing: bool) -> str:
+def _reason(best: float, plain: float, gain: Gain, margin: float) -> str:
     if best == plain:
         side = "below" if plain else "above"
         return (
             f"no α {side} {plain:g} lowered the cross-entropy of the calibration half once the temperature was fitted"
         )
-    rule = f"by {gain:.4f} nats, with a standard error of {standard_error:.4f} ({margin:g} of them asked for)"
-    if convincing:
-        return f"α = {best:.4g} beat α = {plain:g} {rule}"
-    return f"α = {best:.4g} beat α = {plain:g} only {rule}, so α = {plain:g} stays"
+    if gain.beats(margin):
+        return f"α = {best:.4g} beat α = {plain:g} {gain.words(margin)}"
+    return f"α = {best:.4g} beat α = {plain:g} only {gain.words(margin)}, so α = {plain:g} stays"

@@ -24,7 +24,7 @@ def paired_gap(one: Candidacy, other: Candidacy) -> tuple[float, float, int]:
     return float(gap.mean()), error, len(gap)
 
 
-def choose(candidacies: Sequence[Candidacy], yardstick: Candidacy, margin: float) -> Candidacy:
+def choose_simplest(candidacies: Sequence[Candidacy], yardstick: Candidacy, margin: float) -> Candidacy:
     """The first of ``candidacies`` that loses to the best of them by no more than ``margin`` paired standard errors.
 
     They come simplest first. The best has the lowest mean cross-entropy against ``yardstick``, which has seen all
@@ -36,7 +36,7 @@ def choose(candidacies: Sequence[Candidacy], yardstick: Candidacy, margin: float
     >>> rows = np.arange(4)
     >>> plain = Candidacy("plain", rows, np.array([1.0, 2.0, 1.0, 2.0]))
     >>> lucky = Candidacy("lucky", rows, np.array([0.9, 2.0, 1.0, 2.0]))
-    >>> choose([plain, lucky], plain, 1.0).name
+    >>> choose_simplest([plain, lucky], plain, 1.0).name
     'plain'
     """
     best = min(candidacies, key=lambda item: paired_gap(item, yardstick)[0])

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from calibrate.recipe.adapters import Tent
 from calibrate.recipe.streams import Stream
 from calibrate.result import (
+    ChangedTensor,
     Changes,
     CorruptionMean,
     Corruptions,
@@ -18,6 +19,8 @@ from calibrate.result import (
     InputShift,
     Kept,
     LayerShift,
+    Learned,
+    LearningEpoch,
     Moved,
     NoiseCurve,
     NoiseLevel,
@@ -117,6 +120,25 @@ SHORT = summary(
         ),
     ),
     kept=(Kept(method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1),),
+    learned=(
+        Learned(
+            kind="learn_alpha",
+            per="layer",
+            learned_from=9,
+            held_back=3,
+            temperature=1.75,
+            epochs=(
+                LearningEpoch(learned_nll=None, held_back_nll=0.625),
+                LearningEpoch(learned_nll=0.5, held_back_nll=0.5625),
+            ),
+            best=1,
+            kept=1,
+            gain=0.0625,
+            standard_error=0.03125,
+            reason="it helped",
+            changed=(ChangedTensor(name="bn1.alpha", change=0.125),),
+        ),
+    ),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
@@ -147,6 +169,7 @@ CHOICES = {
     "broken": "fixed",
     "first_of_blocks": "all",
     "channel": "layer",
+    "layer": "channel",
     "calibration": "training",
     "shuffled": "class_sorted",
     "none": "flip_crop",

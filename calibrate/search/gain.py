@@ -1,0 +1,31 @@
+"""A gain: what one setting saves against another on the same examples, and whether that is more than noise."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+#: Gains in nats below this are rounding, not evidence.
+RESOLUTION = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The mean of paired differences in nats, and its standard error; 0 where a single example tells none."""
+
+    mean: float
+    standard_error: float
+
+    def beats(self, margin: float) -> bool:
+        """Whether it is more than ``margin`` standard errors, and more than rounding."""
+        return self.mean > max(margin * self.standard_error, RESOLUTION)
+
+    def words(self, margin: float) -> str:
+        """The gain beside what is asked of it."""
+        error = f"with a standard error of {self.standard_error:.4f} ({margin:g} of them asked for)"
+        return f"by {self.mean:.4f} nats, {error}"
+
+
+def paired_gain(before: Tensor, after: Tensor) -> Gain:
+    """The gain from ``before`` to ``after``, the cross-entropies (n,) of the same examples."""
+    gain = before - after
+    return Gain(float(gain.mean()), float(gain.std() / len(gain) ** 0.5) if len(gain) > 1 else 0.0)

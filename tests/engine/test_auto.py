@@ -1,0 +1,318 @@
+"""The leaderboard: every number is that of the candidate alone, and what is recommended is what is kept."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibrate import Outcome, Recipe, open_data, open_model, retrofit
+from calibrate.data import Corrupted, InDomains, Source, split
+from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
+from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
+from calibrate.engine import FolderTrials, carry_out, plan
+from calibrate.recipe import Auto, Candidate, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.result import Leaderboard, silent
+from calibrate.surgery import find_sites
+from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
+from tests.networks import convolutional, grouped, lived_in
+
+ALPHA = SearchAlpha(curve=False, refinements=1)
+CANDIDATES = (
+    Candidate(name="re-estimated", steps=(Reestimate(),)),
+    Candidate(name="α", steps=(ALPHA,)),
+    Candidate(name="re-estimated, α", steps=(Reestimate(), ALPHA)),
+    Candidate(name="α = 0.9", steps=(SetAlpha(alpha=0.9),)),
+)
+
+
+def auto(**fields: Any) -> Recipe:
+    return Recipe(steps=(Auto(**{"candidates": CANDIDATES, "resamples": 300, **fields}),))
+
+
+def digits(n: int, *, scanned: bool) -> Source:
+    images, labels = (column[:n] for column in held_out_digits())
+    pixels = scan(images, 0) if scanned else images
+    return open_data([(x[..., None], int(y)) for x, y in zip(pixels, labels, strict=True)], preprocessing=PREPROCESSING)
+
+
+def network() -> nn.Module:
+    return open_model(CHECKPOINT, ARCHITECTURE, ARCHITECTURE_ARGS).model
+
+
+def board_of(outcome: Outcome) -> Leaderboard:
+    assert outcome.summary.leaderboard is not None
+    return outcome.summary.leaderboard
+
+
+@pytest.fixture(scope="module")
+def scanned() -> Source:
+    return digits(300, scanned=True)
+
+
+@pytest.fixture(scope="module")
+def searched(scanned: Source) -> Outcome:
+    return retrofit(network(), auto(), data=scanned)
+
+
+def test_every_number_of_a_candidate_is_that_of_its_recipe_alone(searched: Outcome, scanned: Source) -> None:
+    board = board_of(searched)
+    for candidate in CANDIDATES:
+        recipe = Recipe(steps=(*candidate.steps, Temperature(), Measure(resamples=300)))
+        alone = retrofit(network(), recipe, data=scanned).summary
+        held = board.standing(candidate.name).held_out
+        assert held is not None
+        assert alone.measurement is not None
+        difference = alone.measurement.yardstick
+        assert difference is not None
+        assert held.metrics == alone.measurement.arm(difference.arm).metrics
+        assert held.against_t == difference.metrics
+        assert held.against_plain == alone.measurement.difference(difference.arm, "plain").metrics
+        assert held.verdict == alone.verdict
+        assert held.temperature == alone.changes.temperature
+        assert board.standing("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
+
+
+def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_numbers(
+    searched: Outcome, scanned: Source
+) -> None:
+    board = board_of(searched)
+    assert board.recommended == board.chosen
+    assert searched.summary.verdict == "improved"
+    assert board.recipe is not None
+    alone = retrofit(network(), board.recipe, data=scanned)
+    assert alone.summary.measurement == searched.summary.measurement
+    assert alone.summary.changes == searched.summary.changes
+    kept = searched.model.state_dict()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in alone.model.state_dict().items())
+
+
+def test_it_is_never_worse_than_the_candidates_that_are_simpler_by_more_than_noise(searched: Outcome) -> None:
+    """The rule, from the numbers in the leaderboard: nothing simpler is within its own noise of the best."""
+    board = board_of(searched)
+    gaps = {item.name: item.calibration.value for item in board.standings if item.calibration is not None}
+    names = [item.name for item in board.standings]
+    assert gaps["T"] == 0
+    best = min(gaps, key=gaps.__getitem__)
+    assert names.index(board.chosen) <= names.index(best)
+    assert gaps[board.chosen] < 0
+
+
+def test_the_passes_of_all_are_fewer_than_those_of_each_alone(searched: Outcome) -> None:
+    """What candidates begin with alike is done once."""
+    board = board_of(searched)
+    alone = sum(item.passes + 1 for item in board.standings[2:])
+    assert board.passes == searched.summary.timings.passes < alone + 2
+    assert board.passes <= 60
+
+
+def labelled_at_random(n: int) -> list[tuple[Tensor, int]]:
+    labels = np.random.default_rng(0).integers(0, 3, n)
+    return [(x, int(y)) for (x, _), y in zip(examples(n), labels, strict=True)]
+
+
+def test_where_nothing_helps_nothing_is_recommended_and_nothing_changed() -> None:
+    model = trained()
+    before = snapshot(model)
+    outcome = retrofit(model, auto(margin=3.0), data=labelled_at_random(120))
+    board = board_of(outcome)
+    assert_untouched(model, before)
+    assert board.recommended in (None, "T")
+    assert not outcome.summary.reestimations
+    assert outcome.summary.search is None
+    assert outcome.summary.verdict == ("improved" if board.recommended else "no evidence")
+    if board.recommended is None:
+        assert_untouched(outcome.model, before)
+        assert outcome.summary.changes.temperature == 1
+
+
+def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
+    """The calibration half can only propose: with labels that fit re-estimated statistics on it alone, none are kept."""
+    source = digits(240, scanned=False)
+    halves = split(source.labels, 0)  # type: ignore[arg-type]
+    pixels, labels = (column[:240] for column in held_out_digits())
+    pixels = pixels.copy()
+    pixels[halves.calibration] = scan(pixels[halves.calibration], 0)
+    data = [(x[..., None], int(y)) for x, y in zip(pixels, labels, strict=True)]
+    outcome = retrofit(network(), auto(), data=open_data(data, preprocessing=PREPROCESSING))
+    board = board_of(outcome)
+    assert board.chosen.startswith("re-estimated")
+    assert board.standing(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
+    assert board.recommended in (None, "T")
+    assert board.chosen in board.reason
+    assert not outcome.summary.reestimations
+
+
+def test_a_candidate_that_cannot_be_carried_out_says_why_and_leaves_the_others() -> None:
+    data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
+    board = board_of(retrofit(lived_in(grouped()), auto(), data=data))
+    for name in ("re-estimated", "re-estimated, α"):
+        standing = board.standing(name)
+        assert standing.state == "not applicable"
+        assert "statistics" in standing.note
+    assert board.standing("α").state == "measured"
+
+
+def test_a_network_without_normalisation_is_left_with_its_temperature() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval()
+    board = board_of(retrofit(model, auto(), data=examples(60)))
+    assert {item.state for item in board.standings[2:]} == {"not applicable"}
+    assert board.chosen in ("plain", "T")
+
+
+@pytest.mark.parametrize("passes", [6.0, 9.0, 14.0, 18.0])
+def test_a_budget_is_kept_and_what_it_left_out_is_said(passes: float, scanned: Source) -> None:
+    board = board_of(retrofit(network(), auto(max_passes=passes), data=scanned))
+    assert board.passes <= passes
+    kinds = {item.name: item.state for item in board.standings[2:]}
+    assert set(kinds.values()) - {"measured"}
+    assert all(item.note for item in board.standings if item.state != "measured")
+    for rung in board.rungs:
+        assert set(rung.kept) <= set(rung.tried)
+        assert len(rung.kept) == -(-len(rung.tried) // 2)
+    for earlier, later in itertools.pairwise(board.rungs):
+        assert later.examples > earlier.examples
+        assert set(later.tried) <= set(earlier.kept)
+
+
+def test_a_budget_that_pays_for_all_changes_nothing(searched: Outcome, scanned: Source) -> None:
+    board = board_of(retrofit(network(), auto(max_passes=1000), data=scanned))
+    assert board == board_of(searched)
+
+
+def test_a_budget_of_no_time_leaves_the_network_as_it_came(scanned: Source) -> None:
+    board = board_of(retrofit(network(), auto(max_minutes=1e-6), data=scanned))
+    assert {item.state for item in board.standings[2:]} == {"not tried"}
+    assert board.chosen in ("plain", "T")
+
+
+def planned(model: nn.Module, recipe: Recipe, source: Source) -> Any:
+    return plan(
+        model, recipe, data=source, preprocessing=None, classes=None, batch_size=64, device="cpu", progress=silent
+    )
+
+
+class Interrupted(FolderTrials):
+    """Trials of a run that is killed when it has kept ``left`` of them."""
+
+    left = 12
+
+    def keep(self, key: str, stage: str, logits: Tensor) -> None:
+        if not self.left:
+            raise KeyboardInterrupt
+        self.left -= 1
+        super().keep(key, stage, logits)
+
+
+class Recalling(FolderTrials):
+    """Counts what is recalled and what is kept."""
+
+    recalled = kept = 0
+
+    def recall(self, key: str) -> Tensor | None:
+        found = super().recall(key)
+        self.recalled += found is not None
+        return found
+
+    def keep(self, key: str, stage: str, logits: Tensor) -> None:
+        self.kept += 1
+        super().keep(key, stage, logits)
+
+
+def test_an_interrupted_search_goes_on_where_it_was(searched: Outcome, scanned: Source, tmp_path: Path) -> None:
+    model, checked = network(), planned(network(), auto(), scanned)
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(model, checked, "digits", {}, Interrupted(tmp_path, checked, "digits"))
+    files = sorted(tmp_path.rglob("*.safetensors"))
+    assert len(files) == Interrupted.left
+    files[0].write_bytes(files[0].read_bytes()[:20])
+    trials = Recalling(tmp_path, checked, "digits")
+    resumed = carry_out(model, checked, "", {}, trials)
+    assert trials.recalled >= len(files) - 1
+    assert trials.kept > 0
+    assert board_of(resumed) == board_of(searched)
+    assert resumed.summary.measurement == searched.summary.measurement
+    elsewhere = Recalling(tmp_path, checked, "another architecture")
+    assert not any(elsewhere.recall(file.stem) is not None for file in files)
+
+
+SHIFTS: Mapping[str, Any] = {"shifts": [{}, {"corruption": "contrast", "severity": 5}]}
+
+
+def rgb(n: int) -> Source:
+    """Images large enough to be corrupted, whose class is their brightness."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 80, (n, 32, 32, 3), dtype=np.uint8) + (60 * (np.arange(n) % 3))[:, None, None, None]
+    return open_data([(x.astype(np.uint8), i % 3) for i, x in enumerate(pixels)], preprocessing=PREPROCESSING_RGB)
+
+
+PREPROCESSING_RGB = PREPROCESSING.model_copy(update={"channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3})
+
+
+def coloured() -> nn.Module:
+    """A network that has learned to tell :func:`rgb`'s classes."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 1, 1), convolutional(3)).train()
+    source = rgb(120)
+    (batch,) = source.batches(np.arange(120), 120)
+    labels = torch.tensor(source.labels)
+    optimiser = torch.optim.SGD(model.parameters(), 0.05)
+    for _ in range(12):
+        for rows in torch.randperm(120).split(12):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(model(batch.inputs[rows]), labels[rows]).backward()
+            optimiser.step()
+    return model.eval()
+
+
+def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
+    source, model = rgb(60), coloured()
+    board = board_of(retrofit(model, auto(guardrail=1.0, **SHIFTS), data=source))
+    assert board.domains == ("as they are", "C-style contrast 5")
+    domains = InDomains([source, Corrupted(source, "contrast", 5, 0)], 0)
+    assert source.labels is not None
+    holdout = split(source.labels, 0).holdout
+    labels = source.labels[holdout]
+
+    def right(seen: Source) -> float:
+        (batch,) = seen.batches(holdout, 64)
+        with torch.inference_mode():
+            return float((model(batch.inputs).argmax(1).numpy() == labels).mean())
+
+    plain = board.standing("plain").held_out
+    assert plain is not None
+    assert plain.metrics["top1"].value == pytest.approx(right(domains))
+    assert right(domains) != right(source)
+
+
+def test_the_guardrail_keeps_out_what_costs_the_data_as_they_are() -> None:
+    """The same candidates with the same numbers; only the one that the looser guardrail let in goes."""
+    source, only_contrast = rgb(90), {"shifts": [{"corruption": "contrast", "severity": 5}]}
+    loose = board_of(retrofit(coloured(), auto(guardrail=1.0, **only_contrast), data=source))
+    strict = board_of(retrofit(coloured(), auto(guardrail=0.0, **only_contrast), data=source))
+    changes = {item.name: item.held_out.clean for item in loose.standings if item.held_out is not None}
+    assert {item.name: item.held_out and item.held_out.clean for item in strict.standings} == changes
+    assert loose.recommended is not None
+    cost = changes[loose.recommended]
+    assert cost is not None
+    assert cost.low < 0
+    assert strict.recommended != loose.recommended
+
+
+def test_with_shifts_the_recommended_recipe_alone_gives_the_same_numbers() -> None:
+    source = rgb(90)
+    outcome = retrofit(coloured(), auto(guardrail=1.0, **SHIFTS), data=source)
+    board = board_of(outcome)
+    assert board.recipe is not None
+    alone = retrofit(coloured(), board.recipe, data=source)
+    assert board_of(alone).recommended == board.recommended
+    assert alone.summary.measurement == outcome.summary.measurement
+
+
+def test_the_search_starts_from_the_network_as_it_came_and_leaves_no_site_behind(searched: Outcome) -> None:
+    """The steps of one candidate are not seen by another: α = 0.9 is in its own network only."""
+    assert all(getattr(site.module, "alpha", torch.tensor(0.0)).max() < 0.9 for site in find_sites(searched.model))
