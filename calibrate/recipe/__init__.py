@@ -2,7 +2,7 @@
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.adapters import METHODS, Method
-from calibrate.recipe.auto import Auto, Candidate
+from calibrate.recipe.auto import TUNING_KINDS, Auto, Candidate
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
@@ -34,6 +34,7 @@ __all__ = [
     "METHOD_CARDS",
     "PRESETS",
     "STEP_KINDS",
+    "TUNING_KINDS",
     "Adapt",
     "Auto",
     "Candidate",

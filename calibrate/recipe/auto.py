@@ -1,6 +1,6 @@
 """The step that tries several candidates, and compares them in one leaderboard."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,9 @@ from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha
 TAKEN = ("plain", "T")
 
 TuningStep = Annotated[SetAlpha | SearchAlpha | LearnAlpha | TuneAffine | Reestimate, Field(discriminator="kind")]
+
+#: The kinds of those steps.
+TUNING_KINDS = frozenset(step.model_fields["kind"].default for step in get_args(get_args(TuningStep)[0]))
 
 
 class Candidate(BaseModel):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from calibrate.recipe import STEP_KINDS, Probe, Recipe, Reestimate
+from calibrate.recipe import STEP_KINDS, TUNING_KINDS, Probe, Recipe, Reestimate
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
@@ -12,13 +12,9 @@ AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 #: The steps that only look.
 PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step, Probe))
 
-#: The steps that tune a network in one go.
-TUNING = frozenset({"reestimate", "set_alpha", "search_alpha"})
-
-#: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
+#: The steps that a recipe of the kind may have. Fine-tuning of all weights is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"auto", "reestimate", "set_alpha", "search_alpha", "adapt", "temperature", "measure"})
-    | PROBES,
+    "calibrate": TUNING_KINDS | {"auto", "adapt", "temperature", "measure"} | PROBES,
     "evaluate": frozenset({"measure", "corruptions"}),
     "probe": frozenset({"measure"}) | PROBES,
     "adapt": frozenset({"adapt", "temperature", "measure"}) | PROBES,

@@ -131,7 +131,7 @@ def test_where_nothing_helps_nothing_is_recommended_and_nothing_changed() -> Non
 
 
 def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
-    """The calibration half can only propose: with labels that fit re-estimated statistics on it alone, none are kept."""
+    """The calibration half can only propose: where it alone is badly scanned, its statistics are no good elsewhere."""
     source = digits(240, scanned=False)
     halves = split(source.labels, 0)  # type: ignore[arg-type]
     pixels, labels = (column[:240] for column in held_out_digits())
