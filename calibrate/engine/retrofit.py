@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import Augmented, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.adaptation_checks import check_methods_, check_stream, corrupted
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
@@ -29,6 +29,7 @@ from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
+    LabelFreeAlpha,
     Preprocessing,
     ProbeAdaptation,
     ProbeCorruptions,
@@ -138,7 +139,7 @@ def plan(
 ) -> Plan:
     """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
     for step in recipe.steps:
-        if isinstance(step, SetAlpha | SearchAlpha):
+        if isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha):
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
@@ -159,6 +160,8 @@ def plan(
             check_samples(step, "holdout half has", len(halves.holdout))
         elif isinstance(step, Adapt):
             check_stream(step, source, halves)
+        elif isinstance(step, LabelFreeAlpha) and step.criterion == "agreement":
+            Augmented(source, recipe.seed)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)
@@ -221,6 +224,7 @@ def carry_out(
             sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
         ),
         search=run.search,
+        label_free=tuple(run.label_free),
         measurement=run.measurement,
         verdict=run.verdict,
         reasons=run.reasons,

@@ -18,6 +18,7 @@ from calibrate.result import (
     Arm,
     Finding,
     Kept,
+    LabelFreeSearch,
     Measurement,
     ProbeResult,
     Progress,
@@ -52,6 +53,7 @@ class Run:
     reestimations: list[Reestimation] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     search: AlphaSearch | None = None
+    label_free: list[LabelFreeSearch] = field(default_factory=list)
     measurement: Measurement | None = None
     answers: Answers | None = None
     verdict: Verdict | None = None

@@ -1,13 +1,13 @@
 """The steps of a recipe, and the one table that says which function carries out which."""
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from calibrate.engine.adapt import adapt_
-from calibrate.engine.group_moments import estimate_group_moments_
+from calibrate.engine.alpha_trial import alpha_trial, settle_
+from calibrate.engine.label_free_alpha import label_free_alpha_
 from calibrate.engine.probe_adaptation import probe_adaptation_
 from calibrate.engine.probe_channel_health import probe_channel_health_
 from calibrate.engine.probe_corruptions import probe_corruptions_
@@ -15,12 +15,13 @@ from calibrate.engine.probe_output_bound import probe_output_bound_
 from calibrate.engine.probes import probe_estimation_shift_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
-from calibrate.engine.set_alpha import set_alpha_, without_positions
+from calibrate.engine.set_alpha import set_alpha_
 from calibrate.engine.statistic_noise import probe_statistic_noise_
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
+    LabelFreeAlpha,
     Measure,
     ProbeAdaptation,
     ProbeChannelHealth,
@@ -35,10 +36,7 @@ from calibrate.recipe import (
 )
 from calibrate.result import Arm, judge
 from calibrate.search import search_alpha
-from calibrate.surgery import find_sites, select, weigh_examples_
-
-#: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
-LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
+from calibrate.surgery import find_sites
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
@@ -46,30 +44,14 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
 
     The search sets out from the α at which they compute as they were trained.
     """
-    trial = estimate_group_moments_(run, copy.deepcopy(run.model), step.sites)
-    sites = select(find_sites(trial), step.sites)
-    maximum = step.maximum
-    if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):
-        maximum = LARGEST_ALPHA_WITHOUT_POSITIONS
-        run.find(
-            "alpha-capped",
-            f"α was searched up to {maximum} instead of {step.maximum:g}, because the layer {blind[0]} sees one "
-            "position per channel and would put out a constant at α = 1.",
-        )
-    plain = 1.0 if sites[0].is_group_norm else 0.0
-    trial = weigh_examples_(trial, sites, plain)
-    layers = [trial.get_submodule(site.name) for site in sites]
-
-    def weigh_(alpha: float) -> None:
-        for layer in layers:
-            layer.alpha = alpha  # type: ignore[assignment]
+    trial = alpha_trial(run, step)
 
     def logits_at(alpha: float, rows: Tensor) -> Tensor:
-        weigh_(alpha)
-        return run.on_calibration(trial, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
+        trial.weigh_(alpha)
+        return run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
 
-    capped = step.model_copy(update={"maximum": maximum})
-    found = search_alpha(logits_at, run.calibration_labels, capped, plain_alpha=plain, seed=run.seed)
+    capped = step.model_copy(update={"maximum": trial.maximum})
+    found = search_alpha(logits_at, run.calibration_labels, capped, plain_alpha=trial.plain, seed=run.seed)
     run.search = found.search
     if step.curve and not found.search.curve:
         run.find(
@@ -77,20 +59,10 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
             f"the curve over α shows true evaluations only, because interpolated ones were up to "
             f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",
         )
-    if found.search.best_by_nll == abs(plain - maximum) and maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
-        extreme = f"smallest that was tried, {1 - maximum:g}" if plain else f"largest that was tried, {maximum:g}"
-        run.find(
-            "alpha-at-maximum",
-            f"the best α is the {extreme}; raise `maximum` in the step search_alpha.",
-        )
     as_it_came = not run.changed
-    came_without_alpha = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
-    if found.chosen.alpha != plain or not came_without_alpha:
-        weigh_(found.chosen.alpha)
-        run.model = trial
-    run.change_()
+    settle_(run, step, trial, found.chosen.alpha, found.search.best_by_nll)
     run.model_calibration = found.chosen.logits
-    if came_without_alpha and as_it_came:
+    if trial.as_trained and as_it_came:
         run.plain_calibration = found.plain.logits
 
 
@@ -139,6 +111,7 @@ def measure_(run: Run, step: Measure) -> None:
 STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    LabelFreeAlpha: label_free_alpha_,
     Reestimate: reestimate_statistics_,
     Temperature: fit_temperature_,
     Measure: measure_,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
+from calibrate.recipe.label_free import LabelFreeAlpha
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -29,6 +30,7 @@ class Measure(StepValue):
 Step = Annotated[
     SetAlpha
     | SearchAlpha
+    | LabelFreeAlpha
     | Reestimate
     | Temperature
     | Measure

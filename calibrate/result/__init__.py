@@ -15,6 +15,7 @@ from calibrate.result.channel_health import (
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
+from calibrate.result.label_free import LabelFreePoint, LabelFreeSearch
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
@@ -79,6 +80,8 @@ __all__ = [
     "GradientFactor",
     "InputShift",
     "Kept",
+    "LabelFreePoint",
+    "LabelFreeSearch",
     "Latency",
     "LayerBound",
     "LayerHealth",

@@ -8,6 +8,7 @@ from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
 from calibrate.result.estimate import Estimate
+from calibrate.result.label_free import LabelFreeSearch
 from calibrate.result.layers import LayerStatistics
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
@@ -247,6 +248,7 @@ class Summary(_Value):
     reestimations: tuple[Reestimation, ...] = ()
     probes: tuple[ProbeResult, ...] = ()
     kept: tuple[Kept, ...] = ()
+    label_free: tuple[LabelFreeSearch, ...] = ()
     answers: Answers | None = None
 
     @property

@@ -14,7 +14,10 @@ PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step,
 
 #: The steps that a recipe of the kind may have. Fine-tuning is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": frozenset({"reestimate", "set_alpha", "search_alpha", "adapt", "temperature", "measure"}) | PROBES,
+    "calibrate": frozenset(
+        {"reestimate", "set_alpha", "search_alpha", "label_free_alpha", "adapt", "temperature", "measure"}
+    )
+    | PROBES,
     "evaluate": frozenset({"measure", "corruptions"}),
     "probe": frozenset({"measure"}) | PROBES,
     "adapt": frozenset({"adapt", "temperature", "measure"}) | PROBES,
