@@ -14,8 +14,9 @@ from calibrate.engine.run import Run
 from calibrate.engine.samples import Indices, drawn
 from calibrate.engine.source_batches import SourceBatches
 from calibrate.recipe import Criterion, LabelFreeAlpha
+from calibrate.result import LayerShift
 from calibrate.search import TermsAt, agreement, answers, entropy, search_label_free, spread
-from calibrate.surgery import find_sites, keeping_statistics
+from calibrate.surgery import Site, find_sites, keeping_statistics
 
 #: The estimation shift is measured on so many parts of the examples; how they differ is its uncertainty.
 PARTS = 10
@@ -75,19 +76,22 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
 
     The shift of the layers before has come together there. Its inputs at α are those that the weighed network gives it.
     """
-    sites = keeping_statistics(find_sites(trial.model))
+
+    def shift_of(sites: Sequence[Site], part: Indices) -> LayerShift:
+        batches = SourceBatches(run.source, part, run.setting, input_dtype(trial.model))
+        return estimation_shift(trial.model, sites, batches)[-1]
+
+    keeping = keeping_statistics(find_sites(trial.model))
+    last = shift_of(keeping, indices[:1]).name
+    sites = [site for site in keeping if site.name == last]
     shuffled = np.random.Generator(np.random.PCG64(run.seed)).permutation(indices)
-    parts = [np.sort(part) for part in np.array_split(shuffled, min(PARTS, len(indices)))]
-    dtype = input_dtype(trial.model)
+    parts = np.array_split(shuffled, min(PARTS, len(indices)))
 
     def terms_at(alpha: float) -> Tensor:
         trial.weigh_(alpha)
         run.forwards += len(indices)
-        last = [
-            estimation_shift(trial.model, sites, SourceBatches(run.source, part, run.setting, dtype))[-1]
-            for part in parts
-        ]
-        squares = [layer.mean_in_deviations**2 + layer.deviation_in_deviations**2 for layer in last]
+        shifts = [shift_of(sites, part) for part in parts]
+        squares = [shift.mean_in_deviations**2 + shift.deviation_in_deviations**2 for shift in shifts]
         return torch.tensor(squares, dtype=torch.float64)
 
     return terms_at

@@ -34,9 +34,7 @@ def search_label_free(
     if between is not None:
         terms[between] = terms_at(abs(plain_alpha - between))
     best = lowest(_means(terms))
-    gains = terms[0.0] - terms[best]
-    gain = float(gains.mean())
-    standard_error = float(gains.std() / len(gains) ** 0.5) if len(gains) > 1 else 0.0
+    gain, standard_error = _gain(terms, best)
     convincing = gain > max(step.margin * standard_error, RESOLUTION)
     return LabelFreeSearch(
         criterion=step.criterion,
@@ -45,7 +43,7 @@ def search_label_free(
         best=abs(plain_alpha - best),
         gain=gain,
         standard_error=standard_error,
-        reason=_reason(abs(plain_alpha - best), plain_alpha, gain, standard_error, step, convincing),
+        reason=_reason(terms, best, plain_alpha, step.margin, convincing),
         n=n,
         passes=passes * len(terms),
     )
@@ -68,12 +66,21 @@ def _points(terms: dict[float, Tensor], plain_alpha: float, seed: int) -> tuple[
     )
 
 
-def _reason(
-    best: float, plain: float, gain: float, standard_error: float, step: LabelFreeAlpha, convincing: bool
-) -> str:
-    if best == plain:
-        return f"no α {'below' if plain else 'above'} {plain:g} lowered the criterion"
-    rule = f"by {gain:.4f}, with a standard error of {standard_error:.4f} ({step.margin:g} of them asked for)"
+def _gain(terms: dict[float, Tensor], departure: float) -> tuple[float, float]:
+    """By how much the criterion is lower at ``departure`` than at 0, and the standard error of that."""
+    gains = terms[0.0] - terms[departure]
+    return float(gains.mean()), float(gains.std() / len(gains) ** 0.5) if len(gains) > 1 else 0.0
+
+
+def _reason(terms: dict[float, Tensor], best: float, plain_alpha: float, margin: float, convincing: bool) -> str:
+    means = _means(terms)
+    rival = best or lowest({departure: mean for departure, mean in means.items() if departure})
+    gain, standard_error = _gain(terms, rival)
+    alpha, by = abs(plain_alpha - rival), f"by {abs(gain):.4f}, with a standard error of {standard_error:.4f}"
+    if not best:
+        return f"no α lowered the criterion; the next best, {alpha:.4g}, raised it {by}"
     if convincing:
-        return f"α = {best:.4g} lowered the criterion {rule}"
-    return f"α = {best:.4g} lowered the criterion only {rule}, so α = {plain:g} stays"
+        return f"α = {alpha:.4g} lowered the criterion {by} ({margin:g} of them asked for)"
+    return (
+        f"α = {alpha:.4g} lowered the criterion only {by} ({margin:g} of them asked for), so α = {plain_alpha:g} stays"
+    )
