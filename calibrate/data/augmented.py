@@ -40,7 +40,7 @@ class Augmented(Source):
         if source.preprocessing is None:
             raise DataError(
                 f"{source.name} cannot be augmented: it holds floating point network input, which may be no images; "
-                "give images, or leave `augmentation` out."
+                "give images, or leave out what augments them."
             )
         self._source, self._seed = source, seed
         super().__init__(

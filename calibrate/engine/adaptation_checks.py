@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from calibrate.adapt import Adapted, Context
 from calibrate.data import Source, Split, obstacle
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Adapt, Auto, ProbeAdaptation, Recipe, SearchAlpha, SetAlpha
+from calibrate.recipe import Adapt, Auto, LabelFreeAlpha, ProbeAdaptation, Recipe, SearchAlpha, SetAlpha
 from calibrate.recipe.adapters import IEW, Method
 from calibrate.recipe.streams import Stream
 from calibrate.surgery import find_sites, select, weigh_examples_
@@ -50,5 +50,5 @@ def check_methods_(model: nn.Module, recipe: Recipe, classes: int, first: Tensor
             for method in asked(step)[0]:
                 Adapted(model, method, context, collapse=None).step(first)
         weighing = step.method if isinstance(step, Adapt) else step
-        if isinstance(weighing, SetAlpha | SearchAlpha | IEW):
+        if isinstance(weighing, SetAlpha | SearchAlpha | LabelFreeAlpha | IEW):
             model = weigh_examples_(model, select(find_sites(model), weighing.sites), 1.0)

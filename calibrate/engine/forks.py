@@ -50,6 +50,7 @@ def fork(run: Run) -> Run:
         reestimations=[*run.reestimations],
         kept=[*run.kept],
         learned=[*run.learned],
+        label_free=[*run.label_free],
         probes=[*run.probes],
         findings=[*run.findings],
     )
@@ -59,6 +60,6 @@ def adopt_(run: Run, chosen: Run) -> None:
     """Let ``run`` stand where its fork ``chosen`` stands."""
     run.model, run.temperature, run.changed = chosen.model, chosen.temperature, chosen.changed
     run.model_calibration, run.held_back = chosen.model_calibration, chosen.held_back
-    run.search, run.reestimations = chosen.search, chosen.reestimations
+    run.search, run.label_free, run.reestimations = chosen.search, chosen.label_free, chosen.reestimations
     run.kept, run.learned = chosen.kept, chosen.learned
     run.findings += [finding for finding in chosen.findings if finding not in run.findings]

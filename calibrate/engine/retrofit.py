@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import Augmented, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.adaptation_checks import check_methods_, check_stream, corrupted
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
@@ -31,6 +31,7 @@ from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
     Auto,
+    LabelFreeAlpha,
     LearnAlpha,
     Preprocessing,
     ProbeAdaptation,
@@ -146,7 +147,7 @@ def plan(
     for step in recipe.steps:
         if isinstance(step, LearnAlpha | TuneAffine):
             check_network(step, model)
-        elif isinstance(step, SetAlpha | SearchAlpha):
+        elif isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha):
             select(find_sites(model), step.sites)
         elif isinstance(step, Reestimate):
             with_statistics(find_sites(model), step.sites)
@@ -171,6 +172,8 @@ def plan(
             check_examples(step, len(halves.calibration))
         elif isinstance(step, Adapt):
             check_stream(step, source, halves)
+        elif isinstance(step, LabelFreeAlpha) and step.criterion == "agreement":
+            Augmented(source, recipe.seed)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = _copy(model).to(setting.device)
     seen = look(there, find_sites(there), first)
@@ -233,6 +236,7 @@ def carry_out(
             sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
         ),
         search=run.search,
+        label_free=tuple(run.label_free),
         measurement=run.measurement,
         verdict=run.verdict,
         reasons=run.reasons,

@@ -18,6 +18,7 @@ from calibrate.result import (
     Arm,
     Finding,
     Kept,
+    LabelFreeSearch,
     Leaderboard,
     Learned,
     Measurement,
@@ -59,6 +60,7 @@ class Run:
     kept: list[Kept] = field(default_factory=list)
     learned: list[Learned] = field(default_factory=list)
     search: AlphaSearch | None = None
+    label_free: list[LabelFreeSearch] = field(default_factory=list)
     measurement: Measurement | None = None
     answers: Answers | None = None
     leaderboard: Leaderboard | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from calibrate.recipe import LearnAlpha, Recipe, SearchAlpha, SetAlpha
+from calibrate.recipe import LabelFreeAlpha, LearnAlpha, Recipe, SearchAlpha, SetAlpha
 from calibrate.surgery import BESIDE_BATCH_NORM, Site, needs_moments, passed_over
 
 
@@ -12,7 +12,9 @@ def skipped(sites: Sequence[Site], recipe: Recipe) -> Mapping[str, Sequence[str]
     for site in sites:
         if site.obstacle:
             names.setdefault(site.obstacle, []).append(site.name)
-    chosen = [step.sites for step in recipe.steps if isinstance(step, SetAlpha | SearchAlpha | LearnAlpha)]
+    chosen = [
+        step.sites for step in recipe.steps if isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha | LearnAlpha)
+    ]
     beside = {site for patterns in chosen for site in passed_over(sites, patterns) if needs_moments(site.module)}
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from calibrate.engine.label_free_alpha import label_free_alpha_
 from calibrate.engine.learn_alpha import learn_alpha_
 from calibrate.engine.reestimation import reestimate_statistics_
 from calibrate.engine.run import Run
@@ -10,12 +11,13 @@ from calibrate.engine.search_alpha import search_alpha_
 from calibrate.engine.set_alpha import set_alpha_
 from calibrate.engine.temperature import fit_temperature_
 from calibrate.engine.tune_affine import tune_affine_
-from calibrate.recipe import LearnAlpha, Reestimate, SearchAlpha, SetAlpha, Temperature, TuneAffine
+from calibrate.recipe import LabelFreeAlpha, LearnAlpha, Reestimate, SearchAlpha, SetAlpha, Temperature, TuneAffine
 
 #: Which function carries out which tuning step.
 TUNING_STEPS: Mapping[type, Callable[[Run, Any], None]] = {
     SetAlpha: set_alpha_,
     SearchAlpha: search_alpha_,
+    LabelFreeAlpha: label_free_alpha_,
     LearnAlpha: learn_alpha_,
     TuneAffine: tune_affine_,
     Reestimate: reestimate_statistics_,

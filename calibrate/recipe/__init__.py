@@ -7,6 +7,7 @@ from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
+from calibrate.recipe.label_free import Criterion, LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.method_cards import METHOD_CARDS
@@ -41,7 +42,9 @@ __all__ = [
     "Card",
     "Corruption",
     "CorruptionSet",
+    "Criterion",
     "Domain",
+    "LabelFreeAlpha",
     "LearnAlpha",
     "Manifest",
     "Measure",

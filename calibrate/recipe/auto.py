@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from calibrate.recipe.label_free import LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import StepValue
@@ -13,7 +14,9 @@ from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha
 #: Names that the leaderboard gives to the network as it came, without and with its temperature.
 TAKEN = ("plain", "T")
 
-TuningStep = Annotated[SetAlpha | SearchAlpha | LearnAlpha | TuneAffine | Reestimate, Field(discriminator="kind")]
+TuningStep = Annotated[
+    SetAlpha | SearchAlpha | LabelFreeAlpha | LearnAlpha | TuneAffine | Reestimate, Field(discriminator="kind")
+]
 
 #: The kinds of those steps.
 TUNING_KINDS = frozenset(step.model_fields["kind"].default for step in get_args(get_args(TuningStep)[0]))

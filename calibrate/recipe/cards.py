@@ -39,6 +39,26 @@ CARDS: Mapping[str, Card] = {
         reference=_FOUR_THINGS,
     ),
     **LEARNING_CARDS,
+    "label_free_alpha": Card(
+        sentence="Weigh each example in its own statistics, by an α chosen without labels",
+        symbols="With p = softmax(c·logits(α)), c such that the logits spread as at the α of training, p̄ the mean p, "
+        "q the same for the image mirrored or shifted, JS the Jensen–Shannon divergence, and m, v, rm, rv the mean and "
+        "variance of the last layer's inputs and its running ones; by ``criterion``:",
+        formula="entropy:          α = argmin of mean H(p) − H(p̄)\n"
+        "agreement:        α = argmin of mean JS(p, q) + mean H(p) − H(p̄)\n"
+        "estimation_shift: α = argmin of mean over channels of ((rm − m)² + (√rv − √v)²)/v",
+        equals="no α beats 0 by more than ``margin`` standard errors; for GroupNorm layers, no α beats 1.",
+        helps="there are no labels, and the data differ from the training data: the stronger the shift, the more.",
+        does_not_help="there are labels: search_alpha chooses by what counts. The data hold few of the classes: then "
+        "the entropy of the mean answer misleads.",
+        cost="at most 10 passes over ``samples`` examples, twice that for agreement, and one over the calibration half "
+        "for GroupNorm layers; in inference that of set_alpha.",
+        limits="a criterion is no accuracy: measure on labelled data where there are any. agreement needs images. For "
+        "GroupNorm layers the estimation shift says nothing, because their moments are taken from the same data.",
+        reference="Krause, Perona and Gomes, Discriminative Clustering by Regularized Information Maximization, NIPS "
+        "2010, §2 (entropy); Huang et al., Delving into the Estimation Shift of Batch Normalization in a Network, CVPR "
+        "2022, Definition 2",
+    ),
     "reestimate": Card(
         sentence="Re-estimate the running statistics on data",
         symbols="With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken "

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.auto import Auto
+from calibrate.recipe.label_free import LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
@@ -33,6 +34,7 @@ Step = Annotated[
     | SearchAlpha
     | LearnAlpha
     | TuneAffine
+    | LabelFreeAlpha
     | Reestimate
     | Temperature
     | Auto

@@ -3,11 +3,17 @@
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
 from calibrate.report.learned import learned_words
-from calibrate.result import METRICS, AlphaSearch, Kept, Measurement, Reestimation, Summary, Training
+from calibrate.result import METRICS, AlphaSearch, Kept, LabelFreeSearch, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
+NO_SEARCH = "absent: this run did not search for α"
 _WHICH = {"calibration": "calibration half", "training": "training data"}
+_CRITERIA = {
+    "entropy": "sure answers, of all classes",
+    "agreement": "answers that agree on two views of an image",
+    "estimation_shift": "the estimation shift in the last layer",
+}
 _MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}
 
 
@@ -72,8 +78,9 @@ def interval_words(measurement: Measurement) -> str:
 
 def choice_facts(summary: Summary) -> tuple[Fact, ...]:
     """What was re-estimated and learned, where it was; the chosen α and T, with the reason for the choice."""
-    search = summary.search
-    searched = "absent: this run did not search for α" if search is None else search_words(search)
+    searched = tuple(("without labels", label_free_words(item)) for item in summary.label_free)
+    if summary.search is not None:
+        searched += (("search", search_words(summary.search)),)
     renewed = tuple(("statistics", reestimation_words(item)) for item in summary.reestimations)
     adapted = tuple(("adapted", kept_words(item)) for item in summary.kept)
     learned = tuple(("learned", learned_words(item)) for item in summary.learned)
@@ -83,7 +90,7 @@ def choice_facts(summary: Summary) -> tuple[Fact, ...]:
         *learned,
         ("α", alpha_words(summary.changes)),
         ("T", temperature_words(summary.changes)),
-        ("search", searched),
+        *(searched or (("search", NO_SEARCH),)),
     )
 
 
@@ -124,6 +131,17 @@ def search_words(search: AlphaSearch) -> str:
     reason = fmt.printable(search.reason).rstrip(".")
     half = f"On the calibration half ({passes}{_curve_words(search)})"
     return f"chose α = {fmt.short(search.chosen)}: {reason}. {half}: {optima}."
+
+
+def label_free_words(search: LabelFreeSearch) -> str:
+    """What was chosen without labels, by what, and how sure that is."""
+    passes = f"{fmt.short(search.passes)} {'pass' if search.passes == 1 else 'passes'}"
+    reason = fmt.printable(search.reason).rstrip(".")
+    return (
+        f"chose α = {fmt.short(search.chosen)} by {_CRITERIA[search.criterion]}, on "
+        f"{fmt.counted(search.n, 'example')} of the calibration half ({passes}), none of whose labels was used: "
+        f"{reason}. Only a measurement with labels shows whether it helps."
+    )
 
 
 def _curve_words(search: AlphaSearch) -> str:

@@ -59,6 +59,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
     """
     from markupsafe import Markup
 
+    from calibrate.report.label_free_plot import label_free_curve
     from calibrate.report.layer_plot import layers_over_depth
     from calibrate.report.plots import alpha_curve, reliability
 
@@ -82,6 +83,10 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             no_differences=NO_DIFFERENCES,
             yardstick_words=yardstick_words(measurement) if measurement else "",
             alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
+            label_free=[
+                Markup(label_free_curve(item, place))  # noqa: S704
+                for place, item in enumerate(summary.label_free)
+            ],
             reliability=Markup(diagram) if diagram else None,  # noqa: S704
             answers_words=answers_words(answers) if answers else "",
             classes=classes_table(answers) if answers else None,

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from calibrate.report import format as fmt
+from calibrate.report.alpha_axis import alpha_axis
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import AlphaSearch, Arm, Bin, CurvePoint, Measurement
 
@@ -48,7 +49,7 @@ def alpha_curve(search: AlphaSearch) -> str:
         above.set_ylabel("NLL (nats)")
         below.set_ylabel("top-1 (%)")
         below.set_xlabel("α, the weight of an example in its own statistics")
-        _alpha_axis(below, departures, plain)
+        alpha_axis(below, departures, plain)
         label = (
             f"NLL and top-1 against α on the calibration half; chosen α {fmt.short(search.chosen)}, lowest NLL after T "
             f"at {fmt.short(search.best_by_nll)}, best top-1 at {fmt.short(search.best_by_top1)}"
@@ -162,16 +163,3 @@ def _zoom(axes: Axes, low: float = -np.inf, high: float = np.inf) -> None:
     if bottom < low:
         axes.set_ylim(bottom=low)
         axes.set_title("the curve goes on below", loc="right", fontsize=10)
-
-
-def _alpha_axis(axes: Axes, departures: np.ndarray, plain: float) -> None:
-    """A scale of α that opens up what is near ``plain``: linear up to the nearest α tried, logarithmic beyond."""
-    positive = departures[departures > 0]
-    smallest, largest = (float(positive.min()), float(positive.max())) if positive.size else (0.01, 0.01)
-    axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
-    axes.set_xlim(-smallest / 3, largest * 1.15)
-    decades = range(int(np.floor(np.log10(smallest))), int(np.ceil(np.log10(largest))) + 1)
-    ticks = [digit * 10.0**decade for decade in decades for digit in ((1, 2, 5) if len(decades) < 5 else (1,))]
-    axes.xaxis.set_major_locator(FixedLocator([0.0, *(tick for tick in ticks if smallest <= tick <= largest * 1.01)]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: fmt.short(abs(plain - value))))
-    axes.xaxis.set_minor_locator(NullLocator())

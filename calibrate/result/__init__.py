@@ -16,6 +16,7 @@ from calibrate.result.channel_health import (
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
+from calibrate.result.label_free import LabelFreePoint, LabelFreeSearch
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.leaderboard import HeldOut, Leaderboard, Rung, Standing
 from calibrate.result.learning import ChangedTensor, Learned, LearningEpoch
@@ -79,6 +80,8 @@ __all__ = [
     "HeldOut",
     "InputShift",
     "Kept",
+    "LabelFreePoint",
+    "LabelFreeSearch",
     "Latency",
     "LayerBound",
     "LayerHealth",

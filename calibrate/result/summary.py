@@ -9,6 +9,7 @@ from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
 from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.estimate import Estimate
+from calibrate.result.label_free import LabelFreeSearch
 from calibrate.result.layers import LayerStatistics
 from calibrate.result.leaderboard import Leaderboard
 from calibrate.result.learning import Learned
@@ -212,6 +213,7 @@ class Summary(_Value):
     probes: tuple[ProbeResult, ...] = ()
     kept: tuple[Kept, ...] = ()
     learned: tuple[Learned, ...] = ()
+    label_free: tuple[LabelFreeSearch, ...] = ()
     answers: Answers | None = None
     leaderboard: Leaderboard | None = None
     serving: tuple[Serving, ...] = ()

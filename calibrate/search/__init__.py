@@ -2,8 +2,10 @@
 
 from calibrate.search.affine import affine_tensors, learnable_affine
 from calibrate.search.alpha import Found, Trial, search_alpha
+from calibrate.search.answers import agreement, answers, entropy, spread
 from calibrate.search.choice import Candidacy, choose_simplest, paired_gap
 from calibrate.search.few_shot import Chosen, Epoch, Learnable, choose, learn, place_
+from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
 from calibrate.search.temperature import Temperature, cross_entropy, fit_temperature
@@ -16,12 +18,16 @@ __all__ = [
     "Learnable",
     "LogitsAt",
     "Temperature",
+    "TermsAt",
     "Trial",
     "affine_tensors",
+    "agreement",
+    "answers",
     "check_channels",
     "choose",
     "choose_simplest",
     "cross_entropy",
+    "entropy",
     "fit_temperature",
     "learn",
     "learnable_affine",
@@ -29,4 +35,6 @@ __all__ = [
     "paired_gap",
     "place_",
     "search_alpha",
+    "search_label_free",
+    "spread",
 ]

@@ -24,34 +24,44 @@ def close_in_(landscape: Landscape, maximum: float, refinements: int) -> float:
     section 3.
     """
     tried = TRIED if len(landscape.ends) > 1 else FEW_TRIED
-    grid = [maximum * (number / tried) ** 2 for number in range(tried + 1)]
+    grid = even_in_root(maximum, tried)
     landscape.evaluate_(0.0, -1)
     first = {alpha: _nll_(landscape, alpha, 0) for alpha in grid}
-    middle = min(max(grid.index(_lowest(first)), 1), tried - 1)
+    middle = min(max(grid.index(lowest(first)), 1), tried - 1)
     second = len(landscape.ends) // 2
     seen = {alpha: _nll_(landscape, alpha, second) for alpha in grid[middle - 1 : middle + 2]}
     for _ in range(refinements):
-        alpha = _next(seen, grid)
+        alpha = next_alpha(seen, grid)
         if alpha is None:
             break
         seen[alpha] = _nll_(landscape, alpha, second)
-    best = _lowest(seen)
+    best = lowest(seen)
     landscape.evaluate_(best, -1)
     return best
+
+
+def even_in_root(maximum: float, tried: int) -> list[float]:
+    """0, and ``tried`` α's up to ``maximum``, evenly spaced in √α.
+
+    >>> even_in_root(0.5, 4)
+    [0.0, 0.03125, 0.125, 0.28125, 0.5]
+    """
+    return [maximum * (number / tried) ** 2 for number in range(tried + 1)]
 
 
 def _nll_(landscape: Landscape, alpha: float, level: int) -> float:
     return float(landscape.fit_(alpha, level).nll.mean())
 
 
-def _lowest(nll: dict[float, float]) -> float:
-    return min(nll, key=lambda alpha: (nll[alpha], alpha))
+def lowest(seen: dict[float, float]) -> float:
+    """The α with the lowest value, of several the smallest."""
+    return min(seen, key=lambda alpha: (seen[alpha], alpha))
 
 
-def _next(seen: dict[float, float], grid: list[float]) -> float | None:
+def next_alpha(seen: dict[float, float], grid: list[float]) -> float | None:
     """Where to look next, or None where the parabola points at what was seen already."""
     visited = sorted(seen)
-    best = _lowest(seen)
+    best = lowest(seen)
     if best == visited[0] and best > grid[0]:
         return max(alpha for alpha in grid if alpha < best)
     if best == visited[-1] and best < grid[-1]:

@@ -96,5 +96,5 @@ def test_the_seed_decides_and_the_fingerprint_tells(source: Source) -> None:
 
 def test_input_that_is_no_images_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((4, 3, 8, 8), np.float32), y=np.arange(4))
-    with pytest.raises(DataError, match=r"cannot be augmented.*leave `augmentation` out"):
+    with pytest.raises(DataError, match=r"cannot be augmented.*leave out what augments them"):
         Augmented(open_data(tmp_path / "data.npz", preprocessing=PREPROCESSING), 0)

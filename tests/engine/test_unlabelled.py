@@ -66,7 +66,9 @@ def test_the_refusal_names_every_such_step_and_the_recipe_that_would_do(places: 
         run(PRESETS["adabn"], places[0])
     rest = str(told.value).split("without them, ")[1].removesuffix(".")
     run(Recipe.model_validate_json(rest), places[0])
-    with pytest.raises(UsageError, match=r"step measure .*steps that need none: set_alpha, reestimate"):
+    with pytest.raises(
+        UsageError, match=r"step measure .*steps that need none: set_alpha, label_free_alpha, reestimate"
+    ):
         run(PRESETS["measure"], places[0])
 
 
