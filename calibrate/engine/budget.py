@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from calibrate.recipe import Auto, Candidate, LearnAlpha, Reestimate, SearchAlpha, SetAlpha, TuneAffine
+from calibrate.recipe import Auto, Candidate, LabelFreeAlpha, LearnAlpha, Reestimate, SearchAlpha, SetAlpha, TuneAffine
 
 #: Passes over the calibration half that each kind of step is expected to need; gradient steps' passes count threefold.
 EXPECTED: Mapping[type, Callable[[Any], float]] = {
     SetAlpha: lambda _: 0.0,
     SearchAlpha: lambda step: 13.0 if step.curve else 5.0,
     Reestimate: lambda _: 2.5,
+    LabelFreeAlpha: lambda step: 16.0 if step.criterion == "agreement" else 8.0,
     LearnAlpha: lambda step: step.epochs * (3 * 3 + 1) / 4,
     TuneAffine: lambda step: step.epochs * (3 * 3 + 1) / 4,
 }

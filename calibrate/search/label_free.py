@@ -9,8 +9,8 @@ from torch import Tensor
 from calibrate.metrics import interval, mean_samples
 from calibrate.recipe import LabelFreeAlpha
 from calibrate.result import LabelFreePoint, LabelFreeSearch
-from calibrate.search.alpha import RESOLUTION
 from calibrate.search.curve import RESAMPLES
+from calibrate.search.gain import RESOLUTION
 from calibrate.search.halving import TRIED, even_in_root, lowest, next_alpha
 
 #: ``terms_at(α)``: numbers (m,) in float64 whose mean is the criterion at α, one for each example, or part of them.
