@@ -23,17 +23,22 @@ from calibrate.result import (
     Estimate,
     Finding,
     GradientFactor,
+    HeldOut,
     Latency,
     LayerBound,
     LayerHealth,
     LayerStatistics,
+    Leaderboard,
     Measurement,
     Metric,
     Model,
     OutputBound,
     Parity,
+    Rung,
     Scores,
+    Serving,
     Site,
+    Standing,
     Summary,
     Timings,
     judge,
@@ -255,6 +260,63 @@ def answers(classes: int = 12, **changed: Any) -> Answers:
         "examples": (changed_example(7), changed_example(9, direction="broken", name=None)),
     }
     return Answers(**{**fields, **changed})
+
+
+def held_out(**changed: Any) -> HeldOut:
+    """What a leaderboard says of a candidate that was measured."""
+    whole = difference("alpha+T", "T").metrics
+    fields: dict[str, Any] = {
+        "temperature": 1.25,
+        "graph": "folded",
+        "folds": True,
+        "metrics": scores("alpha+T").metrics,
+        "against_plain": whole,
+        "against_t": whole,
+        "holm": {"nll": 0.0123, "top1": 0.4567},
+        "detectable": {"nll": 0.0111, "top1": 0.0222},
+        "verdict": "improved",
+    }
+    return HeldOut(**{**fields, **changed})
+
+
+def leaderboard(**changed: Any) -> Leaderboard:
+    """Two candidates that were measured, the second on a graph of its own, and one that was not."""
+    gap = Estimate(value=-0.0456, low=-0.0567, high=-0.0345)
+    alone = {"against_plain": {}, "against_t": {}, "holm": {}, "verdict": None}
+    standings = (
+        Standing(name="plain", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)),
+        Standing(name="T", state="measured", held_out=held_out(**{**alone, "against_plain": held_out().against_t})),
+        Standing(
+            name="re-estimated", state="measured", passes=2.5, calibration=gap, calibration_n=70, held_out=held_out()
+        ),
+        Standing(
+            name="α",
+            state="measured",
+            passes=4.75,
+            calibration=gap,
+            calibration_n=70,
+            held_out=held_out(graph="α", folds=False, verdict="worse"),
+        ),
+        Standing(name="γ and β", state="not tried", note="about 26 passes, and 20 were left"),
+    )
+    fields: dict[str, Any] = {
+        "n": 25000,
+        "resamples": 2000,
+        "standings": standings,
+        "chosen": "re-estimated",
+        "recommended": "re-estimated",
+        "recipe": PRESETS["adabn"],
+        "reason": "re-estimated, the simplest within 1 standard errors of the best",
+        "passes": 17.25,
+        "rungs": (Rung(examples=64, tried=("re-estimated", "α"), kept=("α",)),),
+    }
+    return Leaderboard(**{**fields, **changed})
+
+
+def serving() -> Serving:
+    """What α costs in ONNX Runtime."""
+    timed = artifacts()[1].latency[0]
+    return Serving(graph="α", bytes=1234, plain_bytes=1000, latency=(timed,))
 
 
 def summary(**changed: Any) -> Summary:

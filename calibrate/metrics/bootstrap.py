@@ -75,7 +75,7 @@ def _on_grid(column: Column) -> Column:
     n · 2^−52 of the column's largest: 1e-11 for n = 50,000.
     """
     _, exponent = np.frexp(len(column) * np.abs(column).max())
-    step = np.ldexp(1.0, exponent - 52)
+    step = max(np.ldexp(1.0, exponent - 52), np.finfo(np.float64).tiny)
     rounded: Column = np.rint(column / step) * step
     return rounded
 

@@ -33,7 +33,12 @@ def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
         tuple(Row(_label(board, item), "", _costs(item, held, serving.get(held.graph))) for item, held in measured),
     )
     return (
-        Section("Leaderboard", (recommendation(board), *_how_to_read(board), *_others(board)), places, draw),
+        Section(
+            "Leaderboard",
+            (recommendation(board), *_how_to_read(board), *_others(board)),
+            places,
+            draw if len(measured) > 2 else None,
+        ),
         Section("Leaderboard: gain over the network as it came, and cost", (_chosen(board), _cost_words()), costs),
     )
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,7 @@ def test_an_interrupted_search_goes_on_where_it_was(searched: Outcome, scanned: 
     assert not any(elsewhere.recall(file.stem) is not None for file in files)
 
 
-SHIFTS: Mapping[str, Any] = {"shifts": [{}, {"corruption": "contrast", "severity": 5}]}
+SHIFTS: Mapping[str, Any] = {"shifts": [{}, {"corruption": "brightness", "severity": 5}]}
 
 
 def rgb(n: int) -> Source:
@@ -253,6 +254,7 @@ def rgb(n: int) -> Source:
 PREPROCESSING_RGB = PREPROCESSING.model_copy(update={"channels": 3, "mean": (0.5,) * 3, "std": (0.25,) * 3})
 
 
+@cache
 def coloured() -> nn.Module:
     """A network that has learned to tell :func:`rgb`'s classes."""
     torch.manual_seed(0)
@@ -272,8 +274,8 @@ def coloured() -> nn.Module:
 def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
     source, model = rgb(60), coloured()
     board = board_of(retrofit(model, auto(guardrail=1.0, **SHIFTS), data=source))
-    assert board.domains == ("as they are", "C-style contrast 5")
-    domains = InDomains([source, Corrupted(source, "contrast", 5, 0)], 0)
+    assert board.domains == ("as they are", "C-style brightness 5")
+    domains = InDomains([source, Corrupted(source, "brightness", 5, 0)], 0)
     assert source.labels is not None
     holdout = split(source.labels, 0).holdout
     labels = source.labels[holdout]
@@ -291,9 +293,9 @@ def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
 
 def test_the_guardrail_keeps_out_what_costs_the_data_as_they_are() -> None:
     """The same candidates with the same numbers; only the one that the looser guardrail let in goes."""
-    source, only_contrast = rgb(90), {"shifts": [{"corruption": "contrast", "severity": 5}]}
-    loose = board_of(retrofit(coloured(), auto(guardrail=1.0, **only_contrast), data=source))
-    strict = board_of(retrofit(coloured(), auto(guardrail=0.0, **only_contrast), data=source))
+    source, only_bright = rgb(90), {"shifts": [{"corruption": "brightness", "severity": 5}]}
+    loose = board_of(retrofit(coloured(), auto(guardrail=1.0, **only_bright), data=source))
+    strict = board_of(retrofit(coloured(), auto(guardrail=0.0, **only_bright), data=source))
     changes = {item.name: item.held_out.clean for item in loose.standings if item.held_out is not None}
     assert {item.name: item.held_out and item.held_out.clean for item in strict.standings} == changes
     assert loose.recommended is not None

@@ -50,6 +50,12 @@ def test_large_losses_stay_accurate() -> None:
     np.testing.assert_allclose(result, naive([scores], 20, 5, 1), rtol=1e-11, atol=1e-12)
 
 
+def test_losses_too_small_to_tell_from_nothing_are_nothing() -> None:
+    scores = dataclasses.replace(columns(50, 0), nll=np.full(50, 1e-300))
+    result = bootstrap([scores], resamples=20, bins=5, seed=1)
+    assert abs(result[0, ORDER.index("nll")]).max() < 1e-290
+
+
 @pytest.mark.parametrize("chunk", [1, 31, 100, 31 * 7])
 def test_chunks_change_no_bit(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = [columns(31, 0), columns(31, 1)]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from calibrate.recipe import PRESETS
 from calibrate.recipe.adapters import Tent
 from calibrate.recipe.streams import Stream
 from calibrate.result import (
@@ -32,9 +33,9 @@ from calibrate.result import (
     TopOneAndNll,
     Training,
 )
-from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
+from tests.samples import answers, channel_health, layers, leaderboard, measurement, output_bound, serving, summary
 
-OUTSIDE = {"timings", "artifacts"}
+OUTSIDE = {"timings", "artifacts", "serving"}
 
 
 def test_survives_json() -> None:
@@ -150,6 +151,8 @@ SHORT = summary(
     measurement=measurement(("plain", "T", "alpha+T"), bins=2),
     layers=layers(2),
     answers=answers(2),
+    leaderboard=leaderboard(guardrail=0.01, domains=("as they are", "fog"), recipe=PRESETS["temperature"]),
+    serving=(serving(),),
 )
 DOCUMENT = SHORT.model_dump(mode="json")
 #: Leaves that may hold only a few values; each is exchanged for another of them.
@@ -173,6 +176,9 @@ CHOICES = {
     "calibration": "training",
     "shuffled": "class_sorted",
     "none": "flip_crop",
+    "measured": "dropped",
+    "not tried": "dropped",
+    "worse": "no evidence",
 }
 
 
