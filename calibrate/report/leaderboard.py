@@ -25,6 +25,7 @@ def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
 
         return against_t(board)
 
+    figure = draw if any(item.held_out and item.held_out.against_t for item in board.standings) else None
     measured = [(item, item.held_out) for item in board.standings if item.held_out is not None]
     places = Table(PLACES, tuple(Row(_label(board, item), "", _places(held)) for item, held in measured))
     serving = {item.graph: item for item in summary.serving}
@@ -37,7 +38,7 @@ def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
             "Leaderboard",
             (recommendation(board), *_how_to_read(board), *_others(board)),
             places,
-            draw if len(measured) > 2 else None,
+            figure,
         ),
         Section("Leaderboard: gain over the network as it came, and cost", (_chosen(board), _cost_words()), costs),
     )

@@ -1,6 +1,6 @@
 """How often does the recipe auto recommend anything where nothing can help? On the bundled digits network.
 
-    python -m tests.benchmarks.auto_null [--trials 200] [--first 0] [--data scanned] [--recipe auto]
+    python -m tests.benchmarks.auto_null [--trials 200] [--first 0] [--images 899] [--data scanned]
 
 Every trial draws new labels of the same images from the network's own softmax, so that the network as it came is the
 best there is in expectation, and any recommendation is false. Trials are numbered, and each has its own seed: two
@@ -24,7 +24,7 @@ from calibrate.demo.inputs import write_inputs
 from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS
 from calibrate.engine import carry_out, plan
 from calibrate.engine.predict import Setting, predict
-from calibrate.recipe import read_recipe
+from calibrate.recipe import PRESETS
 from calibrate.result import silent
 
 
@@ -46,22 +46,22 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--data", choices=("digits", "scanned"), default="scanned")
-    parser.add_argument("--recipe", default="auto")
+    parser.add_argument("--images", type=int, default=899)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    chosen = read_recipe(arguments.recipe)
+    chosen = PRESETS["auto"]
     with tempfile.TemporaryDirectory() as folder:
         inputs = write_inputs(Path(folder))
         path = inputs.digits if arguments.data == "digits" else inputs.scanned
         opened = open_model(inputs.checkpoint, ARCHITECTURE, ARCHITECTURE_ARGS)
         source = open_data(path, preprocessing=PREPROCESSING)
-        images = np.load(path)["x"]
+        images = np.load(path)["x"][: arguments.images]
         setting = Setting(64, torch.device("cpu"), silent)
-        cumulative = predict(opened.model, source, np.arange(len(source)), setting, "").double().softmax(1).cumsum(1)
+        cumulative = predict(opened.model, source, np.arange(len(images)), setting, "").double().softmax(1).cumsum(1)
         trials, recommended = Remembered(), list[str]()
         for trial in range(arguments.first, arguments.first + arguments.trials):
             start = time.perf_counter()
-            draws = torch.from_numpy(np.random.default_rng(trial).random((len(source), 1)))
+            draws = torch.from_numpy(np.random.default_rng(trial).random((len(images), 1)))
             labels = (draws > cumulative).sum(1).clamp_max(9)
             drawn = Path(folder) / "drawn.npz"
             np.savez(drawn, x=images, y=labels.numpy())

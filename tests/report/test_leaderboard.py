@@ -1,4 +1,4 @@
-"""The leaderboard in reports: every number, what is recommended and how to have it, and nothing from outside as markup."""
+"""The leaderboard in reports: every number, what is recommended and how to have it, and no markup from outside."""
 
 import pytest
 
