@@ -48,16 +48,16 @@ def assert_same_state(one: nn.Module, other: nn.Module) -> None:
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
-def before(step: Learning) -> tuple[SetAlpha, ...]:
-    """What leaves α something to gain on these examples, whose class is their brightness."""
-    return (SetAlpha(alpha=0.5),) if isinstance(step, LearnAlpha) else ()
+def improvable(step: Learning) -> tuple[tuple[SetAlpha, ...], list[tuple[Tensor, int]]]:
+    """Steps and data that leave ``step`` something to gain: α takes away from the brightness, which is the class."""
+    return ((SetAlpha(alpha=0.5),), examples()) if isinstance(step, LearnAlpha) else ((), shifted())
 
 
 @pytest.mark.parametrize("step", [AFFINE, BY_CHANNEL], ids=lambda step: step.kind)
 def test_t_is_fitted_on_what_was_held_back(step: Learning) -> None:
     """T is in the returned network's last layer, so that on those rows, and there alone, the best T is now 1."""
-    data = shifted()
-    outcome = ran(*before(step), step, Temperature())
+    steps, data = improvable(step)
+    outcome = ran(*steps, step, Temperature(), data=data)
     (item,) = outcome.summary.learned
     assert item.kept
     learned, held_back = rows(data)
@@ -71,16 +71,16 @@ def test_t_is_fitted_on_what_was_held_back(step: Learning) -> None:
             for name, part in (("held back", held_back), ("all", np.concatenate((learned, held_back))))
         }
     assert fitted["held back"] == pytest.approx(1, abs=1e-4)
-    assert fitted["all"] != pytest.approx(1, abs=1e-2)
+    assert fitted["all"] != pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("step", [AFFINE, BY_LAYER], ids=lambda step: step.kind)
 def test_nothing_is_learned_from_what_was_held_back_nor_from_the_holdout_half(step: Learning) -> None:
     step = step.model_copy(update={"epochs": 1})
-    data = shifted()
+    steps, data = improvable(step)
     learned, _ = rows(data)
     others = [(x if row in set(learned) else 0.98 * x, y) for row, (x, y) in enumerate(data)]
-    one, two = (ran(*before(step), step, data=which) for which in (data, others))
+    one, two = (ran(*steps, step, data=which) for which in (data, others))
     assert one.summary.learned[0].kept == two.summary.learned[0].kept == 1
     assert one.summary.learned[0].epochs != two.summary.learned[0].epochs
     assert_same_state(one.model, two.model)
@@ -146,7 +146,8 @@ def test_every_setting_changes_something(step: Learning, changed: dict[str, obje
     against = {}
     if "patience" in changed:  # which it takes learning that falters to see
         step, against = step.model_copy(update={"lr": 20 * step.lr}), {"epochs": 6, "patience": 3}
-    one, two = (ran(*before(step), step.model_copy(update=each)).summary.learned for each in (against, changed))
+    steps, data = improvable(step)
+    one, two = (ran(*steps, step.model_copy(update=each), data=data).summary.learned for each in (against, changed))
     assert one != two
 
 
