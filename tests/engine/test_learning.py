@@ -19,7 +19,7 @@ from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 
 SEED = 3
 QUICK = {"epochs": 2, "margin": 0.0, "batch_size": 8}
-AFFINE = TuneAffine(lr=0.05, **QUICK)
+AFFINE = TuneAffine(lr=0.05, pull=0.01, **QUICK)
 BY_LAYER = LearnAlpha(lr=1.0, pull=0.0, **QUICK)
 BY_CHANNEL = LearnAlpha(lr=1.0, pull=0.0, per="channel", **QUICK)
 
