@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.few_shot [--depth 20] [--images 1000] [--draws 2]
 
-ResNet-20 (or --depth 56) of ../shared (or $AFTERNORM_SHARED) on JPEG validation images: each draw of --images of them is
+ResNet-20 (or --depth 56) of ../shared (or $AFTERNORM_SHARED) on JPEG validation images: each draw of --images is
 tuned on, half for calibration; 1,000 others, the same for all, are answered.
 """
 
