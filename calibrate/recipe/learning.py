@@ -46,7 +46,7 @@ class TuneAffine(Learning):
     """
 
     kind: Literal["tune_affine"] = "tune_affine"
-    lr: Annotated[float, Field(gt=0, le=100, description="learning rate of Adam"), NUMBER] = 0.001
+    lr: Annotated[float, Field(gt=0, le=100, description="learning rate of Adam"), NUMBER] = 0.003
     pull: Annotated[
         float, Field(ge=0, le=1e9, description="weight of half the squared distance of γ, β from their start"), NUMBER
-    ] = 0.01
+    ] = 1.0

@@ -169,7 +169,8 @@ def environment_facts(summary: Summary) -> tuple[Fact, ...]:
     software = ", ".join(f"{name} {version}" for name, version in versions.items())
     machine = f"{place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}, batch size {place.batch_size}"
     seconds = ", ".join(f"{stage} {duration:.1f} s" for stage, duration in timings.seconds.items()) or "absent"
-    passes = f"{fmt.short(timings.passes)} forward passes over the calibration half"
+    learned = ", of which learning from an example counts three" if summary.learned else ""
+    passes = f"{fmt.short(timings.passes)} forward passes over the calibration half{learned}"
     return (
         ("preprocessing", fmt.printable(str(summary.data.preprocessing or "absent: the inputs are taken as they are"))),
         ("environment", fmt.printable(f"{software}; {machine}")),

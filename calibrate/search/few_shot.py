@@ -64,13 +64,20 @@ def learn(
     Reference: Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, algorithm 1 (β₁ 0.9, β₂ 0.999, ε 1e-8).
     """
     vector = learnable.start.clone().requires_grad_()
+    names = learnable.entries(learnable.start).keys()
     optimizer = torch.optim.Adam([vector], lr=lr)
     for number in range(1, epochs + 1):
         total, count = 0.0, 0
-        frozen = {name: parameter.detach() for name, parameter in model.named_parameters()}
+        tensors = _by_layer(model)
+        learned = {id(tensors[name]): name for name in names}
         with evaluating(model), torch.enable_grad():
             for x, y in batches(number):
-                logits = functional_call(model, {**frozen, **learnable.entries(vector)}, (x,))
+                entries = learnable.entries(vector)
+                computed = {
+                    name: entries[learned[id(tensor)]] if id(tensor) in learned else tensor.detach()
+                    for name, tensor in tensors.items()
+                }
+                logits = functional_call(model, computed, (x,), tie_weights=False)
                 loss = F.cross_entropy(logits.to(vector.dtype) / temperature, y)
                 optimizer.zero_grad()
                 (loss + learnable.penalty(vector)).backward(inputs=[vector])
@@ -114,6 +121,19 @@ def choose(
     gain = paired_gain(nll[0], nll[best])
     kept = best if gain.beats(margin) else 0
     return Chosen(tuple(taken), tuple(float(each.mean()) for each in nll), best, kept, gain, diverged)
+
+
+def _by_layer(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of each layer, once under a name of the layer's: also where layers share them.
+
+    Given two names of one layer, ``functional_call`` puts the first tensor back under one, and its own under the other.
+    """
+    return {
+        f"{layer}.{name}".lstrip("."): tensor
+        for layer, module in model.named_modules()
+        for own in (module.named_parameters, module.named_buffers)
+        for name, tensor in own(recurse=False, remove_duplicate=False)
+    }
 
 
 def joined(tensors: Mapping[str, Tensor]) -> Tensor:

@@ -22,6 +22,14 @@ MEASURE = {"kind": "measure", "resamples": 100}
 SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
 KNOWN = Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}, MEASURE])
 NOISED = Recipe(steps=[{"kind": "statistic_noise", "deltas": [0.2, 0.4], "max_samples": 20}])
+LEARNED = Recipe(
+    steps=[
+        {"kind": "tune_affine", "epochs": 2, "lr": 0.05, "margin": 0.0},
+        {"kind": "learn_alpha", "epochs": 2, "lr": 1.0, "margin": 0.0},
+        {"kind": "temperature"},
+        MEASURE,
+    ]
+)
 NETWORK = trained()
 GROUPED = lived_in(grouped())
 
@@ -72,7 +80,7 @@ def run(recipe: Recipe, memory: Memory | None, network: nn.Module = NETWORK) -> 
     return outcome, source.streamed - before
 
 
-@pytest.mark.parametrize("recipe", [SEARCHED, KNOWN, NOISED])
+@pytest.mark.parametrize("recipe", [SEARCHED, KNOWN, NOISED, LEARNED])
 def test_resumed_after_any_number_of_passes_it_ends_the_same(recipe: Recipe) -> None:
     whole, streamed_in_all = run(recipe, None)
     memory = Memory({}, 0)
