@@ -29,7 +29,7 @@ from calibrate.result import (
     TopOneAndNll,
     Training,
 )
-from tests.samples import answers, channel_health, layers, measurement, output_bound, summary
+from tests.samples import answers, channel_health, label_free, layers, measurement, output_bound, summary
 
 OUTSIDE = {"timings", "artifacts"}
 
@@ -117,6 +117,7 @@ SHORT = summary(
         ),
     ),
     kept=(Kept(method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1),),
+    label_free=(label_free(),),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
@@ -143,6 +144,7 @@ CHOICES = {
     "fog": "snow",
     "all": "clean",
     "bilinear": "bicubic",
+    "entropy": "agreement",
     "fixed": "broken",
     "broken": "fixed",
     "first_of_blocks": "all",
