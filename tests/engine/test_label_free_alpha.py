@@ -32,7 +32,7 @@ def stripes(n: int, shift: float, seed: int) -> tuple[NDArray[np.uint8], NDArray
     labels = np.arange(n) % 3
     rows, columns = np.indices((8, 8)) % 2 * 2 - 1
     patterns = np.stack([rows, columns, rows * columns])[labels]
-    images = 128 + 25 * patterns + 25 * random.standard_normal((n, 8, 8)) + shift * random.standard_normal((n, 1, 1))
+    images = 128 + 10 * patterns + 10 * random.standard_normal((n, 8, 8)) + shift * random.standard_normal((n, 1, 1))
     return images.clip(0, 255).astype(np.uint8), labels
 
 
@@ -56,7 +56,7 @@ def trained() -> nn.Module:
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Images of many brightnesses, without labels and as one class, and images like those of the training."""
     there = tmp_path_factory.mktemp("stripes")
-    shifted, labels = stripes(240, 45.0, seed=2)
+    shifted, labels = stripes(240, 40.0, seed=2)
     like, _ = stripes(240, 0.0, seed=3)
     arrays = {
         "bare": {"x": shifted},
@@ -87,7 +87,7 @@ def test_images_of_other_brightness_call_for_alpha_and_get_it(
     assert search.chosen == search.best > 0
     assert [site.alpha for site in outcome.summary.changes.sites] == pytest.approx([search.chosen] * 2, rel=1e-6)
     plain, tuned = (measurement.arm(arm).metrics["top1"].value for arm in ("plain", "alpha"))
-    assert tuned > plain + 0.05
+    assert tuned > plain + 0.02
     assert outcome.summary.verdict == "improved"
 
 
