@@ -82,10 +82,10 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
         return estimation_shift(trial.model, sites, batches)[-1]
 
     keeping = keeping_statistics(find_sites(trial.model))
-    last = shift_of(keeping, indices[:1]).name
+    last = shift_of(keeping, indices[:2]).name
     sites = [site for site in keeping if site.name == last]
     shuffled = np.random.Generator(np.random.PCG64(run.seed)).permutation(indices)
-    parts = np.array_split(shuffled, min(PARTS, len(indices)))
+    parts = np.array_split(shuffled, max(1, min(PARTS, len(indices) // 2)))
 
     def terms_at(alpha: float) -> Tensor:
         trial.weigh_(alpha)

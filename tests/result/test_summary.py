@@ -33,7 +33,17 @@ from calibrate.result import (
     TopOneAndNll,
     Training,
 )
-from tests.samples import answers, channel_health, layers, leaderboard, measurement, output_bound, serving, summary
+from tests.samples import (
+    answers,
+    channel_health,
+    label_free,
+    layers,
+    leaderboard,
+    measurement,
+    output_bound,
+    serving,
+    summary,
+)
 
 OUTSIDE = {"timings", "artifacts", "serving"}
 
@@ -140,6 +150,7 @@ SHORT = summary(
             changed=(ChangedTensor(name="bn1.alpha", change=0.125),),
         ),
     ),
+    label_free=(label_free(),),
     changes=Changes(
         sites=(
             Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
@@ -168,6 +179,7 @@ CHOICES = {
     "fog": "snow",
     "all": "clean",
     "bilinear": "bicubic",
+    "entropy": "agreement",
     "fixed": "broken",
     "broken": "fixed",
     "first_of_blocks": "all",
