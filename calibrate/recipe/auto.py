@@ -103,7 +103,7 @@ class Auto(StepValue):
 
     @model_validator(mode="after")
     def _guardrail_of_shifts(self) -> Self:
-        if "guardrail" in self.model_fields_set and not self.shifts:
+        if self.guardrail != type(self).model_fields["guardrail"].default and not self.shifts:
             raise ValueError("guardrail guards the data as they are against shifts, and there are none; leave it out")
         if len(set(self.shifts)) < len(self.shifts):
             raise ValueError("a shift is listed twice; name each once")
