@@ -408,7 +408,7 @@ def hostile(text: str) -> Summary:
         data=whole.data.model_copy(update={"source": text, "fingerprint": text}),
         changes=Changes(sites=(site,), temperature=1.1514, temperature_folded_into=text),
         search=search().model_copy(update={"points": (), "reason": text}),
-        label_free=(label_free(reason=text),),
+        label_free=(label_free(points=(), reason=text),),
         measurement=measurement().model_copy(update={"reliability": {}}),
         reasons=(text,),
         findings=(Finding(code=text, severity="warning", message=text),),

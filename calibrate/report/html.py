@@ -86,6 +86,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             label_free=[
                 Markup(label_free_curve(item, place))  # noqa: S704
                 for place, item in enumerate(summary.label_free)
+                if item.points
             ],
             reliability=Markup(diagram) if diagram else None,  # noqa: S704
             answers_words=answers_words(answers) if answers else "",
