@@ -13,7 +13,7 @@ def mixup(
 ) -> tuple[Tensor, Tensor]:
     """Mixed inputs, and the shares (N, classes) of the classes in each, which ``F.cross_entropy`` takes as targets.
 
-    With λ ~ Beta(alpha, alpha), one for the batch, and a permutation π, both drawn from ``generator`` or else torch's own::
+    With λ ~ Beta(alpha, alpha), one for the batch, and a permutation π, drawn from ``generator`` or else torch's own::
 
         x ← λ·x + (1 − λ)·x[π],  y ← λ·onehot(y) + (1 − λ)·onehot(y)[π]
 

@@ -1,6 +1,6 @@
 """Parameter groups: what learns at which rate and what decays, told by the type of the module.
 
-Reference: Davis & Frank, Revisiting Batch Normalization, §3.3 (γ, no decay); Kou, You, Long & Wang, Stochastic
+Reference: Davis & Frank, Revisiting Batch Normalization, §3.2 and 4 (γ, no decay); Kou, You, Long & Wang, Stochastic
 Normalization, §5.1 (head); Nam & Kim, Batch-Instance Normalization (gates).
 """
 
