@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,7 +16,7 @@ from calibrate.engine.environment import environment
 from calibrate.engine.fine_tuning_plan import Data, FineTuningPlan, plan_fine_tuning
 from calibrate.engine.predict import predict
 from calibrate.errors import ModelError
-from calibrate.finetune import Training, find_head, make_penalties, train_
+from calibrate.finetune import StateFile, Training, find_head, make_penalties, train_
 from calibrate.io import fingerprint
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
@@ -84,7 +85,7 @@ def carry_out_fine_tuning(
     """Carry out a checked plan on a copy of ``model``."""
     start = time.perf_counter()
     recipe, device = plan.recipe, plan.setting.device
-    source = Held(plan.data.source, torch.cat([torch.from_numpy(plan.training), torch.from_numpy(plan.validation)]).numpy())
+    source = Held(plan.data.source, np.concatenate([plan.training, plan.validation]))
     given = copied(model).to(device).eval()
     learner = _prepared(given, plan)
     head = find_head(learner)
@@ -92,14 +93,15 @@ def carry_out_fine_tuning(
         recipe=recipe,
         source=source,
         labels=plan.data.labels,
+        outputs=len(plan.classes),
         training=plan.training,
         validation=plan.validation,
         head=head,
-        penalties=make_penalties(learner, given, recipe, head),
         device=device,
         progress=plan.setting.progress,
     )
-    trained = train_(learner, training, state, plan.request)
+    file = None if state is None else StateFile(state, plan.request)
+    trained = train_(learner, training, make_penalties(learner, given, training), file)
     result = FineTuned(
         recipe=recipe,
         recipe_digest=recipe.digest,

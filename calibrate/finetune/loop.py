@@ -1,9 +1,8 @@
 """The loop: plain supervised training, phase by phase, that keeps the best epoch and resumes bit for bit."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from calibrate.data import Augmented, Source
 from calibrate.errors import ModelError
@@ -18,8 +18,8 @@ from calibrate.finetune.freezing import frozen
 from calibrate.finetune.mixup import mixup
 from calibrate.finetune.parameter_groups import parameter_groups
 from calibrate.finetune.penalty import Penalty
-from calibrate.finetune.schedules import Schedule, schedule
-from calibrate.finetune.state import State, read_state, write_state
+from calibrate.finetune.schedules import SCHEDULES
+from calibrate.finetune.state import State, StateFile
 from calibrate.metrics import score
 from calibrate.nn import clamp_gates_
 from calibrate.recipe import FineTuning
@@ -37,83 +37,92 @@ class Training:
     recipe: FineTuning
     source: Source
     labels: Rows
+    outputs: int
     training: Rows
     validation: Rows
     head: str
-    penalties: Sequence[Penalty]
     device: torch.device
     progress: Listener
 
 
-def train_(model: nn.Module, given: Training, path: Path | None = None, request: str = "") -> State:
+def train_(
+    model: nn.Module, given: Training, penalties: Sequence[Penalty] = (), file: StateFile | None = None
+) -> State:
     """Carry out the phases of the recipe on ``model``, which ends in evaluation mode with the weights of the best epoch.
 
-    A last batch that is not full is left out, unless it is the only one. After each epoch the file ``path`` is written,
-    if one is named; where it exists, the training goes on from there, if it is of the same ``request``. The order of
-    examples and all that is drawn derive from the recipe's seed, the phase and the epoch alone, so on a CPU a resumed
-    training ends with the bits of an unbroken one.
+    A last batch that is not full is left out, unless it is the only one. After each epoch the state is written to
+    ``file``, if one is named; where it exists, the training goes on from there. The order of examples and all that is
+    drawn derive from the recipe's seed, the phase and the epoch alone, so on a CPU a resumed training ends with the bits
+    of an unbroken one.
 
     Raises ModelError where the loss is no longer finite.
     """
-    state = State() if path is None else read_state(path, request, given.device)
+    state = State() if file is None else file.read(given.device)
     if state.model:
         model.load_state_dict(state.model)
     with torch.random.fork_rng(devices=[given.device] if given.device.type == "cuda" else []):
-        for phase in range(state.epochs[-1].phase if state.epochs else 0, len(given.recipe.phases)):
-            _phase_(model, given, phase, state, path, request)
+        for number in range(state.epochs[-1].phase if state.epochs else 0, len(given.recipe.phases)):
+            with closing(_phase_(model, given, penalties, state, number)) as epochs:
+                for _ in epochs:
+                    if file is not None:
+                        file.write(state)
+                    given.progress(Progress("fine-tuning", len(state.epochs), given.recipe.epochs))
     model.load_state_dict(state.best_model)
     model.eval()
     given.progress(Progress("fine-tuning", given.recipe.epochs, given.recipe.epochs))
     return state
 
 
-def _phase_(model: nn.Module, given: Training, number: int, state: State, path: Path | None, request: str) -> None:
-    recipe, phase = given.recipe, given.recipe.phases[number]
+def _phase_(
+    model: nn.Module, given: Training, penalties: Sequence[Penalty], state: State, number: int
+) -> Generator[None]:
+    """Train what is left of a phase; after each epoch ``state`` says all there is to go on from."""
+    recipe, phase, head = given.recipe, given.recipe.phases[number], [given.head]
+    done = sum(epoch.phase == number for epoch in state.epochs)
     with ExitStack() as borrowed:
-        learner = borrowed.enter_context(frozen(model, phase.trainable, [given.head], **phase.norms.model_dump()))
-        for penalty in given.penalties:
+        learner = borrowed.enter_context(frozen(model, phase.trainable, head, **dict(phase.norms)))
+        for penalty in penalties:
             borrowed.enter_context(penalty.watching())
-        optimizer = _optimizer(recipe, parameter_groups(learner, lr=phase.lr, head=[given.head], **dict(recipe.groups)))
-        pace = schedule(recipe.schedule, optimizer, phase.epochs * len(_batches(given.training, recipe.batch_size)))
-        done = sum(epoch.phase == number for epoch in state.epochs)
+        optimizer = _optimizer(recipe, parameter_groups(learner, lr=phase.lr, head=head, **dict(recipe.groups)))
+        steps = phase.epochs * len(_batches(given.training, recipe.batch_size))
+        pace = SCHEDULES[recipe.schedule](optimizer, steps)
         if done:
             optimizer.load_state_dict(state.optimizer)
             pace.load_state_dict(state.schedule)
         while done < phase.epochs and not _waited(state, number, recipe.patience):
-            loss, penalty = _epoch_(learner, given, optimizer, pace, (number, done))
+            loss, penalised = _epoch_(learner, given, penalties, (optimizer, pace), (number, done))
             top1, nll = _validated(model, given)
-            state.epochs.append(
-                Epoch(phase=number, lr=pace.get_last_lr()[0], loss=loss, penalty=penalty, top1=top1, nll=nll)
-            )
-            done += 1
-            state.model = _copied(model)
-            if _is_best(state.epochs, state.best):
-                state.best, state.best_model = len(state.epochs) - 1, state.model
+            epoch = Epoch(phase=number, lr=pace.get_last_lr()[0], loss=loss, penalty=penalised, top1=top1, nll=nll)
+            state.epochs.append(epoch)
+            state.model = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             state.optimizer, state.schedule = optimizer.state_dict(), pace.state_dict()
-            if path is not None:
-                write_state(state, path, request)
-            given.progress(Progress("fine-tuning", len(state.epochs), recipe.epochs))
+            if state.best < 0 or _is_better(epoch, state.epochs[state.best]):
+                state.best, state.best_model = len(state.epochs) - 1, state.model
+            done += 1
+            yield
 
 
 def _epoch_(
-    learner: nn.Module, given: Training, optimizer: Optimizer, pace: Schedule, place: tuple[int, int]
+    learner: nn.Module,
+    given: Training,
+    penalties: Sequence[Penalty],
+    pacing: tuple[Optimizer, LRScheduler],
+    place: tuple[int, int],
 ) -> tuple[float, float]:
-    """Train for one epoch; the mean loss, and of it the mean penalty."""
-    recipe = given.recipe
+    """Train for one epoch, ``place`` saying which one of which phase: the mean loss, and of it the mean penalty."""
+    recipe, device, (optimizer, pace) = given.recipe, given.device, pacing
     torch_seed, order_seed, image_seed = np.random.SeedSequence([recipe.seed, *place]).generate_state(3).tolist()
     torch.manual_seed(torch_seed)
     source = Augmented(given.source, image_seed) if recipe.augmentation == "flip_crop" else given.source
     order = np.random.Generator(np.random.PCG64(order_seed)).permutation(given.training)
     batches = _batches(order, recipe.batch_size)
-    sums = torch.zeros(2, dtype=torch.float64, device=given.device)
+    sums = torch.zeros(2, device=device, dtype=torch.float64)
     learner.train()
     for rows in batches:
-        (batch,) = source.batches(rows, len(rows))
-        shuffled = np.argsort(np.argsort(rows))
-        inputs, labels = batch.inputs[shuffled].to(given.device), torch.from_numpy(given.labels[rows]).to(given.device)
-        with torch.autocast(given.device.type, torch.bfloat16, enabled=recipe.amp == "bf16"):
-            answers = _answers_loss(learner, inputs, labels, recipe)
-        penalty = sum((penalty() for penalty in given.penalties), torch.zeros((), device=given.device))
+        inputs, labels = _batch(source, given, rows)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp == "bf16"):
+            answers = _answers_loss(learner, inputs, labels, given)
+        penalty = sum((penalty() for penalty in penalties), torch.zeros((), device=device))
         loss = answers + penalty
         optimizer.zero_grad()
         loss.backward()
@@ -130,13 +139,20 @@ def _epoch_(
     return mean, mean_penalty
 
 
-def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, recipe: FineTuning) -> Tensor:
+def _batch(source: Source, given: Training, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Inputs and labels of the examples ``rows``, in their order, which is not that of a source."""
+    (batch,) = source.batches(rows, len(rows))
+    place = np.argsort(np.argsort(rows))
+    return batch.inputs[place].to(given.device), torch.from_numpy(given.labels[rows]).to(given.device)
+
+
+def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: Training) -> Tensor:
     """Cross-entropy with the recipe's label smoothing, of inputs that are mixed where it says so."""
-    if not recipe.mixup:
-        return F.cross_entropy(checked_logits(learner, inputs).float(), labels, label_smoothing=recipe.label_smoothing)
-    mixed = mixup(inputs, labels, recipe.mixup)
-    logits = checked_logits(learner, mixed.inputs).float()
-    return mixed.loss(logits, recipe.label_smoothing)
+    recipe, targets = given.recipe, labels
+    if recipe.mixup:
+        inputs, targets = mixup(inputs, labels, given.outputs, torch.default_generator, recipe.mixup)
+    logits = checked_logits(learner, inputs).float()
+    return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 
 
 def _validated(model: nn.Module, given: Training) -> tuple[float | None, float | None]:
@@ -150,15 +166,11 @@ def _validated(model: nn.Module, given: Training) -> tuple[float | None, float |
     return float(scores.top1.mean()), float(scores.nll.mean())
 
 
-def _is_best(epochs: Sequence[Epoch], best: int) -> bool:
-    """Whether the last epoch is better than the ``best``; without a validation split the last is."""
-    last = epochs[-1]
-    if best < 0 or last.top1 is None or last.nll is None:
+def _is_better(epoch: Epoch, best: Epoch) -> bool:
+    """By top-1, then by NLL, of the validation split; without one every epoch is better than the one before."""
+    if epoch.top1 is None or epoch.nll is None or best.top1 is None or best.nll is None:
         return True
-    top1, nll = epochs[best].top1, epochs[best].nll
-    assert top1 is not None
-    assert nll is not None
-    return (last.top1, -last.nll) > (top1, -nll)
+    return (epoch.top1, -epoch.nll) > (best.top1, -best.nll)
 
 
 def _waited(state: State, phase: int, patience: int | None) -> bool:
@@ -179,7 +191,3 @@ def _optimizer(recipe: FineTuning, groups: list[dict[str, object]]) -> Optimizer
     if isinstance(chosen, SGD):
         return torch.optim.SGD(groups, momentum=chosen.momentum, nesterov=chosen.nesterov)
     return torch.optim.Adam(groups)
-
-
-def _copied(model: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

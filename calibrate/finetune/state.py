@@ -24,34 +24,41 @@ class State:
     schedule: dict[str, Any] = field(default_factory=dict)
 
 
-def write_state(state: State, path: Path, request: str) -> None:
-    """Write ``state`` of the training ``request``, whole or not at all."""
-    document = {**vars(state), "epochs": [epoch.model_dump() for epoch in state.epochs], "request": request}
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("wb") as file:
-        torch.save(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    staging.replace(path)
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """Where the state of the training ``request`` is kept."""
 
+    path: Path
+    request: str
 
-def read_state(path: Path, request: str, device: torch.device) -> State:
-    """The state in ``path``, loaded weights-only; a fresh one where there is no file.
+    def write(self, state: State) -> None:
+        """Write the file, whole or not at all."""
+        document = {**vars(state), "epochs": [epoch.model_dump() for epoch in state.epochs], "request": self.request}
+        staging = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with staging.open("wb") as file:
+            torch.save(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(self.path)
 
-    Raises UsageError where the file is of another training.
-    """
-    if not path.exists():
-        return State()
-    try:
-        document = torch.load(path, map_location=device, weights_only=True)
-        found = document.pop("request")
-        epochs = [Epoch(**epoch) for epoch in document.pop("epochs")]
-        state = State(epochs, **document)
-    except Exception as error:  # whatever torch's reader, or a foreign file, brings up
-        raise UsageError(f"{path} cannot be gone on from ({type(error).__name__}); delete it to begin anew.") from error
-    if found != request:
-        raise UsageError(
-            f"{path} is of another fine-tuning: the recipe, the network or the data changed since; delete it to begin "
-            "anew, or pass another --out."
-        )
-    return state
+    def read(self, device: torch.device) -> State:
+        """The state in the file, loaded weights-only; a fresh one where there is no file.
+
+        Raises UsageError where the file is of another training.
+        """
+        if not self.path.exists():
+            return State()
+        try:
+            document = torch.load(self.path, map_location=device, weights_only=True)
+            found, epochs = document.pop("request"), [Epoch(**epoch) for epoch in document.pop("epochs")]
+            state = State(epochs, **document)
+        except Exception as error:  # whatever torch's reader, or a foreign file, brings up
+            raise UsageError(
+                f"{self.path} cannot be gone on from ({type(error).__name__}); delete it to begin anew."
+            ) from error
+        if found != self.request:
+            raise UsageError(
+                f"{self.path} is of another fine-tuning: the recipe, the network or the data changed since; delete it "
+                "to begin anew, or pass another --out."
+            )
+        return state

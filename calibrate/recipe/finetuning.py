@@ -11,7 +11,7 @@ from calibrate.recipe.placement import PlacementStep
 Count = Annotated[int, Field(ge=1, le=10**6), NUMBER]
 Strength = Annotated[float, Field(ge=0, le=1e6), NUMBER]
 Rate = Annotated[float, Field(gt=0, le=10, description="learning rate of the backbone, at its highest"), NUMBER]
-Names = Annotated[tuple[str, ...], Field(min_length=1, description="name patterns of layers, as in shell globs")]
+Names = Annotated[tuple[str, ...], Field(min_length=1, description="of modules")]
 
 
 class _Value(BaseModel):
@@ -27,7 +27,7 @@ class L2SP(_Value):
 
 
 class Delta(_Value):
-    """Pull the feature maps that ``layers`` put out to those of the network as it came.
+    """Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
 
     With ``attention`` a channel weighs the more, the more the loss grew when its filter was set to 0; measured on
     ``attention_examples`` of the training examples before the training.
@@ -129,7 +129,7 @@ class FineTuning(_Value):
     validation: Annotated[float, Field(ge=0, lt=1, description="kept aside; 0: keep the last epoch"), NUMBER] = 0.1
     layers: tuple[PlacementStep, ...] = ()
     phases: Annotated[tuple[Phase, ...], Field(json_schema_extra={"minItems": 1})] = (Phase(),)
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD()
     groups: Groups = Groups()
     affine_decay: AffineDecay | None = None
