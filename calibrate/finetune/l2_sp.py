@@ -21,7 +21,7 @@ class L2SP(Penalty):
     for each batch.
 
     Reference: Li, Grandvalet & Davoine, Explicit Inductive Bias for Transfer Learning with Convolutional Networks,
-    2018, Eq. 3.
+    ICML 2018, §3.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     >>> penalty = L2SP(model, head=["1"], head_strength=0.0)

@@ -1,7 +1,7 @@
 """Parameter groups: what learns at which rate and what decays, told by the type of the module.
 
 Reference: Davis & Frank, Revisiting Batch Normalization, §3.3 (γ, no decay); Kou, You, Long & Wang, Stochastic
-Normalization, §5.1 (head); Nam & Kim, Batch-Instance Normalization, §3 (gates).
+Normalization, §5.1 (head); Nam & Kim, Batch-Instance Normalization (gates).
 """
 
 from collections.abc import Mapping, Sequence

@@ -39,9 +39,8 @@ class SwitchedBatchNorm(BatchNormVariant):
     Reference: Adrian G, Batch Norm and Transfer Learning, 2019 (frozen BatchNorm); the switches are torch's own
     behaviour, taken apart.
 
-    >>> layer = SwitchedBatchNorm(3, update_statistics=False, normalise="running")
-    >>> layer(torch.ones(1, 3)).shape, layer.running_mean.tolist()
-    (torch.Size([1, 3]), [0.0, 0.0, 0.0])
+    >>> SwitchedBatchNorm(3, update_statistics=False, normalise="running")
+    SwitchedBatchNorm(3, eps=1e-05, momentum=0.1, update_statistics=False, normalise='running')
     """
 
     infers_as_batch_norm = True
