@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from calibrate.data import Held
-from calibrate.engine.network import copied, model_facts
 from calibrate.engine.environment import environment
 from calibrate.engine.fine_tuning_plan import Data, FineTuningPlan, plan_fine_tuning
+from calibrate.engine.network import copied, model_facts
 from calibrate.engine.predict import predict
 from calibrate.errors import ModelError
 from calibrate.finetune import StateFile, Training, find_head, make_penalties, train_
 from calibrate.io import fingerprint
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
-from calibrate.result import FineTuned, FineTuningData, Listener, Measurement, silent
+from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, Measurement, silent
 from calibrate.surgery import carry_out_placement, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15
@@ -126,6 +126,9 @@ def carry_out_fine_tuning(
         fingerprint=fingerprint(learner.state_dict()),
         findings=tuple(dict.fromkeys((*source.findings, *plan.test_data.source.findings))),
         environment=environment(device, plan.setting.batch_size),
+        histograms=tuple(LayerHistogram(name=name, **layer) for name, layer in trained.histograms.items())
+        if recipe.histograms != "none"
+        else (),
         seconds=time.perf_counter() - start,
     )
     if state is not None:
@@ -137,7 +140,9 @@ def _prepared(given: nn.Module, plan: FineTuningPlan) -> nn.Module:
     """A copy of the network with its layers placed and, where the classes ask for it, a fresh head."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(plan.recipe.seed)
-        placed = carry_out_placement(given, Placement(steps=plan.recipe.layers)) if plan.recipe.layers else copied(given)
+        placed = (
+            carry_out_placement(given, Placement(steps=plan.recipe.layers)) if plan.recipe.layers else copied(given)
+        )
         if not plan.fresh:
             return placed
         head = find_head(placed)

@@ -17,7 +17,7 @@ from calibrate.engine.class_labels import class_labels, wanted_classes
 from calibrate.engine.environment import find_device
 from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.training_data import check_inputs
-from calibrate.errors import DataError, ModelError, UsageError
+from calibrate.errors import DataError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Listener

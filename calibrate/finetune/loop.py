@@ -20,6 +20,7 @@ from calibrate.finetune.parameter_groups import parameter_groups
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
 from calibrate.finetune.state import State, StateFile
+from calibrate.finetune.weight_histograms import WeightHistograms
 from calibrate.metrics import score
 from calibrate.nn import clamp_gates_
 from calibrate.recipe import FineTuning
@@ -48,21 +49,23 @@ class Training:
 def train_(
     model: nn.Module, given: Training, penalties: Sequence[Penalty] = (), file: StateFile | None = None
 ) -> State:
-    """Carry out the phases of the recipe on ``model``, which ends in evaluation mode with the weights of the best epoch.
+    """Carry out the phases of the recipe on ``model``, which ends in evaluation mode with the best epoch's weights.
 
     A last batch that is not full is left out, unless it is the only one. After each epoch the state is written to
     ``file``, if one is named; where it exists, the training goes on from there. The order of examples and all that is
-    drawn derive from the recipe's seed, the phase and the epoch alone, so on a CPU a resumed training ends with the bits
-    of an unbroken one.
+    drawn derive from the recipe's seed, the phase and the epoch alone, so on a CPU a resumed training ends with the
+    bits of an unbroken one.
 
     Raises ModelError where the loss is no longer finite.
     """
     state = State() if file is None else file.read(given.device)
-    if state.model:
+    histograms = WeightHistograms(model)
+    if state.epochs:
         model.load_state_dict(state.model)
+        histograms.load_state_dict(state.histograms)
     with torch.random.fork_rng(devices=[given.device] if given.device.type == "cuda" else []):
         for number in range(state.epochs[-1].phase if state.epochs else 0, len(given.recipe.phases)):
-            with closing(_phase_(model, given, penalties, state, number)) as epochs:
+            with closing(_phase_(model, given, penalties, histograms, state, number)) as epochs:
                 for _ in epochs:
                     if file is not None:
                         file.write(state)
@@ -74,7 +77,12 @@ def train_(
 
 
 def _phase_(
-    model: nn.Module, given: Training, penalties: Sequence[Penalty], state: State, number: int
+    model: nn.Module,
+    given: Training,
+    penalties: Sequence[Penalty],
+    histograms: WeightHistograms,
+    state: State,
+    number: int,
 ) -> Generator[None]:
     """Train what is left of a phase; after each epoch ``state`` says all there is to go on from."""
     recipe, phase, head = given.recipe, given.recipe.phases[number], [given.head]
@@ -84,6 +92,9 @@ def _phase_(
         for penalty in penalties:
             borrowed.enter_context(penalty.watching())
         optimizer = _optimizer(recipe, parameter_groups(learner, lr=phase.lr, head=head, **dict(recipe.groups)))
+        optimizer.register_step_post_hook(lambda *_: clamp_gates_(learner))
+        if recipe.histograms == "step":
+            optimizer.register_step_post_hook(lambda *_: histograms.record())
         steps = phase.epochs * len(_batches(given.training, recipe.batch_size))
         pace = SCHEDULES[recipe.schedule](optimizer, steps)
         if done:
@@ -92,12 +103,17 @@ def _phase_(
         while done < phase.epochs and not _waited(state, number, recipe.patience):
             loss, penalised = _epoch_(learner, given, penalties, (optimizer, pace), (number, done))
             top1, nll = _validated(model, given)
-            epoch = Epoch(phase=number, lr=pace.get_last_lr()[0], loss=loss, penalty=penalised, top1=top1, nll=nll)
+            epoch = Epoch(
+                phase=number, lr=float(pace.get_last_lr()[0]), loss=loss, penalty=penalised, top1=top1, nll=nll
+            )
             state.epochs.append(epoch)
             state.model = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
             state.optimizer, state.schedule = optimizer.state_dict(), pace.state_dict()
             if state.best < 0 or _is_better(epoch, state.epochs[state.best]):
                 state.best, state.best_model = len(state.epochs) - 1, state.model
+            if recipe.histograms == "epoch":
+                histograms.record()
+            state.histograms = histograms.state_dict()
             done += 1
             yield
 
@@ -127,7 +143,6 @@ def _epoch_(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        clamp_gates_(learner)
         pace.step()
         sums += torch.stack([loss.detach(), penalty.detach()])
     mean, mean_penalty = (sums / len(batches)).tolist()
@@ -150,7 +165,7 @@ def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: Tra
     """Cross-entropy with the recipe's label smoothing, of inputs that are mixed where it says so."""
     recipe, targets = given.recipe, labels
     if recipe.mixup:
-        inputs, targets = mixup(inputs, labels, given.outputs, torch.default_generator, recipe.mixup)
+        inputs, targets = mixup(inputs, labels, given.outputs, recipe.mixup)
     logits = checked_logits(learner, inputs).float()
     return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 

@@ -30,24 +30,20 @@ def paired_t_test(values: Sequence[float], baseline: Sequence[float]) -> PairedT
     """
     differences = [value - other for value, other in zip(values, baseline, strict=True)]
     average, spread = mean(differences), stdev(differences) / sqrt(len(differences))
-    if spread:
-        t = average / spread
-    else:
-        t = copysign(inf, average) if average else 0.0
+    t = average / spread if spread else copysign(inf, average) if average else 0.0
     return PairedTTest(average, t, _above(t, len(differences) - 1))
 
 
 def _above(t: float, freedom: int) -> float:
     """P(T ≥ t) for Student's t with ``freedom`` ≥ 1 degrees of freedom, a finite sum."""
     angle = atan2(abs(t), sqrt(freedom))
-    sine, cosine = (1.0, 0.0) if t in (inf, -inf) else (abs(t) / sqrt(freedom + t * t), sqrt(freedom / (freedom + t * t)))
+    sine, cosine = (
+        (1.0, 0.0) if t in (inf, -inf) else (abs(t) / sqrt(freedom + t * t), sqrt(freedom / (freedom + t * t)))
+    )
     first = freedom % 2
     term = total = cosine if first else 1.0
     for k in range(2 + first, freedom - 1, 2):
         term *= cosine * cosine * (k - 1) / k
         total += term
-    if first:
-        within = 2 / pi * (angle + (sine * total if freedom > 1 else 0.0))
-    else:
-        within = sine * total
+    within = 2 / pi * (angle + (sine * total if freedom > 1 else 0.0)) if first else sine * total
     return (1 - within) / 2 if t > 0 else (1 + within) / 2

@@ -1,4 +1,4 @@
-"""The fine-tuning: how a trained network goes on training, as one closed value. For Python and the command line only."""
+"""The fine-tuning: how a trained network goes on training, as one closed value. No job trains."""
 
 from typing import Annotated, Literal, Self
 
@@ -143,7 +143,9 @@ class FineTuning(_Value):
         Literal["none", "flip_crop"],
         Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
     ] = "none"
-    histograms: Annotated[bool, Field(description="of each layer's weights, after each epoch")] = False
+    histograms: Annotated[
+        Literal["none", "epoch", "step"], Field(description="of each layer's weights, after each of these")
+    ] = "none"
 
     @field_validator("phases")
     @classmethod

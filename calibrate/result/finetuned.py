@@ -38,9 +38,9 @@ class FineTuningData(Value):
 
 
 class LayerHistogram(Value):
-    """The weights of one layer after each epoch, the first as they started: counts in bins of equal width.
+    """The weights of one layer at each record, the first before the training: counts in bins of one width, variances.
 
-    ``variances`` are those of the weights, one for each histogram.
+    What lies beyond ``low`` and ``high`` is counted in the outermost bins.
     """
 
     name: str

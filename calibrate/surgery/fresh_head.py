@@ -1,6 +1,7 @@
 """A fresh head: the last linear layer anew, for another number of classes."""
 
-import torch
+from typing import Any
+
 from torch import nn
 
 from calibrate.surgery.final_layer import Linear
@@ -18,13 +19,18 @@ def renew_head_(model: nn.Module, name: str, outputs: int) -> None:
     """
     old = model.get_submodule(name)
     assert isinstance(old, Linear)
-    home = {"device": old.weight.device, "dtype": old.weight.dtype, "bias": old.bias is not None}
+    home: dict[str, Any] = {"device": old.weight.device, "dtype": old.weight.dtype, "bias": old.bias is not None}
     fresh: nn.Module
     if isinstance(old, nn.Linear):
         fresh = nn.Linear(old.in_features, outputs, **home)
     else:
-        shape = {"stride": old.stride, "padding": old.padding, "dilation": old.dilation}
-        fresh = type(old)(old.in_channels, outputs, old.kernel_size, **shape, **home)  # type: ignore[arg-type]
+        shape: dict[str, Any] = {
+            "kernel_size": old.kernel_size,
+            "stride": old.stride,
+            "padding": old.padding,
+            "dilation": old.dilation,
+        }
+        fresh = type(old)(old.in_channels, outputs, **shape, **home)
     fresh.train(old.training)
     for place, module in list(model.named_modules(remove_duplicate=False)):
         if module is old:
