@@ -7,22 +7,30 @@ from calibrate.finetune.delta import Delta
 from calibrate.finetune.freezing import Trainable, freeze_, freeze_norms_, frozen
 from calibrate.finetune.head import find_head, head_parameters
 from calibrate.finetune.l2_sp import L2SP
+from calibrate.finetune.loop import Training, train_
 from calibrate.finetune.mixup import mixup
 from calibrate.finetune.parameter_groups import Role, parameter_groups, parameter_roles
+from calibrate.finetune.penalties import PENALTIES, make_penalties
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
+from calibrate.finetune.seeds import md5_seed
+from calibrate.finetune.state import State, StateFile
 from calibrate.finetune.weight_histograms import LayerHistory, WeightHistograms
 
 __all__ = [
     "BSS",
     "L2SP",
+    "PENALTIES",
     "SCHEDULES",
     "AffineDecay",
     "Delta",
     "LayerHistory",
     "Penalty",
     "Role",
+    "State",
+    "StateFile",
     "Trainable",
+    "Training",
     "WeightHistograms",
     "channel_attention",
     "find_head",
@@ -30,7 +38,10 @@ __all__ = [
     "freeze_norms_",
     "frozen",
     "head_parameters",
+    "make_penalties",
+    "md5_seed",
     "mixup",
     "parameter_groups",
     "parameter_roles",
+    "train_",
 ]

@@ -5,11 +5,13 @@ from calibrate.metrics.bootstrap import bootstrap, interval, mean_samples
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.chance import near_chance
 from calibrate.metrics.measure import ArmScores, measure
+from calibrate.metrics.paired_t_test import PairedTTest, paired_t_test
 from calibrate.metrics.scores import PerExample, score
 
 __all__ = [
     "Answered",
     "ArmScores",
+    "PairedTTest",
     "PerExample",
     "answered_classes",
     "bootstrap",
@@ -19,6 +21,7 @@ __all__ = [
     "mean_samples",
     "measure",
     "near_chance",
+    "paired_t_test",
     "reliability",
     "score",
 ]

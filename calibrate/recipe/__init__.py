@@ -4,8 +4,10 @@ from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.adapters import METHODS, Method
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
+from calibrate.recipe.comparison import Comparison
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
+from calibrate.recipe.finetuning import FineTuning
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.method_cards import METHOD_CARDS
 from calibrate.recipe.outputs import Outputs
@@ -34,9 +36,11 @@ __all__ = [
     "STEP_KINDS",
     "Adapt",
     "Card",
+    "Comparison",
     "Corruption",
     "CorruptionSet",
     "Domain",
+    "FineTuning",
     "Manifest",
     "Measure",
     "Method",

@@ -15,6 +15,7 @@ from calibrate.result.channel_health import (
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
+from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
@@ -73,15 +74,19 @@ __all__ = [
     "Difference",
     "Direction",
     "Environment",
+    "Epoch",
     "Estimate",
     "EstimationShift",
     "Finding",
+    "FineTuned",
+    "FineTuningData",
     "GradientFactor",
     "InputShift",
     "Kept",
     "Latency",
     "LayerBound",
     "LayerHealth",
+    "LayerHistogram",
     "LayerShift",
     "LayerStatistics",
     "Listener",
