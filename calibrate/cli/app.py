@@ -14,6 +14,7 @@ from calibrate.cli.demo import demo
 from calibrate.cli.doctor import doctor
 from calibrate.cli.evaluate import evaluate
 from calibrate.cli.export import export
+from calibrate.cli.finetune import finetune
 from calibrate.cli.inspect import inspect
 from calibrate.cli.installed import add_installed_
 from calibrate.cli.methods import methods
@@ -29,7 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, probe, evaluate, calibrate, adapt, batch, export, methods, schema, doctor, demo):
+for command in (inspect, probe, evaluate, calibrate, adapt, batch, finetune, export, methods, schema, doctor, demo):
     app.command()(command)
 add_installed_(app)
 

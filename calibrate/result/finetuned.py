@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Literal
 
 from calibrate.recipe import FineTuning, Preprocessing
@@ -48,6 +49,11 @@ class LayerHistogram(Value):
     high: float
     counts: tuple[tuple[int, ...], ...]
     variances: tuple[float, ...]
+
+    @property
+    def variance_differences(self) -> tuple[float, ...]:
+        """By how much the variance changed from each record to the next."""
+        return tuple(after - before for before, after in pairwise(self.variances))
 
 
 class FineTuned(Value):
