@@ -9,6 +9,7 @@ import typer
 from calibrate.cli.adapt import adapt
 from calibrate.cli.batch import batch
 from calibrate.cli.calibrate import calibrate
+from calibrate.cli.compare import compare
 from calibrate.cli.console import note, say
 from calibrate.cli.demo import demo
 from calibrate.cli.doctor import doctor
@@ -30,7 +31,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, probe, evaluate, calibrate, adapt, batch, finetune, export, methods, schema, doctor, demo):
+for command in (
+    inspect,
+    probe,
+    evaluate,
+    calibrate,
+    adapt,
+    batch,
+    finetune,
+    compare,
+    export,
+    methods,
+    schema,
+    doctor,
+    demo,
+):
     app.command()(command)
 add_installed_(app)
 

@@ -1,4 +1,4 @@
-"""Writing what a fine-tuning made: the weights, the result and its reports."""
+"""Writing what a fine-tuning, or a comparison of several, made: weights, result and reports."""
 
 import json
 from pathlib import Path
@@ -8,8 +8,8 @@ from torch import nn
 
 from calibrate.engine.deliver import write_files
 from calibrate.engine.fine_tune import FineTuneOutcome
-from calibrate.report import fine_tuned_page
-from calibrate.result import FineTuned
+from calibrate.report import compared_arms_page, fine_tuned_page
+from calibrate.result import ComparedArms, FineTuned
 
 WEIGHTS = "finetuned.safetensors"
 RESULT = "finetuned.json"
@@ -24,6 +24,19 @@ def write_fine_tuned(outcome: FineTuneOutcome, folder: Path) -> tuple[Path, ...]
         "report.md": page.markdown().encode(),
         "report.html": page.html().encode(),
         RESULT: outcome.result.model_dump_json(indent=2).encode(),
+    }
+    write_files(folder, files)
+    return tuple(folder / name for name in files)
+
+
+def write_compared_arms(result: ComparedArms, folder: Path) -> tuple[Path, ...]:
+    """Write ``comparison.json`` and the reports into ``folder``, each whole."""
+    page = compared_arms_page(result)
+    files = {
+        "comparison.txt": page.text().encode(),
+        "comparison.md": page.markdown().encode(),
+        "comparison.html": page.html().encode(),
+        "comparison.json": result.model_dump_json(indent=2).encode(),
     }
     write_files(folder, files)
     return tuple(folder / name for name in files)

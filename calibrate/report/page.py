@@ -67,8 +67,10 @@ def _marked(table: Table) -> Table:
 
 
 def _pipes(table: Table) -> str:
-    lines = [["", *table.columns], ["---", *["---:"] * len(table.columns)]]
-    lines += [[_plain(f"{row.label} {row.note}".strip()), *map(_bold, row.cells)] for row in table.rows]
+    lines = [["", *map(_plain, table.columns)], ["---", *["---:"] * len(table.columns)]]
+    lines += [
+        [_plain(f"{row.label} ({row.note})" if row.note else row.label), *map(_bold, row.cells)] for row in table.rows
+    ]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

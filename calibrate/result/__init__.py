@@ -12,6 +12,7 @@ from calibrate.result.channel_health import (
     GradientFactor,
     LayerHealth,
 )
+from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, PairedTest
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
@@ -60,12 +61,15 @@ __all__ = [
     "Answer",
     "Answers",
     "Arm",
+    "ArmResult",
     "Artifact",
     "Bin",
     "ChangedExample",
     "Changes",
     "ChannelHealth",
     "ClassChange",
+    "ComparedArms",
+    "ComparedMetric",
     "CorruptionMean",
     "CorruptionScores",
     "Corruptions",
@@ -99,6 +103,7 @@ __all__ = [
     "NoiseLevel",
     "NotApplicable",
     "OutputBound",
+    "PairedTest",
     "Parity",
     "ProbeResult",
     "Progress",
