@@ -64,7 +64,11 @@ def finetune(
             return
         out.mkdir(parents=True, exist_ok=True)
         opened = material.opened
-        outcome = carry_out_fine_tuning(opened.model, plan, opened.architecture, opened.architecture_args, state)
+        try:
+            outcome = carry_out_fine_tuning(opened.model, plan, opened.architecture, opened.architecture_args, state)
+        except KeyboardInterrupt:
+            note("stopped; what is finished stays, and --resume goes on from there")
+            raise typer.Exit(130) from None
     files = write_fine_tuned(outcome, out)
     say(outcome.result.model_dump_json(indent=2) if as_json else fine_tuned_page(outcome.result).text())
     for path in files:

@@ -13,7 +13,7 @@ from calibrate.finetune.loop import _batch
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning
 from calibrate.result import Progress
-from tests.finetune.trainings import Killed, network, trained, training
+from tests.finetune.trainings import network, trained, training
 
 PLAIN = {"batch_size": 12, "phases": [{"epochs": 3, "lr": 0.02}, {"epochs": 2, "lr": 0.01}]}
 #: Everything that draws or has a state.
@@ -55,11 +55,11 @@ def test_a_resumed_training_is_the_unbroken_one_bit_for_bit(
 
     def die(progress: Progress) -> None:
         if kind == "epoch" and progress.done == int(number):
-            raise Killed
+            raise KeyboardInterrupt
 
     broken = network(layer)
     attention = 13 if document is ALL else 0  # three epochs of the head alone, and the examples to attend to
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         trained(broken, training(recipe, die, int(number) + attention if kind == "batch" else None), path)
     torch.manual_seed(99)
     resumed_model = network(layer)

@@ -18,10 +18,6 @@ CPU = torch.device("cpu")
 CLASSES = 3
 
 
-class Killed(Exception):
-    """What stops a training in the middle."""
-
-
 class Mortal(Held):
     """A source that stops the training at its ``deadline``-th pass, which each batch in training is one of."""
 
@@ -32,7 +28,7 @@ class Mortal(Held):
     def _stream(self, indices: Any, ahead: int) -> Any:
         self.served += 1
         if self.served == self.deadline:
-            raise Killed
+            raise KeyboardInterrupt
         return super()._stream(indices, ahead)
 
 

@@ -16,8 +16,9 @@ def test_it_is_scipys(n: int, shift: float) -> None:
     draw = np.random.default_rng(n)
     baseline = draw.normal(size=n)
     values = baseline + shift + draw.normal(size=n)
-    test, expected = paired_t_test(values.tolist(), baseline.tolist()), scipy.stats.ttest_rel(
-        values, baseline, alternative="greater"
+    test, expected = (
+        paired_t_test(values.tolist(), baseline.tolist()),
+        scipy.stats.ttest_rel(values, baseline, alternative="greater"),
     )
     assert test.mean == pytest.approx((values - baseline).mean(), abs=1e-14)
     assert test.t == pytest.approx(expected.statistic, rel=1e-12)
