@@ -7,7 +7,8 @@ from calibrate.recipe.cards import CARDS
 from calibrate.recipe.comparison import Comparison
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
-from calibrate.recipe.finetuning import FineTuning
+from calibrate.recipe.finetuning import ARMS, FineTuning
+from calibrate.recipe.finetuning_cards import FINE_TUNING_CARDS
 from calibrate.recipe.manifest import Manifest, Settings
 from calibrate.recipe.method_cards import METHOD_CARDS
 from calibrate.recipe.outputs import Outputs
@@ -28,8 +29,10 @@ from calibrate.recipe.streams import Domain, Order, Stream
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha, Temperature
 
 __all__ = [
+    "ARMS",
     "CARDS",
     "CORRUPTION_SETS",
+    "FINE_TUNING_CARDS",
     "METHODS",
     "METHOD_CARDS",
     "PRESETS",

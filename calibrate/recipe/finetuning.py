@@ -1,5 +1,6 @@
 """The fine-tuning: how a trained network goes on training, as one closed value. No job trains."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -103,6 +104,18 @@ class Phase(_Value):
     lr: Rate = 1e-2
     trainable: Literal["all", "head", "head_and_norms"] = "all"
     norms: Norms = Norms()
+
+
+_FROZEN = Norms(affine=False, statistics=False, normalise="running")
+
+#: The phases of the transfer-learning post, by name. Its network without BatchNorm was another network; here, in
+#: ``all_with_frozen_norms``, BatchNorm is the constant affine of inference.
+ARMS: Mapping[str, tuple[Phase, ...]] = {
+    "all": (Phase(),),
+    "all_with_frozen_norms": (Phase(norms=_FROZEN),),
+    "head_then_all": (Phase(epochs=3, trainable="head", norms=_FROZEN), Phase(lr=3e-3)),
+    "head_and_norms_then_all": (Phase(epochs=3, trainable="head_and_norms"), Phase(lr=3e-3)),
+}
 
 
 class FineTuning(_Value):

@@ -92,7 +92,7 @@ def test_each_parameter_is_in_the_group_of_its_module_s_type() -> None:
         ({"decay_bias": True}, {"weights", "biases"}),
         ({}, {"weights"}),
     ],
-    ids=str,
+    ids=["norm", "bias", "neither"],
 )
 def test_decay_is_for_weights_and_what_is_asked_for(asked: Any, decaying: set[str]) -> None:
     groups = parameter_groups(zoo(), lr=1.0, weight_decay=0.5, **asked)
@@ -123,6 +123,13 @@ def test_a_weight_shared_by_the_backbone_and_the_head_is_the_head_s() -> None:
     model[2].weight = model[0].weight
     names = [(group["name"], len(group["params"])) for group in parameter_groups(model, lr=1.0, head=["2"])]
     assert names == [("biases", 1), ("head weights", 1), ("head biases", 1)]
+
+
+def test_a_parameter_of_two_kinds_is_what_it_is_found_as_first() -> None:
+    norm, rectifier = nn.BatchNorm1d(3), nn.PReLU(3)
+    rectifier.weight = norm.weight
+    for model, name in ((nn.Sequential(norm, rectifier), "gamma"), (nn.Sequential(rectifier, norm), "weights")):
+        assert [group["name"] for group in parameter_groups(model, lr=1.0)] == [name, "beta"]
 
 
 def test_a_step_moves_each_parameter_by_its_own_rate_and_decay() -> None:
