@@ -52,7 +52,8 @@ def fine_tune(
 
     The head is kept where the classes are the network's, and else made anew. ``state`` is a file that is written after
     each epoch, and from which an interrupted fine-tuning goes on; it is deleted at the end. ``batch_size`` is that of
-    the test; the recipe has its own. ``model`` itself is never changed.
+    the test; the recipe has its own. ``model`` itself is never changed. The examples to train on are held in memory,
+    images as 8-bit pixels.
 
     Raises ModelError, DataError or UsageError, each saying what to do.
 
