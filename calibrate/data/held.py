@@ -8,6 +8,9 @@ from torch import Tensor
 
 from calibrate.data.source import Source
 
+#: How many examples may be decoded before the one before them is held.
+AHEAD = 64
+
 
 class Held(Source):
     """The examples ``rows`` of ``source``, for passes in any order: a pass over an archive reads it from its start.
@@ -17,7 +20,7 @@ class Held(Source):
 
     def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
         order = np.sort(rows)
-        self._examples = dict(zip(order.tolist(), source._stream(order, len(order)), strict=True))
+        self._examples = dict(zip(order.tolist(), source._stream(order, AHEAD), strict=True))
         self._source = source
         super().__init__(
             name=source.name,
