@@ -9,11 +9,13 @@ import typer
 from calibrate.cli.adapt import adapt
 from calibrate.cli.batch import batch
 from calibrate.cli.calibrate import calibrate
+from calibrate.cli.compare import compare
 from calibrate.cli.console import note, say
 from calibrate.cli.demo import demo
 from calibrate.cli.doctor import doctor
 from calibrate.cli.evaluate import evaluate
 from calibrate.cli.export import export
+from calibrate.cli.finetune import finetune
 from calibrate.cli.inspect import inspect
 from calibrate.cli.installed import add_installed_
 from calibrate.cli.methods import methods
@@ -29,7 +31,21 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, probe, evaluate, calibrate, adapt, batch, export, methods, schema, doctor, demo):
+for command in (
+    inspect,
+    probe,
+    evaluate,
+    calibrate,
+    adapt,
+    batch,
+    finetune,
+    compare,
+    export,
+    methods,
+    schema,
+    doctor,
+    demo,
+):
     app.command()(command)
 add_installed_(app)
 

@@ -14,13 +14,15 @@ from pydantic_core import to_jsonable_python
 from calibrate.cli import options
 from calibrate.cli.console import say
 from calibrate.errors import UsageError, meant
-from calibrate.recipe import CARDS, METHOD_CARDS, STEP_KINDS, Card
+from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS, Card
 from calibrate.recipe.adapters import METHOD_KINDS
+from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
 
 HEADINGS = {
     "step": "Steps of a recipe, for the command line, Python and jobs over REST:",
     "adapter": "Methods of test-time adaptation, for the steps adaptation and adapt:",
-    "layer": "Layers in the place of BatchNorm, for training in Python (calibrate.nn; REST never trains):",
+    "fine-tuning": "Parts of a fine-tuning, for `afternorm finetune` and Python; REST never trains:",
+    "layer": "Layers in the place of BatchNorm, for training in Python (calibrate.nn):",
 }
 
 #: How the parts of a card are called that stand below its sentence and formula.
@@ -31,16 +33,16 @@ LABELS = {
     "limits": "Limits",
     "reference": "Reference",
 }
-EQUALS = {"step": "Changes nothing when", "adapter": "Changes nothing when", "layer": "Equals BatchNorm when"}
+EQUALS = dict.fromkeys(HEADINGS, "Changes nothing when") | {"layer": "Equals BatchNorm when"}
 COLUMN, WIDTH = 24, 110
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A step, an adaptation method or a layer by its name, with its card and its settings."""
+    """A step, an adaptation method, a part of a fine-tuning or a layer by its name, with its card and its settings."""
 
     name: str
-    kind: Literal["step", "adapter", "layer"]
+    kind: Literal["step", "adapter", "fine-tuning", "layer"]
     card: Card
     settings: tuple[inspect.Parameter, ...]
 
@@ -49,9 +51,9 @@ def methods(
     name: Annotated[str | None, typer.Argument(help="Print the card of this one.", show_default=False)] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List steps, adaptation methods and layers, or print the card of one: formula, when it helps, cost, limits."""
+    """List steps, adaptation methods, parts of a fine-tuning and layers, or print the card of one, with its limits."""
     if name is None:
-        known = [*_steps(), *_adapters(), *_layers()]
+        known = [*_steps(), *_adapters(), *_parts(), *_layers()]
         say(
             json.dumps([_fields(method) for method in known], indent=2, ensure_ascii=False) if as_json else _list(known)
         )
@@ -68,6 +70,13 @@ def _adapters() -> tuple[Method, ...]:
     return tuple(Method(kind, "adapter", METHOD_CARDS[kind], _fields_of(value)) for kind, value in METHOD_KINDS.items())
 
 
+def _parts() -> tuple[Method, ...]:
+    return tuple(
+        Method(name, "fine-tuning", FINE_TUNING_CARDS[name], _fields_of(value))
+        for name, value in FINE_TUNING_KINDS.items()
+    )
+
+
 def _layers() -> tuple[Method, ...]:
     from calibrate.nn import LAYERS
 
@@ -76,7 +85,7 @@ def _layers() -> tuple[Method, ...]:
 
 def _find(name: str) -> Method:
     """The method of that name; torch is loaded only where it may be a layer."""
-    steps = {method.name: method for method in (*_steps(), *_adapters())}
+    steps = {method.name: method for method in (*_steps(), *_adapters(), *_parts())}
     if name in steps:
         return steps[name]
     known: Mapping[str, Method] = steps | {method.name: method for method in _layers()}

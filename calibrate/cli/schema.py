@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 from calibrate.cli.console import say
-from calibrate.recipe import Manifest, Outputs, Placement, Preprocessing, Recipe
+from calibrate.recipe import Comparison, FineTuning, Manifest, Outputs, Placement, Preprocessing, Recipe
 from calibrate.result import Summary
 
 
@@ -20,6 +20,8 @@ class Document(StrEnum):
     PREPROCESSING = "preprocessing"
     MANIFEST = "manifest"
     PLACEMENT = "placement"
+    FINETUNING = "finetuning"
+    COMPARISON = "comparison"
     SUMMARY = "summary"
 
 
@@ -29,6 +31,8 @@ KINDS: dict[Document, type[BaseModel]] = {
     Document.PREPROCESSING: Preprocessing,
     Document.MANIFEST: Manifest,
     Document.PLACEMENT: Placement,
+    Document.FINETUNING: FineTuning,
+    Document.COMPARISON: Comparison,
     Document.SUMMARY: Summary,
 }
 

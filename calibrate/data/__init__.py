@@ -8,6 +8,7 @@ from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.corrupted import Corrupted, obstacle
 from calibrate.data.directory import Directory
+from calibrate.data.held import Held
 from calibrate.data.in_domains import InDomains
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import Manifest
@@ -17,6 +18,7 @@ from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
 from calibrate.data.split import Split, hold_back, split, split_unlabelled
+from calibrate.data.stratified import stratified
 from calibrate.data.tar_archive import TarArchive
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "Corrupted",
     "Directory",
     "Examples",
+    "Held",
     "InDomains",
     "Manifest",
     "Mapped",
@@ -44,4 +47,5 @@ __all__ = [
     "require_corruptions",
     "split",
     "split_unlabelled",
+    "stratified",
 ]

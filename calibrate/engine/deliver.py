@@ -116,7 +116,7 @@ def deliver(
     pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
     pending.files["report.md"] = render_markdown(summary).encode()
     pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
-    _write(folder, pending.files)
+    write_files(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
 
 
@@ -153,7 +153,7 @@ def write_onnx(
     if opened.provenance is not None:
         digests = {"recipe_digest": opened.provenance.recipe_digest, "summary_digest": opened.provenance.summary_digest}
     graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads)
-    _write(path.parent, {path.name: graph.SerializeToString()})
+    write_files(path.parent, {path.name: graph.SerializeToString()})
     return parity
 
 
@@ -185,7 +185,8 @@ def _repeat(examples: Tensor, size: int) -> Tensor:
     return examples.repeat(copies, *[1] * (examples.dim() - 1))[:size].contiguous()
 
 
-def _write(folder: Path, files: dict[str, bytes]) -> None:
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write ``files`` by their names into ``folder``, made where it is missing: each appears whole."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=folder) as staging:

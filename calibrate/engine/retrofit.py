@@ -1,6 +1,5 @@
 """Retrofit: a recipe carried out on a copy of a trained network."""
 
-import copy
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from calibrate.engine.adaptation_checks import check_methods_, check_stream, cor
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
 from calibrate.engine.learning_checks import check_examples, check_network
+from calibrate.engine.network import copied, model_facts
 from calibrate.engine.predict import Setting, input_dtype
 from calibrate.engine.reestimation import data_of
 from calibrate.engine.run import Run
@@ -25,8 +25,6 @@ from calibrate.engine.skipped import skipped
 from calibrate.engine.steps import STEPS
 from calibrate.engine.training_data import check_inputs, open_training
 from calibrate.engine.trials import Trials
-from calibrate.errors import ModelError
-from calibrate.io import fingerprint
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import (
     Adapt,
@@ -42,7 +40,7 @@ from calibrate.recipe import (
     SetAlpha,
     TuneAffine,
 )
-from calibrate.result import Changes, Data, Listener, Model, Site, Summary, Timings, Training, silent
+from calibrate.result import Changes, Data, Listener, Site, Summary, Timings, Training, silent
 from calibrate.surgery import (
     Look,
     divide_logits_,
@@ -175,7 +173,7 @@ def plan(
         elif isinstance(step, LabelFreeAlpha) and step.criterion == "agreement":
             Augmented(source, recipe.seed)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
-    there = _copy(model).to(setting.device)
+    there = copied(model).to(setting.device)
     seen = look(there, find_sites(there), first)
     source.check_outputs(seen.outputs)
     if opened is not None:
@@ -194,8 +192,8 @@ def carry_out(
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     source, setting, training = plan.source, plan.setting, plan.training
     run = Run(
-        plain=_copy(model).to(setting.device),
-        model=_copy(model).to(setting.device),
+        plain=copied(model).to(setting.device),
+        model=copied(model).to(setting.device),
         source=source,
         split=plan.split,
         look=plan.look,
@@ -220,7 +218,7 @@ def carry_out(
     summary = Summary(
         recipe=plan.recipe,
         recipe_digest=plan.recipe.digest,
-        model=_describe(model, plan.look.outputs, architecture, architecture_args),
+        model=model_facts(model, plan.look.outputs, architecture, architecture_args),
         data=Data(
             source=source.name,
             fingerprint=source.fingerprint,
@@ -280,27 +278,6 @@ def _shortest(alpha: Tensor) -> float | tuple[float, ...]:
     """α as the shortest decimals that round to its stored value: 0.05, where float32 holds 0.0500000007."""
     numbers = [float(str(value)) for value in alpha.cpu().numpy().ravel()]
     return tuple(numbers) if alpha.dim() else numbers[0]
-
-
-def _describe(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> Model:
-    return Model(
-        architecture=architecture or f"{type(model).__module__}:{type(model).__qualname__}",
-        architecture_args=dict(architecture_args),
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        outputs=outputs,
-        dtype=str(input_dtype(model)).removeprefix("torch."),
-        fingerprint=fingerprint(model.state_dict()),
-    )
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:  # whatever a module's own copying raises
-        raise ModelError(
-            f"the network cannot be copied ({type(error).__name__}: {error}), and it must not be changed in place; "
-            "pass one that copy.deepcopy can copy, as freshly built from its class."
-        ) from error
 
 
 def first_examples(source: Source, dtype: torch.dtype, indices: NDArray[np.int64] | None = None) -> Tensor:

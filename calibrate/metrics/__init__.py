@@ -6,12 +6,14 @@ from calibrate.metrics.calibration_error import expected_calibration_error, reli
 from calibrate.metrics.chance import near_chance
 from calibrate.metrics.measure import ArmScores, measure
 from calibrate.metrics.paired_proportions import paired_interval
+from calibrate.metrics.paired_t_test import PairedTTest, paired_t_test
 from calibrate.metrics.rank import Ranked, rank
 from calibrate.metrics.scores import PerExample, score
 
 __all__ = [
     "Answered",
     "ArmScores",
+    "PairedTTest",
     "PerExample",
     "Ranked",
     "answered_classes",
@@ -23,6 +25,7 @@ __all__ = [
     "measure",
     "near_chance",
     "paired_interval",
+    "paired_t_test",
     "rank",
     "reliability",
     "score",

@@ -24,6 +24,7 @@ from calibrate.nn.layers import LAYERS
 from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
 from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
 from calibrate.nn.stoch_norm import StochNorm
+from calibrate.nn.switched_batch_norm import SwitchedBatchNorm
 from calibrate.nn.whitened_example_weighed import WhitenedExampleWeighed
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "RepresentativeBatchNorm",
     "ScaledAffineBatchNorm",
     "StochNorm",
+    "SwitchedBatchNorm",
     "WhitenedExampleWeighed",
     "batch_renorm_limits",
     "clamp_gates_",

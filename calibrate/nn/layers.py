@@ -14,10 +14,12 @@ from calibrate.nn.layer_spec import LayerSpec
 from calibrate.nn.representative_batch_norm import RepresentativeBatchNorm
 from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
 from calibrate.nn.stoch_norm import StochNorm
+from calibrate.nn.switched_batch_norm import SwitchedBatchNorm
 
 LAYERS: dict[str, LayerSpec] = {
     "ExampleWeighedBatchNorm": LayerSpec(ExampleWeighedBatchNorm),
     "StochNorm": LayerSpec(StochNorm),
+    "SwitchedBatchNorm": LayerSpec(SwitchedBatchNorm),
     "GhostBatchNorm": LayerSpec(GhostBatchNorm),
     "BatchGroupNorm": LayerSpec(BatchGroupNorm),
     "BatchRenorm": LayerSpec(BatchRenorm),

@@ -5,8 +5,11 @@ from calibrate.recipe.adapters import METHODS, Method
 from calibrate.recipe.auto import TUNING_KINDS, Auto, Candidate
 from calibrate.recipe.card import Card
 from calibrate.recipe.cards import CARDS
+from calibrate.recipe.comparison import Comparison
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet, c_style
 from calibrate.recipe.documents import broken_fields, loads, parse, read, read_recipe
+from calibrate.recipe.finetuning import ARMS, FineTuning
+from calibrate.recipe.finetuning_cards import FINE_TUNING_CARDS
 from calibrate.recipe.label_free import Criterion, LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
 from calibrate.recipe.manifest import Manifest, Settings
@@ -29,8 +32,10 @@ from calibrate.recipe.streams import Domain, Order, Stream
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha, Temperature
 
 __all__ = [
+    "ARMS",
     "CARDS",
     "CORRUPTION_SETS",
+    "FINE_TUNING_CARDS",
     "METHODS",
     "METHOD_CARDS",
     "PRESETS",
@@ -40,10 +45,12 @@ __all__ = [
     "Auto",
     "Candidate",
     "Card",
+    "Comparison",
     "Corruption",
     "CorruptionSet",
     "Criterion",
     "Domain",
+    "FineTuning",
     "LabelFreeAlpha",
     "LearnAlpha",
     "Manifest",

@@ -16,7 +16,7 @@ from calibrate.recipe.recipe import PRESETS, Recipe
 Value = TypeVar("Value", bound=BaseModel)
 
 #: The places, at the end of a path, of values that are told apart by their kind.
-_TAGGED = re.compile(r"(steps|methods)\[\d+\]$|(^|\.)(method|optimizer)$")
+_TAGGED = re.compile(r"(steps|methods|layers|penalties)\[\d+\]$|(^|\.)(method|optimizer)$")
 
 
 def parse(kind: type[Value], document: Any, source: str) -> Value:

@@ -1,14 +1,13 @@
 """The recipe: what to do to a trained network, as one closed value with a digest."""
 
-import hashlib
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.adaptation import ProbeAdaptation
 from calibrate.recipe.auto import Auto
+from calibrate.recipe.canonical import canonical, digest
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -60,25 +59,12 @@ class Recipe(BaseModel):
     @property
     def canonical(self) -> str:
         """Canonical JSON without defaulted fields, so that a field added later changes no old digest."""
-        fields = {"version": self.version, **_without_defaults(self)}
-        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return canonical(self)
 
     @property
     def digest(self) -> str:
         """SHA-256 of :attr:`canonical`, in hexadecimal: the identity of the recipe."""
-        return hashlib.sha256(self.canonical.encode()).hexdigest()
-
-
-def _without_defaults(value: Any) -> Any:
-    """``value`` as JSON without the fields that have their default, but for ``kind``, which tells values apart."""
-    if isinstance(value, BaseModel):
-        fields = {name: getattr(value, name) for name in type(value).model_fields}
-        return {
-            name: _without_defaults(held)
-            for name, held in fields.items()
-            if name == "kind" or held != type(value).model_fields[name].default
-        }
-    return [_without_defaults(item) for item in value] if isinstance(value, tuple) else value
+        return digest(self)
 
 
 PRESETS: Mapping[str, Recipe] = {

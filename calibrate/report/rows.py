@@ -13,10 +13,11 @@ NO_DIFFERENCES = "Absent: there are no two arms to compare."
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value and its interval."""
+    """A value, its interval, and whether it stands out."""
 
     value: str
     interval: str = ""
+    strong: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from calibrate.result.channel_health import (
     GradientFactor,
     LayerHealth,
 )
+from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, PairedTest
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
+from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
 from calibrate.result.label_free import LabelFreePoint, LabelFreeSearch
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.leaderboard import HeldOut, Leaderboard, Rung, Standing
@@ -58,6 +60,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Arm",
+    "ArmResult",
     "Artifact",
     "Bin",
     "ChangedExample",
@@ -65,6 +68,8 @@ __all__ = [
     "Changes",
     "ChannelHealth",
     "ClassChange",
+    "ComparedArms",
+    "ComparedMetric",
     "CorruptionMean",
     "CorruptionScores",
     "Corruptions",
@@ -73,9 +78,12 @@ __all__ = [
     "Difference",
     "Direction",
     "Environment",
+    "Epoch",
     "Estimate",
     "EstimationShift",
     "Finding",
+    "FineTuned",
+    "FineTuningData",
     "GradientFactor",
     "HeldOut",
     "InputShift",
@@ -85,6 +93,7 @@ __all__ = [
     "Latency",
     "LayerBound",
     "LayerHealth",
+    "LayerHistogram",
     "LayerShift",
     "LayerStatistics",
     "Leaderboard",
@@ -100,6 +109,7 @@ __all__ = [
     "NoiseLevel",
     "NotApplicable",
     "OutputBound",
+    "PairedTest",
     "Parity",
     "ProbeResult",
     "Progress",

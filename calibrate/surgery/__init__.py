@@ -5,6 +5,7 @@ from calibrate.surgery.borrow import evaluating, normalising_by_batch
 from calibrate.surgery.carry_out_placement import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.final_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.fold import for_inference
+from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
@@ -60,6 +61,7 @@ __all__ = [
     "passed_over",
     "place_",
     "prepend_input_batch_norm_",
+    "renew_head_",
     "select",
     "stem",
     "weigh_examples_",

@@ -235,7 +235,9 @@ def _holdout(inputs: DemoInputs) -> NDArray[np.int64]:
     return split(np.load(inputs.scanned)["y"], 0).holdout
 
 
-@pytest.mark.parametrize("document", ["recipe", "outputs", "preprocessing", "placement", "summary"])
+@pytest.mark.parametrize(
+    "document", ["recipe", "outputs", "preprocessing", "placement", "finetuning", "comparison", "summary"]
+)
 def test_schemas_are_printed(document: str, afternorm: Callable[..., Ran]) -> None:
     schema = json.loads(afternorm("schema", document).out)
     assert schema["type"] == "object"

@@ -8,9 +8,12 @@ from dataclasses import asdict
 import pytest
 
 from calibrate.nn import LAYERS
-from calibrate.recipe import CARDS, METHOD_CARDS, STEP_KINDS
+from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS
 from calibrate.recipe.adapters import METHOD_KINDS
+from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
 from tests.conftest import Ran
+
+WITHOUT_TORCH = {**CARDS, **METHOD_CARDS, **FINE_TUNING_CARDS}
 
 
 def words(text: str) -> str:
@@ -21,13 +24,13 @@ def test_all_methods_are_listed_with_their_sentences(afternorm: Callable[..., Ra
     ran = afternorm("methods")
     assert ran.code == 0
     rows = [words(line) for line in ran.out.splitlines() if line.startswith("  ")]
-    cards = [*CARDS.items(), *METHOD_CARDS.items(), *((name, spec.card) for name, spec in LAYERS.items())]
+    cards = [*WITHOUT_TORCH.items(), *((name, spec.card) for name, spec in LAYERS.items())]
     assert rows == [f"{name} {words(card.sentence)}" for name, card in cards]
 
 
-@pytest.mark.parametrize("name", [*CARDS, *METHOD_CARDS, *LAYERS])
+@pytest.mark.parametrize("name", [*WITHOUT_TORCH, *LAYERS])
 def test_a_card_is_printed_whole(name: str, afternorm: Callable[..., Ran]) -> None:
-    card = LAYERS[name].card if name in LAYERS else {**CARDS, **METHOD_CARDS}[name]
+    card = LAYERS[name].card if name in LAYERS else WITHOUT_TORCH[name]
     shown = words(afternorm("methods", name).out)
     for part in asdict(card).values():
         assert words(part) in shown
@@ -35,14 +38,14 @@ def test_a_card_is_printed_whole(name: str, afternorm: Callable[..., Ran]) -> No
 
 def test_json_is_the_cards_with_settings_that_make_the_method(afternorm: Callable[..., Ran]) -> None:
     methods = json.loads(afternorm("methods", "--json").out)
-    assert [method["name"] for method in methods] == [*CARDS, *METHOD_CARDS, *LAYERS]
+    assert [method["name"] for method in methods] == [*WITHOUT_TORCH, *LAYERS]
     for method in methods:
         assert json.loads(afternorm("methods", method["name"], "--json").out) == method
         name, settings = method["name"], {setting["name"]: setting for setting in method["settings"]}
         if method["kind"] != "layer":
-            value = {**STEP_KINDS, **METHOD_KINDS}[name]
+            value = {**STEP_KINDS, **METHOD_KINDS, **FINE_TUNING_KINDS}[name]
             schema = value.model_json_schema()
-            assert ["kind", *settings] == list(schema["properties"])
+            assert list(settings) == [field for field in schema["properties"] if field != "kind"]
             assert [key for key in settings if settings[key]["required"]] == schema.get("required", [])
             given = {key: setting["default"] for key, setting in settings.items() if not setting["required"]}
             if len(given) == len(settings) and name != "bn_alpha":  # which has one of two weights

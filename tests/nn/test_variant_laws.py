@@ -1,5 +1,6 @@
 """What each variant equals, and what is its own: starts, draws, schedules, clamps, and what it refuses."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def options(**settings: Any) -> dict[str, Any]:
 #: How to make of each layer a BatchNorm, with γ and β drawn as its own are; the last says that rv is another average.
 EQUALS = {
     "stoch": (layers.StochNorm(C, p=1, **options()), lambda layer: layer),
+    "switched": (layers.SwitchedBatchNorm(C, **options()), lambda layer: layer),
     "ghost": (layers.GhostBatchNorm(C, 6, **options()), lambda layer: layer),
     "group": (layers.BatchGroupNorm(C, C, 6, **options()), lambda layer: layer),
     "renorm": (layers.BatchRenorm(C, 1, 0, **options()), lambda layer: layer),
@@ -90,7 +92,7 @@ def test_equals_batch_norm_when_it_says_so(name: str, positions: tuple[int, ...]
             )
 
 
-@pytest.mark.parametrize("name", ["stoch", "ghost 2", "renorm", "input"])
+@pytest.mark.parametrize("name", ["stoch", "switched", "switched to running", "ghost 2", "renorm", "input"])
 def test_inference_is_batch_norm_bit_for_bit_where_it_says_so(name: str) -> None:
     layer = lived_in(CASES[name].build()).eval()
     x = draw(3, (4, 4), dtype=torch.float32)
@@ -186,6 +188,45 @@ class TestStochNorm:
             gradients.append(x.grad)
         assert torch.equal(*outputs)
         assert not torch.allclose(*gradients)
+
+
+class TestSwitched:
+    @pytest.mark.parametrize("shape", [(1, C), (6, C), (1, C, 1), (6, C, 3, 3)], ids=str)
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    def test_frozen_whole_it_is_inference_under_train_bit_for_bit(
+        self, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        layer = lived_in(layers.SwitchedBatchNorm(C, False, "running", eps=EPS)).to(dtype).train()
+        before = copy.deepcopy(layer.state_dict())
+        x = draw(shape[0], shape[2:]).to(dtype)
+        affine = (before[name].float() for name in ("running_mean", "running_var", "weight", "bias"))
+        assert torch.equal(layer(x), F.batch_norm(x.float(), *affine, eps=EPS).to(dtype))
+        assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+
+    @pytest.mark.parametrize("normalise", ["batch", "running"])
+    def test_without_updates_no_statistic_moves_and_the_batch_is_normalised_all_the_same(self, normalise: Any) -> None:
+        layer = lived_in(layers.SwitchedBatchNorm(C, False, normalise, **options()))
+        other = lived_in(layers.SwitchedBatchNorm(C, True, normalise, **options()))
+        before = copy.deepcopy(layer.state_dict())
+        x = draw(6, (3, 3))
+        assert torch.equal(layer(x), other(x))
+        assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+        for moved in ("running_mean", "running_var", "num_batches_tracked"):
+            assert not torch.equal(getattr(other, moved), before[moved])
+
+    def test_switches_take_effect_when_assigned(self) -> None:
+        layer = lived_in(layers.SwitchedBatchNorm(C, **options()))
+        x = draw(6, (3, 3))
+        by_batch = layer(x)
+        layer.normalise, layer.update_statistics = "running", False
+        by_running = layer(x)
+        assert not torch.allclose(by_running, by_batch)
+        torch.testing.assert_close(by_running, layer.eval()(x), rtol=0, atol=0)
+
+    def test_training_is_batch_norm_bit_for_bit_in_what_it_puts_out(self) -> None:
+        layer = lived_in(layers.SwitchedBatchNorm(C, eps=EPS))
+        x = draw(6, (3, 3), dtype=torch.float32)
+        assert torch.equal(layer(x), F.batch_norm(x, None, None, layer.weight, layer.bias, training=True, eps=EPS))
 
 
 def test_batch_renorm_s_limits_relax_as_the_paper_s() -> None:
@@ -286,6 +327,10 @@ def test_blocks_left_over() -> None:
     ("build", "message"),
     [
         (lambda: layers.StochNorm(C, p=1.5), r"p is 1\.5; .* \[0, 1\]"),
+        (
+            lambda: layers.SwitchedBatchNorm(C, normalise="eval"),
+            "normalise is 'eval'; choose one of 'batch', 'running'",
+        ),
         (lambda: layers.GhostBatchNorm(C, 0), "ghost_size is 0; .* 1 or more"),
         (lambda: layers.GhostBatchNorm(C, 2, "tf"), "running is 'tf'; choose one of 'unbiased', 'published'"),
         (lambda: layers.GhostBatchNorm(C, 1)(torch.zeros(4, C)), "block of 1 example .* 2 examples or more"),

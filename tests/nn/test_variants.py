@@ -34,6 +34,11 @@ class Case(NamedTuple):
 
 CASES = {
     "stoch": Case(layers.StochNorm, variants.stoch_norm, {"p": 0.5}),
+    "switched": Case(layers.SwitchedBatchNorm, variants.switched_batch_norm),
+    "switched without updates": Case(
+        layers.SwitchedBatchNorm, variants.switched_batch_norm, {"update_statistics": False}
+    ),
+    "switched to running": Case(layers.SwitchedBatchNorm, variants.switched_batch_norm, {"normalise": "running"}),
     "ghost 2": Case(layers.GhostBatchNorm, variants.ghost_batch_norm, {"ghost_size": 2}),
     "ghost 4": Case(layers.GhostBatchNorm, variants.ghost_batch_norm, {"ghost_size": 4}),
     "ghost published": Case(

@@ -94,6 +94,23 @@ def stoch_norm(
     return affine(state, x_hat)
 
 
+def switched_batch_norm(
+    x: Array,
+    state: State,
+    training: bool,
+    momentum: float | None,
+    update_statistics: bool = True,
+    normalise: str = "batch",
+) -> Array:
+    if not training:
+        return inference(x, state)
+    x_hat = whiten(x, *(per_channel(moment, x) for moment in batch(x)))
+    y = affine(state, x_hat) if normalise == "batch" else inference(x, state)
+    if update_statistics:
+        track(state, x, momentum)
+    return y
+
+
 def blocks(count: int, size: int, values: int) -> list[range]:
     found = [range(start, min(start + size, count)) for start in range(0, count, size)]
     if len(found) > 1 and len(found[-1]) * values < 2:

@@ -1,0 +1,81 @@
+"""From options to an opened network, opened data and a checked plan: what finetune and compare share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from calibrate.cli import options
+from calibrate.data import Source, open_data
+from calibrate.engine import FineTuningPlan, Opened, open_model, plan_fine_tuning
+from calibrate.recipe import FineTuning
+from calibrate.result import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuningRequest:
+    """The options that say which network, which data and how to pass them."""
+
+    model: Path
+    architecture: str | None
+    architecture_args: str | None
+    data: str
+    test_data: str | None
+    preprocessing: str | None
+    batch_size: int
+    device: str
+    threads: int | None
+
+    def open(self) -> "Material":
+        """Open the network and the data, each once."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        arguments = options.mapping(self.architecture_args, "--architecture-args")
+        opened = open_model(self.model, self.architecture, arguments)
+        shape = options.preprocessing(self.preprocessing) or opened.preprocessing
+        data = open_data(self.data, preprocessing=shape)
+        test_data = None if self.test_data is None else open_data(self.test_data, preprocessing=shape)
+        return Material(opened, data, test_data, self.batch_size, self.device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """A network and data, on which any number of recipes can be planned."""
+
+    opened: Opened
+    data: Source
+    test_data: Source | None
+    batch_size: int
+    device: str
+
+    def plan(self, recipe: FineTuning, progress: Listener) -> FineTuningPlan:
+        """Check that ``recipe`` can be carried out."""
+        return plan_fine_tuning(
+            self.opened.model,
+            recipe,
+            data=self.data,
+            test_data=self.test_data,
+            preprocessing=None,
+            batch_size=self.batch_size,
+            device=self.device,
+            progress=progress,
+        )
+
+
+def describe(plan: FineTuningPlan) -> dict[str, object]:
+    """What a dry run prints: the plan in words and numbers."""
+    preprocessing = plan.data.source.preprocessing
+    return {
+        "data": plan.data.source.name,
+        "test_data": plan.test_data.source.name,
+        "classes": plan.classes,
+        "fresh_head": plan.fresh,
+        "training": len(plan.training),
+        "validation": len(plan.validation),
+        "test": len(plan.test),
+        "epochs": plan.recipe.epochs,
+        "preprocessing": preprocessing.model_dump() if preprocessing else None,
+        "recipe": plan.recipe.model_dump(mode="json"),
+        "recipe_digest": plan.recipe.digest,
+        "device": str(plan.setting.device),
+    }

@@ -1,0 +1,65 @@
+"""The state of an unfinished training: a file that is written whole, and from which it goes on bit for bit."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from calibrate.errors import UsageError
+from calibrate.result import Epoch
+
+
+@dataclass(eq=False)
+class State:
+    """What there was after the last whole epoch; no generator's state, since each epoch draws from its own seed."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best: int = -1
+    best_model: dict[str, Tensor] = field(default_factory=dict)
+    model: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    histograms: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StateFile:
+    """Where the state of the training ``request`` is kept."""
+
+    path: Path
+    request: str
+
+    def write(self, state: State) -> None:
+        """Write the file, whole or not at all."""
+        document = {**vars(state), "epochs": [epoch.model_dump() for epoch in state.epochs], "request": self.request}
+        staging = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with staging.open("wb") as file:
+            torch.save(document, file)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(self.path)
+
+    def read(self, device: torch.device) -> State:
+        """The state in the file, loaded weights-only; a fresh one where there is no file.
+
+        Raises UsageError where the file is of another training.
+        """
+        if not self.path.exists():
+            return State()
+        try:
+            document = torch.load(self.path, map_location=device, weights_only=True)
+            found, epochs = document.pop("request"), [Epoch(**epoch) for epoch in document.pop("epochs")]
+            state = State(epochs, **document)
+        except Exception as error:  # whatever torch's reader, or a foreign file, brings up
+            raise UsageError(
+                f"{self.path} cannot be gone on from ({type(error).__name__}); delete it to begin anew."
+            ) from error
+        if found != self.request:
+            raise UsageError(
+                f"{self.path} is of another fine-tuning: the recipe, the network or the data changed since; delete it "
+                "to begin anew, or pass another --out."
+            )
+        return state

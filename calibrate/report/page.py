@@ -1,0 +1,79 @@
+"""A page: a heading, sections and how it was made, as text, as markdown and as one self-contained HTML file."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from calibrate.report.facts import Fact
+from calibrate.report.html import templates
+from calibrate.report.markdown import _facts as _marked_facts
+from calibrate.report.markdown import _plain
+from calibrate.report.rows import Cell, Table
+from calibrate.report.section import Section
+from calibrate.report.text import _facts, _paragraphs, _section, _table
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+#: How plain text marks what HTML and markdown show in bold.
+MARK = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What all formats show; figures only HTML has."""
+
+    title: str
+    heading: tuple[Fact, ...]
+    sections: tuple[Section, ...]
+    made: tuple[Fact, ...]
+
+    def text(self) -> str:
+        """Lines of at most 100 columns, where the tables allow it."""
+        blocks = [_section(f"Afternorm: {self.title}", _facts(self.heading), "=")]
+        for section in self.sections:
+            table = ["", *_table(_marked(section.table)), ""] if section.table else []
+            lines = [*_paragraphs(section.words[:1]), *table, *_paragraphs(section.words[1:])]
+            blocks.append(_section(section.title, lines))
+        return "\n\n".join([*blocks, _section("How it was made", _facts(self.made))]) + "\n"
+
+    def markdown(self) -> str:
+        """GitHub-flavoured markdown."""
+        blocks = [f"# Afternorm: {_plain(self.title)}", *_marked_facts(self.heading)]
+        for section in self.sections:
+            table = [_pipes(section.table)] if section.table else []
+            blocks += [f"## {_plain(section.title)}", *map(_plain, section.words[:1]), *table]
+            blocks += map(_plain, section.words[1:])
+        return "\n\n".join([*blocks, "## How it was made", *_marked_facts(self.made)]) + "\n"
+
+    def html(self) -> str:
+        """One page: no script, no request; the same page gives the same bytes."""
+        figures = [(section, _figure(section)) for section in self.sections]
+        template = templates().get_template("page.html.jinja")
+        return template.render(title=self.title, heading=self.heading, sections=figures, made=self.made)
+
+
+def _figure(section: Section) -> "Markup | None":
+    from markupsafe import Markup
+
+    return Markup(section.draw()) if section.draw else None  # noqa: S704
+
+
+def _marked(table: Table) -> Table:
+    rows = (
+        replace(row, cells=tuple(replace(c, value=f"{c.value} {MARK}") if c.strong else c for c in row.cells))
+        for row in table.rows
+    )
+    return replace(table, rows=tuple(rows))
+
+
+def _pipes(table: Table) -> str:
+    lines = [["", *map(_plain, table.columns)], ["---", *["---:"] * len(table.columns)]]
+    lines += [
+        [_plain(f"{row.label} ({row.note})" if row.note else row.label), *map(_bold, row.cells)] for row in table.rows
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _bold(cell: Cell) -> str:
+    words = _plain(f"{cell.value} {cell.interval}".strip())
+    return f"**{words}**" if cell.strong else words

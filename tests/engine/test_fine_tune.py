@@ -1,0 +1,208 @@
+"""Fine-tuning from Python: the right rows with the right labels, an untouched network, errors that say what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calibrate.data import Examples, Source, open_data
+from calibrate.engine import FineTuningPlan, carry_out_fine_tuning, fine_tune, plan_fine_tuning
+from calibrate.engine.class_labels import class_labels
+from calibrate.errors import AfternormError, DataError, ModelError, UsageError
+from calibrate.io import fingerprint
+from calibrate.metrics import score
+from calibrate.recipe import FineTuning
+from calibrate.result import FineTuned, Progress, silent
+from calibrate.surgery import find_sites
+from tests.networks import Tied, convolutional, grouped, lived_in
+
+SHORT: dict[str, Any] = {"phases": [{"epochs": 2}], "batch_size": 8}
+
+
+def examples(count: int = 80, classes: int = 4, seed: int = 0, names: list[str] | None = None) -> Source:
+    """Float maps whose mean tells the class."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = [index % classes for index in range(count)]
+    maps = [torch.randn(1, 8, 8, generator=draw) + 2 * label for label in labels]
+    return Examples(list(zip(maps, labels, strict=True)), name=f"maps {seed}", preprocessing=None, classes=names)
+
+
+def plan(model: nn.Module, document: dict[str, Any], data: Any, test_data: Any = None) -> FineTuningPlan:
+    return plan_fine_tuning(
+        model,
+        FineTuning.model_validate({**SHORT, **document}),
+        data=data,
+        test_data=test_data,
+        preprocessing=None,
+        batch_size=16,
+        device="cpu",
+        progress=silent,
+    )
+
+
+def model_of(classes: int) -> nn.Module:
+    return lived_in(convolutional(classes))
+
+
+def test_the_network_is_untouched_and_the_result_says_what_happened() -> None:
+    model = model_of(4)
+    before = fingerprint(model.state_dict())
+    first = fine_tune(model, FineTuning.model_validate(SHORT), data=examples())
+    again = fine_tune(model, FineTuning.model_validate(SHORT), data=examples())
+    assert fingerprint(model.state_dict()) == before == first.result.model.fingerprint
+    assert first.result.fingerprint == fingerprint(first.model.state_dict()) != before
+    assert first.result.digest == again.result.digest
+    assert FineTuned.model_validate_json(first.result.model_dump_json()) == first.result
+    assert not first.result.head_is_fresh
+    assert not any(module.training for module in first.model.modules())
+
+
+def test_scores_are_of_the_returned_network_on_the_test_data() -> None:
+    tested = examples(seed=1)
+    outcome = fine_tune(model_of(4), FineTuning.model_validate(SHORT), data=examples(), test_data=tested)
+    inputs = torch.cat([batch.inputs for batch in tested.batches(np.arange(80), 80)])
+    assert tested.labels is not None
+    with torch.inference_mode():
+        own = score(outcome.model(inputs), torch.tensor(tested.labels))
+        came = score(model_of(4)(inputs), torch.tensor(tested.labels))
+    measurement = outcome.result.measurement
+    assert measurement.n == 80
+    for arm, scores in (("tuned", own), ("plain", came)):
+        assert measurement.arm(arm).metrics["nll"].value == pytest.approx(scores.nll.mean(), rel=1e-5)  # type: ignore[arg-type]
+    (difference,) = measurement.differences
+    assert difference.metrics["top1"].value == pytest.approx(own.top1.mean() - came.top1.mean())
+
+
+def test_the_parts_are_disjoint_stratified_and_of_the_wanted_classes() -> None:
+    data = examples(160)
+    document = {"classes": ["3", "1"], "fraction": 0.5, "validation": 0.2, "seed": 3}
+    found = plan(model_of(4), document, data)
+    assert data.labels is not None
+    wanted = np.flatnonzero(np.isin(data.labels, [1, 3]))
+    parts = (found.training, found.validation, found.test)
+    assert sum(map(len, parts)) == len(np.unique(np.concatenate(parts)))
+    assert np.isin(np.concatenate(parts), wanted).all()
+    for part, size in zip(parts, (8, 2, 20), strict=True):
+        assert [int((data.labels[part] == label).sum()) for label in (3, 1)] == [size, size]
+    assert [found.data.labels[data.labels == label][0] for label in (3, 1, 0, 2)] == [0, 1, -1, -1]
+    other = plan(model_of(4), {**document, "seed": 4}, data)
+    assert not np.array_equal(other.training, found.training)
+    assert other.request != found.request
+
+
+def test_test_data_are_labelled_by_name_not_by_number() -> None:
+    training, test = examples(names=["a", "b", "c", "d"]), examples(seed=1, names=["d", "c", "b", "a"])
+    found = plan(model_of(4), {"classes": ["c", "a"]}, training, test)
+    assert test.labels is not None
+    assert found.test_data.labels[test.labels == 1].tolist() == [0] * 20
+    assert found.test_data.labels[test.labels == 3].tolist() == [1] * 20
+    assert len(found.test) == 40
+
+
+@pytest.mark.parametrize(
+    ("document", "classes", "fresh"),
+    [({}, 4, False), ({}, 3, True), ({}, 6, False), ({"head": "fresh"}, 4, True), ({"classes": [0, 2]}, 4, True)],
+)
+def test_the_head_is_kept_where_the_classes_are_the_networks(
+    document: dict[str, Any], classes: int, fresh: bool
+) -> None:
+    """Indices that fit the network's outputs are taken for its classes."""
+    assert plan(model_of(classes), document, examples()).fresh == fresh
+    named = plan(model_of(classes), document, examples(names=["0", "1", "2", "3"]))
+    assert named.fresh == (fresh or classes != 4)
+
+
+def test_a_fresh_head_puts_out_the_classes_and_the_layers_are_placed() -> None:
+    layers = [{"kind": "place", "layer": "StochNorm"}]
+    recipe = FineTuning.model_validate({**SHORT, "classes": ["0", "2", "3"], "layers": layers})
+    outcome = fine_tune(model_of(4), recipe, data=examples())
+    assert outcome.model(torch.randn(2, 1, 8, 8)).shape == (2, 3)
+    assert [type(site.module).__name__ for site in find_sites(outcome.model)] == ["StochNorm"] * 2
+    assert [scores.arm for scores in outcome.result.measurement.arms] == ["tuned"]
+
+
+@pytest.mark.parametrize("model", [grouped(4), nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), Tied()])
+def test_networks_without_batch_norm_or_with_ties_are_fine_tuned(model: nn.Module) -> None:
+    recipe = FineTuning.model_validate({**SHORT, "penalties": [{"kind": "l2_sp"}], "groups": {"weight_decay": 0}})
+    outcome = fine_tune(lived_in(model), recipe, data=examples())
+    assert outcome.result.fingerprint != outcome.result.model.fingerprint
+
+
+@pytest.mark.parametrize(
+    "death", [pytest.param(1, id="after the first epoch"), pytest.param(2, id="after the second, before the test")]
+)
+def test_an_interrupted_fine_tuning_ends_with_the_same_result(death: int, tmp_path: Path) -> None:
+    state = tmp_path / "state.pt"
+    recipe = FineTuning.model_validate({**SHORT, "classes": ["0", "2", "3"], "penalties": [{"kind": "bss"}]})
+
+    def die(progress: Progress) -> None:
+        if (progress.stage, progress.done) == ("fine-tuning", death):
+            raise KeyboardInterrupt
+
+    whole = fine_tune(model_of(4), recipe, data=examples())
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(model_of(4), recipe, data=examples(), state=state, progress=die)
+    assert state.exists()
+    resumed = fine_tune(model_of(4), recipe, data=examples(), state=state)
+    assert resumed.result.digest == whole.result.digest
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_request_is_another_for_another_network_recipe_or_data() -> None:
+    base = plan(model_of(4), {}, examples()).request
+    assert plan(model_of(4), {}, examples()).request == base
+    others = [
+        plan(lived_in(convolutional(4), seed=1), {}, examples()),
+        plan(model_of(4), {"seed": 1}, examples()),
+        plan(model_of(4), {}, examples(seed=1)),
+        plan(model_of(4), {}, examples(), examples(seed=1)),
+    ]
+    assert len({base, *(other.request for other in others)}) == 5
+
+
+class HeadInTheMiddle(nn.Module):
+    """Its last linear layer is not what puts the logits out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+        self.linear = nn.Linear(64, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.linear(x.flatten(1)) * self.scale.mean(), x.flatten(1)[:, :2]], 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "data", "test_data", "error", "said"),
+    [
+        (model_of(4), {"classes": ["0", "cta"]}, examples(names=["cat", "b", "0", "d"]), None, DataError, "but 'cat'"),
+        (model_of(4), {"fraction": 0.01}, examples(), None, DataError, r"fraction 0.01 of the 10 examples .* is 0"),
+        (model_of(4), {"validation": 0.01}, examples(), None, DataError, "validation 0.01"),
+        (model_of(4), {}, [torch.zeros(1, 8, 8)] * 4, None, AfternormError, "label|element"),
+        (model_of(4), {}, examples(), examples(), UsageError, "learned by heart"),
+        (model_of(3), {}, examples(classes=3), examples(seed=1), DataError, "test data, is of a class"),
+        (model_of(4).half(), {}, examples(), None, UsageError, "amp: bf16"),
+        (HeadInTheMiddle(), {"classes": ["0", "2", "3"]}, examples(), None, ModelError, "is not its head"),
+        (model_of(4), {"penalties": [{"kind": "delta", "layers": ["3x"]}]}, examples(), None, UsageError, "'3x'"),
+        (model_of(4), {"layers": [{"kind": "place", "layer": "StochNrm"}]}, examples(), None, UsageError, "StochNorm"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_the_next_move(
+    model: nn.Module, document: dict[str, Any], data: Any, test_data: Any, error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        carry_out_fine_tuning(model, plan(model, document, data, test_data), "", {})
+
+
+def test_data_without_labels_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((20, 1, 8, 8), np.float32))
+    with pytest.raises(DataError, match="has no labels"):
+        plan(model_of(4), {}, open_data(tmp_path / "x.npz", preprocessing=None))
+
+
+def test_labels_of_classes_that_are_not_wanted_are_minus_one() -> None:
+    source = examples(8, names=["a", "b", "c", "d"])
+    assert class_labels(source, ("d", "b"), 4).tolist() == [-1, 1, -1, 0] * 2

@@ -1,0 +1,66 @@
+"""Small trainings for the tests of the loop."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from calibrate.data import Examples, Held, Source
+from calibrate.finetune import State, StateFile, Training, make_penalties, train_
+from calibrate.recipe import FineTuning, Preprocessing
+from calibrate.result import Listener, silent
+from calibrate.surgery import Replacement, batch_norms, place_
+from tests.networks import convolutional, lived_in
+
+CPU = torch.device("cpu")
+CLASSES = 3
+
+
+class Mortal(Held):
+    """A source that stops the training at its ``deadline``-th pass, which each batch in training is one of."""
+
+    def __init__(self, source: Source, rows: Any, deadline: int) -> None:
+        super().__init__(source, rows)
+        self.deadline, self.served = deadline, 0
+
+    def _stream(self, indices: Any, ahead: int) -> Any:
+        self.served += 1
+        if self.served == self.deadline:
+            raise KeyboardInterrupt
+        return super()._stream(indices, ahead)
+
+
+def images(count: int = 60) -> Source:
+    """Grey images of 8 × 8 pixels, in three classes that differ in brightness and noise."""
+    draw = np.random.default_rng(0)
+    labels = np.arange(count) % CLASSES
+    noise = draw.normal(0, 40, (count, 1, 8, 8)) * (1 + labels[:, None, None, None])
+    pixels = torch.from_numpy(np.clip(80 + 40 * labels[:, None, None, None] + noise, 0, 255).astype(np.uint8))
+    shape = Preprocessing(channels=1, mean=(0.5,), std=(0.25,))
+    return Examples(list(zip(pixels, labels.tolist(), strict=True)), name="noise", preprocessing=shape)
+
+
+def network(layer: str | None = None) -> nn.Module:
+    """The plainest network with two sites, where ``layer`` stands in place of both."""
+    model = lived_in(convolutional(CLASSES))
+    return model if layer is None else place_(model, dict.fromkeys(batch_norms(model), Replacement(layer)))
+
+
+def training(recipe: FineTuning, progress: Listener = silent, deadline: int | None = None) -> Training:
+    """48 examples to train on and 12 to choose the epoch; with ``deadline`` it is killed at that batch."""
+    source = images()
+    assert source.labels is not None
+    rows = np.arange(len(source))
+    held = Held(source, rows) if deadline is None else Mortal(source, rows, deadline)
+    validation = rows[rows % 5 == 0] if recipe.validation else rows[:0]
+    return Training(
+        recipe, held, source.labels, CLASSES, np.setdiff1d(rows, rows[rows % 5 == 0]), validation, "8", CPU, progress
+    )
+
+
+def trained(model: nn.Module, given: Training, path: Path | None = None, request: str = "this") -> State:
+    """Train ``model`` with the recipe's penalties, from the network as it comes."""
+    penalties = make_penalties(model, model, given)
+    return train_(model, given, penalties, None if path is None else StateFile(path, request))
