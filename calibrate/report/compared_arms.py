@@ -65,13 +65,10 @@ def _row(arm: ArmResult) -> Row:
 
 
 def _every(result: ComparedArms) -> Section:
-    columns = tuple(f"{METRICS[metric][0]} {arm.name}" for metric in _METRICS for arm in result.arms)
+    columns = tuple(f"seed {number + 1}" for number in range(len(result.seeds)))
     rows = tuple(
-        Row(
-            str(number + 1),
-            f"seed {seed}",
-            tuple(Cell(fmt.score(m, arm.scores[m][number])) for m in _METRICS for arm in result.arms),
-        )
-        for number, seed in enumerate(result.seeds)
+        Row(f"{arm.name}: {METRICS[metric][0]}", "", tuple(Cell(fmt.score(metric, one)) for one in arm.scores[metric]))
+        for metric in _METRICS
+        for arm in result.arms
     )
     return Section("Every score", ("The test scores from each seed.",), Table(columns, rows))

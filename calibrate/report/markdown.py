@@ -45,17 +45,17 @@ def render_markdown(summary: Summary) -> str:
     made = (*facts.environment_facts(summary), *facts.fingerprint_facts(summary))
     heading, scores = _scores(summary)
     blocks = (
-        f"# Afternorm: {_plain(facts.title(summary))}",
-        *_facts(facts.heading_facts(summary)),
-        f"**{_plain(verdict_sentence(summary))}**",
+        f"# Afternorm: {plain_words(facts.title(summary))}",
+        *fact_items(facts.heading_facts(summary)),
+        f"**{plain_words(verdict_sentence(summary))}**",
         *reasons,
         *_sections(leaderboard_sections(summary)),
-        f"## {_plain(heading)}",
+        f"## {plain_words(heading)}",
         *scores,
         "## Differences on the same examples",
         *_differences(summary),
         "## Chosen",
-        *_facts(chosen),
+        *fact_items(chosen),
         "## Change in each class",
         *_classes(summary),
         "## Examples whose answer changed",
@@ -67,9 +67,9 @@ def render_markdown(summary: Summary) -> str:
         "## Files",
         *_files(summary),
         "## Findings",
-        *(_facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
+        *(fact_items(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
         "## How it was made",
-        *_facts(made),
+        *fact_items(made),
     )
     return "\n\n".join(blocks) + "\n"
 
@@ -79,7 +79,7 @@ def _scores(summary: Summary) -> tuple[str, list[str]]:
     if measurement is None:
         return "Scores", [NO_SCORES]
     notes = f"{facts.interval_words(measurement)} {top5_note(summary)}"
-    return f"Scores on {facts.measured_on(measurement)}", [_numbers(scores_table(measurement)), _plain(notes)]
+    return f"Scores on {facts.measured_on(measurement)}", [_numbers(scores_table(measurement)), plain_words(notes)]
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -87,13 +87,13 @@ def _differences(summary: Summary) -> list[str]:
     if measurement is None or not measurement.differences:
         return [NO_DIFFERENCES]
     words = [yardstick_words(measurement)] + ([answers_words(summary.answers)] if summary.answers else [])
-    return [_numbers(differences_table(measurement)), *map(_plain, words)]
+    return [_numbers(differences_table(measurement)), *map(plain_words, words)]
 
 
 def _classes(summary: Summary) -> list[str]:
     if summary.answers is None:
         return [NO_ANSWERS]
-    return [_numbers(classes_table(summary.answers)), _plain(classes_words(summary.answers))]
+    return [_numbers(classes_table(summary.answers)), plain_words(classes_words(summary.answers))]
 
 
 def _examples(summary: Summary) -> list[str]:
@@ -102,27 +102,27 @@ def _examples(summary: Summary) -> list[str]:
         return [NO_ANSWERS if answers is None else NO_CHANGES]
     rows = [(item.kind, item.truth, item.before, item.after, item.entry) for item in changed_examples(answers, {})]
     words = examples_words(summary, answers).partition(" Pictures ")[0]
-    return [_table(("", "true class", "before", "after", "example"), rows, right=False), _plain(words)]
+    return [_table(("", "true class", "before", "after", "example"), rows, right=False), plain_words(words)]
 
 
 def _layers(summary: Summary) -> list[str]:
     if not summary.layers:
         return [NO_LAYERS]
-    return [_numbers(layers_table(summary.layers)), _plain(layers_words())]
+    return [_numbers(layers_table(summary.layers)), plain_words(layers_words())]
 
 
 def _sections(sections: Iterable[Section]) -> list[str]:
     blocks = []
     for section in sections:
-        blocks += [f"## {_plain(section.title)}", _plain(section.words[0])]
-        blocks += [*([_numbers(section.table)] if section.table else []), *map(_plain, section.words[1:])]
+        blocks += [f"## {plain_words(section.title)}", plain_words(section.words[0])]
+        blocks += [*([_numbers(section.table)] if section.table else []), *map(plain_words, section.words[1:])]
     return blocks
 
 
 def _files(summary: Summary) -> list[str]:
     blocks = []
     for file in files(summary):
-        blocks += [f"{_plain(file.name)} ({file.kind})", *_items((f"sha256 {file.sha256}", *file.checks))]
+        blocks += [f"{plain_words(file.name)} ({file.kind})", *_items((f"sha256 {file.sha256}", *file.checks))]
     return blocks or [NO_FILES]
 
 
@@ -140,21 +140,22 @@ def _numbers(table: Table) -> str:
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: bool) -> str:
     """A pipe table; all columns but the first are set to the right where ``right``."""
     rule = ["---", *["---:" if right else "---"] * (len(columns) - 1)]
-    lines = [map(_plain, columns), rule, *(map(_plain, row) for row in rows)]
+    lines = [map(plain_words, columns), rule, *(map(plain_words, row) for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _facts(pairs: Iterable[facts.Fact]) -> list[str]:
-    lines = "\n".join(f"- {_plain(label)}: {_plain(value)}" for label, value in pairs)
+def fact_items(pairs: Iterable[facts.Fact]) -> list[str]:
+    """Labels and values, as one list."""
+    lines = "\n".join(f"- {plain_words(label)}: {plain_words(value)}" for label, value in pairs)
     return [lines] if lines else []
 
 
 def _items(items: Iterable[str]) -> list[str]:
-    lines = "\n".join(f"- {_plain(item)}" for item in items)
+    lines = "\n".join(f"- {plain_words(item)}" for item in items)
     return [lines] if lines else []
 
 
-def _plain(text: str) -> str:
+def plain_words(text: str) -> str:
     """Text that markdown shows as it is, on one line."""
     escaped = _INLINE.sub(r"\\\g<0>", " ".join(text.split()))
     return _OPENING.sub(r"\1\\\2", escaped)

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 from calibrate.report.facts import Fact
 from calibrate.report.html import templates
-from calibrate.report.markdown import _facts as _marked_facts
-from calibrate.report.markdown import _plain
+from calibrate.report.markdown import fact_items, plain_words
 from calibrate.report.rows import Cell, Table
 from calibrate.report.section import Section
-from calibrate.report.text import _facts, _paragraphs, _section, _table
+from calibrate.report.text import fact_lines, shown, titled
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -29,21 +28,20 @@ class Page:
 
     def text(self) -> str:
         """Lines of at most 100 columns, where the tables allow it."""
-        blocks = [_section(f"Afternorm: {self.title}", _facts(self.heading), "=")]
+        blocks = [titled(f"Afternorm: {self.title}", fact_lines(self.heading), "=")]
         for section in self.sections:
-            table = ["", *_table(_marked(section.table)), ""] if section.table else []
-            lines = [*_paragraphs(section.words[:1]), *table, *_paragraphs(section.words[1:])]
-            blocks.append(_section(section.title, lines))
-        return "\n\n".join([*blocks, _section("How it was made", _facts(self.made))]) + "\n"
+            marked = replace(section, table=_marked(section.table)) if section.table else section
+            blocks.append(titled(section.title, shown(marked)))
+        return "\n\n".join([*blocks, titled("How it was made", fact_lines(self.made))]) + "\n"
 
     def markdown(self) -> str:
         """GitHub-flavoured markdown."""
-        blocks = [f"# Afternorm: {_plain(self.title)}", *_marked_facts(self.heading)]
+        blocks = [f"# Afternorm: {plain_words(self.title)}", *fact_items(self.heading)]
         for section in self.sections:
             table = [_pipes(section.table)] if section.table else []
-            blocks += [f"## {_plain(section.title)}", *map(_plain, section.words[:1]), *table]
-            blocks += map(_plain, section.words[1:])
-        return "\n\n".join([*blocks, "## How it was made", *_marked_facts(self.made)]) + "\n"
+            blocks += [f"## {plain_words(section.title)}", *map(plain_words, section.words[:1]), *table]
+            blocks += map(plain_words, section.words[1:])
+        return "\n\n".join([*blocks, "## How it was made", *fact_items(self.made)]) + "\n"
 
     def html(self) -> str:
         """One page: no script, no request; the same page gives the same bytes."""
@@ -67,13 +65,13 @@ def _marked(table: Table) -> Table:
 
 
 def _pipes(table: Table) -> str:
-    lines = [["", *map(_plain, table.columns)], ["---", *["---:"] * len(table.columns)]]
-    lines += [
-        [_plain(f"{row.label} ({row.note})" if row.note else row.label), *map(_bold, row.cells)] for row in table.rows
-    ]
+    lines = [["", *map(plain_words, table.columns)], ["---", *["---:"] * len(table.columns)]]
+    for row in table.rows:
+        label = f"{row.label} ({row.note})" if row.note else row.label
+        lines.append([plain_words(label), *map(_bold, row.cells)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _bold(cell: Cell) -> str:
-    words = _plain(f"{cell.value} {cell.interval}".strip())
+    words = plain_words(f"{cell.value} {cell.interval}".strip())
     return f"**{words}**" if cell.strong else words

@@ -32,17 +32,17 @@ def render_text(summary: Summary) -> str:
     chosen = (*facts.choice_facts(summary), ("sites", "; ".join(site_groups(summary.changes))))
     numbers = (*facts.environment_facts(summary), *facts.fingerprint_facts(summary))
     blocks = (
-        _section(f"Afternorm: {facts.title(summary)}", _facts(facts.heading_facts(summary)), "="),
+        titled(f"Afternorm: {facts.title(summary)}", fact_lines(facts.heading_facts(summary)), "="),
         *_sections(leaderboard_sections(summary)),
-        _section(*_scores(summary)),
-        _section("Differences on the same examples", _differences(summary)),
-        _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
-        _section("Chosen", _facts(chosen)),
+        titled(*_scores(summary)),
+        titled("Differences on the same examples", _differences(summary)),
+        titled("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
+        titled("Chosen", fact_lines(chosen)),
         *_sections(learned_sections(summary)),
         *_sections(probe_sections(summary)),
-        _section("Findings", _facts(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
-        _section("Files", _files(summary)),
-        _section("How it was made", _facts(numbers)),
+        titled("Findings", fact_lines(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
+        titled("Files", _files(summary)),
+        titled("How it was made", fact_lines(numbers)),
     )
     return "\n\n".join(blocks) + "\n"
 
@@ -50,14 +50,15 @@ def render_text(summary: Summary) -> str:
 def render_brief(summary: Summary) -> str:
     """The part of the report that answers the question: what was measured, on what, and the verdict."""
     blocks = (
-        _section(facts.title(summary), _facts(facts.heading_facts(summary)), "="),
-        _section(*_scores(summary)),
-        _section("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
+        titled(facts.title(summary), fact_lines(facts.heading_facts(summary)), "="),
+        titled(*_scores(summary)),
+        titled("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
     )
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(heading: str, lines: Iterable[str], underline: str = "-") -> str:
+def titled(heading: str, lines: Iterable[str], underline: str = "-") -> str:
+    """A heading, underlined, over ``lines``."""
     above = _wrap(heading)
     return "\n".join((*above, underline * max(map(len, above)), *lines))
 
@@ -67,7 +68,7 @@ def _scores(summary: Summary) -> tuple[str, list[str]]:
     if measurement is None:
         return "Scores", [NO_SCORES]
     notes = [*_wrap(facts.interval_words(measurement)), *_wrap(top5_note(summary))]
-    return f"Scores on {facts.measured_on(measurement)}", [*_table(scores_table(measurement)), "", *notes]
+    return f"Scores on {facts.measured_on(measurement)}", [*table_lines(scores_table(measurement)), "", *notes]
 
 
 def _differences(summary: Summary) -> list[str]:
@@ -75,10 +76,10 @@ def _differences(summary: Summary) -> list[str]:
     if measurement is None or not measurement.differences:
         return [NO_DIFFERENCES]
     counts = _wrap(answers_words(summary.answers)) if summary.answers else []
-    return [*_table(differences_table(measurement)), "", *_wrap(yardstick_words(measurement)), *counts]
+    return [*table_lines(differences_table(measurement)), "", *_wrap(yardstick_words(measurement)), *counts]
 
 
-def _table(table: Table) -> list[str]:
+def table_lines(table: Table) -> list[str]:
     """Values over their intervals; columns two spaces apart, one where the line would pass the width."""
     lines = [("", *table.columns)]
     for row in table.rows:
@@ -91,16 +92,17 @@ def _table(table: Table) -> list[str]:
 
 
 def _sections(sections: Iterable[Section]) -> Iterator[str]:
-    return (_section(section.title, _shown(section)) for section in sections)
+    return (titled(section.title, shown(section)) for section in sections)
 
 
-def _shown(section: Section) -> list[str]:
+def shown(section: Section) -> list[str]:
     """What shows, the numbers, and how to read them."""
-    table = ["", *_table(section.table), ""] if section.table else []
-    return [*_wrap(section.words[0]), *table, *_paragraphs(section.words[1:])]
+    table = ["", *table_lines(section.table), ""] if section.table else []
+    return [*_wrap(section.words[0]), *table, *paragraphs(section.words[1:])]
 
 
-def _paragraphs(words: Iterable[str]) -> list[str]:
+def paragraphs(words: Iterable[str]) -> list[str]:
+    """Paragraphs, wrapped."""
     return [line for paragraph in words for line in _wrap(paragraph)]
 
 
@@ -111,7 +113,8 @@ def _files(summary: Summary) -> list[str]:
     return lines or [NO_FILES]
 
 
-def _facts(pairs: tuple[facts.Fact, ...]) -> list[str]:
+def fact_lines(pairs: tuple[facts.Fact, ...]) -> list[str]:
+    """Labels and values, in two columns."""
     indent = max((len(label) for label, _ in pairs), default=0) + 2
     return [line for label, value in pairs for line in _wrap(value, label.ljust(indent), " " * indent)]
 
