@@ -12,9 +12,9 @@ EXPECTED: Mapping[type, Callable[[Any], float]] = {
     SetAlpha: lambda _: 0.0,
     SearchAlpha: lambda step: 13.0 if step.curve else 5.0,
     Reestimate: lambda _: 2.5,
-    LabelFreeAlpha: lambda step: 16.0 if step.criterion == "agreement" else 8.0,
-    LearnAlpha: lambda step: step.epochs * (3 * 3 + 1) / 4,
-    TuneAffine: lambda step: step.epochs * (3 * 3 + 1) / 4,
+    LabelFreeAlpha: lambda step: 20.0 if step.criterion == "agreement" else 10.0,
+    LearnAlpha: lambda step: 1 + step.epochs * (3 * 3 + 1) / 4,
+    TuneAffine: lambda step: 1 + step.epochs * (3 * 3 + 1) / 4,
 }
 
 #: The fewest examples that a first rung looks at, and its share of all.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
-from calibrate.recipe import PRESETS, ProbeAdaptation, Recipe
+from calibrate.recipe import PRESETS, Auto, Candidate, Probe, ProbeAdaptation, Recipe, Reestimate, TuneAffine
 from calibrate.recipe.adapters import IEW, Tent
 from calibrate.recipe.streams import Stream
 from calibrate.result import Summary
@@ -72,18 +72,25 @@ def test_a_job_equals_the_command_line(
     shutil.rmtree(inputs / "out")
 
 
-LOOKING = {
+SEARCH = Auto(
+    candidates=(
+        Candidate(name="re-estimated", steps=(Reestimate(),)),
+        Candidate(name="γ and β", steps=(TuneAffine(epochs=1),)),
+    )
+)
+CARRIED_OUT = {
+    "calibrate": Recipe(steps=(SEARCH,)),
     "probe": PRESETS["probe"],
     "adapt": Recipe(steps=(ProbeAdaptation(methods=(IEW(), Tent()), streams=(Stream(batch_size=50),), seeds=1),)),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", LOOKING)
-def test_a_job_that_looks_equals_the_command_line(
+@pytest.mark.parametrize("kind", CARRIED_OUT)
+def test_jobs_that_look_or_search_equal_the_command_line(
     kind: str, server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, recipe = server.house, LOOKING[kind]
+    house, recipe = server.house, CARRIED_OUT[kind]
     model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
     dataset = server.check_dataset(inputs / "digits.npz")
     job = house.job(kind, model=model.id, dataset=dataset.id, recipe=recipe.model_dump(mode="json"))
@@ -95,12 +102,14 @@ def test_a_job_that_looks_equals_the_command_line(
         *("--model", "digits.safetensors", "--architecture", ARCHITECTURE),
         *("--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json()),
         *("--data", "digits.npz", "--threads", 1, "--device", "cpu", "--out", kind),
+        *(("--formats", "") if kind == "calibrate" else ()),
     )
     assert ran.code == 0, ran.err
     theirs = Summary.model_validate_json((inputs / kind / "summary.json").read_bytes())
     ours = Summary.model_validate(house.summary(job))
     assert ours.digest == theirs.digest
-    assert [probe.kind for probe in ours.probes] == [step.kind for step in recipe.steps]
+    assert [probe.kind for probe in ours.probes] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
+    assert (ours.leaderboard is not None) == (kind == "calibrate")
     assert set(house.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
 
 
