@@ -2,10 +2,14 @@
 
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -16,6 +20,7 @@ from calibrate.cli.console import say
 from calibrate.errors import UsageError, meant
 from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS, Card
 from calibrate.recipe.adapters import METHOD_KINDS
+from calibrate.recipe.canonical import without_defaults
 from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
 
 HEADINGS = {
@@ -103,11 +108,25 @@ def _fields_of(value: type[BaseModel]) -> tuple[inspect.Parameter, ...]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.is_required() else field.default,
-            annotation=field.annotation,
+            annotation=_bare(field.annotation),
         )
         for name, field in fields
         if name != "kind"
     )
+
+
+def _bare(annotation: Any) -> Any:
+    """The type without what is said of it beside.
+
+    >>> _bare(tuple[Annotated[int, "images"] | None, ...])
+    tuple[int | None, ...]
+    """
+    origin, arguments = get_origin(annotation), tuple(map(_bare, get_args(annotation)))
+    if origin is Annotated:
+        return arguments[0]
+    if origin in (Union, UnionType):
+        return reduce(or_, arguments)
+    return origin[arguments] if origin is tuple else annotation
 
 
 def _fields(method: Method) -> dict[str, object]:
@@ -139,7 +158,7 @@ def _list(known: Iterable[Method]) -> str:
 
 
 def _text(method: Method) -> str:
-    settings = [str(setting) for setting in method.settings]
+    settings = [_setting_words(setting) for setting in method.settings]
     card = asdict(method.card)
     rows = [_row(EQUALS[method.kind], method.card.equals), *(_row(label, card[part]) for part, label in LABELS.items())]
     return "\n".join(
@@ -154,6 +173,18 @@ def _text(method: Method) -> str:
             *rows,
         ]
     )
+
+
+def _setting_words(setting: inspect.Parameter) -> str:
+    """A setting with its type and default; values of our own as a document has them."""
+    kind = re.sub(r"\b(?:\w+\.)+", "", inspect.formatannotation(setting.annotation))
+    if setting.default is inspect.Parameter.empty:
+        return f"{setting.name}: {kind}"
+    short = without_defaults(setting.default)
+    default = (
+        repr(setting.default) if short == setting.default else json.dumps(to_jsonable_python(short), ensure_ascii=False)
+    )
+    return f"{setting.name}: {kind} = {default}"
 
 
 def _row(label: str, text: str) -> str:
