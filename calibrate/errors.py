@@ -54,6 +54,10 @@ class ExportError(AfternormError):
     """The exported file does not compute what the model computes, so it was not written."""
 
 
+class TrialsError(AfternormError):
+    """Finished passes cannot be kept where they were asked to be."""
+
+
 class GateError(AfternormError):
     """The run went well, but its verdict is not the one that was required."""
 

@@ -46,13 +46,20 @@ def with_search(recipe: Recipe, budget: str | None, shifts: str | None, guardrai
         fields["guardrail"] = guardrail / 100
     if not fields:
         return recipe
-    if not isinstance(step := recipe.steps[0], Auto):
+    if not any(isinstance(step, Auto) for step in recipe.steps):
         raise UsageError(
             "--budget, --shifts and --guardrail are of the recipe auto, and the recipe has no such step; add "
             "--recipe auto, or leave them out."
         )
-    named = {name: getattr(step, name) for name in step.model_fields_set} | fields
-    return recipe.model_copy(update={"steps": (given(Auto, named, "the search"),)})
+    steps = tuple(_with(step, fields) if isinstance(step, Auto) else step for step in recipe.steps)
+    return recipe.model_copy(update={"steps": steps})
+
+
+def _with(step: Auto, fields: dict[str, Any]) -> Auto:
+    changed = given(Auto, {name: getattr(step, name) for name in step.model_fields_set} | fields, "the search")
+    if "guardrail" in fields and not changed.shifts:
+        raise UsageError("--guardrail guards the data as they are against shifts, and there are none; add --shifts.")
+    return changed
 
 
 def _budget(text: str) -> dict[str, float]:

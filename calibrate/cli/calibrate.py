@@ -80,7 +80,7 @@ def calibrate(
         if dry_run:
             say(json.dumps(describe(opened, checked), indent=2))
             return
-        kept = None if trials is None else FolderTrials(trials, checked, opened.architecture)
+        kept = None if trials is None else FolderTrials(trials, checked, opened.architecture, opened.architecture_args)
         outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args, kept)
         passed = _passes(require, outcome.summary.verdict)
         if not passed:

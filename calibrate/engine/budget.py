@@ -23,9 +23,11 @@ FIRST_SHARE = 1 / 8
 
 
 class Budget:
-    """What may still be spent, in passes over the calibration half; without a limit infinitely many.
+    """What may still be spent, in passes over the calibration half, from now on; without a limit infinitely many.
 
-    Minutes become passes by how long those made so far took.
+    Minutes become passes by how long those made so far took, of which the network as it came makes the first.
+
+    Limits: passes that were recalled take no time, so a run that was interrupted may take longer than its minutes.
     """
 
     def __init__(self, step: Auto) -> None:
@@ -39,17 +41,17 @@ class Budget:
         by_clock = inf if self._seconds == inf else (self._seconds - elapsed) * spent / max(elapsed, 1e-9)
         return min(self._passes - spent, by_clock)
 
-    @property
-    def limited(self) -> bool:
-        """Whether there is a limit at all."""
-        return min(self._passes, self._seconds) < inf
+
+def deferred(step: Auto) -> int:
+    """Passes that each measured network needs after the contest: the holdout half's, and the guardrail's two."""
+    return 3 if step.shifts else 1
 
 
-def expected(candidate: Candidate, guarded: bool) -> float:
-    """Passes that ``candidate`` is expected to need for its steps, its temperature and the holdout half."""
+def expected(candidate: Candidate, step: Auto) -> float:
+    """Passes that ``candidate`` is expected to need for its steps, its temperature and after the contest."""
     steps = sum(EXPECTED[type(step)](step) for step in candidate.steps)
     temperature = 0.0 if isinstance(candidate.steps[-1], SearchAlpha) else 1.0
-    return steps + temperature + (3.0 if guarded else 1.0)
+    return steps + temperature + deferred(step)
 
 
 def first_share(costs: list[float], left: float, examples: int) -> float:

@@ -10,13 +10,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from calibrate.engine.budget import Budget, expected, first_share
+from calibrate.engine.budget import Budget, deferred, expected, first_share
 from calibrate.engine.forks import Forks
 from calibrate.engine.run import Run
-from calibrate.errors import AfternormError
+from calibrate.errors import AfternormError, TrialsError
 from calibrate.recipe import Auto, Candidate
 from calibrate.result import Rung
 from calibrate.search import Candidacy, paired_gap
+
+#: Why a network that gives no numbers has no place.
+NO_NUMBERS = "it gives logits that are infinite or not a number"
 
 
 @dataclass(eq=False)
@@ -30,18 +33,19 @@ class Contest:
     rungs: list[Rung] = field(default_factory=list)
 
 
-def hold_contest(base: Run, step: Auto) -> Contest:
+def hold_contest(base: Run, step: Auto, budget: Budget) -> Contest:
     """Carry the candidates out on the calibration half of ``base``, as far as the budget goes; the passes count there.
 
     Where the budget does not pay for all of them on all examples, a first round sees an eighth of these (64 at least),
     and the better half of its candidates goes on to twice as many. No round takes more than half of what is left, and a
     candidate that could not be paid for on all examples is not tried.
     """
-    contest, budget, n = Contest(), Budget(step), len(base.split.calibration)
-    costs = {candidate.name: expected(candidate, bool(step.shifts)) for candidate in step.candidates}
+    contest, n = Contest(), len(base.split.calibration)
+    costs = {candidate.name: expected(candidate, step) for candidate in step.candidates}
 
     def left() -> float:
-        return budget.left(base.forwards / n)
+        measured = 1 + len(contest.finished)
+        return budget.left(base.forwards / n) - deferred(step) * measured
 
     within = left()
     alive = [candidate for candidate in step.candidates if costs[candidate.name] <= within]
@@ -57,7 +61,7 @@ def hold_contest(base: Run, step: Auto) -> Contest:
     forks = Forks(base)
     for candidate in alive:
         if costs[candidate.name] > left():
-            contest.not_tried[candidate.name] = "the budget was spent before all examples could be seen"
+            _leave_out_(contest, candidate)
         elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
             contest.finished[candidate.name] = run
     return contest
@@ -72,12 +76,26 @@ def candidacy(name: str, run: Run) -> Candidacy:
 def _carried_out_(contest: Contest, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
     before = forks.made
     try:
-        return forks.carry_out(candidate.steps)
+        run = forks.carry_out(candidate.steps)
+        if run.model_logits().isfinite().all():
+            return run
+        contest.not_applicable[candidate.name] = NO_NUMBERS
+        return None
+    except TrialsError:
+        raise
     except AfternormError as error:
         contest.not_applicable[candidate.name] = str(error)
         return None
     finally:
         base.forwards += forks.made - before
+
+
+def _leave_out_(contest: Contest, candidate: Candidate) -> None:
+    """Note that the budget ends here for ``candidate``."""
+    if contest.rungs:
+        contest.dropped[candidate.name] = f"the budget ended after {contest.rungs[-1].examples} examples"
+    else:
+        contest.not_tried[candidate.name] = "the budget did not reach so far"
 
 
 def _halve_(
@@ -100,7 +118,7 @@ def _halve_(
     forks, yardstick, gaps = Forks(part), candidacy("T", part), dict[str, float]()
     for candidate in alive:
         if left() - share * costs[candidate.name] < floor:
-            contest.not_tried[candidate.name] = f"the budget did not reach as far in the round of {len(rows)} examples"
+            _leave_out_(contest, candidate)
         elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
             gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), yardstick)[0]
     best_first = sorted(gaps, key=gaps.__getitem__)

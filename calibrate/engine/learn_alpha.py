@@ -4,6 +4,7 @@ import copy
 
 from calibrate.engine.group_moments import estimate_group_moments_
 from calibrate.engine.learning import learn_
+from calibrate.engine.learning_checks import check_examples, check_network
 from calibrate.engine.run import Run
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import LearnAlpha
@@ -13,6 +14,8 @@ from calibrate.surgery import find_sites, select, weigh_examples_
 
 def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     """Give the matching sites the α's that are learned from the calibration half, if they are convincing."""
+    check_network(step, run.model)
+    check_examples(step, len(run.split.calibration))
     trial = estimate_group_moments_(run, copy.deepcopy(run.model), step.sites)
     fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
     trial = weigh_examples_(trial, fresh, 0.0)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.adaptation_checks import check_methods_, check_stream, corrupted
+from calibrate.engine.auto import check_guardrail
 from calibrate.engine.environment import environment, find_device
 from calibrate.engine.labels import check_labels
 from calibrate.engine.learning_checks import check_examples, check_network
@@ -164,6 +165,8 @@ def plan(
     for step in recipe.steps:
         if isinstance(step, Reestimate):
             data_of(step, source, halves, opened, recipe.seed)
+        elif isinstance(step, Auto):
+            check_guardrail(step, len(halves.holdout))
         elif isinstance(step, ProbeCorruptions):
             check_samples(step, "holdout half has", len(halves.holdout))
         elif isinstance(step, LearnAlpha | TuneAffine):
@@ -212,7 +215,7 @@ def carry_out(
     folded_into = None
     if run.temperature != 1:
         folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
-    for obstacle, names in skipped(find_sites(run.model), plan.recipe).items():
+    for obstacle, names in skipped(find_sites(run.model), run.kept_steps or plan.recipe.steps).items():
         which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
         run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(
@@ -250,8 +253,9 @@ def carry_out(
         leaderboard=run.leaderboard,
     )
     changed = [example.index for example in run.answers.examples] if run.answers else []
+    shown = run.measured_source or source
     home = next(model.parameters(), examples).device
-    return Outcome(run.model.to(home), summary, examples, source.class_names, source.thumbnails(changed), run.graphs)
+    return Outcome(run.model.to(home), summary, examples, source.class_names, shown.thumbnails(changed), run.graphs)
 
 
 def describe_sites(model: nn.Module) -> tuple[Site, ...]:

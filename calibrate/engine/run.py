@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.predict import Setting, predict, predict_each
 from calibrate.engine.trials import Trials, trial_key
+from calibrate.recipe.step import StepValue
 from calibrate.result import (
     AlphaSearch,
     Answers,
@@ -43,6 +44,8 @@ class Run:
 
     ``held_back`` are the ascending rows of the calibration half that no gradient step of ``model`` saw; None is all.
     ``forwards`` counts images passed through a network; one that was learned from counts 3, for the way back too.
+    A search for the best notes its ``leaderboard``, the networks to time (``graphs``), the steps of the candidate that
+    it kept, and the source that it measured on, where that is another.
     """
 
     plain: nn.Module
@@ -65,6 +68,8 @@ class Run:
     answers: Answers | None = None
     leaderboard: Leaderboard | None = None
     graphs: dict[str, nn.Module] = field(default_factory=dict)
+    kept_steps: tuple[StepValue, ...] = ()
+    measured_source: Source | None = None
     verdict: Verdict | None = None
     reasons: tuple[str, ...] = ()
     probes: list[ProbeResult] = field(default_factory=list)

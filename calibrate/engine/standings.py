@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.engine.contest import Contest
-from calibrate.engine.graph import FOLDED, graph_of
+from calibrate.engine.graph import FOLDED, graphs_of
 from calibrate.engine.run import Run
 from calibrate.metrics import answered_classes, paired_interval, rank, score
 from calibrate.metrics.paired_proportions import Z
@@ -23,14 +23,14 @@ def held_out(
     names, labels = [*runs], base.holdout_labels
     scores = [score(logits[name], labels, runs[name].temperature) for name in names]
     ranked = rank(scores, resamples=step.resamples, bins=step.bins, seed=base.seed)
+    graphs = graphs_of({name: its.model for name, its in runs.items()})
     measured = {}
     for name, item in zip(names, ranked, strict=True):
         judged = item.against_second or item.against_first
-        graph = graph_of(runs[name].model)
         measured[name] = HeldOut(
             temperature=runs[name].temperature,
-            graph=graph,
-            folds=graph == FOLDED,
+            graph=graphs[name],
+            folds=graphs[name] == FOLDED,
             metrics=item.metrics,
             against_plain=item.against_first,
             against_t=item.against_second,
@@ -43,29 +43,37 @@ def held_out(
 
 
 def clean_changes_(run: Run, runs: Mapping[str, Run], indices: NDArray[np.int64]) -> dict[str, Estimate]:
-    """Top-1 of each of ``runs`` minus that of ``plain``, on the examples as ``run`` has them, and its 95 % interval."""
-    labels = run.labels_of(indices)
-    changed = {name: its for name, its in runs.items() if its.changed}
-    models = [run.plain, *(its.model for its in changed.values())]
-    plain, *others = (
-        answered_classes(run.side_by_side([model], run.source, indices, "guardrail")[0]) == labels.numpy()
-        for model in models
-    )
-    n = len(labels)
+    """Top-1 of each of ``runs`` minus that of ``plain``, on the examples as ``run`` has them, and its 95 % interval.
+
+    Of the calibration half those count that a run did not learn from.
+    """
+    labels = run.labels_of(indices).numpy()
+
+    def right(model: nn.Module) -> NDArray[np.bool_]:
+        (logits,) = run.side_by_side([model], run.source, indices, "guardrail")
+        answers: NDArray[np.bool_] = answered_classes(logits) == labels
+        return answers
+
+    plain = right(run.plain)
     changes = {name: Estimate(value=0.0, low=0.0, high=0.0) for name in runs}
-    for name, right in zip(changed, others, strict=True):
-        fixed, broken = int((right & ~plain).sum()), int((plain & ~right).sum())
-        low, high = paired_interval(fixed, broken, n)
-        changes[name] = Estimate(value=(fixed - broken) / n, low=low, high=high)
+    for name, its in runs.items():
+        if its.changed:
+            learned = its.held_back is not None and indices is run.split.calibration
+            rows = its.held_back.numpy() if learned and its.held_back is not None else np.arange(len(indices))
+            before, after = plain[rows], right(its.model)[rows]
+            fixed, broken = int((after & ~before).sum()), int((before & ~after).sum())
+            low, high = paired_interval(fixed, broken, len(rows))
+            changes[name] = Estimate(value=(fixed - broken) / len(rows), low=low, high=high)
     return changes
 
 
-def standing(item: Candidacy, yardstick: Candidacy, run: Run, measured: HeldOut) -> Standing:
-    """The place of one run on the leaderboard."""
+def standing(item: Candidacy, yardstick: Candidacy, run: Run, measured: HeldOut, known: set[str]) -> Standing:
+    """The place of one run on the leaderboard; findings of its own, not among the ``known``, are its note."""
     gap, error, n = paired_gap(item, yardstick)
     return Standing(
         name=item.name,
         state="measured",
+        note=" ".join(finding.message for finding in run.findings if finding.code not in known),
         passes=run.forwards / len(run.split.calibration) if run.changed else 0.0,
         calibration=Estimate(value=gap, low=gap - Z * error, high=gap + Z * error),
         calibration_n=n,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import erfc
 
 import numpy as np
 
@@ -36,16 +37,12 @@ def rank(arms: Sequence[PerExample], *, resamples: int, bins: int, seed: int) ->
     """Measure ``arms``, two baselines and then the candidates, on one set of examples.
 
     Values, intervals and resamples are those of :func:`calibrate.metrics.measure`. A candidate's p-values are against
-    the second baseline: McNemar's exact one for top-1, the bootstrap's for NLL, 2·min(share ≥ 0, share ≤ 0), which
-    cannot be below 2/(resamples + 1). Holm's correction is over both metrics of all candidates.
+    the second baseline: McNemar's exact one for top-1, the paired z-test's for NLL, which with few examples is no
+    smaller than the smallest of a sign test. Holm's correction is over both metrics of all candidates.
     """
     points = [point(arm, bins) for arm in arms]
     samples = bootstrap(arms, resamples=resamples, bins=bins, seed=seed)
-    p = {
-        (place, metric): _p(metric, arms[1], arms[place], samples[place] - samples[1])
-        for place in range(2, len(arms))
-        for metric in JUDGED
-    }
+    p = {(place, metric): _p(metric, arms[1], arms[place]) for place in range(2, len(arms)) for metric in JUDGED}
     adjusted = dict(zip(p, holm(list(p.values())), strict=True))
 
     def against(place: int, baseline: int) -> dict[Metric, Estimate]:
@@ -65,13 +62,17 @@ def rank(arms: Sequence[PerExample], *, resamples: int, bins: int, seed: int) ->
     )
 
 
-def _p(metric: Metric, baseline: PerExample, arm: PerExample, samples: Column) -> float:
+def _p(metric: Metric, baseline: PerExample, arm: PerExample) -> float:
     if metric == "top1":
         change = arm.top1 - baseline.top1
         return mcnemar(int((change > 0).sum()), int((change < 0).sum()))
-    row = samples[ORDER.index(metric)]
-    fewer = min(int((row <= 0).sum()), int((row >= 0).sum()))
-    return min(1.0, 2 * (fewer + 1) / (len(row) + 1))
+    change = arm.nll - baseline.nll
+    changed = int((change != 0).sum())
+    if changed == 0:
+        return 1.0
+    error = float(change.std(ddof=1)) / len(change) ** 0.5 if len(change) > 1 else 0.0
+    by_z = erfc(abs(float(change.mean())) / error / 2**0.5) if error else 0.0
+    return min(1.0, max(by_z, 2.0 ** (1 - changed)))
 
 
 def _detectable(samples: Column) -> dict[Metric, float]:

@@ -28,7 +28,7 @@ class Candidate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
-    steps: Annotated[tuple[TuningStep, ...], Field(min_length=1)]
+    steps: Annotated[tuple[TuningStep, ...], Field(min_length=1, max_length=8)]
 
 
 _ALPHA = SearchAlpha(curve=False)
@@ -67,19 +67,19 @@ class Auto(StepValue):
     """
 
     kind: Literal["auto"] = "auto"
-    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1, max_length=100)] = CANDIDATES
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=100)] = CANDIDATES
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors that count as noise"), NUMBER] = 1.0
     max_passes: Annotated[
-        Annotated[float, Field(ge=2), NUMBER] | None,
+        Annotated[float, Field(ge=2, le=1e6), NUMBER] | None,
         Field(description="budget in passes over the calibration half; a gradient step's pass counts as three"),
     ] = None
     max_minutes: Annotated[
-        Annotated[float, Field(gt=0), NUMBER] | None,
+        Annotated[float, Field(gt=0, le=1e6), NUMBER] | None,
         Field(description="budget in minutes; what is tried then depends on the machine"),
     ] = None
     shifts: Annotated[tuple[Domain, ...], Field(description="domains to choose and measure on")] = ()
     guardrail: Annotated[
-        float, Field(ge=0, le=1, description="largest loss of top-1 on data as they are, with shifts"), NUMBER
+        float, Field(gt=0, le=1, description="largest loss of top-1 on data as they are, with shifts"), NUMBER
     ] = 0.01
     resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
     bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15

@@ -61,9 +61,13 @@ def fingerprint_facts(summary: Summary) -> tuple[Fact, ...]:
     )
 
 
-def measured_on(measurement: Measurement) -> str:
-    """Which examples were measured."""
-    return f"the holdout half (n = {fmt.count(measurement.n)})"
+def measured_on(summary: Summary) -> str:
+    """Which examples were measured, and in which domains, where not as they are; nothing where none were."""
+    if summary.measurement is None:
+        return ""
+    domains = summary.leaderboard.domains if summary.leaderboard else ()
+    shifted = f", {', '.join(domains)}" if domains else ""
+    return f"the holdout half (n = {fmt.count(summary.measurement.n)}{shifted})"
 
 
 def interval_words(measurement: Measurement) -> str:

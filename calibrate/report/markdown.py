@@ -79,7 +79,7 @@ def _scores(summary: Summary) -> tuple[str, list[str]]:
     if measurement is None:
         return "Scores", [NO_SCORES]
     notes = f"{facts.interval_words(measurement)} {top5_note(summary)}"
-    return f"Scores on {facts.measured_on(measurement)}", [_numbers(scores_table(measurement)), plain_words(notes)]
+    return f"Scores on {facts.measured_on(summary)}", [_numbers(scores_table(measurement)), plain_words(notes)]
 
 
 def _differences(summary: Summary) -> list[str]:

@@ -68,7 +68,7 @@ def _scores(summary: Summary) -> tuple[str, list[str]]:
     if measurement is None:
         return "Scores", [NO_SCORES]
     notes = [*_wrap(facts.interval_words(measurement)), *_wrap(top5_note(summary))]
-    return f"Scores on {facts.measured_on(measurement)}", [*table_lines(scores_table(measurement)), "", *notes]
+    return f"Scores on {facts.measured_on(summary)}", [*table_lines(scores_table(measurement)), "", *notes]
 
 
 def _differences(summary: Summary) -> list[str]:

@@ -28,13 +28,20 @@ def verdict_sentence(summary: Summary) -> str:
             f"No verdict: nothing was compared with the temperature alone. {_without_verdict(measurement.differences)}"
         )
     if difference is None:
-        return f"{_WORDS[summary.verdict]}: {fmt.printable('; '.join(summary.reasons)) or 'no reason is given'}."
+        reasons = fmt.printable("; ".join(summary.reasons)) or "no reason is given"
+        return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(summary)}"
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
     outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."
     advice = _ADVICE[summary.verdict].format(what="it" if summary.reestimations or _learned(summary) else "α")
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
-    return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}"
+    return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}{_domains(summary)}"
+
+
+def _domains(summary: Summary) -> str:
+    """That the examples were shifted, where they were."""
+    domains = summary.leaderboard.domains if summary.leaderboard else ()
+    return f" Measured on the examples shifted: {', '.join(domains)}." if domains else ""
 
 
 def _subject(summary: Summary) -> str:

@@ -15,7 +15,8 @@ class HeldOut(Value):
     temperature; empty for these two, and ``holm`` with them: p-values of ``against_t``, two-sided, as they count among
     those of all candidates in both metrics. ``detectable`` is the smallest true difference from T (T's: from plain)
     that as many examples show four times in five. ``verdict`` is on that same difference. ``graph`` names the graph it
-    is served as, see ``Serving``; ``folds`` says that nothing of its normalisation is left in it. ``clean`` is its
+    is served as, see ``Serving``; ``folds`` says that nothing
+    of the change is left to compute in it. ``clean`` is its
     top-1 minus plain's on the data as they are, where the others are of shifts.
     """
 
@@ -34,9 +35,10 @@ class HeldOut(Value):
 class Standing(Value):
     """One candidate; ``plain`` is the network as it came, ``T`` the same with its temperature.
 
-    ``calibration`` is its NLL minus T's, in nats, on the ``calibration_n`` examples of the calibration half that it did
-    not learn from, with a 95 % interval; the choice was made by it. ``passes`` over the calibration half are those it
-    needs alone, gradient steps threefold. ``note`` says why there is nothing more.
+    ``calibration`` is its NLL minus T's, in nats, on the ``calibration_n`` examples of the calibration half that no
+    gradient step of it saw, with a 95 % interval; the choice was made by it. ``passes`` over the calibration half are
+    those it needs alone, gradient steps threefold. ``note`` says why there is nothing more, or what was found on the
+    way.
     """
 
     name: str

@@ -34,7 +34,7 @@ def test_every_field_counts_and_a_default_does_not() -> None:
     assert auto().digest == PRESETS["auto"].digest == auto(margin=1.0, guardrail=0.01).digest
 
 
-@pytest.mark.parametrize("fields", [{}, CHANGES, {"shifts": [{}], "guardrail": 0.0}])
+@pytest.mark.parametrize("fields", [{}, CHANGES, {"shifts": [{}], "guardrail": 0.2}])
 def test_a_recipe_survives_json_and_its_own_document(fields: dict[str, Any]) -> None:
     recipe = auto(**fields)
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
@@ -49,6 +49,9 @@ def test_a_recipe_survives_json_and_its_own_document(fields: dict[str, Any]) -> 
         ({"candidates": [CANDIDATE, CANDIDATE]}, "two candidates are called 'α'"),
         ({"candidates": [{**CANDIDATE, "name": "T"}]}, "as the leaderboard calls"),
         ({"candidates": [{**CANDIDATE, "steps": []}]}, "at least 1"),
+        ({"candidates": [{**CANDIDATE, "steps": CANDIDATE["steps"] * 9}]}, "at most 8"),
+        ({"max_passes": "inf"}, "less than or equal"),
+        ({"shifts": [{}], "guardrail": 0.0}, "greater than 0"),
         ({"candidates": [{"name": "x", "steps": [{"kind": "measure"}]}]}, "does not match any"),
         ({"candidates": [{"name": "x", "steps": [{"kind": "reestimate", "on": "training"}]}]}, "training data"),
     ],

@@ -59,7 +59,7 @@ def test_a_guardrail_shows_what_each_candidate_costs_on_the_data_as_they_are() -
     text = render_text(searched(standings=standings, guardrail=0.01, domains=("C-style fog 3",))).replace("\n", " ")
     assert "at most 1.00 points of top-1 may be lost" in text
     assert "α -3.21 [-5.00, -1.00]" in text
-    assert "C-style fog 3" in text
+    assert text.count("C-style fog 3") >= 2
 
 
 def test_no_line_passes_the_width() -> None:
@@ -95,4 +95,4 @@ def test_a_board_of_the_baselines_alone_is_shown() -> None:
     run = searched(standings=alone, chosen="plain", recommended=None, recipe=None, reason="nothing was tried", rungs=())
     assert leaderboard_sections(run)[0].draw is None
     assert "nothing was tried" in render_html(run)
-    assert "seen four times in five" in render_text(run).replace("\n", " ")
+    assert "no difference to be seen" in render_text(run).replace("\n", " ")
