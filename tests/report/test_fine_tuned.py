@@ -5,6 +5,7 @@ from functools import cache
 from html import unescape
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -136,16 +137,22 @@ def test_what_arms_do_to_the_weights_is_told_in_each_format_and_drawn_once() -> 
     assert "svg" not in page.markdown()
 
 
-def test_the_figure_has_a_bar_for_each_bin_and_a_panel_for_each_layer() -> None:
-    """The outline of the bars goes through each bin at a height that follows its count."""
+def steps(svg: str, style: str) -> list[float]:
+    """How far down each step of a stairway in that style lies, from left to right."""
+    (path,) = re.findall(rf'd="([^"]*)" clip-path="[^"]*" style="{style}', svg)
+    return [float(y) for _, y in re.findall(r"[ML] (\S+) (\S+)", path)][1:-1:2]
+
+
+def test_the_figure_has_a_bar_for_each_bin_and_a_step_for_each_record() -> None:
+    """Heights in the figure are a straight line's of what they show: one for the counts, one for both variances."""
     svg = arm_weights(weighed(LAYER))
-    (outline,) = re.findall(r'd="([^"]*)"[^>]*style="fill: #0072b2', svg)
-    heights = [float(height) for _, height in re.findall(r"[ML] (\S+) (\S+)", outline)]
-    tops = sorted({round(height, 3) for height in heights}, reverse=True)  # the y axis points down
-    at = dict(zip((-3, 0, 1, 2), tops, strict=True))
-    assert (at[0] - at[1]) * 5 == pytest.approx(at[-3] - at[2], rel=1e-3)
-    assert (at[0] - at[2]) == pytest.approx(2 * (at[0] - at[1]), rel=1e-3)
-    assert arm_weights(weighed(LAYER, LAYER.model_copy(update={"name": "fc"}))).count("fill: #0072b2") == 2
+    variances = steps(svg, "fill: none; stroke: #d55e00") + steps(svg, "fill: none; stroke: #8a8a8a")
+    for heights, shown_there in ((steps(svg, "fill: #0072b2"), LAYER.counts), (variances, (0.125, -0.375, 0, 0.25))):
+        slope, start = np.polyfit(shown_there, heights, 1)
+        assert slope < 0  # up in the figure
+        assert heights == pytest.approx([start + slope * value for value in shown_there], abs=1e-3)
+    two = arm_weights(weighed(LAYER, LAYER.model_copy(update={"name": "fc"})))
+    assert two.count("fill: #0072b2") == 2
 
 
 def test_arms_that_keep_no_histograms_have_no_figure_and_those_that_cannot_be_compared_are_named() -> None:
