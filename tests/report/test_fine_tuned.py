@@ -149,7 +149,7 @@ def test_the_figure_has_a_bar_for_each_bin_and_a_step_for_each_record() -> None:
     variances = steps(svg, "fill: none; stroke: #d55e00") + steps(svg, "fill: none; stroke: #8a8a8a")
     for heights, shown_there in ((steps(svg, "fill: #0072b2"), LAYER.counts), (variances, (0.125, -0.375, 0, 0.25))):
         slope, start = np.polyfit(shown_there, heights, 1)
-        assert slope < 0  # up in the figure
+        assert slope < -1  # up in the figure, and far enough to be seen
         assert heights == pytest.approx([start + slope * value for value in shown_there], abs=1e-3)
     two = arm_weights(weighed(LAYER, LAYER.model_copy(update={"name": "fc"})))
     assert two.count("fill: #0072b2") == 2
