@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from torch import nn
 
+from calibrate.engine.compare_weights import compare_weights
 from calibrate.engine.deliver import write_files
 from calibrate.engine.fine_tune import carry_out_fine_tuning
 from calibrate.engine.fine_tuning_plan import FineTuningPlan
@@ -109,6 +110,7 @@ def _arm(
         deviations={metric: stdev(values) for metric, values in scores.items()},
         tests=tests,
         results=tuple(result.digest for result in results),
+        layers=() if baseline is None else compare_weights(results[0], baseline[0]),
     )
 
 

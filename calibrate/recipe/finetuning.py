@@ -1,7 +1,7 @@
 """The fine-tuning: how a trained network goes on training, as one closed value. No job trains."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -117,6 +117,12 @@ ARMS: Mapping[str, tuple[Phase, ...]] = {
     "head_and_norms_then_all": (Phase(epochs=3, trainable="head_and_norms"), Phase(lr=3e-3)),
 }
 
+#: How a document gives phases: by a name of ``ARMS``, or written out.
+_Given = (
+    Annotated[str, Field(json_schema_extra={"enum": list(ARMS)})]
+    | Annotated[tuple[Phase, ...], Field(json_schema_extra={"minItems": 1})]
+)
+
 
 class FineTuning(_Value):
     """How a trained network goes on training on labelled data.
@@ -127,6 +133,8 @@ class FineTuning(_Value):
 
     >>> FineTuning(phases=[{"epochs": 3, "trainable": "head"}, {"epochs": 5, "lr": 3e-3}]).epochs
     8
+    >>> FineTuning(phases="head_then_all").phases == ARMS["head_then_all"]
+    True
     """
 
     version: Annotated[Literal[1], NUMBER] = 1
@@ -141,7 +149,7 @@ class FineTuning(_Value):
     fraction: Annotated[float, Field(gt=0, le=1, description="of each class's examples"), NUMBER] = 1.0
     validation: Annotated[float, Field(ge=0, lt=1, description="kept aside; 0: keep the last epoch"), NUMBER] = 0.1
     layers: tuple[PlacementStep, ...] = ()
-    phases: Annotated[tuple[Phase, ...], Field(json_schema_extra={"minItems": 1})] = (Phase(),)
+    phases: Annotated[tuple[Phase, ...], Field(description="one after the other, or by name")] = (Phase(),)
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
     optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD()
     groups: Groups = Groups()
@@ -159,6 +167,16 @@ class FineTuning(_Value):
     histograms: Annotated[
         Literal["none", "epoch", "step"], Field(description="of each layer's weights, after each of these")
     ] = "none"
+
+    @field_validator("phases", mode="before", json_schema_input_type=_Given)
+    @classmethod
+    def _by_name(cls, phases: Any) -> Any:
+        """The phases that a name stands for, so that the digest is that of the phases written out."""
+        if not isinstance(phases, str):
+            return phases
+        if phases not in ARMS:
+            raise ValueError(f"{phases!r} names no phases; write them out, or name one of {', '.join(ARMS)}")
+        return ARMS[phases]
 
     @field_validator("phases")
     @classmethod

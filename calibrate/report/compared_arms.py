@@ -1,6 +1,7 @@
 """How a comparison of ways of fine-tuning reads."""
 
 from calibrate.report import format as fmt
+from calibrate.report.arm_weights import weights_sections
 from calibrate.report.fine_tuned import environment_words, model_words
 from calibrate.report.page import Page
 from calibrate.report.rows import Cell, Row, Table
@@ -25,7 +26,7 @@ def compared_arms_page(result: ComparedArms) -> Page:
             ("baseline", result.baseline),
             ("seeds", ", ".join(map(str, result.seeds))),
         ),
-        sections=(_tests(result), _every(result)),
+        sections=(_tests(result), _every(result), *weights_sections(result)),
         made=(
             *((f"recipe of {arm.name}", arm.recipe.canonical) for arm in result.arms),
             ("environment", environment_words(result.environment)),

@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import matplotlib
@@ -42,4 +43,4 @@ def inline_svg(figure: Figure, name: str, label: str) -> str:
     figure.savefig(written, format="svg", metadata=_NO_METADATA)
     _, _, rest = written.getvalue().partition("<svg ")
     rest = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", rest)
-    return f'<svg role="img" aria-label="{label}" {rest.strip()}'
+    return f'<svg role="img" aria-label="{escape(label)}" {rest.strip()}'

@@ -13,7 +13,7 @@ from calibrate.result.channel_health import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, PairedTest
+from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, LayerDifference, PairedTest
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
 from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
@@ -92,6 +92,7 @@ __all__ = [
     "LabelFreeSearch",
     "Latency",
     "LayerBound",
+    "LayerDifference",
     "LayerHealth",
     "LayerHistogram",
     "LayerShift",

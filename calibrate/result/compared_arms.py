@@ -26,10 +26,32 @@ class PairedTest(Value):
     significant: bool
 
 
+class LayerDifference(Value):
+    """How one layer's weights differ between an arm and the baseline, from the first seed.
+
+    ``counts`` are those after the training minus the baseline's, in bins of one width from ``low`` to ``high``, with
+    what lies beyond in the outermost; ``weights`` is how many there are. Both variances are those at each record.
+    """
+
+    name: str
+    low: float
+    high: float
+    weights: int
+    counts: tuple[int, ...]
+    variances: tuple[float, ...]
+    baseline_variances: tuple[float, ...]
+
+    @property
+    def moved(self) -> float:
+        """The least share of the weights that must change bins to make one histogram of the other."""
+        return sum(map(abs, self.counts)) / 2 / self.weights
+
+
 class ArmResult(Value):
     """One arm: its recipe but for the seed, its test scores for each seed, their means and standard deviations.
 
-    ``tests`` is empty for the baseline; ``results`` are the digests of the single fine-tunings.
+    ``tests`` is empty for the baseline; ``results`` are the digests of the single fine-tunings. ``layers`` are some of
+    those that start with the baseline's weights, where both keep histograms.
     """
 
     name: str
@@ -39,6 +61,7 @@ class ArmResult(Value):
     deviations: dict[ComparedMetric, float]
     tests: dict[ComparedMetric, PairedTest]
     results: tuple[str, ...]
+    layers: tuple[LayerDifference, ...] = ()
 
 
 class ComparedArms(Value):

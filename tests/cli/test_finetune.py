@@ -13,6 +13,7 @@ from calibrate import open_model
 from calibrate.cli import fine_tuning_requests
 from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.engine import FineTuningPlan
+from calibrate.engine.compare_weights import compare_weights
 from calibrate.finetune import md5_seed
 from calibrate.result import ComparedArms, FineTuned, Progress
 from tests.conftest import Ran
@@ -20,7 +21,7 @@ from tests.conftest import Ran
 ARCHITECTURE = ("--architecture", "cifar/resnet8")
 RECIPE = "{classes: [3, 5, 8], fraction: 0.3, phases: [{epochs: 2}], histograms: epoch}"
 COMPARISON = """
-base: {classes: [3, 5, 8], fraction: 0.3, phases: [{epochs: 2}]}
+base: {classes: [3, 5, 8], fraction: 0.3, phases: [{epochs: 2}], histograms: epoch}
 arms:
   vanilla: {}
   stoch_norm: {layers: [{kind: place, layer: StochNorm}]}
@@ -147,16 +148,21 @@ def _check_the_numbers(result: ComparedArms, out: Path) -> None:
     """Against the single results and scipy."""
     assert result.seeds == tuple(map(md5_seed, (1, 2, 3)))
     scores: dict[str, list[float]] = {}
+    first: dict[str, FineTuned] = {}
     for arm in result.arms:
         files = [out / arm.name / str(number) / "finetuned.json" for number in (1, 2, 3)]
         single = [FineTuned.model_validate_json(file.read_text()) for file in files]
         assert [one.recipe.seed for one in single] == list(result.seeds)
+        first[arm.name] = single[0]
         scores[arm.name] = [one.measurement.arm("tuned").metrics["nll"].value for one in single]
         assert list(arm.scores["nll"]) == scores[arm.name]
         assert arm.means["nll"] == pytest.approx(statistics.mean(scores[arm.name]))
         assert arm.deviations["nll"] == pytest.approx(statistics.stdev(scores[arm.name]))
     vanilla, stoch_norm = result.arms
-    assert vanilla.tests == {}
+    assert (vanilla.tests, vanilla.layers) == ({}, ())
+    assert stoch_norm.layers == compare_weights(first["stoch_norm"], first["vanilla"])
+    assert [layer.name for layer in stoch_norm.layers][::2] == ["conv1", "linear"]
+    assert (out / "comparison.html").read_text().count("<svg ") == 1
     test, expected = (
         stoch_norm.tests["nll"],
         scipy.stats.ttest_rel(scores["stoch_norm"], scores["vanilla"], alternative="less"),

@@ -5,9 +5,10 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from calibrate import recipe
 from calibrate.errors import RecipeError
 from calibrate.finetune import PENALTIES, SCHEDULES
-from calibrate.recipe import Comparison, FineTuning, parse
+from calibrate.recipe import Comparison, FineTuning, loads, parse
 from calibrate.recipe.finetuning import L2SP, Penalty
 
 
@@ -36,11 +37,26 @@ def test_defaults_are_not_in_the_digest_and_every_difference_is() -> None:
         assert FineTuning.model_validate_json(value.canonical) == value
 
 
+@pytest.mark.parametrize("name", recipe.ARMS)
+def test_phases_by_name_are_those_written_out(name: str) -> None:
+    """In the digest, too, in an arm of a comparison, and in place of what base says."""
+    written = {"phases": [phase.model_dump() for phase in recipe.ARMS[name]]}
+    named, by_hand = loads(FineTuning, f"phases: {name}", "x"), FineTuning.model_validate(written)
+    assert (named, named.digest) == (by_hand, by_hand.digest)
+    base = {"phases": [{"epochs": 7}]}
+    compared = parse(Comparison, {"base": base, "arms": {"a": {}, "b": {"phases": name}}, "baseline": "a"}, "x")
+    assert (compared.arms["a"].epochs, compared.arms["b"].phases) == (7, named.phases)
+    given, phases = FineTuning.model_json_schema()["properties"]["phases"]["anyOf"]
+    assert name in given["enum"]
+    assert phases["items"] == {"$ref": "#/$defs/Phase"}
+
+
 @pytest.mark.parametrize(
     ("document", "said"),
     [
         ({"epochs": 3}, "epochs: extra inputs"),
         ({"phases": []}, "phases: phases is empty"),
+        ({"phases": "head"}, "phases: 'head' names no phases; write them out, or name one of all, .*, head_then_all, "),
         ({"phases": [{"norms": {"normalise": "group"}}]}, r"phases\[0\].norms.normalise"),
         ({"penalties": [{"kind": "bss", "k": 0}]}, r"penalties\[0\].k: 0 was given"),
         ({"penalties": [{"kind": "bss"}, {"kind": "bss"}]}, "one kind twice"),
