@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from calibrate.recipe import PRESETS, Preprocessing
+from calibrate.recipe import PRESETS, Preprocessing, Stream
+from calibrate.recipe.adapters import Tent
 from calibrate.result import (
     DRIFT_BINS,
     METRICS,
@@ -23,6 +24,7 @@ from calibrate.result import (
     Estimate,
     Finding,
     GradientFactor,
+    Kept,
     Latency,
     LayerBound,
     LayerHealth,
@@ -255,6 +257,11 @@ def answers(classes: int = 12, **changed: Any) -> Answers:
         "examples": (changed_example(7), changed_example(9, direction="broken", name=None)),
     }
     return Answers(**{**fields, **changed})
+
+
+def kept(name: str = "bn1.weight", **changed: Any) -> Kept:
+    fields = {"method": Tent(), "stream": Stream(), "images": 450, "learned": (name, "bn1.bias"), "reestimated": True}
+    return Kept(**{**fields, "collapses": 0, **changed})
 
 
 def summary(**changed: Any) -> Summary:

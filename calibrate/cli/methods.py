@@ -5,7 +5,10 @@ import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from functools import reduce
+from operator import or_
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -94,11 +97,25 @@ def _fields_of(value: type[BaseModel]) -> tuple[inspect.Parameter, ...]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.is_required() else field.default,
-            annotation=field.annotation,
+            annotation=_bare(field.annotation),
         )
         for name, field in fields
         if name != "kind"
     )
+
+
+def _bare(annotation: Any) -> Any:
+    """The type without what is said of it beside.
+
+    >>> _bare(tuple[Annotated[int, "images"] | None, ...])
+    tuple[int | None, ...]
+    """
+    origin, arguments = get_origin(annotation), tuple(map(_bare, get_args(annotation)))
+    if origin is Annotated:
+        return arguments[0]
+    if origin in (Union, UnionType):
+        return reduce(or_, arguments)
+    return origin[arguments] if origin is tuple else annotation
 
 
 def _fields(method: Method) -> dict[str, object]:
