@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from calibrate.recipe import PRESETS, Preprocessing
+from calibrate.recipe import PRESETS, Preprocessing, Stream
+from calibrate.recipe.adapters import Tent
 from calibrate.result import (
     DRIFT_BINS,
     METRICS,
@@ -24,6 +25,7 @@ from calibrate.result import (
     Finding,
     GradientFactor,
     HeldOut,
+    Kept,
     LabelFreePoint,
     LabelFreeSearch,
     Latency,
@@ -338,6 +340,11 @@ def serving() -> Serving:
     """What α costs in ONNX Runtime."""
     timed = artifacts()[1].latency[0]
     return Serving(graph="α", bytes=1234, plain_bytes=1000, latency=(timed,))
+
+
+def kept(name: str = "bn1.weight", **changed: Any) -> Kept:
+    fields = {"method": Tent(), "stream": Stream(), "images": 450, "learned": (name, "bn1.bias"), "reestimated": True}
+    return Kept(**{**fields, "collapses": 0, **changed})
 
 
 def summary(**changed: Any) -> Summary:

@@ -6,7 +6,7 @@ import typer
 
 from calibrate.cli.options import given
 from calibrate.errors import UsageError, meant
-from calibrate.recipe import METHOD_CARDS, Adapt, Measure, ProbeAdaptation, Recipe, Temperature
+from calibrate.recipe import METHODS, Adapt, Measure, Method, ProbeAdaptation, Recipe, Temperature
 from calibrate.recipe.streams import Domain, Stream
 
 Methods = Annotated[
@@ -100,10 +100,9 @@ def _domain(name: str, option: str) -> Domain:
     return given(Domain, {"corruption": corruption, "severity": severity or "5"}, f"{option} {name}")
 
 
-def _method(name: str) -> dict[str, Any]:
-    if name not in METHOD_CARDS:
+def _method(name: str) -> Method:
+    if name not in METHODS:
         raise UsageError(
-            f"there is no adaptation method {name!r}{meant(name, METHOD_CARDS)}; choose of {', '.join(METHOD_CARDS)}."
+            f"there is no adaptation method {name!r}{meant(name, METHODS)}; choose of {', '.join(METHODS)}."
         )
-    # BN-α has no default of its weight: what 16 images say of a channel is worth as much as the source does.
-    return {"kind": name, **({"prior": 16.0} if name == "bn_alpha" else {})}
+    return METHODS[name]

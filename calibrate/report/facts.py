@@ -3,6 +3,7 @@
 from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
 from calibrate.report.learned import learned_words
+from calibrate.report.methods import described, stream_words
 from calibrate.result import METRICS, AlphaSearch, Kept, LabelFreeSearch, Measurement, Reestimation, Summary, Training
 
 Fact = tuple[str, str]
@@ -117,13 +118,13 @@ def reestimation_words(item: Reestimation) -> str:
 
 
 def kept_words(item: Kept) -> str:
-    """What was learned from which stream, and is part of the network now."""
+    """What was learned by which method from which stream, and is part of the network now."""
     if not item.learned:
-        return f"by {item.method.kind}, which learns nothing from a stream"
+        return f"by {described(item.method)}, which learns nothing from a stream"
     collapses = f", after {fmt.counted(item.collapses, 'collapse')} back to the source" if item.collapses else ""
     return (
-        f"{fmt.counted(len(item.learned), 'tensor')} learned by {item.method.kind} from "
-        f"{fmt.counted(item.images, 'example')} of the calibration half, without labels ({item.stream.title})"
+        f"{fmt.counted(len(item.learned), 'tensor')} learned by {described(item.method)} from "
+        f"{fmt.counted(item.images, 'example')} of the calibration half, without labels ({stream_words(item.stream)})"
         f"{collapses}{'; running statistics re-estimated on the same examples' if item.reestimated else ''}"
     )
 

@@ -3,6 +3,7 @@
 from calibrate.recipe import Probe
 from calibrate.report import format as fmt
 from calibrate.report.changed import NO_ALPHA, alpha_words
+from calibrate.report.methods import method_name
 from calibrate.result import Difference, Estimate, Metric, Summary, Verdict
 from calibrate.result.verdict import JUDGED
 
@@ -55,7 +56,7 @@ def _subject(summary: Summary) -> str:
 
 def _learned(summary: Summary) -> tuple[str, ...]:
     """What adaptation and tuning left in the network."""
-    adapted = tuple(f"γ and β from {item.method.kind}" for item in summary.kept if item.learned)
+    adapted = tuple(f"γ and β from {method_name(item.method)}" for item in summary.kept if item.learned)
     tuned = any(item.kind == "tune_affine" and item.kept for item in summary.learned)
     return (*adapted, "tuned γ and β") if tuned else adapted
 

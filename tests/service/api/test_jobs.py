@@ -12,6 +12,8 @@ from calibrate.recipe import PRESETS
 from service.db.tables import datasets
 from tests.service.api.running import Running, problem
 
+TENT = {"kind": "adapt", "method": {"kind": "tent"}}
+
 
 def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
     model, dataset = server.model(), server.dataset()
@@ -51,6 +53,8 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
         ({"kind": "probe", "recipe": "alpha"}, "recipe.steps[0].kind"),
         ({"recipe": "precise_bn"}, "recipe.steps[0].on"),
         ({"kind": "adapt", "recipe": "alpha"}, "recipe.steps[0].kind"),
+        ({"kind": "probe", "recipe": {"steps": [TENT]}}, "recipe.steps[0].kind"),
+        ({"kind": "adapt", "recipe": {"steps": [{**TENT, "method": {"kind": "lame"}}]}}, "recipe.steps[0]"),
         ({"kind": "export", "recipe": "alpha"}, "recipe"),
         ({"recipe": "no such preset"}, "recipe"),
         ({"kind": "evaluate", "recipe": "alpha"}, "recipe.steps[0].kind"),
@@ -66,6 +70,15 @@ def test_what_cannot_be_carried_out_is_refused_by_its_path(server: Running, fiel
     assert told["status"] == 422
     assert told["errors"][0]["path"] == path
     assert server.client.get("/v1/jobs?kind=calibrate").json()["data"] == []
+
+
+@pytest.mark.parametrize("kind", ["adapt", "calibrate"])
+def test_what_is_learned_from_a_stream_can_be_kept(server: Running, kind: str) -> None:
+    steps = [TENT, {"kind": "temperature"}, {"kind": "measure"}, {"kind": "adaptation"}]
+    job = server.job(server.model(), server.dataset(), kind=kind, recipe={"steps": steps})
+    shown = server.client.get(f"/v1/jobs/{job}").json()["recipe"]["steps"]
+    assert [step["kind"] for step in shown] == ["adapt", "temperature", "measure", "adaptation"]
+    assert shown[0]["method"]["optimizer"] == {"kind": "adam", "lr": 0.001}
 
 
 def test_steps_that_need_labels_are_refused_on_data_without(server: Running) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
-from calibrate.recipe import PRESETS, Auto, Candidate, Probe, ProbeAdaptation, Recipe, Reestimate, TuneAffine
+from calibrate.recipe import PRESETS, Auto, Candidate, Outputs, Probe, ProbeAdaptation, Recipe, Reestimate, TuneAffine
 from calibrate.recipe.adapters import IEW, Tent
 from calibrate.recipe.streams import Stream
 from calibrate.result import Summary
@@ -111,6 +111,34 @@ def test_jobs_that_look_or_search_equal_the_command_line(
     assert [probe.kind for probe in ours.probes] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
     assert (ours.leaderboard is not None) == (kind == "calibrate")
     assert set(house.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
+
+
+@pytest.mark.slow
+def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Server, inputs: Path) -> None:
+    house = server.house
+    model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
+    dataset = server.check_dataset(inputs / "digits.npz")
+    outputs = Outputs(formats=("safetensors",)).model_dump(mode="json")
+    stream = {"batch_size": 200}
+    compare = {"kind": "adaptation", "methods": [{"kind": "tent"}], "streams": [stream], "seeds": 1, "max_samples": 200}
+    keep = {"kind": "adapt", "method": {"kind": "tent"}, "stream": stream}
+    jobs = [
+        house.job(
+            "adapt",
+            model=model.id,
+            dataset=dataset.id,
+            recipe=Recipe(steps=steps).model_dump(mode="json"),
+            outputs=outputs,
+        )
+        for steps in ([compare], [keep, {"kind": "temperature"}, {"kind": "measure", "resamples": 200}])
+    ]
+    server.run(*jobs)
+    assert [house.row(job).problem for job in jobs] == [None, None]
+    compared, kept = (set(house.artifacts(job)) for job in jobs)
+    assert compared == {"report.html", "report.md", "report.txt", "summary.json"}
+    assert kept == {*compared, "tuned.safetensors"}
+    assert house.row(jobs[0]).verdict is None
+    assert house.row(jobs[1]).verdict == "improved"
 
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
