@@ -1,6 +1,6 @@
 """Leaderboards of the recipe auto on published networks, and whether what it recommends gives the same numbers alone.
 
-    python -m tests.benchmarks.auto [--images 5000] [--networks resnet20 resnet56 efficientnet] [--cases 0 1 2]
+    python -m tests.benchmarks.auto [--images 1000] [--networks resnet20 resnet56 efficientnet] [--cases 0 1 2]
                                     [--without-learning]
 
 Cases: 0 the images of ../shared (or $AFTERNORM_SHARED) as they are, 1 with C-style Gaussian noise, 2 with C-style fog,
@@ -26,7 +26,7 @@ from tests.benchmarks.label_free import CASES, opened, planned
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet56", "efficientnet"])
     parser.add_argument("--cases", nargs="+", type=int, choices=range(len(CASES)), default=range(len(CASES)))
     parser.add_argument("--without-learning", action="store_true")
