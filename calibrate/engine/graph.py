@@ -1,6 +1,6 @@
 """The graph that a network is served as: what candidates share that differ in numbers only."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import nn
 
@@ -10,6 +10,8 @@ from calibrate.surgery import find_sites
 #: The graph of a network whose layers weigh no example: what it was when it came.
 FOLDED = "folded"
 
+Key = tuple[tuple[str, int], ...]
+
 
 def graphs_of(models: Mapping[str, nn.Module]) -> dict[str, str]:
     """The name of each model's graph: the same for two whose layers weigh examples in the same places, by as many α's.
@@ -17,15 +19,17 @@ def graphs_of(models: Mapping[str, nn.Module]) -> dict[str, str]:
     >>> graphs_of({"plain": nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))})
     {'plain': 'folded'}
     """
-    names: dict[tuple[tuple[str, int], ...], str] = {(): FOLDED}
-    return {label: names.setdefault(key, _name(model, key, names)) for label, model, key in _keys(models)}
+    names: dict[Key, str] = {(): FOLDED}
+    graphs = {}
+    for label, model in models.items():
+        key = _key(model)
+        if key not in names:
+            names[key] = _name(key, len(find_sites(model)), names.values())
+        graphs[label] = names[key]
+    return graphs
 
 
-def _keys(models: Mapping[str, nn.Module]) -> list[tuple[str, nn.Module, tuple[tuple[str, int], ...]]]:
-    return [(label, model, _key(model)) for label, model in models.items()]
-
-
-def _key(model: nn.Module) -> tuple[tuple[str, int], ...]:
+def _key(model: nn.Module) -> Key:
     """The layers at which examples have weight, and the dimensions of α there."""
     return tuple(
         (site.name, site.module.alpha.dim())
@@ -34,9 +38,8 @@ def _key(model: nn.Module) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _name(model: nn.Module, key: tuple[tuple[str, int], ...], taken: Mapping[tuple[tuple[str, int], ...], str]) -> str:
-    layers = len(find_sites(model))
+def _name(key: Key, layers: int, taken: Collection[str]) -> str:
     kind = "α per channel" if any(dim for _, dim in key) else "α"
     name = kind if len(key) == layers else f"{kind} at {len(key)} of {layers} layers"
-    same = sum(other == name or other.startswith(f"{name} (") for other in taken.values())
+    same = sum(other == name or other.startswith(f"{name} (") for other in taken)
     return f"{name} ({same + 1})" if same else name
