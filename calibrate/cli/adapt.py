@@ -1,13 +1,11 @@
 """``afternorm adapt``: compare test-time adaptation methods on a stream, or keep what one of them learns."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from calibrate.cli import options, stream_options
-from calibrate.cli.console import note, progress_bars, say
-from calibrate.errors import ExportError, UsageError
+from calibrate.errors import UsageError
 from calibrate.recipe import Outputs
 
 
@@ -55,12 +53,9 @@ def adapt(
     else:
         chosen = options.recipe(recipe, None, seed)
 
-    from calibrate.cli.requests import Request, describe
-    from calibrate.engine import carry_out, check_outputs, deliver
-    from calibrate.report import render_text
+    from calibrate.cli.requests import Request, deliver_run
 
     outputs = Outputs() if any(step.kind == "adapt" for step in chosen.steps) else Outputs(formats=())
-    check_outputs(out, outputs)
     request = Request(
         model,
         architecture,
@@ -74,15 +69,4 @@ def adapt(
         class_map,
         training_data,
     )
-    with progress_bars() as progress:
-        opened, checked = request.open(chosen, progress)
-        if dry_run:
-            say(json.dumps(describe(opened, checked), indent=2))
-            return
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
-        delivery = deliver(outcome, opened.model, out, outputs, progress=progress)
-    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
-    for path in delivery.files:
-        note(f"wrote {path}")
-    if delivery.problems:
-        raise ExportError(" ".join(delivery.problems))
+    deliver_run(request, chosen, out, outputs, as_json=as_json, dry_run=dry_run)

@@ -1,12 +1,10 @@
 """``afternorm probe``: look at what a network's normalisation does on data, and change nothing."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from calibrate.cli import options
-from calibrate.cli.console import note, progress_bars, say
 from calibrate.errors import UsageError
 from calibrate.recipe import Measure, Outputs, Probe
 
@@ -42,12 +40,9 @@ def probe(
             "or give the recipe to afternorm calibrate."
         )
 
-    from calibrate.cli.requests import Request, describe
-    from calibrate.engine import carry_out, check_outputs, deliver
-    from calibrate.report import render_text
+    from calibrate.cli.requests import Request, deliver_run
 
     wanted = Outputs(formats=())
-    check_outputs(out, wanted)
     request = Request(
         model,
         architecture,
@@ -61,13 +56,4 @@ def probe(
         class_map,
         training_data,
     )
-    with progress_bars() as progress:
-        opened, checked = request.open(chosen, progress)
-        if dry_run:
-            say(json.dumps(describe(opened, checked), indent=2))
-            return
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
-        delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
-    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
-    for path in delivery.files:
-        note(f"wrote {path}")
+    deliver_run(request, chosen, out, wanted, as_json=as_json, dry_run=dry_run)

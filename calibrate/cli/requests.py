@@ -1,14 +1,18 @@
-"""From options to an opened network and a checked plan: what evaluate and calibrate share."""
+"""From options to an opened network and a checked plan: what the commands that carry out a recipe share."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from calibrate.cli import options
+from calibrate.cli.console import note, progress_bars, say
 from calibrate.data import open_data, read_class_map, read_classes
-from calibrate.engine import Opened, Plan, open_model, plan
-from calibrate.recipe import Recipe
+from calibrate.engine import Opened, Plan, carry_out, check_outputs, deliver, open_model, plan
+from calibrate.errors import ExportError
+from calibrate.recipe import Outputs, Recipe
+from calibrate.report import render_text
 from calibrate.result import Listener
 
 
@@ -74,3 +78,20 @@ def describe(opened: Opened, checked: Plan) -> dict[str, object]:
         "device": str(checked.setting.device),
         "batch_size": checked.setting.batch_size,
     }
+
+
+def deliver_run(request: Request, recipe: Recipe, out: Path, outputs: Outputs, *, as_json: bool, dry_run: bool) -> None:
+    """Carry out ``recipe``, write its files into ``out`` and print the report; of a dry run, the plan alone."""
+    check_outputs(out, outputs)
+    with progress_bars() as progress:
+        opened, checked = request.open(recipe, progress)
+        if dry_run:
+            say(json.dumps(describe(opened, checked), indent=2))
+            return
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
+        delivery = deliver(outcome, opened.model, out, outputs, progress=progress)
+    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
+    for path in delivery.files:
+        note(f"wrote {path}")
+    if delivery.problems:
+        raise ExportError(" ".join(delivery.problems))
