@@ -60,7 +60,11 @@ def weigh_(
     if torch.onnx.is_in_onnx_export() and z.dim() > 2 and z.dtype == torch.float32 and not two_pass:
         return weigh_in_onnx(z, alpha, floor, weight, bias)
     if torch.compiler.is_compiling():
-        return _in_plain_operations(z, alpha, floor, weight, bias, two_pass)
+        z, scale, shift = _affine(z, alpha, floor, weight, bias, two_pass)
+        return z * scale + shift
+    if z.dim() > 2 and not z.is_contiguous():  # channels_last, which the convolution that follows is quicker in
+        z, scale, shift = _affine(z, alpha, floor, weight, bias, two_pass)
+        return torch.addcmul(shift, z, scale, out=None if _recorded(z, scale, shift) else z)
     count, channels, positions = len(z), z.shape[1], z.shape[2:].numel()
     if count > 1:  # every (example, channel) is a channel of its own
         floor = floor.repeat(count)
@@ -95,8 +99,7 @@ def _normalize_(flat: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, 
     The kernel reads each number once, before it writes it, so that its output may be its input. A new map instead of it
     costs as much again, in pages of memory.
     """
-    recorded = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (flat, var, weight, bias))
-    if recorded or not flat.is_cpu or flat.numel() == 0:
+    if _recorded(flat, var, weight, bias) or not flat.is_cpu or flat.numel() == 0:
         scale = torch.rsqrt(var) if weight is None else weight * torch.rsqrt(var)
         shift = -mean * scale if bias is None else bias - mean * scale
         return torch.addcmul(shift[:, None], flat, scale[:, None])
@@ -105,10 +108,15 @@ def _normalize_(flat: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, 
     return flat
 
 
-def _in_plain_operations(
+def _recorded(*tensors: Tensor | None) -> bool:
+    """Whether a result of ``tensors`` gets a gradient, so that none of them may be overwritten."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def _affine(
     z: Tensor, alpha: Tensor, floor: Tensor, weight: Tensor | None, bias: Tensor | None, two_pass: bool
-) -> Tensor:
-    """The formula in operations that every compiler and exporter knows."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What is left to do, z·scale + shift, in operations of every compiler, exporter and layout in memory."""
     per_channel = (-1, *(1,) * (z.dim() - 2))
     alpha, floor = alpha.expand(z.shape[1]).reshape(per_channel), floor.reshape(per_channel)
     mean = _over_positions(z)
@@ -121,7 +129,7 @@ def _in_plain_operations(
         var = (floor + alpha * _over_positions(z * z)) - offset * offset
     scale = torch.rsqrt(var) if weight is None else weight.reshape(per_channel) / torch.sqrt(var)
     shift = -offset * scale if bias is None else bias.reshape(per_channel) - offset * scale
-    return z * scale + shift
+    return z, scale, shift
 
 
 def _over_positions(x: Tensor) -> Tensor:

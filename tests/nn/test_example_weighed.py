@@ -60,6 +60,22 @@ def test_equals_the_reference(shape: tuple[int, ...], alpha: float, dtype: torch
     torch.testing.assert_close(y.double(), expected(batch_norm, x, alpha), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("shape", "layout"), [((2, 3, 5, 4), torch.channels_last), ((3, 3, 2, 3, 2), torch.channels_last_3d)]
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.5, 0.95])
+def test_the_layout_in_memory_stays_and_changes_no_value(
+    shape: tuple[int, ...], layout: torch.memory_format, alpha: float
+) -> None:
+    batch_norm = trained_batch_norm(3)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(memory_format=layout)
+    given = x.clone()
+    y = ExampleWeighedBatchNorm.from_batch_norm(batch_norm, alpha)(x)
+    assert y.is_contiguous(memory_format=layout)
+    assert torch.equal(x, given)
+    torch.testing.assert_close(y.double(), expected(batch_norm, x, alpha), rtol=4e-6, atol=4e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5, 4), (1, 3, 1, 1)], ids=str)
 def test_alpha_0_is_batch_norm_bit_for_bit(shape: tuple[int, ...], dtype: torch.dtype) -> None:
