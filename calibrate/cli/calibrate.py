@@ -1,14 +1,12 @@
 """``afternorm calibrate``: tune a network, prove the gain on held-out data, write the files."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from calibrate.cli import auto_options, options
-from calibrate.cli.console import note, progress_bars, say
-from calibrate.errors import ExportError, GateError
+from calibrate.errors import GateError
 
 
 def calibrate(
@@ -57,11 +55,8 @@ def calibrate(
     chosen = auto_options.with_search(options.recipe(recipe, alpha, seed), budget, shifts, guardrail)
     wanted = options.outputs(formats, latency_runs)
 
-    from calibrate.cli.requests import Request, describe
-    from calibrate.engine import FolderTrials, carry_out, check_outputs, deliver
-    from calibrate.report import render_text
+    from calibrate.cli.requests import Request, deliver_run
 
-    check_outputs(out, wanted)
     request = Request(
         model,
         architecture,
@@ -75,28 +70,21 @@ def calibrate(
         class_map,
         training_data,
     )
-    with progress_bars() as progress:
-        opened, checked = request.open(chosen, progress)
-        if dry_run:
-            say(json.dumps(describe(opened, checked), indent=2))
-            return
-        kept = None if trials is None else FolderTrials(trials, checked, opened.architecture, opened.architecture_args)
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args, kept)
-        passed = _passes(require, outcome.summary.verdict)
-        if not passed:
-            wanted = wanted.model_copy(update={"formats": ()})
-        delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
-    summary = delivery.summary
-    say(summary.model_dump_json(indent=2) if as_json else render_text(summary))
-    for path in delivery.files:
-        note(f"wrote {path}")
-    if not passed:
+    summary = deliver_run(
+        request,
+        chosen,
+        out,
+        wanted,
+        as_json=as_json,
+        dry_run=dry_run,
+        trials=trials,
+        may_ship=lambda summary: _passes(require, summary.verdict),
+    )
+    if summary is not None and not _passes(require, summary.verdict):
         raise GateError(
             f"the verdict is {summary.verdict or 'none'}, and --require {require} was given, so no network was "
             f"written; {out / 'report.html'} says why."
         )
-    if delivery.problems:
-        raise ExportError(" ".join(delivery.problems))
 
 
 def _passes(require: options.Requirement | None, verdict: str | None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from calibrate.cli import options
-from calibrate.cli.console import note, progress_bars, say
+from calibrate.cli.console import note, progress_bars, say, show
 from calibrate.cli.finetune import TestData
 from calibrate.errors import UsageError
 from calibrate.recipe import Comparison, read
@@ -70,9 +70,7 @@ def compare(
                 raise typer.Exit(130) from None
             result = compare_arms(asked, cells)
             files = write_compared_arms(result, out)
-    say(result.model_dump_json(indent=2) if as_json else compared_arms_page(result).text())
-    for path in files:
-        note(f"wrote {path}")
+    show(result, compared_arms_page(result).text, files, as_json=as_json)
 
 
 def _list(cells: Sequence["ArmCell"], as_json: bool) -> None:

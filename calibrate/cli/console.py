@@ -1,10 +1,12 @@
 """The console: data on standard output, progress and errors on standard error."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
+from pydantic import BaseModel
 
 from calibrate.result import Listener, Progress, silent
 
@@ -17,6 +19,13 @@ def say(text: str) -> None:
 def note(text: str) -> None:
     """Print something that is not data."""
     typer.echo(text, err=True)
+
+
+def show(result: BaseModel, text: Callable[[], str], files: Iterable[Path], *, as_json: bool) -> None:
+    """Print a result, as JSON or in words, and note the files that were written of it."""
+    say(result.model_dump_json(indent=2) if as_json else text())
+    for path in files:
+        note(f"wrote {path}")
 
 
 @contextmanager

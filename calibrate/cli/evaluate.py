@@ -1,13 +1,11 @@
 """``afternorm evaluate``: measure a network, plain or tuned, on the holdout half of the data."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from calibrate.cli import options
-from calibrate.cli.console import note, progress_bars, say
 from calibrate.recipe import Outputs
 
 
@@ -53,27 +51,9 @@ def evaluate(
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
 
-    from calibrate.cli.requests import Request, describe
-    from calibrate.engine import carry_out, check_outputs, deliver
-    from calibrate.report import render_text
+    from calibrate.cli.requests import Request, deliver_run
 
-    wanted = Outputs(formats=())
-    if out is not None:
-        check_outputs(out, wanted)
     request = Request(
         model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
     )
-    with progress_bars() as progress:
-        opened, checked = request.open(chosen, progress)
-        if dry_run:
-            say(json.dumps(describe(opened, checked), indent=2))
-            return
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
-        summary = outcome.summary
-        files: tuple[Path, ...] = ()
-        if out is not None:
-            delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
-            summary, files = delivery.summary, delivery.files
-    say(summary.model_dump_json(indent=2) if as_json else render_text(summary))
-    for path in files:
-        note(f"wrote {path}")
+    deliver_run(request, chosen, out, Outputs(formats=()), as_json=as_json, dry_run=dry_run)

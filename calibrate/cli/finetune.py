@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from calibrate.cli import options
-from calibrate.cli.console import note, progress_bars, say
+from calibrate.cli.console import note, progress_bars, say, show
 from calibrate.errors import UsageError
 from calibrate.recipe import FineTuning, loads, read
 
@@ -70,6 +70,4 @@ def finetune(
             note("stopped; what is finished stays, and --resume goes on from there")
             raise typer.Exit(130) from None
     files = write_fine_tuned(outcome, out)
-    say(outcome.result.model_dump_json(indent=2) if as_json else fine_tuned_page(outcome.result).text())
-    for path in files:
-        note(f"wrote {path}")
+    show(outcome.result, fine_tuned_page(outcome.result).text, files, as_json=as_json)

@@ -1,19 +1,20 @@
 """From options to an opened network and a checked plan: what the commands that carry out a recipe share."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from calibrate.cli import options
-from calibrate.cli.console import note, progress_bars, say
+from calibrate.cli.console import progress_bars, say, show
 from calibrate.data import open_data, read_class_map, read_classes
-from calibrate.engine import Opened, Plan, carry_out, check_outputs, deliver, open_model, plan
+from calibrate.engine import Delivery, FolderTrials, Opened, Plan, carry_out, check_outputs, deliver, open_model, plan
 from calibrate.errors import ExportError
 from calibrate.recipe import Outputs, Recipe
 from calibrate.report import render_text
-from calibrate.result import Listener
+from calibrate.result import Listener, Summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +81,35 @@ def describe(opened: Opened, checked: Plan) -> dict[str, object]:
     }
 
 
-def deliver_run(request: Request, recipe: Recipe, out: Path, outputs: Outputs, *, as_json: bool, dry_run: bool) -> None:
-    """Carry out ``recipe``, write its files into ``out`` and print the report; of a dry run, the plan alone."""
-    check_outputs(out, outputs)
+def deliver_run(
+    request: Request,
+    recipe: Recipe,
+    out: Path | None,
+    outputs: Outputs,
+    *,
+    as_json: bool,
+    dry_run: bool,
+    trials: Path | None = None,
+    may_ship: Callable[[Summary], bool] = lambda _: True,
+) -> Summary | None:
+    """Carry out ``recipe``, write its files into ``out``, if any, and print the report; of a dry run, the plan alone.
+
+    The network is written only where ``may_ship`` says so of what was measured. Finished passes are kept in ``trials``.
+    """
+    if out is not None:
+        check_outputs(out, outputs)
     with progress_bars() as progress:
         opened, checked = request.open(recipe, progress)
         if dry_run:
             say(json.dumps(describe(opened, checked), indent=2))
-            return
-        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args)
-        delivery = deliver(outcome, opened.model, out, outputs, progress=progress)
-    say(delivery.summary.model_dump_json(indent=2) if as_json else render_text(delivery.summary))
-    for path in delivery.files:
-        note(f"wrote {path}")
+            return None
+        kept = None if trials is None else FolderTrials(trials, checked, opened.architecture, opened.architecture_args)
+        outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args, kept)
+        delivery = Delivery(outcome.summary, (), ())
+        if out is not None:
+            wanted = outputs if may_ship(outcome.summary) else outputs.model_copy(update={"formats": ()})
+            delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
+    show(delivery.summary, lambda: render_text(delivery.summary), delivery.files, as_json=as_json)
     if delivery.problems:
         raise ExportError(" ".join(delivery.problems))
+    return delivery.summary
