@@ -1,13 +1,9 @@
 """From an image to the network's input."""
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as F
 
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
@@ -15,12 +11,6 @@ from calibrate.result import Finding
 
 #: The most pixels an image may have, as it comes and after resizing.
 MAX_PIXELS = 64 * 2**20
-
-INTERPOLATIONS: Mapping[str, InterpolationMode] = {
-    "nearest": InterpolationMode.NEAREST,
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-}
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
@@ -38,26 +28,24 @@ def prepare(image: Image.Image, preprocessing: Preprocessing) -> Tensor:
 def pixels(image: Image.Image, preprocessing: Preprocessing, name: str) -> Tensor:
     """The first half of :func:`prepare`: convert, resize, crop, as uint8 (C, H, W); errors call it ``name``."""
     image = _convert(image, "L" if preprocessing.channels == 1 else "RGB", name)
-    if preprocessing.resize is not None:
-        shorter, longer = sorted(image.size)
+    shorter, longer = sorted(image.size)
+    if preprocessing.resize not in (None, shorter):
         if preprocessing.resize**2 * longer > MAX_PIXELS * shorter:
             raise UnsafeInputError(
                 f"{name} is {image.width} × {image.height} pixels; with its shorter side resized to "
                 f"{preprocessing.resize} it would pass the limit of {MAX_PIXELS} pixels. Remove the image."
             )
-        mode = INTERPOLATIONS[preprocessing.interpolation]
-        image = F.resize(image, [preprocessing.resize], interpolation=mode, antialias=True)
-    if preprocessing.crop is not None:
-        image = F.center_crop(image, [preprocessing.crop])
-    tensor: Tensor = F.pil_to_tensor(image)
-    return tensor
+        image = _resize(image, preprocessing)
+    if preprocessing.crop is not None and image.size != (preprocessing.crop, preprocessing.crop):
+        image = _crop(image, preprocessing.crop)
+    values = torch.from_numpy(np.array(image))
+    return values[None] if values.dim() == 2 else values.permute(2, 0, 1)
 
 
 def scale(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """The second half of :func:`prepare`, for one image (C, H, W) or a batch (B, C, H, W): (x / 255 - mean) / std."""
-    unit = pixels.to(torch.float32).div_(255)
-    normalised: Tensor = F.normalize(unit, list(preprocessing.mean), list(preprocessing.std), inplace=True)
-    return normalised
+    mean, std = (torch.tensor(values)[:, None, None] for values in (preprocessing.mean, preprocessing.std))
+    return pixels.to(torch.float32).div_(255).sub_(mean).div_(std)
 
 
 def require_preprocessing(preprocessing: Preprocessing | None, name: str) -> Preprocessing:
@@ -96,3 +84,21 @@ def _convert(image: Image.Image, mode: str, name: str) -> Image.Image:
     if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"):
         raise DataError(f"{name} is a {image.mode} image, which is neither grey nor RGB; save it as 8-bit RGB.")
     return image.convert(mode)
+
+
+# torchvision takes as long to import as torch, so it is loaded for images that need it and for no others.
+def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms.v2.functional import resize
+
+    resized: Image.Image = resize(
+        image, [preprocessing.resize], interpolation=InterpolationMode(preprocessing.interpolation), antialias=True
+    )
+    return resized
+
+
+def _crop(image: Image.Image, side: int) -> Image.Image:
+    from torchvision.transforms.v2.functional import center_crop
+
+    cropped: Image.Image = center_crop(image, [side])
+    return cropped

@@ -5,7 +5,6 @@ from io import BytesIO
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 #: A thumbnail's longer side in pixels, and its size as a file in bytes, at most.
 SIDE = 64
@@ -23,7 +22,8 @@ def thumbnail(example: Tensor) -> bytes | None:
     """
     if example.dim() != 3 or example.shape[0] not in (1, 3) or not example.numel():
         return None
-    image: Image.Image = F.to_pil_image(example if example.dtype == torch.uint8 else _stretched(example))
+    values = example if example.dtype == torch.uint8 else _stretched(example)
+    image = Image.fromarray(values[0].numpy() if len(values) == 1 else values.permute(1, 2, 0).numpy())
     image.thumbnail((SIDE, SIDE))
     content = _png(image)
     return content if len(content) <= BYTES else _png(image.quantize(COLOURS))

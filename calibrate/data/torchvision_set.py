@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from PIL import Image
-from torchvision import datasets
 
 from calibrate.data.images import check_pixels
 from calibrate.errors import DataError, UnavailableError, UnsafeInputError, UsageError
@@ -42,6 +41,8 @@ class TorchvisionSet:
             raise UsageError(f"{text!r} says no root; give the directory that holds the files, as in {EXAMPLE}.")
         if not Path(root).is_dir():
             raise DataError(f"the root {root!r} of {text!r} is not a directory; give the one that holds the files.")
+        from torchvision import datasets
+
         self._set = self._open(getattr(datasets, kind), root, options)
         names = getattr(self._set, "classes", None)
         unique = (

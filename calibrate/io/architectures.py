@@ -3,20 +3,17 @@
 import difflib
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
-import torchvision
 from torch import nn
 
 from calibrate.errors import AfternormError, ModelError
 from calibrate.io.cifar_resnet import cifar_resnet
 from calibrate.io.factory import build_factory, said
 from calibrate.io.timm_models import build_timm, timm_preprocessing
+from calibrate.io.torchvision_models import build_torchvision, torchvision_models, torchvision_preprocessing
 from calibrate.recipe import Preprocessing
 
-#: torchvision warns unless these are told whether to draw initial weights; ours are read from a file.
-_SLOW_INITIAL_WEIGHTS = ("googlenet", "inception_v3")
 _CIFAR = re.compile(r"cifar/resnet(\d{1,4})")
 _TIMM = "timm/"
 _FACTORY = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -45,9 +42,7 @@ def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
             return cifar_resnet(int(cifar[1]), **args).eval()
         if name.startswith(_TIMM):
             return build_timm(name.removeprefix(_TIMM), args).eval()
-        builder = torchvision.models.get_model_builder(_torchvision(name))
-        defaults = {"init_weights": False} if _torchvision(name) in _SLOW_INITIAL_WEIGHTS else {}
-        model: nn.Module = builder(weights=None, **{**defaults, **args})
+        return build_torchvision(_torchvision(name), args)
     except AfternormError:
         raise
     except Exception as error:
@@ -55,14 +50,12 @@ def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
             f"the architecture {name!r} cannot be built with {dict(args)!r}: {said(error)}. Give the keyword arguments "
             "that its constructor takes."
         ) from error
-    return model.eval()
 
 
 def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing | None:
     """How the published weights of that architecture want their images; None where nothing is known.
 
-    torchvision: what its current weights were evaluated with. ``googlenet`` and ``inception_v3`` built without
-    ``transform_input`` want mean and deviation 0.5, which is what ``transform_input`` makes of ImageNet's.
+    torchvision: what :func:`~calibrate.io.torchvision_models.torchvision_preprocessing` finds.
     timm: what :func:`~calibrate.io.timm_models.timm_preprocessing` finds.
     CIFAR: 32×32 with ImageNet's mean and deviation; None unless ``in_channels`` is 3. Factories: None.
 
@@ -75,22 +68,7 @@ def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing |
         return Preprocessing(resize=32, crop=32) if args.get("in_channels", 3) == 3 else None
     if name.startswith(_TIMM):
         return timm_preprocessing(name.removeprefix(_TIMM), args)
-    model = _torchvision(name)
-    preset = torchvision.models.get_model_weights(model).DEFAULT.transforms()
-    halves = model in _SLOW_INITIAL_WEIGHTS and not args.get("transform_input")
-    return Preprocessing(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        interpolation=preset.interpolation.value,
-        mean=(0.5, 0.5, 0.5) if halves else tuple(preset.mean),
-        std=(0.5, 0.5, 0.5) if halves else tuple(preset.std),
-    )
-
-
-@cache
-def torchvision_models() -> tuple[str, ...]:
-    """The names of torchvision's classification models, without ``torchvision/``."""
-    return tuple(torchvision.models.list_models(module=torchvision.models))
+    return torchvision_preprocessing(_torchvision(name), args)
 
 
 def _torchvision(name: str) -> str:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from calibrate.io.architectures import build_named, torchvision_models
+from calibrate.io.architectures import build_named
 from calibrate.io.state_names import plain_names
+from calibrate.io.torchvision_models import torchvision_models
 
 #: Share of names and shapes that must agree for an architecture to be worth naming.
 ENOUGH = 0.9

@@ -1,17 +1,15 @@
 """Normalisation layers, one published method a file, over shared formulas."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from calibrate.nn.batch_group_norm import BatchGroupNorm
 from calibrate.nn.batch_instance_norm import BatchInstanceNorm, clamp_gates_
 from calibrate.nn.batch_norm_variant import BatchNormVariant
 from calibrate.nn.batch_renorm import BatchRenorm, batch_renorm_limits
 from calibrate.nn.batch_weighed import BatchWeighedBatchNorm
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
-from calibrate.nn.example_weighed_act import (
-    ExampleWeighedBatchNormAct,
-    ExampleWeighedFrozenBatchNormAct,
-    ExampleWeighedGroupNormAct,
-)
-from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
+from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedGroupNormAct
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
@@ -26,6 +24,9 @@ from calibrate.nn.scaled_affine_batch_norm import ScaledAffineBatchNorm
 from calibrate.nn.stoch_norm import StochNorm
 from calibrate.nn.switched_batch_norm import SwitchedBatchNorm
 from calibrate.nn.whitened_example_weighed import WhitenedExampleWeighed
+
+if TYPE_CHECKING:
+    from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm, ExampleWeighedFrozenBatchNormAct
 
 __all__ = [
     "LAYERS",
@@ -56,3 +57,12 @@ __all__ = [
     "group_norm",
     "instance_norm",
 ]
+
+#: Subclasses of torchvision's layer, which load on first use: torchvision takes as long to import as torch.
+_FROZEN = ("ExampleWeighedFrozenBatchNorm", "ExampleWeighedFrozenBatchNormAct")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FROZEN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("calibrate.nn.example_weighed_frozen"), name)

@@ -5,7 +5,6 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
-from calibrate.nn.example_weighed_frozen import ExampleWeighedFrozenBatchNorm
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 
 
@@ -28,30 +27,6 @@ class ExampleWeighedBatchNormAct(ExampleWeighedBatchNorm):
         """A layer that shares the parameters, statistics, ``drop`` and ``act`` of ``batch_norm``, and their modes."""
         layer = super().from_batch_norm(batch_norm, alpha)
         layer.drop, layer.act = batch_norm.drop, batch_norm.act
-        return layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise, drop, activate; see the class."""
-        y: Tensor = self.act(self.drop(super().forward(x)))
-        return y
-
-
-class ExampleWeighedFrozenBatchNormAct(ExampleWeighedFrozenBatchNorm):
-    """:class:`~calibrate.nn.ExampleWeighedFrozenBatchNorm`, then ``drop``, then ``act``: y = act(drop(norm(x))).
-
-    Takes the place of timm's ``FrozenBatchNormAct2d``. *Equals it when* α = 0, bit for bit.
-    """
-
-    def __init__(self, *args: Any, drop: nn.Module | None = None, act: nn.Module | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.drop = nn.Identity() if drop is None else drop
-        self.act = nn.Identity() if act is None else act
-
-    @classmethod
-    def from_batch_norm(cls, frozen: Any, alpha: float | Tensor = 0.0) -> Self:
-        """A layer that shares the buffers, ``drop`` and ``act`` of ``frozen``, and their modes."""
-        layer = super().from_batch_norm(frozen, alpha)
-        layer.drop, layer.act = frozen.drop, frozen.act
         return layer
 
     def forward(self, x: Tensor) -> Tensor:

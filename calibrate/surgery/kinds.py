@@ -6,15 +6,12 @@ from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.nn import (
     BatchNormVariant,
     ExampleWeighed,
     ExampleWeighedBatchNorm,
     ExampleWeighedBatchNormAct,
-    ExampleWeighedFrozenBatchNorm,
-    ExampleWeighedFrozenBatchNormAct,
     ExampleWeighedGroupNorm,
     ExampleWeighedGroupNormAct,
     InputBatchNorm,
@@ -29,15 +26,28 @@ WEIGHED: Mapping[type[nn.Module], Weigh] = {
     nn.BatchNorm2d: ExampleWeighedBatchNorm.from_batch_norm,
     nn.BatchNorm3d: ExampleWeighedBatchNorm.from_batch_norm,
     nn.SyncBatchNorm: ExampleWeighedBatchNorm.from_batch_norm,
-    FrozenBatchNorm2d: ExampleWeighedFrozenBatchNorm.from_batch_norm,
     nn.GroupNorm: ExampleWeighedGroupNorm.from_group_norm,
 }
+
+
+def _weigh_frozen(module: Any) -> ExampleWeighed:
+    from calibrate.nn import ExampleWeighedFrozenBatchNorm
+
+    return ExampleWeighedFrozenBatchNorm.from_batch_norm(module)
+
+
+def _weigh_frozen_act(module: Any) -> ExampleWeighed:
+    from calibrate.nn import ExampleWeighedFrozenBatchNormAct
+
+    return ExampleWeighedFrozenBatchNormAct.from_batch_norm(module)
+
+
 #: The same for the classes of ``timm.layers``, which are asked for only where timm is loaded: no layer of it exists
 #: before.
 WEIGHED_TIMM: Mapping[str, Weigh] = {
     "BatchNormAct2d": ExampleWeighedBatchNormAct.from_batch_norm,
     "SyncBatchNormAct": ExampleWeighedBatchNormAct.from_batch_norm,
-    "FrozenBatchNormAct2d": ExampleWeighedFrozenBatchNormAct.from_batch_norm,
+    "FrozenBatchNormAct2d": _weigh_frozen_act,
     "GroupNorm": ExampleWeighedGroupNorm.from_group_norm,
     "GroupNorm1": ExampleWeighedGroupNorm.from_group_norm,
     "GroupNormAct": ExampleWeighedGroupNormAct.from_group_norm,
@@ -46,7 +56,7 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
 
 def is_normalisation(module: nn.Module) -> bool:
     """Whether ``module`` is a batch or group normalisation layer of any kind."""
-    if isinstance(module, _BatchNorm | FrozenBatchNorm2d | ExampleWeighed | nn.GroupNorm):
+    if isinstance(module, (_BatchNorm, ExampleWeighed, nn.GroupNorm, *_frozen_batch_norm())):
         return True
     return _weigh(module) is not None
 
@@ -91,7 +101,13 @@ def _weigh(module: nn.Module) -> Weigh | None:
     if isinstance(module, BatchNormVariant) and module.infers_as_batch_norm and kind is not InputBatchNorm:
         weighed = ExampleWeighedBatchNormAct if hasattr(module, "act") else ExampleWeighedBatchNorm
         return weighed.from_batch_norm
-    if isinstance(module, FrozenBatchNorm2d) and kind.forward is FrozenBatchNorm2d.forward:
-        return ExampleWeighedFrozenBatchNorm.from_batch_norm  # a renamed or extended constructor; it computes the same
+    if any(isinstance(module, frozen) and kind.forward is frozen.forward for frozen in _frozen_batch_norm()):
+        return _weigh_frozen  # or a renamed or extended constructor; it computes the same
     timm = sys.modules.get("timm.layers")
     return next((weigh for name, weigh in WEIGHED_TIMM.items() if getattr(timm, name, None) is kind), None)
+
+
+def _frozen_batch_norm() -> tuple[type[nn.Module], ...]:
+    """Torchvision's class, asked for only where torchvision is loaded, as timm's are."""
+    kind = getattr(sys.modules.get("torchvision.ops"), "FrozenBatchNorm2d", None)
+    return () if kind is None else (kind,)
