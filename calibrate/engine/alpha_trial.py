@@ -1,6 +1,5 @@
 """A trial for the steps that choose α: a copy of the network whose matching layers weigh examples by any α."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.set_alpha import without_positions
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import LabelFreeAlpha, SearchAlpha
-from calibrate.surgery import find_sites, select, weigh_examples_
+from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
@@ -38,7 +37,7 @@ class AlphaTrial:
 
 def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
     """The network as it stands, its matching sites ready to be weighed, at the α at which they were trained."""
-    model = estimate_group_moments_(run, copy.deepcopy(run.model), step.sites)
+    model = estimate_group_moments_(run, share_weights(run.model), step.sites)
     sites = select(find_sites(model), step.sites)
     maximum = step.maximum
     if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):

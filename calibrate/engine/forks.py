@@ -1,6 +1,5 @@
 """Forks of a run: several lists of steps from one beginning, what they begin with alike done once."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ from calibrate.engine.temperature import fit_temperature_
 from calibrate.engine.tuning_steps import TUNING_STEPS
 from calibrate.recipe import Temperature
 from calibrate.recipe.auto import TuningStep
+from calibrate.surgery import share_weights
 
 
 class Forks:
@@ -46,7 +46,7 @@ def fork(run: Run) -> Run:
     """A run that stands where ``run`` stands, and whose steps ``run`` does not see."""
     return replace(
         run,
-        model=copy.deepcopy(run.model),
+        model=share_weights(run.model),
         reestimations=[*run.reestimations],
         kept=[*run.kept],
         learned=[*run.learned],

@@ -50,6 +50,7 @@ from calibrate.surgery import (
     look,
     matching,
     select,
+    share_weights,
     with_statistics,
 )
 
@@ -194,9 +195,10 @@ def carry_out(
 ) -> Outcome:
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     source, setting, training = plan.source, plan.setting, plan.training
+    plain = copied(model).to(setting.device)
     run = Run(
-        plain=copied(model).to(setting.device),
-        model=copied(model).to(setting.device),
+        plain=plain,
+        model=share_weights(plain),
         source=source,
         split=plan.split,
         look=plan.look,
@@ -212,6 +214,7 @@ def carry_out(
         STEPS[type(step)](run, step)
         seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
     examples = first_examples(source, input_dtype(model), plan.split.holdout)
+    run.model = copied(run.model)  # from here on it shares no weights
     folded_into = None
     if run.temperature != 1:
         folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))

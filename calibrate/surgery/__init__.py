@@ -14,6 +14,7 @@ from calibrate.surgery.look import Look, checked_logits, look
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
+from calibrate.surgery.share_weights import share_weights
 from calibrate.surgery.sites import (
     BESIDE_BATCH_NORM,
     Site,
@@ -63,6 +64,7 @@ __all__ = [
     "prepend_input_batch_norm_",
     "renew_head_",
     "select",
+    "share_weights",
     "stem",
     "weigh_examples_",
     "with_statistics",

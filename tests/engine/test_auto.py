@@ -21,7 +21,7 @@ from calibrate.errors import DataError, TrialsError
 from calibrate.recipe import Auto, Candidate, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.result import Leaderboard, silent
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
+from tests.engine.test_retrofit import assert_untouched, examples, snapshot, storages, trained
 from tests.networks import convolutional, grouped, lived_in
 
 ALPHA = SearchAlpha(curve=False, refinements=1)
@@ -316,6 +316,17 @@ def test_with_shifts_the_recommended_recipe_alone_gives_the_same_numbers() -> No
     alone = retrofit(coloured(), board.recipe, data=source)
     assert board_of(alone).recommended == board.recommended
     assert alone.summary.measurement == outcome.summary.measurement
+
+
+def test_the_candidates_take_the_memory_of_one_network_and_the_recommended_one_its_own() -> None:
+    """Of what no step changes there is one copy; what is handed out shares nothing with it."""
+    one, all_of_them = (SetAlpha(alpha=0.5, sites=sites) for sites in (("1",), ("*",)))
+    candidates = [Candidate(name=name, steps=(step,)) for name, step in (("one", one), ("all", all_of_them))]
+    outcome = retrofit(trained(), auto(candidates=candidates), data=examples())
+    graphs = [*outcome.graphs.values()]
+    assert len(graphs) == 2
+    assert len(storages(graphs[0]) & storages(graphs[1])) == len(("0.weight", "3.weight", "8.weight", "8.bias"))
+    assert all(storages(outcome.model).isdisjoint(storages(graph)) for graph in graphs)
 
 
 def test_the_search_starts_from_the_network_as_it_came_and_leaves_no_site_behind(searched: Outcome) -> None:
