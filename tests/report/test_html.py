@@ -1,6 +1,7 @@
 """The HTML report: well-formed, self-contained, deaf to what names contain, and equal in numbers to the text."""
 
 import re
+from functools import cache
 from html.parser import HTMLParser
 
 import pytest
@@ -141,6 +142,7 @@ def test_rendering_twice_gives_the_same_bytes(html: str) -> None:
     assert render_html(samples.summary()) == html
 
 
+@cache
 def marked(text: str) -> tuple[list[str], list[tuple[str, str]]]:
     page = Page(render_html(samples.hostile(text)))
     return page.tags, [(tag, name) for tag, name, _ in page.attributes]
