@@ -35,8 +35,8 @@ def auto_(run: Run, step: Auto) -> None:
     clean = clean_changes_(run, runs, run.split.calibration) if step.shifts else {}
     allowed = [item for item in candidacies[2:] if paired_gap(item, yardstick)[0] < 0]
     allowed = [item for item in allowed if not clean or clean[item.name].value >= -step.guardrail]
-    chosen = choose_simplest([plain, yardstick, *allowed], yardstick, step.margin).name
-    fallback = choose_simplest([plain, yardstick], yardstick, step.margin).name
+    chosen = choose_simplest([plain, yardstick, *allowed], step.margin).name
+    fallback = choose_simplest([plain, yardstick], step.margin).name
 
     clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}
     measured = held_out(base, step, runs, logits, clean)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,12 @@ def paired_gap(one: Candidacy, other: Candidacy) -> tuple[float, float, int]:
     return float(gap.mean()), error, len(gap)
 
 
-def choose_simplest(candidacies: Sequence[Candidacy], yardstick: Candidacy, margin: float) -> Candidacy:
+def choose_simplest(candidacies: Sequence[Candidacy], margin: float) -> Candidacy:
     """The first of ``candidacies`` that loses to the best of them by no more than ``margin`` paired standard errors.
 
-    They come simplest first. The best has the lowest mean cross-entropy against ``yardstick``, which has seen all
-    examples: candidates that held different examples back are compared by it.
+    They come simplest first. Those of the same examples choose among themselves, the best being the one of the lowest
+    mean; what they chose keeps its place unless the choice of others beats it on the examples that both have. So few
+    examples, where some candidates learned from the rest, blur no comparison of those that learned from none.
 
     Reference: Breiman, Friedman, Olshen and Stone, Classification and Regression Trees, 1984, §3.4.3 (the one standard
     error rule).
@@ -36,12 +38,19 @@ def choose_simplest(candidacies: Sequence[Candidacy], yardstick: Candidacy, marg
     >>> rows = np.arange(4)
     >>> plain = Candidacy("plain", rows, np.array([1.0, 2.0, 1.0, 2.0]))
     >>> lucky = Candidacy("lucky", rows, np.array([0.9, 2.0, 1.0, 2.0]))
-    >>> choose_simplest([plain, lucky], plain, 1.0).name
+    >>> choose_simplest([plain, lucky], 1.0).name
     'plain'
     """
-    best = min(candidacies, key=lambda item: paired_gap(item, yardstick)[0])
+
+    def near(one: Candidacy, other: Candidacy) -> bool:
+        gap, error, _ = paired_gap(one, other)
+        return gap <= margin * error
+
+    same: dict[bytes, list[Candidacy]] = {}
     for candidacy in candidacies:
-        gap, error, _ = paired_gap(candidacy, best)
-        if gap <= margin * error:
-            return candidacy
-    return best
+        same.setdefault(candidacy.rows.tobytes(), []).append(candidacy)
+    bests = [min(group, key=lambda item: item.nll.mean()) for group in same.values()]
+    chosen = [
+        next(item for item in group if near(item, best)) for group, best in zip(same.values(), bests, strict=True)
+    ]
+    return reduce(lambda one, other: one if near(one, other) else other, sorted(chosen, key=[*candidacies].index))
