@@ -59,8 +59,8 @@ class Auto(StepValue):
     Candidates are listed from the simplest on. On the calibration half the simplest is chosen whose cross-entropy after
     its temperature is within ``margin`` paired standard errors of the best; the network as it came, without and with a
     temperature, comes before them all. Candidates that learned by gradient, and so have fewer examples left, choose
-    among themselves first, and so do the others, on all examples. The chosen one is recommended, and kept, where the holdout half shows that it
-    improves on the temperature alone; else the temperature where that improves; else nothing.
+    among themselves first, and so do the others, on all examples. The chosen one is recommended, and kept, where the
+    holdout half shows that it improves on the temperature alone; else the temperature where that does; else nothing.
 
     With ``shifts`` every example comes in one of these domains, drawn by the seed, and what is recommended must not
     cost more top-1 than ``guardrail`` on the data as they are. With a budget many candidates see few examples first,

@@ -90,8 +90,8 @@ CARDS: Mapping[str, Card] = {
     "auto": Card(
         sentence="Try several ways to tune the network, and recommend what is proven to help",
         symbols="With NLL(c) the cross-entropy of candidate c after its temperature, on examples of the calibration "
-        "half that it did not learn from, c₀ that of the lowest, and se the paired standard error, first among candidates "
-        "that learned by gradient and among the others, then between what these two chose:",
+        "half that it did not learn from, c₀ that of the lowest, and se the paired standard error, first among "
+        "candidates that learned by gradient and among the others, then between what these two chose:",
         formula="chosen = the first, simplest first, with NLL(c) − NLL(c₀) ≤ margin·se;  recommended where on the "
         "holdout half it improves on T",
         equals="nothing is recommended.",
