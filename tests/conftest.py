@@ -13,10 +13,8 @@ from calibrate.demo import DemoInputs, write_inputs
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[2] / "shared"))
 
 
-# Small networks gain nothing from a second thread, and lose a lot where another process wants the core: in this process
-# and in those that tests start.
+# Small networks gain nothing from a second thread, and lose a lot where another process wants the core.
 torch.set_num_threads(1)
-os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
