@@ -3,11 +3,16 @@
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 LOCK = "lock"
+
+#: How often, and how many seconds apart, a folder is removed in which a process that is about to end still writes.
+TRIES, PAUSE_SECONDS = 40, 0.05
 
 
 class Scratch:
@@ -26,13 +31,29 @@ class Scratch:
         for folder in sorted(self._root.iterdir()):
             if folder != self.folder and (lock := _lock_of_the_dead(folder)):
                 with lock:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
                     yield folder.name
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove(self.folder)
         self._lock.close()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a worker's folder, its lock last: what cannot be removed yet is left for the next burial."""
+    for _ in range(TRIES):
+        with suppress(OSError):
+            for entry in [entry for entry in folder.iterdir() if entry.name != LOCK]:
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+            (folder / LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+        if not folder.exists():
+            return
+        time.sleep(PAUSE_SECONDS)
 
 
 def _lock_of_the_dead(folder: Path) -> IO[str] | None:

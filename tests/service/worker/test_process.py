@@ -4,6 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -69,6 +72,31 @@ def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
     living.close()
     ours.close()
     assert [path.name for path in tmp_path.iterdir()] == ["starting"]
+
+
+def test_the_dead_are_buried_though_a_process_of_theirs_still_writes_for_a_moment(tmp_path: Path) -> None:
+    dead = Scratch(tmp_path, "dead")
+    attempt = dead.folder / "attempt"
+    dead._lock.close()
+    writing = threading.Event()
+
+    def write_on() -> None:
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            with suppress(FileNotFoundError, FileExistsError):
+                attempt.mkdir(exist_ok=True)
+                for number in range(50):
+                    (attempt / str(number)).touch()
+            writing.set()
+
+    straggler = threading.Thread(target=write_on)
+    straggler.start()
+    writing.wait()
+    ours = Scratch(tmp_path, "ours")
+    assert list(ours.bury()) == ["dead"]
+    straggler.join()
+    assert [path.name for path in tmp_path.iterdir()] == ["ours"]
+    ours.close()
 
 
 HIDING = """
