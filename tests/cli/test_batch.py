@@ -102,21 +102,21 @@ def wait_until(condition: Callable[[], object]) -> None:
 def test_a_batch_killed_half_way_and_resumed_ends_as_if_undisturbed(
     bench: Bench, afternorm: Callable[..., Ran]
 ) -> None:
-    manifest = bench.manifest("one", "few more far", gentle=GENTLE)
+    manifest = bench.manifest("one two", "few more far", gentle=GENTLE)
     whole, killed = bench.folder / "whole", bench.folder / "killed"
     ran = afternorm("batch", manifest, "--out", whole, "--slots", 2)
     assert ran.code == 0, ran.err
-    assert len(json.loads((whole / "comparison.json").read_text())["runs"]) == 3
+    assert len(json.loads((whole / "comparison.json").read_text())["runs"]) == 6
 
     parent = launch("batch", manifest, "--out", killed)
-    wait_until(lambda: len(list(killed.rglob("run.json"))) >= 1)
+    wait_until(lambda: len(list(killed.rglob("run.json"))) >= 3)
     wait_until(lambda: children(parent))
     orphans = children(parent)
     os.killpg(parent.pid, signal.SIGKILL)
     parent.wait()
     wait_until(lambda: not any(map(running, orphans)))
     finished = [path.parent for path in killed.rglob("run.json")]
-    assert 1 <= len(finished) < 3
+    assert 3 <= len(finished) < 6
     before = {folder: traces(folder) for folder in finished}
     assert not (killed / "comparison.html").exists()
 
@@ -124,7 +124,7 @@ def test_a_batch_killed_half_way_and_resumed_ends_as_if_undisturbed(
     assert sum(line.startswith("finished") for line in listed) == len(finished)
     ran = afternorm("batch", manifest, "--out", killed, "--resume")
     assert ran.code == 0, ran.err
-    assert f"{len(finished)} of 3 runs are finished" in ran.err
+    assert f"{len(finished)} of 6 runs are finished" in ran.err
     assert {folder: traces(folder) for folder in finished} == before
     for name in FILES:
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
