@@ -5,6 +5,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
+from calibrate.nn.drop_and_act import DropAndAct
 from calibrate.nn.example_weight import ExampleWeighed
 
 
@@ -52,25 +53,13 @@ class ExampleWeighedFrozenBatchNorm(ExampleWeighed, FrozenBatchNorm2d):  # type:
     __repr__ = nn.Module.__repr__  # torchvision's knows of no α
 
 
-class ExampleWeighedFrozenBatchNormAct(ExampleWeighedFrozenBatchNorm):
+class ExampleWeighedFrozenBatchNormAct(DropAndAct, ExampleWeighedFrozenBatchNorm):
     """:class:`~calibrate.nn.ExampleWeighedFrozenBatchNorm`, then ``drop``, then ``act``: y = act(drop(norm(x))).
 
     Takes the place of timm's ``FrozenBatchNormAct2d``. *Equals it when* α = 0, bit for bit.
     """
 
-    def __init__(self, *args: Any, drop: nn.Module | None = None, act: nn.Module | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.drop = nn.Identity() if drop is None else drop
-        self.act = nn.Identity() if act is None else act
-
     @classmethod
     def from_batch_norm(cls, frozen: Any, alpha: float | Tensor = 0.0) -> Self:
         """A layer that shares the buffers, ``drop`` and ``act`` of ``frozen``, and their modes."""
-        layer = super().from_batch_norm(frozen, alpha)
-        layer.drop, layer.act = frozen.drop, frozen.act
-        return layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise, drop, activate; see the class."""
-        y: Tensor = self.act(self.drop(super().forward(x)))
-        return y
+        return super().from_batch_norm(frozen, alpha).taking_from(frozen)
