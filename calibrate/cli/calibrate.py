@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from calibrate.cli import auto_options, options
-from calibrate.errors import GateError
 
 
 def calibrate(
@@ -70,24 +69,4 @@ def calibrate(
         class_map,
         training_data,
     )
-    summary = deliver_run(
-        request,
-        chosen,
-        out,
-        wanted,
-        as_json=as_json,
-        dry_run=dry_run,
-        trials=trials,
-        may_ship=lambda summary: _passes(require, summary.verdict),
-    )
-    if summary is not None and not _passes(require, summary.verdict):
-        raise GateError(
-            f"the verdict is {summary.verdict or 'none'}, and --require {require} was given, so no network was "
-            f"written; {out / 'report.html'} says why."
-        )
-
-
-def _passes(require: options.Requirement | None, verdict: str | None) -> bool:
-    if require is None:
-        return True
-    return verdict == "improved" or (require == options.Requirement.NOT_WORSE and verdict == "no evidence")
+    deliver_run(request, chosen, out, wanted, as_json=as_json, dry_run=dry_run, trials=trials, require=require)

@@ -100,6 +100,10 @@ class Requirement(StrEnum):
     IMPROVED = "improved"
     NOT_WORSE = "not-worse"
 
+    def is_met_by(self, verdict: str | None) -> bool:
+        """Whether a network of that verdict may be written."""
+        return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")
+
 
 def mapping(text: str | None, option: str) -> dict[str, Any] | None:
     """The JSON or YAML mapping that was given to ``option``."""

@@ -1,7 +1,6 @@
 """From options to an opened network and a checked plan: what the commands that carry out a recipe share."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from calibrate.cli import options
 from calibrate.cli.console import progress_bars, say, show
 from calibrate.data import open_data, read_class_map, read_classes
 from calibrate.engine import Delivery, FolderTrials, Opened, Plan, carry_out, check_outputs, deliver, open_model, plan
-from calibrate.errors import ExportError
+from calibrate.errors import ExportError, GateError
 from calibrate.recipe import Outputs, Recipe
 from calibrate.report import render_text
-from calibrate.result import Listener, Summary
+from calibrate.result import Listener
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +89,11 @@ def deliver_run(
     as_json: bool,
     dry_run: bool,
     trials: Path | None = None,
-    may_ship: Callable[[Summary], bool] = lambda _: True,
-) -> Summary | None:
+    require: options.Requirement | None = None,
+) -> None:
     """Carry out ``recipe``, write its files into ``out``, if any, and print the report; of a dry run, the plan alone.
 
-    The network is written only where ``may_ship`` says so of what was measured. Finished passes are kept in ``trials``.
+    The network is written only with the verdict that is required. Finished passes are kept in ``trials``.
     """
     if out is not None:
         check_outputs(out, outputs)
@@ -102,14 +101,20 @@ def deliver_run(
         opened, checked = request.open(recipe, progress)
         if dry_run:
             say(json.dumps(describe(opened, checked), indent=2))
-            return None
+            return
         kept = None if trials is None else FolderTrials(trials, checked, opened.architecture, opened.architecture_args)
         outcome = carry_out(opened.model, checked, opened.architecture, opened.architecture_args, kept)
+        verdict = outcome.summary.verdict
+        passed = require is None or require.is_met_by(verdict)
         delivery = Delivery(outcome.summary, (), ())
         if out is not None:
-            wanted = outputs if may_ship(outcome.summary) else outputs.model_copy(update={"formats": ()})
+            wanted = outputs if passed else outputs.model_copy(update={"formats": ()})
             delivery = deliver(outcome, opened.model, out, wanted, progress=progress)
     show(delivery.summary, lambda: render_text(delivery.summary), delivery.files, as_json=as_json)
+    if not passed:
+        raise GateError(
+            f"the verdict is {verdict or 'none'}, and --require {require} was given, so no network was written; "
+            f"{'the report' if out is None else out / 'report.html'} says why."
+        )
     if delivery.problems:
         raise ExportError(" ".join(delivery.problems))
-    return delivery.summary
