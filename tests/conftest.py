@@ -9,12 +9,13 @@ import torch
 
 from calibrate.cli import main
 from calibrate.demo import DemoInputs, write_inputs
+from calibrate.engine import set_up_process
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[2] / "shared"))
 
 
 # Small networks gain nothing from a second thread, and lose a lot where another process wants the core.
-torch.set_num_threads(1)
+set_up_process(1)
 
 
 @pytest.fixture(autouse=True)

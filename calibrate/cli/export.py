@@ -35,7 +35,7 @@ def export(
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     import torch
 
-    from calibrate.engine import open_model, proof_examples, write_onnx
+    from calibrate.engine import open_model, proof_examples, set_up_process, write_onnx
     from calibrate.export import require_runtime
 
     require_runtime()
@@ -43,8 +43,7 @@ def export(
         raise UsageError(
             f"--out {out} is a directory; give the path of the file to write, such as {out / 'model.onnx'}."
         )
-    if threads is not None:
-        torch.set_num_threads(threads)
+    set_up_process(threads)
     opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
     shape = options.preprocessing(preprocessing) or opened.preprocessing
     examples = proof_examples(opened, _source(opened, data, classes, shape, class_map), shape)

@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from calibrate.cli import options
 from calibrate.data import Source, open_data
-from calibrate.engine import FineTuningPlan, Opened, open_model, plan_fine_tuning
+from calibrate.engine import FineTuningPlan, Opened, open_model, plan_fine_tuning, set_up_process
 from calibrate.recipe import FineTuning
 from calibrate.result import Listener
 
@@ -28,8 +26,7 @@ class FineTuningRequest:
 
     def open(self) -> "Material":
         """Open the network and the data, each once."""
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        set_up_process(self.threads)
         arguments = options.mapping(self.architecture_args, "--architecture-args")
         opened = open_model(self.model, self.architecture, arguments)
         shape = options.preprocessing(self.preprocessing) or opened.preprocessing

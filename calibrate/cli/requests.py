@@ -4,12 +4,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from calibrate.cli import options
 from calibrate.cli.console import progress_bars, say, show
 from calibrate.data import open_data, read_class_map, read_classes
-from calibrate.engine import Delivery, FolderTrials, Opened, Plan, carry_out, check_outputs, deliver, open_model, plan
+from calibrate.engine import (
+    Delivery,
+    FolderTrials,
+    Opened,
+    Plan,
+    carry_out,
+    check_outputs,
+    deliver,
+    open_model,
+    plan,
+    set_up_process,
+)
 from calibrate.errors import ExportError, GateError
 from calibrate.recipe import Outputs, Recipe
 from calibrate.report import render_text
@@ -34,8 +43,7 @@ class Request:
 
     def open(self, recipe: Recipe, progress: Listener) -> tuple[Opened, Plan]:
         """Open the network and the data, and check that ``recipe`` can be carried out on them."""
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
+        set_up_process(self.threads)
         opened = open_model(
             self.model, self.architecture, options.mapping(self.architecture_args, "--architecture-args")
         )

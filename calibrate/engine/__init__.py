@@ -9,6 +9,7 @@ from calibrate.engine.folder_trials import FolderTrials
 from calibrate.engine.inspection import Inspection, inspect_model
 from calibrate.engine.opening import Opened, open_model
 from calibrate.engine.predict import input_dtype
+from calibrate.engine.process import set_up_process
 from calibrate.engine.proof_examples import proof_examples
 from calibrate.engine.retrofit import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
 from calibrate.engine.steps import STEPS
@@ -46,6 +47,7 @@ __all__ = [
     "proof_examples",
     "retrofit",
     "run_cell",
+    "set_up_process",
     "trial_key",
     "write_compared_arms",
     "write_fine_tuned",

@@ -1,7 +1,5 @@
 """Opening what was assigned: the network, and the data as that network's owner wants them prepared."""
 
-import torch
-
 from calibrate.data import Source, open_data
 from calibrate.engine import Opened, Plan, open_model, plan
 from calibrate.errors import UsageError
@@ -43,7 +41,6 @@ def open_run(assignment: Assignment, voice: Voice) -> tuple[Opened, Plan]:
     assert assignment.model is not None
     assert assignment.dataset is not None
     assert assignment.recipe is not None
-    torch.set_num_threads(assignment.settings.threads)
     opened = open_assigned_model(assignment.model, assignment.factories)
     checked = plan(
         opened.model,

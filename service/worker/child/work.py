@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from calibrate.engine import carry_out as carry_out_recipe
-from calibrate.engine import check_outputs, deliver, proof_examples, write_onnx
+from calibrate.engine import check_outputs, deliver, proof_examples, set_up_process, write_onnx
 from calibrate.errors import ExportError
 from calibrate.export import require_runtime
 from calibrate.recipe import Outputs
@@ -48,7 +46,6 @@ def export(assignment: Assignment, voice: Voice) -> Finished:
     """As ``afternorm export``: write the network as ONNX, proved on data where there are some, else on noise."""
     assert assignment.model is not None
     require_runtime()
-    torch.set_num_threads(assignment.settings.threads)
     opened = open_assigned_model(assignment.model, assignment.factories)
     dataset = assignment.dataset
     source = open_assigned_data(dataset, assignment.model, opened) if dataset is not None else None
@@ -61,7 +58,6 @@ def export(assignment: Assignment, voice: Voice) -> Finished:
 
 def check(assignment: Assignment, voice: Voice) -> Checked:  # noqa: ARG001  (a check says nothing until it knows)
     """Open a new model or new data."""
-    torch.set_num_threads(assignment.settings.threads)
     if assignment.model is not None:
         return check_model(assignment.model, assignment.factories)
     assert assignment.dataset is not None
@@ -80,6 +76,7 @@ WORK: Mapping[AnyKind, Callable[[Assignment, Voice], Finished | Checked]] = {
 
 def carry_out(assignment: Assignment, voice: Voice) -> Finished | Checked:
     """Do what the kind of job asks; the last message is returned, not said."""
+    set_up_process(assignment.settings.threads)
     return WORK[assignment.kind](assignment, voice)
 
 
