@@ -52,6 +52,12 @@ class Served:
 
     def kill(self, chance: random.Random) -> None:
         """Kill a server, a worker or a job, whichever chance picks of the kinds that there are."""
+        before = sum(self.killed.values())
+        while sum(self.killed.values()) == before:
+            with suppress(psutil.NoSuchProcess):  # a job that ended by itself just now
+                self._kill(chance)
+
+    def _kill(self, chance: random.Random) -> None:
         server = psutil.Process(self.process.pid)
         below = server.children(recursive=True)
         victims = {

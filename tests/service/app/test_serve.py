@@ -1,7 +1,6 @@
 """Starting a server: what is refused, and a worker that is kept alive."""
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -36,10 +35,11 @@ def test_a_bad_setting_is_named(afternorm: Callable[..., Ran], tmp_path: Path, m
     assert "AFTERNORM_GRACE_SECONDS" in ran.err
 
 
-def _workers() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in alive if child.cmdline()[1:] == ["-m", "service.worker"]]
+def _is_worker(process: psutil.Process) -> bool:
+    try:
+        return process.cmdline()[1:] == ["-m", "service.worker"]
+    except psutil.NoSuchProcess:  # it ended just now, or has not been waited for
+        return False
 
 
 def _wait(until: Callable[[], bool]) -> None:
@@ -49,21 +49,30 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+def _worker(dead: psutil.Process | None = None) -> psutil.Process:
+    """The only worker, as soon as there is one, and it is not the ``dead`` one."""
+    found: list[psutil.Process] = []
+
+    def is_found() -> bool:
+        found[:] = filter(_is_worker, psutil.Process().children(recursive=True))
+        return len(found) == 1 and found[0] != dead
+
+    _wait(is_found)
+    return found[0]
+
+
 def test_a_worker_that_is_killed_is_started_again_and_ends_with_its_server(tmp_path: Path) -> None:
     with served(tmp_path) as url:
         assert httpx2.get(f"{url}/readyz").status_code == 200
-        _wait(lambda: len(_workers()) == 1)
-        (first,) = _workers()
-        os.kill(first.pid, signal.SIGKILL)
-        _wait(lambda: len(_workers()) == 1 and _workers()[0].pid != first.pid)
-        (second,) = _workers()
+        first = _worker()
+        first.kill()
+        second = _worker(dead=first)
     assert not second.is_running()
 
 
 def test_a_worker_ends_when_its_server_is_killed(tmp_path: Path) -> None:
     with served(tmp_path, killed=True):
-        _wait(lambda: len(_workers()) == 1)
-        (worker,) = _workers()
+        worker = _worker()
         server = worker.parent()
         assert server is not None
         server.kill()
