@@ -15,9 +15,10 @@ def set_up_process(threads: int | None = None) -> None:
     """Let this process run networks on so many ``threads``, torch's own choice where None, and keep memory it frees.
 
     glibc gives much of what was freed back to the system, which then hands out and zeroes the same pages for the next
-    tensors: of the CPU time of forward passes on one thread 17 % (ResNet-56, 64 images of 32 × 32 pixels), 27 %
-    (ResNet-20) and 29 % (EfficientNet-lite0, 16 images of 224 × 224). Here the process keeps up to 2 GiB; its peak grew
-    by 2 %. Results do not depend on it. It is for processes of one's own, as commands and jobs are.
+    tensors: of the CPU time of forward passes with α on one thread 17 % (ResNet-56, 64 images of 32 × 32 pixels), 27 %
+    (ResNet-20) and 29 % (EfficientNet-lite0, 16 images of 224 × 224). Here the process keeps up to 2 GiB; the peak of a
+    calibration of EfficientNet-lite0 grew by 2 %, and its numbers were the same. It is for processes of one's own, as
+    commands and jobs are.
 
     Limits: the memory is kept with glibc only, so on Linux; elsewhere only the threads are set.
 
