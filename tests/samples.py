@@ -35,13 +35,13 @@ from calibrate.result import (
     Leaderboard,
     Measurement,
     Metric,
-    Model,
+    ModelFacts,
     OutputBound,
     Parity,
     Rung,
     Scores,
     Serving,
-    Site,
+    SiteSummary,
     Standing,
     Summary,
     Timings,
@@ -145,9 +145,9 @@ def label_free(**changed: Any) -> LabelFreeSearch:
     return LabelFreeSearch(**{**fields, **changed})
 
 
-def sites(count: int = 53, alpha: float | tuple[float, ...] | None = 0.05) -> tuple[Site, ...]:
+def sites(count: int = 53, alpha: float | tuple[float, ...] | None = 0.05) -> tuple[SiteSummary, ...]:
     return tuple(
-        Site(names=(f"layer{index // 13 + 1}.{index % 13}.bn",), kind="BatchNorm2d", channels=64, alpha=alpha)
+        SiteSummary(names=(f"layer{index // 13 + 1}.{index % 13}.bn",), kind="BatchNorm2d", channels=64, alpha=alpha)
         for index in range(count)
     )
 
@@ -354,7 +354,7 @@ def summary(**changed: Any) -> Summary:
     fields: dict[str, Any] = {
         "recipe": recipe,
         "recipe_digest": recipe.digest,
-        "model": Model(
+        "model": ModelFacts(
             architecture="torchvision/resnet50",
             architecture_args={},
             parameters=25_557_032,
@@ -405,7 +405,7 @@ def summary(**changed: Any) -> Summary:
 def hostile(text: str) -> Summary:
     """A run in which every string from outside is ``text``; without plots, which show no such string."""
     whole = summary()
-    site = Site(names=(text, text), kind=text, channels=8, alpha=(0.0, 0.1), note=text)
+    site = SiteSummary(names=(text, text), kind=text, channels=8, alpha=(0.0, 0.1), note=text)
     places = {"platform": text, "device": text, "versions": {text: text}}
     one = changed_example(7, entry=text, name=text, before=Answer(label=391, name=text, confidence=0.514))
     return summary(

@@ -1,15 +1,15 @@
 """What the methods share that learn γ and β by gradient: which tensors, under which statistics, by which optimizer."""
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.adapt.adapter import Adapter, Keeps, adaptable
-from calibrate.adapt.optimizer import optimizer
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import ETA, SAR, Tent
+from calibrate.recipe.adapters import ETA, SAR, SGD, Adam, Tent
 
 Settings = TypeVar("Settings", bound=Tent | ETA | SAR)
 
@@ -72,3 +72,10 @@ class AffineAdapter(Adapter[Settings]):
         """One step of the optimizer down ``loss``."""
         self.backward_(loss)
         self.optimizer.step()
+
+
+def optimizer(settings: Adam | SGD, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """A fresh optimizer of ``parameters``."""
+    if isinstance(settings, Adam):
+        return torch.optim.Adam(parameters, lr=settings.lr)
+    return torch.optim.SGD(parameters, lr=settings.lr, momentum=settings.momentum)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from calibrate.adapt.adapter import entropy
-from calibrate.adapt.affine import AffineAdapter
-from calibrate.adapt.optimizer import optimizer
+from calibrate.adapt.affine import AffineAdapter, optimizer
 from calibrate.recipe.adapters import SAR
 
 

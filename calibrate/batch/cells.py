@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from calibrate.errors import UsageError
-from calibrate.recipe import PRESETS, Manifest, Outputs, Preprocessing, Recipe, Settings, read, read_recipe
+from calibrate.recipe import PRESETS, Manifest, Outputs, Preprocessing, Recipe, RunSettings, read, read_recipe
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.:-]*://")
 TORCHVISION = "torchvision:"
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Combination:
     """One run to be: its names in the manifest, and what they stand for.
 
     ``data`` is what ``--data`` takes; ``files`` is where they lie, None where that is not on this machine.
@@ -31,7 +31,7 @@ class Cell:
     preprocessing: Preprocessing | None
     recipe: Recipe
     outputs: Outputs
-    settings: Settings
+    settings: RunSettings
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Cell:
         return "/".join(self.names)
 
 
-def read_cells(path: Path, **settings: str | int | None) -> tuple[Cell, ...]:
+def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, ...]:
     """The cells of the manifest at ``path``, in its order; those ``settings`` that are not None replace its own.
 
     Raises UsageError for a manifest that is not valid, and for every file it names that is not there.
@@ -51,7 +51,7 @@ def read_cells(path: Path, **settings: str | int | None) -> tuple[Cell, ...]:
     chosen = manifest.settings.model_copy(update={name: value for name, value in settings.items() if value is not None})
     places = {name: _data(item.data, folder) for name, item in manifest.datasets.items()}
     cells = tuple(
-        Cell(
+        Combination(
             names=(model_name, dataset_name, recipe_name),
             model=folder / model.model,
             architecture=model.architecture,
@@ -95,7 +95,7 @@ def _data(given: str, folder: Path) -> tuple[str, Path | None]:
     return f"{kind}?{urlencode({**options, 'root': str(root)})}", root
 
 
-def _refuse_missing(path: Path, cells: tuple[Cell, ...]) -> None:
+def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
     missing: dict[str, None] = {}
     for cell in cells:
         model, dataset, _ = cell.names

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibrate.batch.run import Run
+from calibrate.batch.run import BatchRun
 from calibrate.errors import UsageError
-from calibrate.report import Compared, Comparison
+from calibrate.report import BatchComparison, Compared
 
 COMPARISON = "comparison.json"
 
 
-def compare(runs: Sequence[Run]) -> Comparison:
+def compare(runs: Sequence[BatchRun]) -> BatchComparison:
     """The runs side by side; of those that failed, their errors."""
-    return Comparison(
+    return BatchComparison(
         tuple(Compared(run.cell.names, run.summary, run.record.error if run.record else "") for run in runs)
     )
 
 
-def write_comparison(comparison: Comparison, out: Path) -> None:
+def write_comparison(comparison: BatchComparison, out: Path) -> None:
     """Write comparison.html, comparison.csv and comparison.json into ``out``, each appearing whole."""
     files = {"comparison.html": comparison.html(), "comparison.csv": comparison.csv(), COMPARISON: comparison.json()}
     try:

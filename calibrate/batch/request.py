@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from calibrate.batch.cells import Cell
+from calibrate.batch.cells import Combination
 from calibrate.errors import UsageError
 
 #: Where, inside a run's folder, its finished passes are until it ends well.
 TRIALS = "trials"
 
 
-def request_digests(cells: Iterable[Cell]) -> tuple[str, ...]:
+def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
     """For each cell, SHA-256 over everything that was asked for: a run with another digest is another run.
 
     A checkpoint, class names and a class map count by their content; data by their path and the name, size and time
@@ -46,7 +46,7 @@ def request_digests(cells: Iterable[Cell]) -> tuple[str, ...]:
     return tuple(digests)
 
 
-def arguments(cell: Cell, folder: Path) -> list[str]:
+def arguments(cell: Combination, folder: Path) -> list[str]:
     """The arguments of ``afternorm`` that carry out ``cell`` and write into ``folder``."""
     optional = {
         "architecture": cell.architecture,

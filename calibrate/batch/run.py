@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import Popen
 
-from calibrate.batch.cells import Cell
+from calibrate.batch.cells import Combination
 from calibrate.batch.child import error_line, release, start, stop
 from calibrate.batch.record import RECORD, Record, read_record, read_summary, write_record
 from calibrate.batch.request import TRIALS, arguments, request_digests
@@ -21,28 +21,30 @@ POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BatchRun:
     """A cell, its folder, the digest of what is asked for, and what is known of how it ended.
 
     ``summary`` is there only where the run is finished: ended well, for this very request, with all its files.
     """
 
-    cell: Cell
+    cell: Combination
     folder: Path
     request: str
     record: Record | None = None
     summary: Summary | None = None
 
 
-def plan_runs(cells: Sequence[Cell], out: Path) -> tuple[Run, ...]:
+def plan_runs(cells: Sequence[Combination], out: Path) -> tuple[BatchRun, ...]:
     """The runs of ``cells`` under ``out``/model/dataset/recipe, with what earlier batches left of them."""
     return tuple(
-        _look(Run(cell, out.joinpath(*cell.names), request))
+        _look(BatchRun(cell, out.joinpath(*cell.names), request))
         for cell, request in zip(cells, request_digests(cells), strict=True)
     )
 
 
-def run_batch(runs: Sequence[Run], *, slots: int, keep_going: bool, ended: Callable[[Run], None]) -> tuple[Run, ...]:
+def run_batch(
+    runs: Sequence[BatchRun], *, slots: int, keep_going: bool, ended: Callable[[BatchRun], None]
+) -> tuple[BatchRun, ...]:
     """Carry out the runs that are not finished, ``slots`` at a time, and give all runs as they then stand.
 
     After a failure no further run is started, unless ``keep_going``; those under way are let end. A run that was never
@@ -53,7 +55,7 @@ def run_batch(runs: Sequence[Run], *, slots: int, keep_going: bool, ended: Calla
         _refuse_foreign(run)
     state = {run.cell.names: run if run.summary else replace(run, record=None) for run in runs}
     waiting = [run for run in runs if not run.summary]
-    running: dict[Popen[bytes], Run] = {}
+    running: dict[Popen[bytes], BatchRun] = {}
     try:
         while waiting or running:
             while waiting and len(running) < slots:
@@ -71,7 +73,7 @@ def run_batch(runs: Sequence[Run], *, slots: int, keep_going: bool, ended: Calla
     return tuple(state.values())
 
 
-def _look(run: Run) -> Run:
+def _look(run: BatchRun) -> BatchRun:
     record = read_record(run.folder)
     summary = read_summary(run.folder) if record and record.exit_code == 0 and record.request == run.request else None
     if record and summary and summary.digest != record.result:
@@ -79,14 +81,14 @@ def _look(run: Run) -> Run:
     return replace(run, record=record, summary=summary)
 
 
-def _refuse_foreign(run: Run) -> None:
+def _refuse_foreign(run: BatchRun) -> None:
     if run.folder.exists() and not (run.folder / MARK).is_file() and any(run.folder.iterdir()):
         raise UsageError(
             f"{run.folder} holds files that no batch wrote, and a run would replace them; pass another --out."
         )
 
 
-def _start(run: Run) -> Popen[bytes]:
+def _start(run: BatchRun) -> Popen[bytes]:
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
         _empty(run.folder)
@@ -110,7 +112,7 @@ def _empty(folder: Path) -> None:
             item.unlink()
 
 
-def _finish(run: Run, code: int) -> Run:
+def _finish(run: BatchRun, code: int) -> BatchRun:
     summary = read_summary(run.folder) if code == 0 else None
     error = error_line(code, run.folder / LOG)
     if code == 0 and summary is None:

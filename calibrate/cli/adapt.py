@@ -9,7 +9,7 @@ from calibrate.errors import UsageError
 from calibrate.recipe import Outputs
 
 
-def adapt(
+def adapt_command(
     model: options.ModelPath,
     data: options.DataPath,
     training_data: options.TrainingData = None,

@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from calibrate.cli.adapt import adapt
-from calibrate.cli.batch import batch
-from calibrate.cli.calibrate import calibrate
-from calibrate.cli.compare import compare
+from calibrate.cli.adapt import adapt_command
+from calibrate.cli.batch import batch_command
+from calibrate.cli.calibrate import calibrate_command
+from calibrate.cli.compare import compare_command
 from calibrate.cli.console import note, say
-from calibrate.cli.demo import demo
-from calibrate.cli.doctor import doctor
-from calibrate.cli.evaluate import evaluate
-from calibrate.cli.export import export
-from calibrate.cli.finetune import finetune
-from calibrate.cli.inspect import inspect
+from calibrate.cli.demo import demo_command
+from calibrate.cli.doctor import doctor_command
+from calibrate.cli.evaluate import evaluate_command
+from calibrate.cli.export import export_command
+from calibrate.cli.finetune import finetune_command
+from calibrate.cli.inspect import inspect_command
 from calibrate.cli.installed import add_installed_
-from calibrate.cli.methods import methods
-from calibrate.cli.probe import probe
-from calibrate.cli.schema import schema
+from calibrate.cli.methods import methods_command
+from calibrate.cli.probe import probe_command
+from calibrate.cli.schema import schema_command
 from calibrate.errors import AfternormError
 
 app = typer.Typer(
@@ -32,21 +32,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    inspect,
-    probe,
-    evaluate,
-    calibrate,
-    adapt,
-    batch,
-    finetune,
-    compare,
-    export,
-    methods,
-    schema,
-    doctor,
-    demo,
+    inspect_command,
+    probe_command,
+    evaluate_command,
+    calibrate_command,
+    adapt_command,
+    batch_command,
+    finetune_command,
+    compare_command,
+    export_command,
+    methods_command,
+    schema_command,
+    doctor_command,
+    demo_command,
 ):
-    app.command()(command)
+    app.command(command.__name__.removesuffix("_command"))(command)
 add_installed_(app)
 
 

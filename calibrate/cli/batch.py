@@ -15,10 +15,10 @@ from calibrate.cli.console import note, say
 from calibrate.errors import BatchError, PartialBatchError, UsageError
 
 if TYPE_CHECKING:
-    from calibrate.batch import Run
+    from calibrate.batch import BatchRun
 
 
-def batch(
+def batch_command(
     manifest: Annotated[Path, typer.Argument(help="YAML, JSON or TOML; see `afternorm schema manifest`.")],
     out: options.Out = options.DEFAULT_OUT,
     slots: Annotated[int, typer.Option(min=1, help="Runs at a time; give each its --threads.")] = 1,
@@ -71,7 +71,7 @@ def batch(
     _fail_unless_finished(runs)
 
 
-def _list(runs: Sequence["Run"], as_json: bool) -> None:
+def _list(runs: Sequence["BatchRun"], as_json: bool) -> None:
     """What a dry run prints: each run, and whether it is finished."""
     if as_json:
         rows = [{"run": run.cell.name, "finished": run.summary is not None, "request": run.request} for run in runs]
@@ -81,7 +81,7 @@ def _list(runs: Sequence["Run"], as_json: bool) -> None:
         say(f"{'finished' if run.summary else 'to run  '}  {run.cell.name}")
 
 
-def _refuse_finished(runs: Sequence["Run"], out: Path) -> None:
+def _refuse_finished(runs: Sequence["BatchRun"], out: Path) -> None:
     from calibrate.batch import COMPARISON
 
     finished = [run.cell.name for run in runs if run.record and run.record.exit_code == 0]
@@ -93,12 +93,12 @@ def _refuse_finished(runs: Sequence["Run"], out: Path) -> None:
         )
 
 
-def _tell(run: "Run") -> None:
+def _tell(run: "BatchRun") -> None:
     assert run.record is not None
     note(f"{run.cell.name}: {f'failed: {run.record.error}' if run.record.error else 'finished'}")
 
 
-def _fail_unless_finished(runs: Sequence["Run"]) -> None:
+def _fail_unless_finished(runs: Sequence["BatchRun"]) -> None:
     failed = [run.cell.name for run in runs if run.record and not run.summary]
     if not failed:
         return

@@ -8,7 +8,7 @@ import typer
 from calibrate.cli import auto_options, options
 
 
-def calibrate(
+def calibrate_command(
     model: options.ModelPath,
     data: options.DataPath,
     training_data: options.TrainingData = None,

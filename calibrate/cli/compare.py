@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calibrate.engine import ArmCell
 
 
-def compare(
+def compare_command(
     comparison: Annotated[Path, typer.Argument(help="YAML, JSON or TOML; see `afternorm schema comparison`.")],
     model: options.ModelPath,
     data: options.DataPath,

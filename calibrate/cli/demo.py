@@ -7,7 +7,7 @@ from calibrate.cli import options
 from calibrate.cli.console import note, progress_bars, say
 
 
-def demo(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
+def demo_command(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
     """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them."""
     from calibrate.demo import run_demo
     from calibrate.report import render_brief

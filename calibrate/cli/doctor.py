@@ -20,7 +20,7 @@ NEEDED = (
 )
 
 
-def doctor(as_json: options.AsJson = False) -> None:
+def doctor_command(as_json: options.AsJson = False) -> None:
     """Report versions, devices and ONNX Runtime, and what is missing; exit 5 when something is."""
     import torch
 

@@ -9,7 +9,7 @@ from calibrate.cli import options
 from calibrate.recipe import Outputs
 
 
-def evaluate(
+def evaluate_command(
     model: options.ModelPath,
     data: options.DataPath,
     architecture: options.Architecture = None,

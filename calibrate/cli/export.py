@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from calibrate.recipe import Preprocessing
 
 
-def export(
+def export_command(
     model: options.ModelPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,

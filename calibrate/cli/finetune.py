@@ -19,7 +19,7 @@ TestData = Annotated[
 ]
 
 
-def finetune(
+def finetune_command(
     recipe: Annotated[str, typer.Argument(help="A file or a mapping; see `afternorm schema finetuning`.")],
     model: options.ModelPath,
     data: options.DataPath,

@@ -8,10 +8,10 @@ from calibrate.cli.console import say
 
 if TYPE_CHECKING:
     from calibrate.engine import Inspection, Opened
-    from calibrate.result import Site
+    from calibrate.result import SiteSummary
 
 
-def inspect(
+def inspect_command(
     model: options.ModelPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
@@ -64,7 +64,7 @@ def _text(opened: "Opened", found: "Inspection") -> str:
     return "\n".join(lines)
 
 
-def _line(site: "Site", width: int, positions: int | None) -> str:
+def _line(site: "SiteSummary", width: int, positions: int | None) -> str:
     line = f"  {' = '.join(site.names):<{width}}  {site.kind:<24} {site.channels:>5} channels"
     if positions is not None:
         line += f" {positions:>6} positions"

@@ -20,7 +20,7 @@ from calibrate.cli.console import say
 from calibrate.errors import UsageError, meant
 from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS, Card
 from calibrate.recipe.adapters import METHOD_KINDS
-from calibrate.recipe.canonical import without_defaults
+from calibrate.recipe.canonical_json import without_defaults
 from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
 
 HEADINGS = {
@@ -43,7 +43,7 @@ COLUMN, WIDTH = 24, 110
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class MethodCard:
     """A step, an adaptation method, a part of a fine-tuning or a layer by its name, with its card and its settings."""
 
     name: str
@@ -52,7 +52,7 @@ class Method:
     settings: tuple[inspect.Parameter, ...]
 
 
-def methods(
+def methods_command(
     name: Annotated[str | None, typer.Argument(help="Print the card of this one.", show_default=False)] = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -67,33 +67,35 @@ def methods(
     say(json.dumps(_fields(method), indent=2, ensure_ascii=False) if as_json else _plain(_text(method)))
 
 
-def _steps() -> tuple[Method, ...]:
-    return tuple(Method(kind, "step", CARDS[kind], _fields_of(value)) for kind, value in STEP_KINDS.items())
+def _steps() -> tuple[MethodCard, ...]:
+    return tuple(MethodCard(kind, "step", CARDS[kind], _fields_of(value)) for kind, value in STEP_KINDS.items())
 
 
-def _adapters() -> tuple[Method, ...]:
-    return tuple(Method(kind, "adapter", METHOD_CARDS[kind], _fields_of(value)) for kind, value in METHOD_KINDS.items())
-
-
-def _parts() -> tuple[Method, ...]:
+def _adapters() -> tuple[MethodCard, ...]:
     return tuple(
-        Method(name, "fine-tuning", FINE_TUNING_CARDS[name], _fields_of(value))
+        MethodCard(kind, "adapter", METHOD_CARDS[kind], _fields_of(value)) for kind, value in METHOD_KINDS.items()
+    )
+
+
+def _parts() -> tuple[MethodCard, ...]:
+    return tuple(
+        MethodCard(name, "fine-tuning", FINE_TUNING_CARDS[name], _fields_of(value))
         for name, value in FINE_TUNING_KINDS.items()
     )
 
 
-def _layers() -> tuple[Method, ...]:
+def _layers() -> tuple[MethodCard, ...]:
     from calibrate.nn import LAYERS
 
-    return tuple(Method(name, "layer", spec.card, tuple(spec.settings.values())) for name, spec in LAYERS.items())
+    return tuple(MethodCard(name, "layer", spec.card, tuple(spec.settings.values())) for name, spec in LAYERS.items())
 
 
-def _find(name: str) -> Method:
+def _find(name: str) -> MethodCard:
     """The method of that name; torch is loaded only where it may be a layer."""
     steps = {method.name: method for method in (*_steps(), *_adapters(), *_parts())}
     if name in steps:
         return steps[name]
-    known: Mapping[str, Method] = steps | {method.name: method for method in _layers()}
+    known: Mapping[str, MethodCard] = steps | {method.name: method for method in _layers()}
     if name not in known:
         raise UsageError(
             f"there is no method {name!r}{meant(name, known)}; `afternorm methods` lists the {len(known)} there are."
@@ -129,7 +131,7 @@ def _bare(annotation: Any) -> Any:
     return origin[arguments] if origin is tuple else annotation
 
 
-def _fields(method: Method) -> dict[str, object]:
+def _fields(method: MethodCard) -> dict[str, object]:
     return {
         "name": method.name,
         "kind": method.kind,
@@ -148,7 +150,7 @@ def _setting_fields(setting: inspect.Parameter) -> dict[str, object]:
     }
 
 
-def _list(known: Iterable[Method]) -> str:
+def _list(known: Iterable[MethodCard]) -> str:
     known = tuple(known)
     width = max(len(method.name) for method in known)
     lines = []
@@ -157,7 +159,7 @@ def _list(known: Iterable[Method]) -> str:
     return "\n".join([*lines, "`afternorm methods NAME` prints the card of one."])
 
 
-def _text(method: Method) -> str:
+def _text(method: MethodCard) -> str:
     settings = [_setting_words(setting) for setting in method.settings]
     card = asdict(method.card)
     rows = [_row(EQUALS[method.kind], method.card.equals), *(_row(label, card[part]) for part, label in LABELS.items())]

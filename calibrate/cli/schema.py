@@ -37,6 +37,6 @@ KINDS: dict[Document, type[BaseModel]] = {
 }
 
 
-def schema(document: Annotated[Document, typer.Argument(help="Which document.")] = Document.RECIPE) -> None:
+def schema_command(document: Annotated[Document, typer.Argument(help="Which document.")] = Document.RECIPE) -> None:
     """Print the JSON Schema of a document: every field, its range and its default."""
     say(json.dumps(KINDS[document].model_json_schema(), indent=2, ensure_ascii=False))

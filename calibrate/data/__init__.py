@@ -1,25 +1,25 @@
 """Examples: sources, splits, preprocessing."""
 
-from calibrate.data.archive import ZipArchive
-from calibrate.data.augmented import Augmented
 from calibrate.data.c_style import require_corruptions
-from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
-from calibrate.data.corrupted import Corrupted, obstacle
-from calibrate.data.directory import Directory
-from calibrate.data.held import Held
-from calibrate.data.in_domains import InDomains
+from calibrate.data.derived.augmented import Augmented
+from calibrate.data.derived.corrupted import Corrupted, obstacle
+from calibrate.data.derived.held import Held
+from calibrate.data.derived.in_domains import InDomains
+from calibrate.data.derived.mapped import Mapped
+from calibrate.data.files.local_directory import Directory
+from calibrate.data.files.tar_archive import TarArchive
+from calibrate.data.files.zip_archive import ZipArchive
+from calibrate.data.halves import Split, hold_back, split, split_unlabelled
+from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
-from calibrate.data.manifest import Manifest
-from calibrate.data.mapped import Mapped
+from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
 from calibrate.data.open import open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
-from calibrate.data.split import Split, hold_back, split, split_unlabelled
-from calibrate.data.stratified import stratified
-from calibrate.data.tar_archive import TarArchive
+from calibrate.data.stratified_draw import stratified
 
 __all__ = [
     "Augmented",
@@ -27,11 +27,11 @@ __all__ = [
     "ClassFolders",
     "ClassMap",
     "Corrupted",
+    "CsvManifest",
     "Directory",
     "Examples",
     "Held",
     "InDomains",
-    "Manifest",
     "Mapped",
     "Npz",
     "Source",

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibrate.errors import UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.errors import DataError, UsageError
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
@@ -32,3 +35,19 @@ def check_classes(names: Sequence[str], source: str) -> tuple[str, ...]:
             )
         lines[name] = line
     return tuple(names)
+
+
+def class_indices(labels: NDArray[np.generic], name: str) -> NDArray[np.int64]:
+    """The labels (n,) as int64, where they are integers from 0 on; errors call them ``name``."""
+    if labels.dtype.kind not in "iu":
+        raise DataError(f"{name} are {labels.dtype}; labels must be integers, the index of each example's class.")
+    if labels.ndim != 1:
+        raise DataError(
+            f"{name} have the shape {labels.shape}; give one class index per example, shape (n,), not one-hot rows."
+        )
+    if not len(labels):
+        raise DataError(f"{name} are empty; give at least one example.")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > np.iinfo(np.int64).max:
+        raise DataError(f"{name} hold {low if low < 0 else high}; class indices count from 0, drop other examples.")
+    return labels.astype(np.int64)

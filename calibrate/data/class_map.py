@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from calibrate.data.table import Table
+from calibrate.data.table import CsvTable
 from calibrate.errors import UsageError
 
 #: Data class name to model class name, or to model class index.
@@ -26,7 +26,7 @@ def read_class_map(path: str | Path) -> dict[str, str | int]:
     if place.suffix.lower() not in (".yaml", ".yml", ".json", ".csv"):
         raise UsageError(f"{name} is of no known kind; give a file that ends in .yaml, .json or .csv.")
     if place.suffix.lower() == ".csv":
-        return _unique(((row.fields[0], row.fields[1]) for row in Table(place, COLUMNS, name).rows()), name)
+        return _unique(((row.fields[0], row.fields[1]) for row in CsvTable(place, COLUMNS, name).rows()), name)
     try:
         text = place.read_text(encoding="utf-8-sig")
         pairs = _json_pairs(text) if place.suffix.lower() == ".json" else _yaml_pairs(text)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from calibrate.data.array_image import IMAGE_CHANNELS, as_image
+from calibrate.data.images import IMAGE_CHANNELS, as_image
 from calibrate.errors import DataError
 
 #: An image, or floating point network input (C, ...) as float32.

@@ -1,17 +1,17 @@
 """Image files, with a class each or without."""
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.data.files import Files
+from calibrate.data.files.interface import Files
 from calibrate.data.images import decode
-from calibrate.data.layout import Layout
+from calibrate.data.layout import Layout, arrange
 from calibrate.data.loading import load_in_order
-from calibrate.data.preprocess import pixels
+from calibrate.data.preprocess import pixels, require_preprocessing
 from calibrate.data.source import Source
 from calibrate.recipe import Preprocessing
 
@@ -59,3 +59,18 @@ def _fingerprint(files: Files, layout: Layout) -> str:
         row = f"{name.removeprefix(layout.top)}\0{size}\0{crc}{label}\n"
         digest.update(row.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+class ClassFolders(ImageFiles):
+    """Images in one folder for each class, in a directory or an archive; or without labels, all of them in no folder.
+
+    A folder's class is its place in ``classes``, or among the sorted folders where no list is given. A single folder
+    around all class folders is accepted.
+    """
+
+    def __init__(
+        self, files: Files, *, name: str, preprocessing: Preprocessing | None, classes: Sequence[str] | None = None
+    ) -> None:
+        applied = require_preprocessing(preprocessing, name)
+        layout = arrange(files.names, files.folders, classes, name)
+        super().__init__(files, layout, name=name, preprocessing=applied, listed=classes is not None)

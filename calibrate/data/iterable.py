@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from calibrate.data.class_list import class_indices
 from calibrate.data.element import Input, stored_bytes, unpack
-from calibrate.data.labels import class_indices
 from calibrate.data.loading import load_in_order
 from calibrate.data.preprocess import applied_preprocessing, pixels
 from calibrate.data.source import Source

@@ -7,14 +7,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from calibrate.data.class_list import check_classes
-from calibrate.data.directory import Directory
+from calibrate.data.files.interface import leads_outside
+from calibrate.data.files.local_directory import Directory
+from calibrate.data.files.remote import RemotePath
+from calibrate.data.files.remote_directory import RemoteDirectory
 from calibrate.data.image_files import ImageFiles
 from calibrate.data.layout import Layout
-from calibrate.data.member import leads_outside
 from calibrate.data.preprocess import require_preprocessing
-from calibrate.data.remote import RemotePath
-from calibrate.data.remote_directory import RemoteDirectory
-from calibrate.data.table import Row, Table
+from calibrate.data.table import CsvRow, CsvTable
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding
@@ -22,7 +22,7 @@ from calibrate.result import Finding
 COLUMNS = ("path", "label")
 
 
-class Manifest(ImageFiles):
+class CsvManifest(ImageFiles):
     """The images that a CSV file lists, with the columns ``path`` and ``label``; other columns are not used.
 
     A manifest of nothing but the column ``path`` is data without labels.
@@ -39,7 +39,7 @@ class Manifest(ImageFiles):
         classes: Sequence[str] | None = None,
     ) -> None:
         applied = require_preprocessing(preprocessing, name)
-        table = Table(place, COLUMNS, name, alone="path")
+        table = CsvTable(place, COLUMNS, name, alone="path")
         rows = _checked(table.rows(), name)
         names = [row.fields[0] for row in rows]
         root = place.parent
@@ -52,7 +52,7 @@ class Manifest(ImageFiles):
         super().__init__(files, layout, name=name, preprocessing=applied, listed=classes is not None)
 
 
-def _checked(rows: Iterable[Row], name: str) -> list[Row]:
+def _checked(rows: Iterable[CsvRow], name: str) -> list[CsvRow]:
     """The rows with their paths in the shortest form, none outside and none twice."""
     lines: dict[str, int] = {}
     checked = []
@@ -66,13 +66,13 @@ def _checked(rows: Iterable[Row], name: str) -> list[Row]:
         if path in lines:
             raise DataError(f"line {line} of {name} lists {path!r} again, after line {lines[path]}; list it once.")
         lines[path] = line
-        checked.append(Row(line, (path, *label)))
+        checked.append(CsvRow(line, (path, *label)))
     if not checked:
         raise DataError(f"{name} lists no images; give one line for each, such as cat/001.jpg,cat.")
     return checked
 
 
-def _labels(rows: list[Row], classes: Sequence[str] | None, name: str) -> tuple[tuple[str, ...] | None, list[int]]:
+def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> tuple[tuple[str, ...] | None, list[int]]:
     """The class names, if any, and each row's class index."""
     if classes is None and re.fullmatch("[0-9]+", rows[0].fields[1]):
         return None, [_index(row, name) for row in rows]
@@ -93,7 +93,7 @@ def _labels(rows: list[Row], classes: Sequence[str] | None, name: str) -> tuple[
     return class_names, [index[row.fields[1]] for row in rows]
 
 
-def _index(row: Row, name: str) -> int:
+def _index(row: CsvRow, name: str) -> int:
     label = row.fields[1]
     if not re.fullmatch("[0-9]{1,9}", label):
         raise DataError(
@@ -103,7 +103,7 @@ def _index(row: Row, name: str) -> int:
     return int(label)
 
 
-def _unused(table: Table) -> tuple[Finding, ...]:
+def _unused(table: CsvTable) -> tuple[Finding, ...]:
     if not table.unused:
         return ()
     message = f"{len(table.unused)} columns of {table.name} were not used, the first is {table.unused[0]!r}."

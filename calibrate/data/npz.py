@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.data.archive import checked_members, open_zip
-from calibrate.data.array_image import IMAGE_CHANNELS, as_image
-from calibrate.data.images import check_pixels
-from calibrate.data.labels import class_indices
+from calibrate.data.class_list import class_indices
+from calibrate.data.files.remote import RemotePath
+from calibrate.data.files.zip_archive import checked_members, open_zip
+from calibrate.data.images import IMAGE_CHANNELS, as_image, check_pixels
 from calibrate.data.loading import load_in_order
 from calibrate.data.preprocess import applied_preprocessing, pixels
-from calibrate.data.remote import RemotePath
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
 from calibrate.errors import DataError

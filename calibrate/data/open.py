@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from calibrate.data.archive import ZipArchive
-from calibrate.data.class_folders import ClassFolders
 from calibrate.data.class_map import ClassMap
-from calibrate.data.directory import Directory
+from calibrate.data.derived.mapped import Mapped
+from calibrate.data.files.local_directory import Directory
+from calibrate.data.files.remote import URL, RemotePath, locate, without_credentials
+from calibrate.data.files.remote_directory import RemoteDirectory
+from calibrate.data.files.tar_archive import TarArchive
+from calibrate.data.files.zip_archive import ZipArchive
+from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
-from calibrate.data.manifest import Manifest
-from calibrate.data.mapped import Mapped
+from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
-from calibrate.data.remote import URL, RemotePath, locate, without_credentials
-from calibrate.data.remote_directory import RemoteDirectory
 from calibrate.data.source import Source
-from calibrate.data.tar_archive import TarArchive
 from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing
@@ -71,7 +71,7 @@ def _open(
     if ending.endswith(".npz"):
         return Npz(place, name=name, preprocessing=preprocessing, classes=classes)
     if ending.endswith(".csv"):
-        return Manifest(place, name=name, preprocessing=preprocessing, classes=classes)
+        return CsvManifest(place, name=name, preprocessing=preprocessing, classes=classes)
     if ending.endswith(".zip"):
         return ClassFolders(ZipArchive(place), name=name, preprocessing=preprocessing, classes=classes)
     if ending.endswith((".tar", ".tar.gz", ".tgz")):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from calibrate.data.class_list import check_classes
 from calibrate.data.preprocess import scale
-from calibrate.data.thumbnail import thumbnail
+from calibrate.data.thumbnails import thumbnail
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding

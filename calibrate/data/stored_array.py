@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from calibrate.data.archive import member_errors, open_zip
-from calibrate.data.files import MAX_BYTES
-from calibrate.data.remote import RemotePath
+from calibrate.data.files.interface import MAX_BYTES
+from calibrate.data.files.remote import RemotePath
+from calibrate.data.files.zip_archive import member_errors, open_zip
 from calibrate.errors import DataError, UnsafeInputError
 
 Array = NDArray[np.generic]

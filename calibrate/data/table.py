@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from calibrate.data.files import MAX_BYTES
-from calibrate.data.remote import RemotePath, reading_from
+from calibrate.data.files.interface import MAX_BYTES
+from calibrate.data.files.remote import RemotePath, reading_from
 from calibrate.errors import DataError, UnsafeInputError
 
 
-class Row(NamedTuple):
+class CsvRow(NamedTuple):
     """The wanted fields of one row, and the line it ends on."""
 
     line: int
     fields: tuple[str, ...]
 
 
-class Table:
+class CsvTable:
     """The rows of a CSV file (UTF-8) whose header names the wanted ``columns``; ``unused`` are its other columns.
 
     A header that is just the column ``alone`` will do too; ``columns`` then is that one.
@@ -48,7 +48,7 @@ class Table:
             )
         self.unused = tuple(column for column in self._header if column not in self.columns)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[CsvRow]:
         """The rows, once."""
         places = [self._header.index(column) for column in self.columns]
         for fields in self._read():
@@ -60,7 +60,7 @@ class Table:
                     f"line {line} of {self.name} has {len(fields)} fields, and the header has {len(self._header)}; "
                     f"give each column one, in quotes where it holds a comma."
                 )
-            row = Row(line, tuple(fields[place].strip() for place in places))
+            row = CsvRow(line, tuple(fields[place].strip() for place in places))
             for column, field in zip(self.columns, row.fields, strict=True):
                 if not field:
                     raise DataError(f"line {line} of {self.name} has no {column}; fill it in or remove the line.")

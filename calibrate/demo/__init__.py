@@ -5,8 +5,7 @@ is held out, as it is and through a bad scanner.
 """
 
 from calibrate.demo.digits import PREPROCESSING
-from calibrate.demo.inputs import DemoInputs, write_inputs
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, DemoInputs, write_inputs
 from calibrate.demo.run import run_demo
 
 __all__ = ["ARCHITECTURE", "ARCHITECTURE_ARGS", "PREPROCESSING", "DemoInputs", "run_demo", "write_inputs"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from calibrate.demo.digits import held_out_digits, scan
-from calibrate.demo.network import CHECKPOINT
+from calibrate.io.cifar_resnets import CifarResNet, cifar_resnet
 
 SCAN_SEED = 0
 
@@ -33,3 +33,15 @@ def write_inputs(folder: Path) -> DemoInputs:
     np.savez(inputs.digits, x=images, y=labels)
     np.savez(inputs.scanned, x=scan(images, SCAN_SEED), y=labels)
     return inputs
+
+
+ARCHITECTURE = "cifar/resnet8"
+ARCHITECTURE_ARGS: dict[str, int] = {"in_channels": 1}
+
+#: The trained weights, shipped with the package; ``calibrate.demo.train`` writes them.
+CHECKPOINT = Path(__file__).with_name("digits-resnet8.safetensors")
+
+
+def fresh_network() -> CifarResNet:
+    """The network with random weights. Shape: (N, 1, H, W) to (N, 10)."""
+    return cifar_resnet(8, **ARCHITECTURE_ARGS)

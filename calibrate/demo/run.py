@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 from calibrate.demo.digits import PREPROCESSING
-from calibrate.demo.inputs import write_inputs
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, write_inputs
 from calibrate.engine import Delivery, check_outputs, deliver, open_model, retrofit
 from calibrate.recipe import PRESETS, Outputs
 from calibrate.result import Listener, silent

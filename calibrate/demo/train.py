@@ -17,8 +17,8 @@ from torch import Tensor
 
 from calibrate.data.preprocess import scale
 from calibrate.demo.digits import PREPROCESSING, Images, training_digits
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT, fresh_network
-from calibrate.io.cifar_resnet import CifarResNet
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT, fresh_network
+from calibrate.io.cifar_resnets import CifarResNet
 
 SEED = 0
 EPOCHS = 20
@@ -30,14 +30,14 @@ SHIFT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class DigitTraining:
     """The trained network, in evaluation mode, and the mean training loss of each epoch."""
 
     network: CifarResNet
     losses: tuple[float, ...]
 
 
-def train(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEED) -> Training:
+def train_digits(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEED) -> DigitTraining:
     """Train on the first ``limit`` training digits, or on all of them.
 
     SGD with Nesterov momentum and a one-cycle learning rate; each image is shifted by up to one pixel each way.
@@ -68,7 +68,7 @@ def train(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEED) -> T
             schedule.step()
             total += loss.item()
         losses.append(total / batches)
-    return Training(network.eval(), tuple(losses))
+    return DigitTraining(network.eval(), tuple(losses))
 
 
 def shifted(images: Tensor, random: torch.Generator) -> Tensor:
@@ -91,7 +91,7 @@ def digits_digest(images: Images) -> str:
 def main() -> None:
     """Train on one thread and write the weights, with their origin as metadata, over the shipped ones."""
     torch.set_num_threads(1)
-    training = train()
+    training = train_digits()
     origin = {
         "script": "calibrate.demo.train",
         "architecture": ARCHITECTURE,

@@ -1,13 +1,12 @@
 """Probes: what a trained network's normalisation does on given data, one probe a file. Nothing is changed."""
 
 from calibrate.diagnose.advice import BY_BATCH
-from calibrate.diagnose.channel_health import channel_health
-from calibrate.diagnose.corruption_means import corruption_means, means, seen
-from calibrate.diagnose.estimation_shift import estimation_shift, rank_correlation
-from calibrate.diagnose.gradient_factor import gradient_factor
-from calibrate.diagnose.input_shift import input_shift
+from calibrate.diagnose.channels import channel_health, gradient_factor
+from calibrate.diagnose.corruptions import corruption_means, means, seen
+from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation
+from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalised import normalising_by_channel
-from calibrate.diagnose.output_bound import bound, bounded, output_bound, trains_by_batch
+from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 

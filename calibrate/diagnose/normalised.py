@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn import BatchGroupNorm, ExampleWeighed
-from calibrate.nn.blend import blend
 from calibrate.nn.moments import instance_moments
+from calibrate.nn.normalization import blend
 from calibrate.surgery import Site, keeping_statistics
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose.advice import advise
-from calibrate.diagnose.estimation_shift import estimation_shift
+from calibrate.diagnose.estimation_shifts import estimation_shift
 from calibrate.nn.moments import instance_moments
 from calibrate.result import LayerShift, StreamDiagnosis, StreamMeasures
 from calibrate.stats import IterableBatches

@@ -1,20 +1,20 @@
 """Carrying out a recipe."""
 
-from calibrate.engine.compare_arms import ArmCell, compare_arms, plan_arms, run_cell
-from calibrate.engine.deliver import Delivery, check_outputs, deliver, write_onnx
-from calibrate.engine.environment import find_device, installed
-from calibrate.engine.fine_tune import FineTuneOutcome, carry_out_fine_tuning, fine_tune
-from calibrate.engine.fine_tuning_plan import FineTuningPlan, plan_fine_tuning
-from calibrate.engine.folder_trials import FolderTrials
-from calibrate.engine.inspection import Inspection, inspect_model
-from calibrate.engine.opening import Opened, open_model
-from calibrate.engine.predict import input_dtype
-from calibrate.engine.process import set_up_process
-from calibrate.engine.proof_examples import proof_examples
-from calibrate.engine.retrofit import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
-from calibrate.engine.steps import STEPS
-from calibrate.engine.trials import Trials, trial_key
-from calibrate.engine.write_fine_tuned import write_compared_arms, write_fine_tuned
+from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, write_onnx
+from calibrate.engine.delivery.parity_examples import proof_examples
+from calibrate.engine.execution import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
+from calibrate.engine.finetuning.comparison import ArmCell, compare_arms, plan_arms, run_cell
+from calibrate.engine.finetuning.files import write_compared_arms, write_fine_tuned
+from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
+from calibrate.engine.finetuning.training import FineTuneOutcome, carry_out_fine_tuning, fine_tune
+from calibrate.engine.opening.checkpoint import Opened, open_model
+from calibrate.engine.opening.inspection import Inspection, inspect_model
+from calibrate.engine.opening.machine import find_device, installed
+from calibrate.engine.opening.process import set_up_process
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.steps.table import STEPS
+from calibrate.engine.trials.folder import FolderTrials
+from calibrate.engine.trials.store import Trials, trial_key
 
 __all__ = [
     "STEPS",

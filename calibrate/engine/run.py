@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
-from calibrate.engine.predict import Setting, predict, predict_each
-from calibrate.engine.trials import Trials, trial_key
+from calibrate.engine.passes.prediction import Setting, predict, predict_each
+from calibrate.engine.trials.store import Trials, trial_key
 from calibrate.recipe.step import StepValue
 from calibrate.result import (
     AlphaSearch,
@@ -29,7 +29,7 @@ from calibrate.result import (
     TunedArm,
     Verdict,
 )
-from calibrate.search import Temperature, fit_temperature
+from calibrate.search import FittedTemperature, fit_temperature
 from calibrate.surgery import Look
 
 #: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics, or γ and β,
@@ -134,11 +134,11 @@ class Run:
             self.model_calibration = self.on_calibration(self.model, "temperature")
         return self.model_calibration
 
-    def plain_temperature(self) -> Temperature:
+    def plain_temperature(self) -> FittedTemperature:
         """The temperature of the network as it came, fitted on the calibration half."""
         return fit_temperature(self.plain_logits(), self.calibration_labels)
 
-    def model_temperature(self) -> Temperature:
+    def model_temperature(self) -> FittedTemperature:
         """The temperature of the network as it stands, fitted on the calibration half, or what was held back of it.
 
         On what it learned from a network is surer than it is right elsewhere, and T would keep it so.

@@ -1,20 +1,20 @@
 """Fine-tuning: what is added to the loss, what learns and how fast, one published method a file."""
 
 from calibrate.finetune.affine_decay import AffineDecay
+from calibrate.finetune.attention import channel_attention
 from calibrate.finetune.bss import BSS
-from calibrate.finetune.channel_attention import channel_attention
 from calibrate.finetune.delta import Delta
 from calibrate.finetune.freezing import Trainable, freeze_, freeze_norms_, frozen
+from calibrate.finetune.groups import Role, parameter_groups, parameter_roles
 from calibrate.finetune.head import find_head, head_parameters
 from calibrate.finetune.l2_sp import L2SP
-from calibrate.finetune.loop import Training, train_
-from calibrate.finetune.mixup import mixup
-from calibrate.finetune.parameter_groups import Role, parameter_groups, parameter_roles
+from calibrate.finetune.loop import TrainingLoop, train_
+from calibrate.finetune.mixed_batches import mixup
 from calibrate.finetune.penalties import PENALTIES, make_penalties
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
 from calibrate.finetune.seeds import md5_seed
-from calibrate.finetune.state import State, StateFile
+from calibrate.finetune.state import StateFile, TrainingState
 from calibrate.finetune.weight_histograms import LayerHistory, WeightHistograms
 
 __all__ = [
@@ -27,10 +27,10 @@ __all__ = [
     "LayerHistory",
     "Penalty",
     "Role",
-    "State",
     "StateFile",
     "Trainable",
-    "Training",
+    "TrainingLoop",
+    "TrainingState",
     "WeightHistograms",
     "channel_attention",
     "find_head",

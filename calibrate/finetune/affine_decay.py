@@ -5,9 +5,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.finetune.parameter_groups import parameter_roles
-from calibrate.finetune.penalty import Penalty
-from calibrate.finetune.squares import sum_of_squares
+from calibrate.finetune.groups import parameter_roles
+from calibrate.finetune.penalty import Penalty, sum_of_squares
 
 
 class AffineDecay(Penalty):

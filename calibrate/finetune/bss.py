@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import UsageError
 from calibrate.finetune.head import modules_of
-from calibrate.finetune.penalty import Penalty
-from calibrate.finetune.squares import wide
+from calibrate.finetune.penalty import Penalty, wide
 
 
 class BSS(Penalty):

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import UsageError
 from calibrate.finetune.features import Features, gathering
-from calibrate.finetune.penalty import Penalty
-from calibrate.finetune.squares import wide
+from calibrate.finetune.penalty import Penalty, wide
 
 
 class Delta(Penalty):

@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.errors import ModelError, UsageError
+from calibrate.finetune.groups import parameter_roles
 from calibrate.finetune.head import head_parameters, modules_of
-from calibrate.finetune.parameter_groups import parameter_roles
 from calibrate.surgery import Replacement, find_sites, is_batch_norm, place_
 from calibrate.surgery.swap import replace_
 

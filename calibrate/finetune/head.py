@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from calibrate.errors import ModelError, UsageError, meant
-from calibrate.surgery.final_layer import Linear
+from calibrate.surgery.last_layer import Linear
 
 
 def find_head(model: nn.Module) -> str:

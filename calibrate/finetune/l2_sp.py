@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from calibrate.finetune.head import head_parameters
-from calibrate.finetune.penalty import Penalty
-from calibrate.finetune.squares import sum_of_squares
+from calibrate.finetune.penalty import Penalty, sum_of_squares
 
 
 class L2SP(Penalty):

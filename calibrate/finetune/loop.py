@@ -15,16 +15,16 @@ from torch.optim.lr_scheduler import LRScheduler
 from calibrate.data import Augmented, Source
 from calibrate.errors import ModelError
 from calibrate.finetune.freezing import frozen
-from calibrate.finetune.mixup import mixup
-from calibrate.finetune.parameter_groups import parameter_groups
+from calibrate.finetune.groups import parameter_groups
+from calibrate.finetune.mixed_batches import mixup
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
-from calibrate.finetune.state import State, StateFile
+from calibrate.finetune.state import StateFile, TrainingState
 from calibrate.finetune.weight_histograms import WeightHistograms
 from calibrate.metrics import score
 from calibrate.nn import clamp_gates_
 from calibrate.recipe import FineTuning
-from calibrate.recipe.finetuning import SGD
+from calibrate.recipe.finetuning import SGDOptions
 from calibrate.result import Epoch, Listener, Progress
 from calibrate.surgery import checked_logits, evaluating
 
@@ -32,7 +32,7 @@ Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Training:
+class TrainingLoop:
     """What a training needs: examples are rows of ``source``, whose ``labels`` (n,) number the network's outputs."""
 
     recipe: FineTuning
@@ -47,8 +47,8 @@ class Training:
 
 
 def train_(
-    model: nn.Module, given: Training, penalties: Sequence[Penalty] = (), file: StateFile | None = None
-) -> State:
+    model: nn.Module, given: TrainingLoop, penalties: Sequence[Penalty] = (), file: StateFile | None = None
+) -> TrainingState:
     """Carry out the phases of the recipe on ``model``, which ends in evaluation mode with the best epoch's weights.
 
     A last batch that is not full is left out, unless it is the only one. After each epoch the state is written to
@@ -58,7 +58,7 @@ def train_(
 
     Raises ModelError where the loss is no longer finite.
     """
-    state = State() if file is None else file.read(given.device)
+    state = TrainingState() if file is None else file.read(given.device)
     histograms = WeightHistograms(model)
     if state.epochs:
         model.load_state_dict(state.model)
@@ -78,10 +78,10 @@ def train_(
 
 def _phase_(
     model: nn.Module,
-    given: Training,
+    given: TrainingLoop,
     penalties: Sequence[Penalty],
     histograms: WeightHistograms,
-    state: State,
+    state: TrainingState,
     number: int,
 ) -> Generator[None]:
     """Train what is left of a phase; after each epoch ``state`` says all there is to go on from."""
@@ -120,7 +120,7 @@ def _phase_(
 
 def _epoch_(
     learner: nn.Module,
-    given: Training,
+    given: TrainingLoop,
     penalties: Sequence[Penalty],
     pacing: tuple[Optimizer, LRScheduler],
     place: tuple[int, int],
@@ -154,14 +154,14 @@ def _epoch_(
     return mean, mean_penalty
 
 
-def _batch(source: Source, given: Training, rows: Rows) -> tuple[Tensor, Tensor]:
+def _batch(source: Source, given: TrainingLoop, rows: Rows) -> tuple[Tensor, Tensor]:
     """Inputs and labels of the examples ``rows``, in their order, which is not that of a source."""
     (batch,) = source.batches(rows, len(rows))
     place = np.argsort(np.argsort(rows))
     return batch.inputs[place].to(given.device), torch.from_numpy(given.labels[rows]).to(given.device)
 
 
-def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: Training) -> Tensor:
+def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: TrainingLoop) -> Tensor:
     """Cross-entropy with the recipe's label smoothing, of inputs that are mixed where it says so."""
     recipe, targets = given.recipe, labels
     if recipe.mixup:
@@ -170,7 +170,7 @@ def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: Tra
     return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 
 
-def _validated(model: nn.Module, given: Training) -> tuple[float | None, float | None]:
+def _validated(model: nn.Module, given: TrainingLoop) -> tuple[float | None, float | None]:
     """Top-1 and NLL of the validation split; None for both where there is none."""
     if not len(given.validation):
         return None, None
@@ -188,7 +188,7 @@ def _is_better(epoch: Epoch, best: Epoch) -> bool:
     return (epoch.top1, -epoch.nll) > (best.top1, -best.nll)
 
 
-def _waited(state: State, phase: int, patience: int | None) -> bool:
+def _waited(state: TrainingState, phase: int, patience: int | None) -> bool:
     """Whether ``patience`` epochs of the phase have gone by without a better one."""
     if patience is None:
         return False
@@ -203,6 +203,6 @@ def _batches(rows: Rows, size: int) -> list[Rows]:
 
 def _optimizer(recipe: FineTuning, groups: list[dict[str, object]]) -> Optimizer:
     chosen = recipe.optimizer
-    if isinstance(chosen, SGD):
+    if isinstance(chosen, SGDOptions):
         return torch.optim.SGD(groups, momentum=chosen.momentum, nesterov=chosen.nesterov)
     return torch.optim.Adam(groups)

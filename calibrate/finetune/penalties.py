@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from calibrate.finetune.affine_decay import AffineDecay
+from calibrate.finetune.attention import channel_attention
 from calibrate.finetune.bss import BSS
-from calibrate.finetune.channel_attention import channel_attention
 from calibrate.finetune.delta import Delta
 from calibrate.finetune.l2_sp import L2SP
-from calibrate.finetune.loop import Training, train_
+from calibrate.finetune.loop import TrainingLoop, train_
 from calibrate.finetune.penalty import Penalty
 from calibrate.recipe import finetuning
 from calibrate.result import silent
@@ -26,7 +26,7 @@ HEAD_EPOCHS = 3
 AS_IN_INFERENCE = finetuning.Norms(affine=False, statistics=False, normalise="running")
 
 
-def make_penalties(model: nn.Module, source: nn.Module, given: Training) -> list[Penalty]:
+def make_penalties(model: nn.Module, source: nn.Module, given: TrainingLoop) -> list[Penalty]:
     """The penalties of the recipe, for ``model`` as it starts; ``source`` is the network as it came."""
     made = [PENALTIES[type(wanted)](model, source, given, wanted) for wanted in given.recipe.penalties]
     decay = given.recipe.affine_decay
@@ -37,7 +37,7 @@ def _arguments(wanted: BaseModel) -> dict[str, Any]:
     return {name: value for name, value in wanted if name != "kind"}
 
 
-def _delta(model: nn.Module, source: nn.Module, given: Training, wanted: finetuning.Delta) -> Penalty:
+def _delta(model: nn.Module, source: nn.Module, given: TrainingLoop, wanted: finetuning.DeltaOptions) -> Penalty:
     attention = None
     if wanted.attention:
         examples = _examples(given, wanted.attention_examples)
@@ -45,7 +45,7 @@ def _delta(model: nn.Module, source: nn.Module, given: Training, wanted: finetun
     return Delta(model, source, wanted.layers, wanted.strength, attention)
 
 
-def _with_trained_head(source: nn.Module, given: Training) -> nn.Module:
+def _with_trained_head(source: nn.Module, given: TrainingLoop) -> nn.Module:
     """A copy of ``source`` whose head knows the target's classes."""
     model = copy.deepcopy(source)
     with torch.random.fork_rng(devices=[]):
@@ -58,7 +58,7 @@ def _with_trained_head(source: nn.Module, given: Training) -> nn.Module:
     return model
 
 
-def _examples(given: Training, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _examples(given: TrainingLoop, count: int) -> Iterator[tuple[Tensor, Tensor]]:
     draw = np.random.Generator(np.random.PCG64([given.recipe.seed, 2]))
     rows = draw.permutation(given.training)[:count]
     for batch in given.source.batches(rows, given.recipe.batch_size):
@@ -66,8 +66,8 @@ def _examples(given: Training, count: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 #: A test holds this table equal to the union of the penalties.
-PENALTIES: Mapping[type[BaseModel], Callable[[nn.Module, nn.Module, Training, Any], Penalty]] = {
-    finetuning.L2SP: lambda model, _, given, wanted: L2SP(model, [given.head], **_arguments(wanted)),
-    finetuning.Delta: _delta,
-    finetuning.BSS: lambda model, _, given, wanted: BSS(model, [given.head], **_arguments(wanted)),
+PENALTIES: Mapping[type[BaseModel], Callable[[nn.Module, nn.Module, TrainingLoop, Any], Penalty]] = {
+    finetuning.L2SPOptions: lambda model, _, given, wanted: L2SP(model, [given.head], **_arguments(wanted)),
+    finetuning.DeltaOptions: _delta,
+    finetuning.BSSOptions: lambda model, _, given, wanted: BSS(model, [given.head], **_arguments(wanted)),
 }

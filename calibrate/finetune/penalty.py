@@ -12,10 +12,11 @@ A penalty on features borrows hooks while it is watched, gathers what the last c
 hooks back on every exit. None has a state that changes, so there is nothing to resume.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -30,3 +31,18 @@ class Penalty(Protocol):
     def __call__(self) -> Tensor:
         """The penalty () with its gradient, float32 or wider, for the parameters as they are and the last batch."""
         ...
+
+
+def sum_of_squares(pairs: Iterable[tuple[Tensor, Tensor | float]]) -> Tensor:
+    """Σ ‖a − b‖² over ``pairs``, as a tensor (); 0 for none.
+
+    >>> sum_of_squares([(torch.tensor([1.0, 2.0]), 1.0), (torch.tensor([3.0]), torch.tensor([0.0]))])
+    tensor(10.)
+    """
+    squares = [(wide(a) - (wide(b) if isinstance(b, Tensor) else b)).square().sum() for a, b in pairs]
+    return torch.stack(squares).sum() if squares else torch.zeros(())
+
+
+def wide(x: Tensor) -> Tensor:
+    """``x`` in float32, or wider if it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

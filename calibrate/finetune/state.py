@@ -13,7 +13,7 @@ from calibrate.result import Epoch
 
 
 @dataclass(eq=False)
-class State:
+class TrainingState:
     """What there was after the last whole epoch; no generator's state, since each epoch draws from its own seed."""
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -32,7 +32,7 @@ class StateFile:
     path: Path
     request: str
 
-    def write(self, state: State) -> None:
+    def write(self, state: TrainingState) -> None:
         """Write the file, whole or not at all."""
         document = {**vars(state), "epochs": [epoch.model_dump() for epoch in state.epochs], "request": self.request}
         staging = self.path.with_name(f".{self.path.name}.{os.getpid()}")
@@ -42,17 +42,17 @@ class StateFile:
             os.fsync(file.fileno())
         staging.replace(self.path)
 
-    def read(self, device: torch.device) -> State:
+    def read(self, device: torch.device) -> TrainingState:
         """The state in the file, loaded weights-only; a fresh one where there is no file.
 
         Raises UsageError where the file is of another training.
         """
         if not self.path.exists():
-            return State()
+            return TrainingState()
         try:
             document = torch.load(self.path, map_location=device, weights_only=True)
             found, epochs = document.pop("request"), [Epoch(**epoch) for epoch in document.pop("epochs")]
-            state = State(epochs, **document)
+            state = TrainingState(epochs, **document)
         except Exception as error:  # whatever torch's reader, or a foreign file, brings up
             raise UsageError(
                 f"{self.path} cannot be gone on from ({type(error).__name__}); delete it to begin anew."

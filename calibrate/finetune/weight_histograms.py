@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from calibrate.errors import UsageError
-from calibrate.finetune.squares import wide
+from calibrate.finetune.penalty import wide
 from calibrate.surgery.initialise import Weighted
 
 #: How far the bins reach beyond the largest weight at the start, which gives weights room to grow.

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from calibrate.errors import AfternormError, ModelError
-from calibrate.io.cifar_resnet import cifar_resnet
+from calibrate.io.cifar_resnets import cifar_resnet
 from calibrate.io.factory import build_factory, said
-from calibrate.io.timm_models import build_timm, timm_preprocessing
-from calibrate.io.torchvision_models import build_torchvision, torchvision_models, torchvision_preprocessing
+from calibrate.io.timm_architectures import build_timm, timm_preprocessing
+from calibrate.io.torchvision_architectures import build_torchvision, torchvision_models, torchvision_preprocessing
 from calibrate.recipe import Preprocessing
 
 _CIFAR = re.compile(r"cifar/resnet(\d{1,4})")
@@ -23,8 +23,8 @@ def build(name: str, args: Mapping[str, Any]) -> nn.Module:
     """The network of that name, with fresh weights, in eval mode; ``args`` are its constructor's keyword arguments.
 
     ``torchvision/<name>`` are torchvision's classification models, ``cifar/resnet<depth>`` is
-    :func:`~calibrate.io.cifar_resnet.cifar_resnet`, ``timm/<name>`` is
-    :func:`~calibrate.io.timm_models.build_timm`, ``package.module:factory`` is
+    :func:`~calibrate.io.cifar_resnets.cifar_resnet`, ``timm/<name>`` is
+    :func:`~calibrate.io.timm_architectures.build_timm`, ``package.module:factory`` is
     :func:`~calibrate.io.factory.build_factory`, which runs the code it names.
     """
     return build_factory(name, args) if _FACTORY.fullmatch(name) else build_named(name, args)
@@ -55,8 +55,8 @@ def build_named(name: str, args: Mapping[str, Any]) -> nn.Module:
 def default_preprocessing(name: str, args: Mapping[str, Any]) -> Preprocessing | None:
     """How the published weights of that architecture want their images; None where nothing is known.
 
-    torchvision: what :func:`~calibrate.io.torchvision_models.torchvision_preprocessing` finds.
-    timm: what :func:`~calibrate.io.timm_models.timm_preprocessing` finds.
+    torchvision: what :func:`~calibrate.io.torchvision_architectures.torchvision_preprocessing` finds.
+    timm: what :func:`~calibrate.io.timm_architectures.timm_preprocessing` finds.
     CIFAR: 32×32 with ImageNet's mean and deviation; None unless ``in_channels`` is 3. Factories: None.
 
     >>> default_preprocessing("torchvision/resnet18", {}).crop

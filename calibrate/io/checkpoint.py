@@ -15,7 +15,7 @@ from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
-from calibrate.io.pickle_globals import pickle_globals
+from calibrate.io.pickle_imports import pickle_globals
 from calibrate.io.state_names import plain_names, unwrap
 
 RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensors"

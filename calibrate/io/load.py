@@ -1,5 +1,6 @@
 """Loading a checkpoint into a network: all of it, or nothing."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.io.checkpoint import Checkpoint
-from calibrate.io.closest import closest
+from calibrate.io.closest_architecture import closest
 from calibrate.io.state_names import names_as_in
 
 SHOWN = 5
@@ -125,3 +126,19 @@ def _bits(tensor: Tensor) -> Tensor:
 
 def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """SHA-256, in hexadecimal, over each tensor's name, dtype, shape and bytes, in the order of the names.
+
+    The same weights have the same fingerprint on every device and in every memory layout.
+
+    >>> fingerprint({"w": torch.zeros(2)}) == fingerprint({"w": torch.zeros(2, 2)[:, 1]})
+    True
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.metrics.mcnemar import mcnemar
+from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.scores import CHUNK, Column
 from calibrate.result import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm

@@ -13,7 +13,7 @@ from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, Example
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
 from calibrate.nn.example_weight import ExampleWeighed
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
-from calibrate.nn.group_norm import group_norm, instance_norm
+from calibrate.nn.group_norms import group_norm, instance_norm
 from calibrate.nn.input_batch_norm import InputBatchNorm
 from calibrate.nn.instance_batch_norm import InstanceBatchNorm
 from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm

@@ -6,10 +6,9 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
-from calibrate.nn.blend import blend
 from calibrate.nn.example_weight import ExampleWeighed
-from calibrate.nn.moments import Moments, instance_moments, pool, pool_blocks
-from calibrate.nn.normalize import normalize
+from calibrate.nn.moments import ChannelMoments, instance_moments, pool, pool_blocks
+from calibrate.nn.normalization import blend, normalize
 
 
 class BatchGroupNorm(ExampleWeighed, BatchNormVariant):
@@ -101,7 +100,7 @@ class BatchGroupNorm(ExampleWeighed, BatchNormVariant):
         groups = f"num_groups={self.num_groups}, examples_per_group={self.examples_per_group}"
         return f"{super().extra_repr()}, {groups}, {self._alpha_repr()}"
 
-    def _over_groups(self, mean: Tensor, var: Tensor) -> Moments:
+    def _over_groups(self, mean: Tensor, var: Tensor) -> ChannelMoments:
         """The moments of each channel's group of channels. Shapes: (C,) or (N, C), in and out."""
         channels = self.num_features // self.num_groups
         mean, var = pool(mean.unflatten(-1, (-1, channels)), var.unflatten(-1, (-1, channels)), -1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from calibrate.nn.moments import Moments, instance_moments, pool
+from calibrate.nn.moments import ChannelMoments, instance_moments, pool
 
 
 class BatchNormOptions(TypedDict, total=False):
@@ -83,7 +83,7 @@ class BatchNormVariant(_BatchNorm):
         for name, start in self.starts.items():
             nn.init.constant_(getattr(self, name), start)
 
-    def moments(self, x: Tensor, instances: Moments | None = None) -> Moments:
+    def moments(self, x: Tensor, instances: ChannelMoments | None = None) -> ChannelMoments:
         """Mean and variance (C,) to normalise ``x`` by: the batch's, which it tracks; in evaluation the running ones.
 
         ``instances`` are the moments (N, C) of the examples where they are at hand already.
@@ -95,13 +95,13 @@ class BatchNormVariant(_BatchNorm):
         return mean, var
 
     @property
-    def running_statistics(self) -> Moments:
+    def running_statistics(self) -> ChannelMoments:
         """The running mean and variance themselves."""
         assert self.running_mean is not None
         assert self.running_var is not None
         return self.running_mean, self.running_var
 
-    def running_moments(self, x: Tensor) -> Moments:
+    def running_moments(self, x: Tensor) -> ChannelMoments:
         """The running mean and variance in the precision of ``x``."""
         mean, var = self.running_statistics
         return mean.to(x.dtype), var.to(x.dtype)

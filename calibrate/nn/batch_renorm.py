@@ -7,7 +7,7 @@ from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.moments import instance_moments, pool
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import normalize
 
 
 def batch_renorm_limits(step: int) -> tuple[float, float]:

@@ -7,9 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
-from calibrate.nn.blend import blend
 from calibrate.nn.moments import instance_moments, pool
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import blend, normalize
 
 Variant = Literal["moments", "published"]
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn.example_weight import ExampleWeighed
-from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
+from calibrate.nn.weighing import ONE_PASS_ALPHA, weigh
 
 
 class ExampleWeighedGroupNorm(ExampleWeighed, nn.GroupNorm):

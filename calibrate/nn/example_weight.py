@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.nn.weigh import ONE_PASS_ALPHA, weigh
+from calibrate.nn.weighing import ONE_PASS_ALPHA, weigh
 
 
 class ExampleWeighed(nn.Module):

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
-from calibrate.nn.blend import blend
 from calibrate.nn.moments import instance_moments, pool, pool_blocks
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import blend, normalize
 
 Running = Literal["unbiased", "published"]
 

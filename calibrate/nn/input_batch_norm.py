@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import normalize
 
 #: Standard deviation of a unit Gaussian after a rectifier.
 ACTIVATED = 0.58

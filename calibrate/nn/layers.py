@@ -6,7 +6,7 @@ from calibrate.nn.batch_renorm import BatchRenorm
 from calibrate.nn.batch_weighed import BatchWeighedBatchNorm
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
-from calibrate.nn.group_norm import group_norm, instance_norm
+from calibrate.nn.group_norms import group_norm, instance_norm
 from calibrate.nn.input_batch_norm import InputBatchNorm
 from calibrate.nn.instance_batch_norm import InstanceBatchNorm
 from calibrate.nn.instance_enhancement_batch_norm import InstanceEnhancementBatchNorm

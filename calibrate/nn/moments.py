@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-Moments = tuple[Tensor, Tensor]
+ChannelMoments = tuple[Tensor, Tensor]
 
 
-def instance_moments(x: Tensor) -> Moments:
+def instance_moments(x: Tensor) -> ChannelMoments:
     """Mean and biased variance of each example's channels over their positions.
 
     Shapes: ``x`` (N, C, *), both moments (N, C). Where there are no positions the mean is x and the variance 0.
@@ -17,7 +17,7 @@ def instance_moments(x: Tensor) -> Moments:
     return mean, var
 
 
-def pool(mean: Tensor, var: Tensor, dim: int = 0) -> Moments:
+def pool(mean: Tensor, var: Tensor, dim: int = 0) -> ChannelMoments:
     """Moments of the union of parts of one size that lie along ``dim``.
 
     variance = mean of the variances + variance of the means: nothing is subtracted, so no digits are lost.
@@ -26,7 +26,7 @@ def pool(mean: Tensor, var: Tensor, dim: int = 0) -> Moments:
     return pooled_mean, var.mean(dim) + between
 
 
-def pool_blocks(mean: Tensor, var: Tensor, size: int, values: int) -> Moments:
+def pool_blocks(mean: Tensor, var: Tensor, size: int, values: int) -> ChannelMoments:
     """Moments of blocks of ``size`` examples in a row, each given to every example of its block.
 
     What is left over is a block of its own; where that would be fewer than 2 values (a moment of one example is over

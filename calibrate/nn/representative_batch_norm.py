@@ -7,7 +7,7 @@ from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
 from calibrate.nn.moments import instance_moments
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import normalize
 
 
 class RepresentativeBatchNorm(BatchNormVariant):

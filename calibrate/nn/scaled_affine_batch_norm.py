@@ -5,7 +5,7 @@ from typing import Literal, Unpack, get_args
 from torch import Tensor
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions, BatchNormVariant
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import normalize
 
 Form = Literal["A1", "A2"]
 

@@ -1,4 +1,4 @@
-"""The formula of :func:`~calibrate.nn.weigh.weigh_` in the ONNX operators that run it at the least cost."""
+"""The formula of :func:`~calibrate.nn.weighing.weigh_` in the ONNX operators that run it at the least cost."""
 
 from collections.abc import Sequence
 from typing import Any

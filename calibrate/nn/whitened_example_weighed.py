@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn.example_weight import ExampleWeighed
-from calibrate.nn.weigh import ONE_PASS_ALPHA, variance_floor, weigh_
+from calibrate.nn.weighing import ONE_PASS_ALPHA, variance_floor, weigh_
 
 
 class WhitenedExampleWeighed(nn.Module):

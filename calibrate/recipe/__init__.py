@@ -12,11 +12,10 @@ from calibrate.recipe.finetuning import ARMS, FineTuning
 from calibrate.recipe.finetuning_cards import FINE_TUNING_CARDS
 from calibrate.recipe.label_free import Criterion, LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
-from calibrate.recipe.manifest import Manifest, Settings
+from calibrate.recipe.manifest import Manifest, RunSettings
 from calibrate.recipe.method_cards import METHOD_CARDS
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
-from calibrate.recipe.plain import plain
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
@@ -30,6 +29,7 @@ from calibrate.recipe.step import Probe
 from calibrate.recipe.steps import STEP_KINDS, Measure, Step
 from calibrate.recipe.streams import Domain, Order, Stream
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.recipe.yaml_text import plain
 
 __all__ = [
     "ARMS",
@@ -70,9 +70,9 @@ __all__ = [
     "ProbeStatisticNoise",
     "Recipe",
     "Reestimate",
+    "RunSettings",
     "SearchAlpha",
     "SetAlpha",
-    "Settings",
     "Step",
     "Stream",
     "Temperature",

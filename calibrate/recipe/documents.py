@@ -10,8 +10,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe.plain import plain
 from calibrate.recipe.recipe import PRESETS, Recipe
+from calibrate.recipe.yaml_text import plain
 
 Value = TypeVar("Value", bound=BaseModel)
 

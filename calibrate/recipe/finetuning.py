@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from calibrate.recipe.canonical import canonical, digest
+from calibrate.recipe.canonical_json import canonical, digest
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.placement import PlacementStep
 
@@ -19,7 +19,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class L2SP(_Value):
+class L2SPOptions(_Value):
     """Pull the backbone's weights to where they started, and the head's to 0."""
 
     kind: Literal["l2_sp"] = "l2_sp"
@@ -27,7 +27,7 @@ class L2SP(_Value):
     head_strength: Strength = 0.01
 
 
-class Delta(_Value):
+class DeltaOptions(_Value):
     """Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
 
     With ``attention`` a channel weighs the more, the more the loss grew when its filter was set to 0; measured on
@@ -41,7 +41,7 @@ class Delta(_Value):
     attention_examples: Count = 256
 
 
-class BSS(_Value):
+class BSSOptions(_Value):
     """Shrink the ``k`` smallest singular values of a batch's features before the head."""
 
     kind: Literal["bss"] = "bss"
@@ -49,10 +49,10 @@ class BSS(_Value):
     strength: Strength = 1e-3
 
 
-Penalty = Annotated[L2SP | Delta | BSS, Field(discriminator="kind")]
+Penalty = Annotated[L2SPOptions | DeltaOptions | BSSOptions, Field(discriminator="kind")]
 
 
-class SGD(_Value):
+class SGDOptions(_Value):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
@@ -66,7 +66,7 @@ class SGD(_Value):
         return self
 
 
-class Adam(_Value):
+class AdamOptions(_Value):
     """Adam with torch's defaults."""
 
     kind: Literal["adam"] = "adam"
@@ -82,7 +82,7 @@ class Groups(_Value):
     decay_bias: Annotated[bool, Field(description="whether other biases do")] = False
 
 
-class AffineDecay(_Value):
+class AffineDecayOptions(_Value):
     """Add ``strength``/2 · (‖β‖² + ‖γ − gamma_toward‖²) to the loss."""
 
     strength: Strength
@@ -151,9 +151,9 @@ class FineTuning(_Value):
     layers: tuple[PlacementStep, ...] = ()
     phases: Annotated[tuple[Phase, ...], Field(description="one after the other, or by name")] = (Phase(),)
     schedule: Literal["one_cycle", "cosine", "step", "constant"] = "one_cycle"
-    optimizer: Annotated[SGD | Adam, Field(discriminator="kind")] = SGD()
+    optimizer: Annotated[SGDOptions | AdamOptions, Field(discriminator="kind")] = SGDOptions()
     groups: Groups = Groups()
-    affine_decay: AffineDecay | None = None
+    affine_decay: AffineDecayOptions | None = None
     penalties: tuple[Penalty, ...] = ()
     batch_size: Annotated[int, Field(ge=2, le=10**6), NUMBER] = 32
     label_smoothing: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from calibrate.recipe.card import Card
-from calibrate.recipe.finetuning import BSS, L2SP, AffineDecay, Delta, Groups, Phase
+from calibrate.recipe.finetuning import AffineDecayOptions, BSSOptions, DeltaOptions, Groups, L2SPOptions, Phase
 
 _STOCHNORM = "Kou, You, Long and Wang, Stochastic Normalization, NeurIPS 2020"
 _FEATURES = "classifiers of one label: no detection heads, and no multi-label data, whose measure is AUC"
 
 #: The part of the document that has the settings of each.
 FINE_TUNING_KINDS: Mapping[str, type[BaseModel]] = {
-    "l2_sp": L2SP,
-    "delta": Delta,
-    "bss": BSS,
-    "affine_decay": AffineDecay,
+    "l2_sp": L2SPOptions,
+    "delta": DeltaOptions,
+    "bss": BSSOptions,
+    "affine_decay": AffineDecayOptions,
     "groups": Groups,
     "freezing": Phase,
 }

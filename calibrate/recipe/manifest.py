@@ -48,7 +48,7 @@ class ManifestDataset(_Value):
     ] = None
 
 
-class Settings(_Value):
+class RunSettings(_Value):
     """How every run of a batch is carried out; changes speed, and the last digits of the results."""
 
     batch_size: Annotated[int, Field(ge=1, description="examples per forward pass"), NUMBER] = 64
@@ -73,7 +73,7 @@ class Manifest(_Value):
     datasets: Annotated[dict[str, ManifestDataset], Field(min_length=1, json_schema_extra=_NAMES)]
     recipes: Annotated[dict[str, RecipeOrName], Field(min_length=1, json_schema_extra=_NAMES)]
     outputs: Outputs = Outputs()
-    settings: Settings = Settings()
+    settings: RunSettings = RunSettings()
 
     @field_validator("models", "datasets", "recipes")
     @classmethod

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from calibrate.recipe.adaptation import ProbeAdaptation
 from calibrate.recipe.auto import Auto
-from calibrate.recipe.canonical import canonical, digest
+from calibrate.recipe.canonical_json import canonical, digest
 from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,

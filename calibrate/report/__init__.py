@@ -5,7 +5,7 @@ No torch here; jinja2 and matplotlib only once HTML is made.
 
 from calibrate.report.compared import Compared
 from calibrate.report.compared_arms import compared_arms_page
-from calibrate.report.comparison import Comparison
+from calibrate.report.comparison import BatchComparison
 from calibrate.report.fine_tuned import fine_tuned_page
 from calibrate.report.html import render_html
 from calibrate.report.markdown import render_markdown
@@ -13,8 +13,8 @@ from calibrate.report.page import Page
 from calibrate.report.text import render_brief, render_text
 
 __all__ = [
+    "BatchComparison",
     "Compared",
-    "Comparison",
     "Page",
     "compared_arms_page",
     "fine_tuned_page",

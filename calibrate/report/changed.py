@@ -3,7 +3,7 @@
 from collections import Counter
 
 from calibrate.report import format as fmt
-from calibrate.result import Changes, Site
+from calibrate.result import Changes, SiteSummary
 
 NO_ALPHA = "none: normalisation as it came"
 
@@ -24,7 +24,7 @@ def temperature_words(changes: Changes) -> str:
     return f"{temperature}: folded into the weights of {fmt.printable(changes.temperature_folded_into)}"
 
 
-def site_cells(site: Site) -> tuple[str, ...]:
+def site_cells(site: SiteSummary) -> tuple[str, ...]:
     """All names of one site (a tied layer has several), its kind, channels, α and note."""
     names = ", ".join(fmt.printable(name) for name in site.names)
     return names, fmt.printable(site.kind), fmt.count(site.channels), _site_alpha(site), fmt.printable(site.note)
@@ -39,11 +39,11 @@ def site_groups(changes: Changes) -> tuple[str, ...]:
     ) or ("none: the network has no normalisation layers",)
 
 
-def _site_alpha(site: Site) -> str:
+def _site_alpha(site: SiteSummary) -> str:
     return "none" if site.alpha is None else _span(_alphas(site))
 
 
-def _alphas(site: Site) -> tuple[float, ...]:
+def _alphas(site: SiteSummary) -> tuple[float, ...]:
     if site.alpha is None:
         return ()
     return site.alpha if isinstance(site.alpha, tuple) else (site.alpha,)

@@ -24,7 +24,7 @@ HOW_TO_READ = (
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class BatchComparison:
     """The runs in the order of their manifest."""
 
     runs: tuple[Compared, ...]

@@ -4,7 +4,16 @@ from calibrate.report import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
 from calibrate.report.learned import learned_words
 from calibrate.report.methods import described, stream_words
-from calibrate.result import METRICS, AlphaSearch, Kept, LabelFreeSearch, Measurement, Reestimation, Summary, Training
+from calibrate.result import (
+    METRICS,
+    AlphaSearch,
+    Kept,
+    LabelFreeSearch,
+    Measurement,
+    Reestimation,
+    Summary,
+    TrainingData,
+)
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."
@@ -47,7 +56,7 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     )
 
 
-def _training(summary: Summary) -> tuple[Training, ...]:
+def _training(summary: Summary) -> tuple[TrainingData, ...]:
     return () if summary.data.training is None else (summary.data.training,)
 
 

@@ -5,7 +5,7 @@ from calibrate.report.facts import Fact, interval_words
 from calibrate.report.page import Page
 from calibrate.report.rows import ABSENT, Cell, Row, Table, differences_table, scores_table
 from calibrate.report.section import Section
-from calibrate.result import Environment, Finding, FineTuned, Model
+from calibrate.result import Environment, Finding, FineTuned, ModelFacts
 from calibrate.result.finetuned import Epoch
 
 
@@ -19,7 +19,7 @@ def fine_tuned_page(result: FineTuned) -> Page:
     )
 
 
-def model_words(model: Model) -> str:
+def model_words(model: ModelFacts) -> str:
     """The architecture, with its arguments where it has some."""
     arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(model.architecture_args.items()))
     return fmt.printable(f"{model.architecture}({arguments})" if arguments else model.architecture)

@@ -17,7 +17,6 @@ from calibrate.report.answers import (
     examples_words,
 )
 from calibrate.report.changed import site_cells, site_groups
-from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
@@ -32,6 +31,7 @@ from calibrate.report.rows import (
 )
 from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
+from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
 
 if TYPE_CHECKING:

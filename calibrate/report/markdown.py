@@ -15,7 +15,6 @@ from calibrate.report.answers import (
     examples_words,
 )
 from calibrate.report.changed import site_groups
-from calibrate.report.files import NO_FILES, files
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
@@ -31,6 +30,7 @@ from calibrate.report.rows import (
 )
 from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
+from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
 
 #: What may mean something to markdown inside a line, or start a block where a line begins.

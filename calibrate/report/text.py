@@ -7,7 +7,6 @@ from calibrate.report import facts
 from calibrate.report import format as fmt
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
-from calibrate.report.files import NO_FILES, files
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
@@ -22,6 +21,7 @@ from calibrate.report.rows import (
 )
 from calibrate.report.section import Section
 from calibrate.report.verdict import verdict_sentence
+from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
 
 WIDTH = 100

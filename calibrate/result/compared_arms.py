@@ -6,7 +6,7 @@ from typing import Literal
 
 from calibrate.recipe import FineTuning
 from calibrate.result.finetuned import FineTuningData
-from calibrate.result.summary import Environment, Model
+from calibrate.result.summary import Environment, ModelFacts
 from calibrate.result.value import Value
 
 #: What arms are compared by.
@@ -72,7 +72,7 @@ class ComparedArms(Value):
     level: float
     seeds: tuple[int, ...]
     arms: tuple[ArmResult, ...]
-    model: Model
+    model: ModelFacts
     data: FineTuningData
     environment: Environment
     seconds: float

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from calibrate.recipe import FineTuning, Preprocessing
-from calibrate.result.summary import Environment, Finding, Measurement, Model
+from calibrate.result.summary import Environment, Finding, Measurement, ModelFacts
 from calibrate.result.value import Value
 
 
@@ -63,7 +63,7 @@ class FineTuned(Value):
     recipe: FineTuning
     recipe_digest: str
     request: str
-    model: Model
+    model: ModelFacts
     head: str
     head_is_fresh: bool
     data: FineTuningData

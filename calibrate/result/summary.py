@@ -110,7 +110,7 @@ class AlphaSearch(_Value):
     curve_error: float | None = None
 
 
-class Site(_Value):
+class SiteSummary(_Value):
     """One normalisation layer: all its names in the network, its kind and what was done to it."""
 
     names: tuple[str, ...]
@@ -120,7 +120,7 @@ class Site(_Value):
     note: str = ""
 
 
-class Model(_Value):
+class ModelFacts(_Value):
     """The network as it came."""
 
     architecture: str
@@ -131,7 +131,7 @@ class Model(_Value):
     fingerprint: str
 
 
-class Training(_Value):
+class TrainingData(_Value):
     """The examples of the network's training that the run was given; their labels are not used."""
 
     source: str
@@ -150,13 +150,13 @@ class Data(_Value):
     classes_present: int
     stratified: bool
     preprocessing: Preprocessing | None
-    training: Training | None = None
+    training: TrainingData | None = None
 
 
 class Changes(_Value):
     """What the tuned network does differently from the one that came."""
 
-    sites: tuple[Site, ...]
+    sites: tuple[SiteSummary, ...]
     temperature: float
     temperature_folded_into: str | None
 
@@ -197,7 +197,7 @@ class Summary(_Value):
     version: Literal[1] = 1
     recipe: Recipe
     recipe_digest: str
-    model: Model
+    model: ModelFacts
     data: Data
     changes: Changes
     search: AlphaSearch | None

@@ -1,25 +1,25 @@
 """Choosing and learning on the calibration half."""
 
 from calibrate.search.affine import affine_tensors, learnable_affine
-from calibrate.search.alpha import Found, Trial, search_alpha
-from calibrate.search.answers import agreement, answers, entropy, spread
+from calibrate.search.alpha import AlphaPoint, Found, search_alpha
 from calibrate.search.choice import Candidacy, choose_simplest, paired_gap
-from calibrate.search.few_shot import Chosen, Epoch, Learnable, choose, learn, place_
+from calibrate.search.few_shot import Chosen, Learnable, LearnedEpoch, choose, learn, place_
 from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
-from calibrate.search.temperature import Temperature, cross_entropy, fit_temperature
+from calibrate.search.prediction_criteria import agreement, answers, entropy, spread
+from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
 
 __all__ = [
+    "AlphaPoint",
     "Candidacy",
     "Chosen",
-    "Epoch",
+    "FittedTemperature",
     "Found",
     "Learnable",
+    "LearnedEpoch",
     "LogitsAt",
-    "Temperature",
     "TermsAt",
-    "Trial",
     "affine_tensors",
     "agreement",
     "answers",

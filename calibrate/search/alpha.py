@@ -10,16 +10,16 @@ from calibrate.search.curve import TOLERANCE, curve_points, dense_curve_, score
 from calibrate.search.gain import Gain, paired_gain
 from calibrate.search.halving import close_in_
 from calibrate.search.landscape import Landscape, LogitsAt
-from calibrate.search.temperature import Temperature, fit_temperature
+from calibrate.search.temperature import FittedTemperature, fit_temperature
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class AlphaPoint:
     """The calibration half at one α, truly evaluated, in the half's own order."""
 
     alpha: float
     logits: Tensor
-    temperature: Temperature
+    temperature: FittedTemperature
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Found:
     """The search as it goes into the summary, and the two trials that later steps need."""
 
     search: AlphaSearch
-    plain: Trial
-    chosen: Trial
+    plain: AlphaPoint
+    chosen: AlphaPoint
 
 
 def search_alpha(
@@ -77,8 +77,8 @@ def search_alpha(
     return Found(search, *(_trial(landscape.whole(one.alpha), labels, alpha_at(one.alpha)) for one in (plain, chosen)))
 
 
-def _trial(logits: Tensor, labels: Tensor, alpha: float) -> Trial:
-    return Trial(alpha, logits, fit_temperature(logits, labels))
+def _trial(logits: Tensor, labels: Tensor, alpha: float) -> AlphaPoint:
+    return AlphaPoint(alpha, logits, fit_temperature(logits, labels))
 
 
 def _reason(best: float, plain: float, gain: Gain, margin: float) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 from calibrate.metrics import mean_samples
 from calibrate.result import CurvePoint
 from calibrate.search.landscape import Landscape
-from calibrate.search.temperature import Temperature, cross_entropy, fit_temperature
+from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
 
 #: True evaluations that carry the interpolation (α = 0 is one of them), and the points read off it.
 NODES = 9
@@ -35,7 +35,7 @@ class Scored:
     """
 
     alpha: float
-    temperature: Temperature
+    temperature: FittedTemperature
     nll: float
     correct: Tensor
 

@@ -31,7 +31,7 @@ class Learnable:
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class LearnedEpoch:
     """The vector after an epoch, and the mean cross-entropy in it, of each batch before its step."""
 
     vector: Tensor
@@ -45,7 +45,7 @@ class Chosen:
     ``best`` and ``kept`` count epochs, 0 is the start. ``diverged`` says that the epoch after these gave no numbers.
     """
 
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[LearnedEpoch, ...]
     held_back: tuple[float, ...]
     best: int
     kept: int
@@ -55,7 +55,7 @@ class Chosen:
 
 def learn(
     model: nn.Module, learnable: Learnable, batches: Batches, *, epochs: int, lr: float, temperature: float
-) -> Iterator[Epoch]:
+) -> Iterator[LearnedEpoch]:
     """Minimise the mean cross-entropy of logits/``temperature`` plus the penalty, by Adam, a step for each batch.
 
     ``model`` is in evaluation mode while it learns, computes with the learned entries, and is not changed. It must not
@@ -84,12 +84,12 @@ def learn(
                 optimizer.step()
                 total += float(loss.detach()) * len(y)
                 count += len(y)
-        yield Epoch(vector.detach().clone(), total / count)
+        yield LearnedEpoch(vector.detach().clone(), total / count)
 
 
 def choose(
-    epochs: Iterable[Epoch],
-    logits_after: Callable[[Epoch], Tensor],
+    epochs: Iterable[LearnedEpoch],
+    logits_after: Callable[[LearnedEpoch], Tensor],
     before: Tensor,
     labels: Tensor,
     *,
@@ -105,7 +105,7 @@ def choose(
     Limits: the gain is the best of several, so it is a little flattered.
     """
     nll = [fit_temperature(before, labels).nll]
-    taken: list[Epoch] = []
+    taken: list[LearnedEpoch] = []
     diverged = False
     for epoch in epochs:
         logits = logits_after(epoch) if epoch.vector.isfinite().all() else None

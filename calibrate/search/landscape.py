@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from calibrate.search.temperature import Temperature, fit_temperature
+from calibrate.search.temperature import FittedTemperature, fit_temperature
 
 #: With fewer examples an eighth of them does not determine a temperature, so that every α sees all of them.
 FEW = 128
@@ -62,7 +62,7 @@ class Landscape:
             self._evaluated += end - have
         return self._logits[alpha][:end]
 
-    def fit_(self, alpha: float, level: int) -> Temperature:
+    def fit_(self, alpha: float, level: int) -> FittedTemperature:
         """The best temperature at ``alpha`` on the examples of ``level``."""
         end = self.ends[level]
         return fit_temperature(self.evaluate_(alpha, level), self.labels[:end])

@@ -11,7 +11,7 @@ _ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Temperature:
+class FittedTemperature:
     """A fitted temperature, and each example's cross-entropy (n,) in nats after it, in float64."""
 
     value: float
@@ -23,7 +23,7 @@ class Temperature:
         return not LIMIT**-0.999 < self.value < LIMIT**0.999
 
 
-def fit_temperature(logits: Tensor, labels: Tensor) -> Temperature:
+def fit_temperature(logits: Tensor, labels: Tensor) -> FittedTemperature:
     """The T > 0 that minimises the mean cross-entropy of ``logits / T`` (n, K) against ``labels`` (n,).
 
     With u = 1/T the objective mean(logsumexp(u·z) − u·z_y) is convex, so its derivative E_p[z] − z_y, increasing in u,
@@ -36,7 +36,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> Temperature:
     2.885
     """
     temperature = 1 / _root(logits, labels)
-    return Temperature(temperature, cross_entropy(logits, labels, temperature))
+    return FittedTemperature(temperature, cross_entropy(logits, labels, temperature))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:

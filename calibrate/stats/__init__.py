@@ -1,23 +1,23 @@
 """Statistics of a network's inputs and activations, pooled over data, and their re-estimation."""
 
 from calibrate.stats.batches import Batches, IterableBatches
-from calibrate.stats.checkpoint import Checkpoint
 from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.prior import Prior
-from calibrate.stats.reestimate import Reestimated, reestimate, reestimate_
+from calibrate.stats.reestimation import Reestimated, reestimate, reestimate_
+from calibrate.stats.saved_state import ReestimationState
 
 __all__ = [
     "Batches",
-    "Checkpoint",
     "Exchange",
     "IterableBatches",
     "Moments",
     "Pool",
     "Prior",
     "Reestimated",
+    "ReestimationState",
     "pooled_inputs",
     "reestimate",
     "reestimate_",

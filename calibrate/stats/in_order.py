@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from calibrate.stats.batches import Batches
 from calibrate.stats.gathered import Exchange, Gathered, out_of_order
-from calibrate.stats.live_bytes import live_bytes
+from calibrate.stats.live_memory import live_bytes
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.suspended import Suspended

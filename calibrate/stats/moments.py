@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from calibrate.nn.blend import blend
+from calibrate.nn.normalization import blend
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from calibrate.nn.blend import blend
+from calibrate.nn.normalization import blend
 from calibrate.stats.moments import Moments
 
 #: A node of the tree: (level, place) stands for the examples place·2^level to (place + 1)·2^level − 1.

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from calibrate.nn.blend import blend
+from calibrate.nn.normalization import blend
 from calibrate.stats.moments import Moments
 
 Variant = Literal["moments", "published"]

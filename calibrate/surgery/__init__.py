@@ -2,19 +2,17 @@
 
 from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating, normalising_by_batch
-from calibrate.surgery.carry_out_placement import PLACEMENT_STEPS, carry_out_placement
-from calibrate.surgery.final_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.fold import for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
-from calibrate.surgery.layer_statistics import layer_statistics
-from calibrate.surgery.look import Look, checked_logits, look
+from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
+from calibrate.surgery.observation import Look, checked_logits, look
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
+from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
-from calibrate.surgery.share_weights import share_weights
 from calibrate.surgery.sites import (
     BESIDE_BATCH_NORM,
     Site,
@@ -25,7 +23,8 @@ from calibrate.surgery.sites import (
     select,
     with_statistics,
 )
-from calibrate.surgery.swap import weigh_examples_
+from calibrate.surgery.stored_statistics import layer_statistics
+from calibrate.surgery.swap import share_weights, weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",

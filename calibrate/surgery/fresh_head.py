@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from calibrate.surgery.final_layer import Linear
+from calibrate.surgery.last_layer import Linear
 
 
 def renew_head_(model: nn.Module, name: str, outputs: int) -> None:

@@ -8,19 +8,19 @@ from urllib.parse import unquote
 
 import pytest
 
-from calibrate.batch import Cell, read_cells
+from calibrate.batch import Combination, read_cells
 from calibrate.batch.cells import _data
 from calibrate.batch.request import arguments, request_digests
 from calibrate.errors import UsageError
-from calibrate.recipe import PRESETS, Outputs, Preprocessing, Settings
+from calibrate.recipe import PRESETS, Outputs, Preprocessing, RunSettings
 
 
 @pytest.fixture
-def cell(tmp_path: Path) -> Cell:
+def cell(tmp_path: Path) -> Combination:
     for name in ("model.pth", "names.txt", "other.txt", "data/cat/1.png", "data/dog/1.png", "copy/cat/1.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    return Cell(
+    return Combination(
         names=("m", "d", "r"),
         model=tmp_path / "model.pth",
         architecture="cifar/resnet8",
@@ -32,7 +32,7 @@ def cell(tmp_path: Path) -> Cell:
         preprocessing=Preprocessing(crop=8),
         recipe=PRESETS["alpha"],
         outputs=Outputs(),
-        settings=Settings(),
+        settings=RunSettings(),
     )
 
 
@@ -45,12 +45,12 @@ CHANGES: dict[str, Any] = {
     "preprocessing": Preprocessing(),
     "recipe": PRESETS["temperature"],
     "outputs": Outputs(latency_runs=3),
-    "settings": Settings(threads=1),
+    "settings": RunSettings(threads=1),
 }
 
 
 @pytest.mark.parametrize("field", CHANGES)
-def test_every_field_of_a_request_counts(field: str, cell: Cell, tmp_path: Path) -> None:
+def test_every_field_of_a_request_counts(field: str, cell: Combination, tmp_path: Path) -> None:
     value = tmp_path / CHANGES[field] if field in ("classes", "class_map") else CHANGES[field]
     changed = replace(cell, **{field: value})
     one, other = request_digests([cell, changed])
@@ -58,12 +58,12 @@ def test_every_field_of_a_request_counts(field: str, cell: Cell, tmp_path: Path)
     assert arguments(cell, tmp_path) != arguments(changed, tmp_path)
 
 
-def test_no_preprocessing_is_not_the_default_preprocessing(cell: Cell) -> None:
+def test_no_preprocessing_is_not_the_default_preprocessing(cell: Combination) -> None:
     shapes = (None, Preprocessing())
     assert len(set(request_digests([replace(cell, preprocessing=shape) for shape in shapes]))) == 2
 
 
-def test_names_count_for_nothing_and_a_checkpoint_by_its_content(cell: Cell, tmp_path: Path) -> None:
+def test_names_count_for_nothing_and_a_checkpoint_by_its_content(cell: Combination, tmp_path: Path) -> None:
     (tmp_path / "moved.pth").write_text("model.pth")
     before = request_digests([cell])
     assert request_digests([replace(cell, names=("x", "y", "z"), model=tmp_path / "moved.pth")]) == before
@@ -72,7 +72,7 @@ def test_names_count_for_nothing_and_a_checkpoint_by_its_content(cell: Cell, tmp
 
 
 @pytest.mark.parametrize("change", ["touch", "grow", "add", "remove"])
-def test_a_changed_data_folder_is_other_data(change: str, cell: Cell) -> None:
+def test_a_changed_data_folder_is_other_data(change: str, cell: Combination) -> None:
     before = request_digests([cell])
     assert cell.files is not None
     picture = cell.files / "dog" / "1.png"
@@ -89,9 +89,9 @@ def test_a_changed_data_folder_is_other_data(change: str, cell: Cell) -> None:
     assert request_digests([cell]) != before
 
 
-def test_every_output_and_setting_is_handed_to_the_child(cell: Cell, tmp_path: Path) -> None:
-    given = {text.partition("=")[0] for text in arguments(replace(cell, settings=Settings(threads=2)), tmp_path)}
-    fields = {*Outputs.model_fields, *Settings.model_fields}
+def test_every_output_and_setting_is_handed_to_the_child(cell: Combination, tmp_path: Path) -> None:
+    given = {text.partition("=")[0] for text in arguments(replace(cell, settings=RunSettings(threads=2)), tmp_path)}
+    fields = {*Outputs.model_fields, *RunSettings.model_fields}
     assert {f"--{name.replace('_', '-')}" for name in fields} <= given
 
 
@@ -111,7 +111,7 @@ def test_cells_are_in_the_manifest_s_order_with_its_paths_and_our_settings(tmp_p
     assert [step.kind for step in cells[0].recipe.steps] == ["temperature"]
     assert (cells[0].model, cells[0].data) == (tmp_path / "b.pth", str(tmp_path / "d.npz"))
     assert cells[0].preprocessing == Preprocessing(crop=7)
-    assert cells[0].settings == Settings(batch_size=8, threads=1)
+    assert cells[0].settings == RunSettings(batch_size=8, threads=1)
 
 
 def test_missing_files_are_all_named_at_once(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from calibrate import open_data, open_model
 from calibrate.adapt import ADAPTERS, Adapted, Context
-from calibrate.io.cifar_resnet import CifarResNet
+from calibrate.io.cifar_resnets import CifarResNet
 from calibrate.recipe.adapters import BNAlpha
 
 CLASSES = 10

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from calibrate.data import open_data, split
 from calibrate.data.preprocess import scale
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
-from calibrate.engine.opening import open_model
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
+from calibrate.engine.opening.checkpoint import open_model
 from calibrate.recipe import SearchAlpha
 from calibrate.search import fit_temperature, search_alpha
 from calibrate.surgery import find_sites, weigh_examples_

@@ -20,10 +20,9 @@ from torch import Tensor
 
 from calibrate import open_data, open_model
 from calibrate.demo.digits import PREPROCESSING
-from calibrate.demo.inputs import write_inputs
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, write_inputs
 from calibrate.engine import carry_out, plan
-from calibrate.engine.predict import Setting, predict
+from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.recipe import PRESETS
 from calibrate.result import silent
 

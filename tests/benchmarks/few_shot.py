@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from calibrate import Recipe, open_data, open_model, retrofit
-from calibrate.engine.predict import Setting, predict
+from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.recipe import LearnAlpha, SearchAlpha, Step, Temperature, TuneAffine
 from calibrate.result import silent
 

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from calibrate import Recipe, open_model
 from calibrate.data import Corrupted, Source, Split, open_data, read_classes
-from calibrate.engine.predict import Setting, predict
-from calibrate.engine.retrofit import Plan, carry_out, plan
+from calibrate.engine.execution import Plan, carry_out, plan
+from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.metrics import interval, mean_samples, score
 from calibrate.recipe import Corruption, LabelFreeAlpha, Preprocessing, SearchAlpha
 from calibrate.result import Summary, silent

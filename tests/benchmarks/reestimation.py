@@ -20,8 +20,8 @@ from torch import nn
 
 from calibrate import Recipe, Source, open_data, open_model, retrofit
 from calibrate.data import Corrupted, split
-from calibrate.engine.predict import Setting, predict
-from calibrate.engine.source_batches import SourceBatches
+from calibrate.engine.passes.batches import SourceBatches
+from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import CORRUPTION_SETS, SearchAlpha
 from calibrate.result import silent

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from calibrate.demo import DemoInputs
-from calibrate.demo.network import fresh_network
+from calibrate.demo.inputs import fresh_network
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", "{in_channels: 1}")

@@ -13,7 +13,7 @@ from calibrate import open_model
 from calibrate.cli import fine_tuning_requests
 from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.engine import FineTuningPlan
-from calibrate.engine.compare_weights import compare_weights
+from calibrate.engine.finetuning.weight_differences import compare_weights
 from calibrate.finetune import md5_seed
 from calibrate.result import ComparedArms, FineTuned, Progress
 from tests.conftest import Ran

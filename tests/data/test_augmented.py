@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from calibrate.data import Augmented, Source, open_data
-from calibrate.data.augmented import flip_crop
+from calibrate.data.derived.augmented import flip_crop
 from calibrate.data.preprocess import scale
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing

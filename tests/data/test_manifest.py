@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.data import Manifest, Source, open_data
+from calibrate.data import CsvManifest, Source, open_data
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
 
@@ -35,7 +35,7 @@ def test_names_without_a_list_are_the_class_folders(listed: Write, pets: dict[st
     names = sorted(pets)
     path = listed("path,label\n" + "".join(f"{name},{name.split('/')[0]}\n" for name in names))
     source, folders = (open_data(place, preprocessing=RAW) for place in (path, path.parent))
-    assert type(source) is Manifest
+    assert type(source) is CsvManifest
     assert source.class_names == ("ant", "cat", "dog")
     assert not source.listed
     assert torch.equal(whole(source), whole(folders))

@@ -54,9 +54,9 @@ def test_a_file_larger_than_an_image_may_be_is_refused_by_name(
 ) -> None:
     folder = f"{memory}/folder" if protocol == "memory" else f"file://{local}/folder"
     largest = max(path.stat().st_size for path in (local / "folder").rglob("*.png"))
-    monkeypatch.setattr("calibrate.data.loose_files.MAX_BYTES", largest)
+    monkeypatch.setattr("calibrate.data.files.loose_files.MAX_BYTES", largest)
     assert len(whole(open_data(folder, preprocessing=RAW)))
-    monkeypatch.setattr("calibrate.data.loose_files.MAX_BYTES", largest - 1)
+    monkeypatch.setattr("calibrate.data.files.loose_files.MAX_BYTES", largest - 1)
     with pytest.raises(UnsafeInputError, match=r"png' in .*folder is larger than the limit"):
         whole(open_data(folder, preprocessing=RAW))
 

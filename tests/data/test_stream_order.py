@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from calibrate.data.stream_order import stream_order
+from calibrate.data.stream_orders import stream_order
 from calibrate.recipe.streams import Domain, Stream
 
 LABELS = np.random.default_rng(0).integers(0, 5, 400)

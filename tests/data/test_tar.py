@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from calibrate.data import Source, open_data
-from calibrate.data import gzip_stream as module
-from calibrate.data.gzip_stream import MARKS, GzipStream
+from calibrate.data.files import gzip_stream as module
+from calibrate.data.files.gzip_stream import MARKS, GzipStream
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
 

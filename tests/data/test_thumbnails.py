@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from calibrate.data import open_data
-from calibrate.data.thumbnail import BYTES, SIDE, thumbnail
+from calibrate.data.thumbnails import BYTES, SIDE, thumbnail
 from calibrate.recipe import Preprocessing
 
 

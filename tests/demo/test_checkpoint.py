@@ -5,8 +5,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from calibrate.demo.digits import held_out_digits, scan, training_digits
-from calibrate.demo.inputs import SCAN_SEED, write_inputs
-from calibrate.demo.network import CHECKPOINT, fresh_network
+from calibrate.demo.inputs import CHECKPOINT, SCAN_SEED, fresh_network, write_inputs
 from calibrate.demo.train import digits_digest
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from calibrate.diagnose import corruption_means, means, seen
-from calibrate.diagnose.corruption_means import Seen
+from calibrate.diagnose.corruptions import Seen
 from calibrate.metrics import PerExample
 from calibrate.recipe import Corruption
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from calibrate import Outcome, Recipe, deliver, open_model, retrofit
 from calibrate.adapt import Adapted, Context
 from calibrate.data import Corrupted, open_data, split
-from calibrate.data.stream_order import stream_order
+from calibrate.data.stream_orders import stream_order
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.recipe import Adapt, Measure, Outputs, SetAlpha, Temperature
 from calibrate.recipe.adapters import EATA, ETA, IEW, SAR, SGD, Adam, CollapseRule, Method, Tent

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from calibrate import PRESETS, Outcome, Recipe, Summary, open_data, open_model, retrofit
 from calibrate.data import Corrupted, InDomains, Source, split
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
-from calibrate.demo.network import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
+from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
 from calibrate.engine import FolderTrials, carry_out, plan
-from calibrate.engine.graph import graphs_of
+from calibrate.engine.delivery.graph import graphs_of
 from calibrate.errors import DataError, TrialsError
 from calibrate.recipe import Auto, Candidate, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.result import Leaderboard, silent

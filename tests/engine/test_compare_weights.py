@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from calibrate.engine import fine_tune
-from calibrate.engine.compare_weights import compare_weights
-from calibrate.engine.fine_tune import FineTuneOutcome
+from calibrate.engine.finetuning.training import FineTuneOutcome
+from calibrate.engine.finetuning.weight_differences import compare_weights
 from calibrate.recipe import FineTuning
 from calibrate.result import FineTuned
 from tests.engine.test_fine_tune import examples, model_of

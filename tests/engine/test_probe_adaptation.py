@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from calibrate import Outcome, Recipe, retrofit
 from calibrate.adapt import Adapted, Context
 from calibrate.data import Corrupted, open_data, split
-from calibrate.data.stream_order import stream_order
+from calibrate.data.stream_orders import stream_order
 from calibrate.diagnose import diagnose_stream
-from calibrate.engine.adapted_scores import Course, method_scores
+from calibrate.engine.streams.scores import Course, method_scores
 from calibrate.errors import ModelError, UsageError
 from calibrate.recipe import Measure, ProbeAdaptation, SearchAlpha, SetAlpha
 from calibrate.recipe.adapters import EATA, IEW, LAME, SGD, Adam, CollapseRule, Method, PredictionTimeBN, Tent

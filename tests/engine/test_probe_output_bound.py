@@ -8,8 +8,8 @@ from torch import nn
 from calibrate import Recipe, retrofit
 from calibrate.data import open_data
 from calibrate.diagnose import output_bound
-from calibrate.engine.predict import Setting
-from calibrate.engine.random_batches import RandomBatches
+from calibrate.engine.passes.batches import RandomBatches
+from calibrate.engine.passes.prediction import Setting
 from calibrate.recipe import ProbeOutputBound, SetAlpha
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import NotApplicable, OutputBound, Summary, silent

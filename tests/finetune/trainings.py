@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from calibrate.data import Examples, Held, Source
-from calibrate.finetune import State, StateFile, Training, make_penalties, train_
+from calibrate.finetune import StateFile, TrainingLoop, TrainingState, make_penalties, train_
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Listener, silent
 from calibrate.surgery import Replacement, batch_norms, place_
@@ -48,19 +48,19 @@ def network(layer: str | None = None) -> nn.Module:
     return model if layer is None else place_(model, dict.fromkeys(batch_norms(model), Replacement(layer)))
 
 
-def training(recipe: FineTuning, progress: Listener = silent, deadline: int | None = None) -> Training:
+def training(recipe: FineTuning, progress: Listener = silent, deadline: int | None = None) -> TrainingLoop:
     """48 examples to train on and 12 to choose the epoch; with ``deadline`` it is killed at that batch."""
     source = images()
     assert source.labels is not None
     rows = np.arange(len(source))
     held = Held(source, rows) if deadline is None else Mortal(source, rows, deadline)
     validation = rows[rows % 5 == 0] if recipe.validation else rows[:0]
-    return Training(
+    return TrainingLoop(
         recipe, held, source.labels, CLASSES, np.setdiff1d(rows, rows[rows % 5 == 0]), validation, "8", CPU, progress
     )
 
 
-def trained(model: nn.Module, given: Training, path: Path | None = None, request: str = "this") -> State:
+def trained(model: nn.Module, given: TrainingLoop, path: Path | None = None, request: str = "this") -> TrainingState:
     """Train ``model`` with the recipe's penalties, from the network as it comes."""
     penalties = make_penalties(model, model, given)
     return train_(model, given, penalties, None if path is None else StateFile(path, request))

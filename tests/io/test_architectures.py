@@ -12,7 +12,7 @@ from torch import nn
 
 from calibrate.errors import ModelError
 from calibrate.io import build, build_named, default_preprocessing
-from calibrate.io.torchvision_models import torchvision_models
+from calibrate.io.torchvision_architectures import torchvision_models
 from calibrate.recipe import Preprocessing
 
 

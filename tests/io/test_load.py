@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.io import Checkpoint, build, cifar_resnet, closest, fingerprint, load_weights_, read_checkpoint
-from calibrate.io.closest import NoMemory
+from calibrate.io.closest_architecture import NoMemory
 from tests.networks import Tied, convolutional, lived_in
 
 PATH = Path("w.pth")

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from calibrate.metrics import Answered, answered_classes, compare_answers
 from calibrate.metrics.answers import LISTED
-from calibrate.metrics.mcnemar import mcnemar
+from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.result import Answers
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrate.metrics import PerExample, bootstrap, expected_calibration_error, interval, mean_samples
-from calibrate.metrics.bootstrap import ORDER
+from calibrate.metrics.resampling import ORDER
 from calibrate.metrics.scores import Column
 from tests.metrics.draws import columns
 

@@ -15,7 +15,7 @@ from calibrate.metrics import (
     reliability,
     score,
 )
-from calibrate.metrics.bootstrap import ORDER
+from calibrate.metrics.resampling import ORDER
 from calibrate.result import METRICS, Measurement
 from tests.metrics.draws import network
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from calibrate.metrics import paired_t_test
-from calibrate.metrics.paired_t_test import _above
+from calibrate.metrics.t_test import _above
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 15, 16, 300])

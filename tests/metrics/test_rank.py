@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from calibrate.metrics import ArmScores, measure, rank, score
-from calibrate.metrics.holm import holm
+from calibrate.metrics.p_values import holm
 
 
 def by_definition(p: list[float]) -> list[float]:

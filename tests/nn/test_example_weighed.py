@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from calibrate.nn import ExampleWeighedBatchNorm
-from calibrate.nn.blend import blend
+from calibrate.nn.normalization import blend
 from tests import reference
 
 SHAPES = [(4, 3), (1, 3), (2, 3, 7), (2, 3, 5, 4), (1, 3, 1, 1), (3, 3, 2, 3, 2), (1, 3, 6, 6)]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn import LAYERS, BatchNormVariant, LayerSpec
-from calibrate.nn.normalize import normalize
+from calibrate.nn.normalization import normalize
 from calibrate.surgery import Replacement, place_
 from tests.conftest import Ran
 from tests.networks import lived_in

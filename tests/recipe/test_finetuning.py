@@ -9,7 +9,7 @@ from calibrate import recipe
 from calibrate.errors import RecipeError
 from calibrate.finetune import PENALTIES, SCHEDULES
 from calibrate.recipe import Comparison, FineTuning, loads, parse
-from calibrate.recipe.finetuning import L2SP, Penalty
+from calibrate.recipe.finetuning import L2SPOptions, Penalty
 
 
 def test_tables_hold_each_penalty_and_schedule() -> None:
@@ -83,7 +83,7 @@ def test_an_arm_is_base_with_what_it_says_itself() -> None:
     """L2-SP is fine beside the base's weight decay of 0, though it would not be beside the default one."""
     found = parse(Comparison, {"base": BASE, "arms": ARMS, "baseline": "a"}, "x")
     assert found.arms["a"] == found.base == FineTuning.model_validate(BASE)
-    assert found.arms["b"] == FineTuning.model_validate({**BASE, "penalties": (L2SP(),), "batch_size": 4})
+    assert found.arms["b"] == FineTuning.model_validate({**BASE, "penalties": (L2SPOptions(),), "batch_size": 4})
     assert Comparison.model_validate_json(found.model_dump_json()) == found
     values = {"a": FineTuning(), "b": FineTuning(batch_size=4)}
     in_python = Comparison(base=FineTuning(batch_size=8, mixup=0.2), arms=values, baseline="a")

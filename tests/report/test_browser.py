@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.report import Compared, Comparison, render_html
+from calibrate.report import BatchComparison, Compared, render_html
 from tests import samples
 from tests.report import test_comparison
 from tests.report.test_answers import PNG
@@ -57,7 +57,7 @@ def requested(netlog: Path) -> list[str]:
 
 REPORT = render_html(samples.summary(), {7: PNG, 9: PNG})
 LONG_NAMES = ("a" * 100, "imagenet-matched-frequency-224", "alpha-fixed-0.1")
-COMPARISON = Comparison((*test_comparison.sample().runs, Compared(LONG_NAMES, samples.summary()))).html()
+COMPARISON = BatchComparison((*test_comparison.sample().runs, Compared(LONG_NAMES, samples.summary()))).html()
 
 each_page = pytest.mark.parametrize("html", [REPORT, COMPARISON], ids=["report", "comparison"])
 

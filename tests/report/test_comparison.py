@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from calibrate.report import Compared, Comparison
+from calibrate.report import BatchComparison, Compared
 from calibrate.result import Changes
 from tests import samples
 from tests.report.test_html import LOADING, Page
@@ -14,11 +14,11 @@ from tests.report.test_html import LOADING, Page
 PLAIN = ("plain", "T")
 
 
-def sample() -> Comparison:
+def sample() -> BatchComparison:
     """Runs that ended in every way."""
     changes = Changes(sites=samples.sites(2, alpha=None), temperature=1.19, temperature_folded_into="fc")
     only_t = samples.summary(measurement=samples.measurement(PLAIN), verdict=None, changes=changes, artifacts=())
-    return Comparison(
+    return BatchComparison(
         (
             Compared(("r50", "clean", "alpha"), samples.summary()),
             Compared(("r50", "clean", "T"), only_t),
@@ -30,11 +30,11 @@ def sample() -> Comparison:
 
 
 @pytest.fixture
-def comparison() -> Comparison:
+def comparison() -> BatchComparison:
     return sample()
 
 
-def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: Comparison) -> None:
+def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: BatchComparison) -> None:
     rows = json.loads(comparison.json())["runs"]
     first, second, unmeasured, failed, waiting = rows
     change = samples.difference("alpha+T", "T").metrics["nll"]
@@ -56,7 +56,7 @@ def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: Comparison) 
     assert table == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
 
 
-def test_the_page_shows_every_run_and_every_failure(comparison: Comparison) -> None:
+def test_the_page_shows_every_run_and_every_failure(comparison: BatchComparison) -> None:
     page = Page(comparison.html())
     table = page.text.partition("Verdicts")[0]
     for shown in ("76.13", "0.9393", f"{0.92385:.4f}", "-0.0154 [-0.0206, -0.0102]", "1.077 [1.061, 1.093] at batch 1"):
@@ -67,7 +67,7 @@ def test_the_page_shows_every_run_and_every_failure(comparison: Comparison) -> N
     assert "broken/clean/T" not in failures
 
 
-def test_the_page_loads_nothing_and_runs_nothing(comparison: Comparison) -> None:
+def test_the_page_loads_nothing_and_runs_nothing(comparison: BatchComparison) -> None:
     html = comparison.html()
     page = Page(html)
     assert not {"script", "link", "img", "iframe", "object", "embed", "form", "base", "early"} & set(page.tags)
@@ -77,7 +77,7 @@ def test_the_page_loads_nothing_and_runs_nothing(comparison: Comparison) -> None
     assert comparison.html() == html
 
 
-def test_the_text_has_one_line_per_run(comparison: Comparison) -> None:
+def test_the_text_has_one_line_per_run(comparison: BatchComparison) -> None:
     lines = comparison.text().splitlines()
     assert len(lines) == 5
     assert lines[0].startswith("r50/clean/alpha: Improved: ")

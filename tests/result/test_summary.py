@@ -26,12 +26,12 @@ from calibrate.result import (
     NoiseCurve,
     NoiseLevel,
     Reestimation,
-    Site,
+    SiteSummary,
     StatisticNoise,
     Summary,
     Timings,
     TopOneAndNll,
-    Training,
+    TrainingData,
 )
 from tests.samples import (
     answers,
@@ -82,7 +82,7 @@ PLAIN = TopOneAndNll(top1=0.6, nll=1.25)
 CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
-    data=summary().data.model_copy(update={"training": Training(source="train", fingerprint="sha256:56", n=8)}),
+    data=summary().data.model_copy(update={"training": TrainingData(source="train", fingerprint="sha256:56", n=8)}),
     reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
     probes=(
         EstimationShift(
@@ -153,8 +153,8 @@ SHORT = summary(
     label_free=(label_free(),),
     changes=Changes(
         sites=(
-            Site(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
-            Site(names=("ln",), kind="LayerNorm", channels=4, alpha=None),
+            SiteSummary(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
+            SiteSummary(names=("ln",), kind="LayerNorm", channels=4, alpha=None),
         ),
         temperature=1.5,
         temperature_folded_into="fc",

@@ -13,8 +13,8 @@ from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import LearnAlpha, TuneAffine
 from calibrate.search import (
-    Epoch,
     Learnable,
+    LearnedEpoch,
     affine_tensors,
     check_channels,
     choose,
@@ -245,12 +245,12 @@ def chosen(
 ) -> tuple[list[int], object]:
     seen: list[int] = []
 
-    def epochs() -> Iterator[Epoch]:
+    def epochs() -> Iterator[LearnedEpoch]:
         for number, quality in enumerate(qualities, 1):
             seen.append(number)
-            yield Epoch(torch.tensor([quality]), 0.5)
+            yield LearnedEpoch(torch.tensor([quality]), 0.5)
 
-    def after(epoch: Epoch) -> Tensor:
+    def after(epoch: LearnedEpoch) -> Tensor:
         return logits(float(epoch.vector))
 
     return seen, choose(epochs(), after, logits(start), LABELS, patience=patience, margin=margin)

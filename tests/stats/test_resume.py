@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import UsageError
-from calibrate.stats import Checkpoint, IterableBatches, Pool, reestimate, reestimate_
+from calibrate.stats import IterableBatches, Pool, ReestimationState, reestimate, reestimate_
 from calibrate.stats.gathered import Gathered
 from tests.networks import Tied, lived_in
 from tests.stats.test_reestimate import Residual, assert_same_bits, batches, inputs
@@ -48,7 +48,7 @@ def test_every_point_of_interruption_leads_to_the_same_bits(build: type[nn.Modul
     model = lived_in(build())
     whole = reestimate(model, PARTS, order=order)
     for stop in range(1, len(PARTS) if order == "batch" else 3 * len(PARTS), 2):
-        file = Checkpoint(tmp_path / f"{stop}.safetensors", seconds=0)
+        file = ReestimationState(tmp_path / f"{stop}.safetensors", seconds=0)
         with pytest.raises(KeyboardInterrupt):
             reestimate(model, Stopping(stop), order=order, memory=0, checkpoint=file)
         assert list(tmp_path.iterdir())
@@ -69,10 +69,10 @@ def test_a_checkpoint_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
     gathered.add_(0, Pool.of(0, PARTS[0]).merge(Pool.of(22, PARTS[2])))
     gathered.settle_(lambda pool: pool)
     gathered.add_(1, Pool.of(0, PARTS[0]))
-    file = Checkpoint(tmp_path / "one")
+    file = ReestimationState(tmp_path / "one")
     file.begin_("request", torch.device("cpu"))
     file.keep_(gathered)
-    again = Checkpoint(tmp_path / "one").begin_("request", torch.device("cpu"))
+    again = ReestimationState(tmp_path / "one").begin_("request", torch.device("cpu"))
     assert (again.names, again.settled) == (["a", "b"], 1)
     assert [set(pool.nodes) for pool in again.pools] == [set(pool.nodes) for pool in gathered.pools]
     for one, other in zip(again.pools, gathered.pools, strict=True):
@@ -89,7 +89,8 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
         "import signal, sys\n"
         "from tests.stats.test_resume import *\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
-        "reestimate(lived_in(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=Checkpoint(sys.argv[1]))\n"
+        "state = ReestimationState(sys.argv[1])\n"
+        "reestimate(lived_in(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=state)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], check=False)
     assert ended.returncode == -signal.SIGKILL
@@ -98,7 +99,7 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     read = []
     resumed = copy.deepcopy(model)
     next(resumed.children()).register_forward_pre_hook(lambda *_: read.append(1))
-    reestimate_(resumed, PARTS, memory=0, checkpoint=Checkpoint(path))
+    reestimate_(resumed, PARTS, memory=0, checkpoint=ReestimationState(path))
     assert len(read) < 1 + 5 * len(PARTS)
     assert_same_bits(resumed, reestimate(model, PARTS))
     assert not path.exists()
@@ -107,11 +108,11 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        reestimate(lived_in(Residual()), Stopping(13), memory=0, checkpoint=Checkpoint(path))
+        reestimate(lived_in(Residual()), Stopping(13), memory=0, checkpoint=ReestimationState(path))
     before = path.read_bytes()
     for model, arguments in ((lived_in(Residual(), seed=1), {}), (lived_in(Residual()), {"prior": 1.0})):
         with pytest.raises(UsageError, match="of another network, order, prior"):
-            reestimate(model, PARTS, checkpoint=Checkpoint(path), **arguments)
+            reestimate(model, PARTS, checkpoint=ReestimationState(path), **arguments)
     assert path.read_bytes() == before
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.stats.live_bytes import live_bytes
+from calibrate.stats.live_memory import live_bytes
 from calibrate.stats.suspended import Suspended
 
 

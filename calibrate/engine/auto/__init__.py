@@ -1,0 +1,1 @@
+"""The automatic search: candidates, budget and leaderboard."""

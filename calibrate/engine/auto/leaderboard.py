@@ -1,0 +1,92 @@
+"""The standings of a leaderboard: runs on the holdout half."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.engine.auto.search import Contest
+from calibrate.engine.delivery.graph import FOLDED, graphs_of
+from calibrate.engine.run import Run
+from calibrate.metrics import answered_classes, paired_interval, rank, score
+from calibrate.metrics.paired_proportions import Z
+from calibrate.recipe import Auto
+from calibrate.result import Estimate, HeldOut, Standing, verdict_of
+from calibrate.search import Candidacy, paired_gap
+
+
+def held_out(
+    base: Run, step: Auto, runs: Mapping[str, Run], logits: Mapping[str, Tensor], clean: Mapping[str, Estimate]
+) -> dict[str, HeldOut]:
+    """Every one of ``runs`` on the holdout half, by name; ``plain`` and ``T`` come first, ``clean`` where shifted."""
+    names, labels = [*runs], base.holdout_labels
+    scores = [score(logits[name], labels, runs[name].temperature) for name in names]
+    ranked = rank(scores, resamples=step.resamples, bins=step.bins, seed=base.seed)
+    graphs = graphs_of({name: its.model for name, its in runs.items()})
+    measured = {}
+    for name, item in zip(names, ranked, strict=True):
+        judged = item.against_second or item.against_first
+        measured[name] = HeldOut(
+            temperature=runs[name].temperature,
+            graph=graphs[name],
+            folds=graphs[name] == FOLDED,
+            metrics=item.metrics,
+            against_plain=item.against_first,
+            against_t=item.against_second,
+            holm=item.holm,
+            detectable=item.detectable,
+            verdict=verdict_of(judged) if judged else None,
+            clean=clean.get(name),
+        )
+    return measured
+
+
+def clean_changes_(run: Run, runs: Mapping[str, Run], indices: NDArray[np.int64]) -> dict[str, Estimate]:
+    """Top-1 of each of ``runs`` minus that of ``plain``, on the examples as ``run`` has them, and its 95 % interval.
+
+    Of the calibration half those count that a run did not learn from.
+    """
+    labels = run.labels_of(indices).numpy()
+
+    def right(model: nn.Module) -> NDArray[np.bool_]:
+        (logits,) = run.side_by_side([model], run.source, indices, "guardrail")
+        answers: NDArray[np.bool_] = answered_classes(logits) == labels
+        return answers
+
+    plain = right(run.plain)
+    changes = {name: Estimate(value=0.0, low=0.0, high=0.0) for name in runs}
+    for name, its in runs.items():
+        if its.changed:
+            learned = its.held_back is not None and indices is run.split.calibration
+            rows = its.held_back.numpy() if learned and its.held_back is not None else np.arange(len(indices))
+            before, after = plain[rows], right(its.model)[rows]
+            fixed, broken = int((after & ~before).sum()), int((before & ~after).sum())
+            low, high = paired_interval(fixed, broken, len(rows))
+            changes[name] = Estimate(value=(fixed - broken) / len(rows), low=low, high=high)
+    return changes
+
+
+def standing(item: Candidacy, yardstick: Candidacy, run: Run, measured: HeldOut, known: set[str]) -> Standing:
+    """The place of one run on the leaderboard; findings of its own, not among the ``known``, are its note."""
+    gap, error, n = paired_gap(item, yardstick)
+    return Standing(
+        name=item.name,
+        state="measured",
+        note=" ".join(finding.message for finding in run.findings if finding.code not in known),
+        passes=run.forwards / len(run.split.calibration) if run.changed else 0.0,
+        calibration=Estimate(value=gap, low=gap - Z * error, high=gap + Z * error),
+        calibration_n=n,
+        held_out=measured,
+    )
+
+
+def in_order(step: Auto, measured: Sequence[Standing], contest: Contest) -> tuple[Standing, ...]:
+    """All standings, ``plain`` and ``T`` first, then the candidates as the step lists them."""
+    by_name = {item.name: item for item in measured}
+    by_name |= {name: Standing(name=name, state="dropped", note=note) for name, note in contest.dropped.items()}
+    by_name |= {name: Standing(name=name, state="not tried", note=note) for name, note in contest.not_tried.items()}
+    by_name |= {
+        name: Standing(name=name, state="not applicable", note=note) for name, note in contest.not_applicable.items()
+    }
+    return tuple(by_name[name] for name in ("plain", "T", *(candidate.name for candidate in step.candidates)))

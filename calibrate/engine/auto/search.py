@@ -1,0 +1,130 @@
+"""The contest of candidates on the calibration half: all of them, or the better ones of many by successive halving.
+
+Reference: Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, 2016,
+section 3.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from calibrate.engine.auto.budget import Budget, deferred, expected, first_share
+from calibrate.engine.auto.forks import Forks
+from calibrate.engine.run import Run
+from calibrate.errors import AfternormError, TrialsError
+from calibrate.recipe import Auto, Candidate
+from calibrate.result import Rung
+from calibrate.search import Candidacy, paired_gap
+
+#: Why a network that gives no numbers has no place.
+NO_NUMBERS = "it gives logits that are infinite or not a number"
+
+
+@dataclass(eq=False)
+class Contest:
+    """What came of the candidates: ``finished`` runs by name, notes on the others, and the rounds there were."""
+
+    finished: dict[str, Run] = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
+    not_tried: dict[str, str] = field(default_factory=dict)
+    not_applicable: dict[str, str] = field(default_factory=dict)
+    rungs: list[Rung] = field(default_factory=list)
+
+
+def hold_contest(base: Run, step: Auto, budget: Budget) -> Contest:
+    """Carry the candidates out on the calibration half of ``base``, as far as the budget goes; the passes count there.
+
+    Where the budget does not pay for all of them on all examples, a first round sees an eighth of these (64 at least),
+    and the better half of its candidates goes on to twice as many. No round takes more than half of what is left, and a
+    candidate that could not be paid for on all examples is not tried.
+    """
+    contest, n = Contest(), len(base.split.calibration)
+    costs = {candidate.name: expected(candidate, step) for candidate in step.candidates}
+
+    def left() -> float:
+        measured = 1 + len(contest.finished)
+        return budget.left(base.forwards / n) - deferred(step) * measured
+
+    within = left()
+    alive = [candidate for candidate in step.candidates if costs[candidate.name] <= within]
+    contest.not_tried |= {
+        candidate.name: f"about {costs[candidate.name]:.3g} passes, and {within:.3g} were left"
+        for candidate in step.candidates
+        if candidate not in alive
+    }
+    share = first_share([costs[candidate.name] for candidate in alive], within, n)
+    while share < 1:
+        alive = _halve_(contest, base, alive, share, costs, left)
+        share *= 2
+    forks = Forks(base)
+    for candidate in alive:
+        if costs[candidate.name] > left():
+            _leave_out_(contest, candidate)
+        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
+            contest.finished[candidate.name] = run
+    return contest
+
+
+def candidacy(name: str, run: Run) -> Candidacy:
+    """A run's cross-entropy after its temperature, on those examples of its half that it did not learn from."""
+    nll = run.model_temperature().nll.numpy()
+    return Candidacy(name, np.arange(len(nll)) if run.held_back is None else run.held_back.numpy(), nll)
+
+
+def _carried_out_(contest: Contest, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
+    before = forks.made
+    try:
+        run = forks.carry_out(candidate.steps)
+        if run.model_logits().isfinite().all():
+            return run
+        contest.not_applicable[candidate.name] = NO_NUMBERS
+        return None
+    except TrialsError:
+        raise
+    except AfternormError as error:
+        contest.not_applicable[candidate.name] = str(error)
+        return None
+    finally:
+        base.forwards += forks.made - before
+
+
+def _leave_out_(contest: Contest, candidate: Candidate) -> None:
+    """Note that the budget ends here for ``candidate``."""
+    if contest.rungs:
+        contest.dropped[candidate.name] = f"the budget ended after {contest.rungs[-1].examples} examples"
+    else:
+        contest.not_tried[candidate.name] = "the budget did not reach so far"
+
+
+def _halve_(
+    contest: Contest,
+    base: Run,
+    alive: Sequence[Candidate],
+    share: float,
+    costs: Mapping[str, float],
+    left: Callable[[], float],
+) -> list[Candidate]:
+    """The better half of ``alive`` on ``share`` of the calibration half, best first."""
+    n, floor = len(base.split.calibration), left() / 2
+    rows = np.sort(np.random.Generator(np.random.PCG64(base.seed)).permutation(n)[: int(share * n)])
+    assert base.plain_calibration is not None, "the network as it came was looked at first"
+    part = replace(
+        base,
+        split=replace(base.split, calibration=base.split.calibration[rows]),
+        plain_calibration=base.plain_calibration[torch.from_numpy(rows)],
+    )
+    forks, yardstick, gaps = Forks(part), candidacy("T", part), dict[str, float]()
+    for candidate in alive:
+        if left() - share * costs[candidate.name] < floor:
+            _leave_out_(contest, candidate)
+        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
+            gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), yardstick)[0]
+    best_first = sorted(gaps, key=gaps.__getitem__)
+    kept = best_first[: -(-len(gaps) // 2)]
+    for name in best_first[len(kept) :]:
+        contest.dropped[name] = f"NLL {gaps[name]:+.4f} against T on {len(rows)} examples; {len(kept)} had less"
+    contest.rungs.append(Rung(examples=len(rows), tried=tuple(gaps), kept=tuple(kept)))
+    by_name = {candidate.name: candidate for candidate in alive}
+    return [by_name[name] for name in kept]

@@ -1,0 +1,1 @@
+"""Writing what a run made: files of the tuned network, proved and timed, and its reports."""

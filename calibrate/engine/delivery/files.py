@@ -1,0 +1,200 @@
+"""Delivering: the files of a run, written whole or not at all."""
+
+import copy
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import onnx
+from torch import Tensor, nn
+
+from calibrate.engine.delivery.serving import measure_serving
+from calibrate.engine.execution import Outcome
+from calibrate.engine.opening.checkpoint import Opened
+from calibrate.errors import ExportError, UsageError
+from calibrate.export import (
+    Provenance,
+    check_parity,
+    check_tuned,
+    measure_latency,
+    require_runtime,
+    to_onnx,
+    tuned_bytes,
+)
+from calibrate.recipe import Outputs
+from calibrate.report import render_html, render_markdown, render_text
+from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
+
+PARITY_BATCHES = (1, 3, 64)
+LATENCY_BATCHES = (1, 8)
+
+#: The order in which a summary lists the files of a network.
+FORMATS = ("safetensors", "onnx")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The summary with its artifacts, every file that was written, and what could not be written, in words."""
+
+    summary: Summary
+    files: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class _Pending:
+    files: dict[str, bytes] = field(default_factory=dict)
+    artifacts: list[Artifact] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    serving: tuple[Serving, ...] = ()
+
+    def add(
+        self,
+        name: str,
+        kind: Literal["safetensors", "onnx"],
+        content: bytes,
+        parity: tuple[Parity, ...] = (),
+        latency: tuple[Latency, ...] = (),
+    ) -> None:
+        self.files[name] = content
+        digest = hashlib.sha256(content).hexdigest()
+        self.artifacts.append(
+            Artifact(name=name, format=kind, bytes=len(content), sha256=digest, parity=parity, latency=latency)
+        )
+
+    @contextmanager
+    def noting_problems(self) -> Iterator[None]:
+        """Turn a failed proof into a problem: that file is not written, the others are."""
+        try:
+            yield
+        except ExportError as error:
+            self.problems.append(str(error))
+
+
+def check_outputs(folder: Path, outputs: Outputs) -> None:
+    """Raise, before any work, where ``outputs`` could not be delivered to ``folder``."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {folder} is a file; give the path of a directory, new or existing.")
+    if "onnx" in outputs.formats:
+        require_runtime()
+
+
+def deliver(
+    outcome: Outcome,
+    plain: nn.Module,
+    folder: Path,
+    outputs: Outputs,
+    *,
+    progress: Listener = silent,
+) -> Delivery:
+    """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
+
+    ``plain`` is the network as it came, to time the tuned one against. Every file is made in full before the first
+    appears, and appears under its name whole. A network file that fails its proof is not written; the others are, and
+    ``problems`` says why.
+    """
+    pending = _Pending()
+    parity: dict[str, tuple[Parity, ...]] = {}
+    if "safetensors" in outputs.formats:
+        content = tuned_bytes(outcome.model, provenance(outcome, outcome.summary))
+        with pending.noting_problems():
+            parity["tuned.safetensors"] = (check_tuned(content, outcome.model, outcome.examples),)
+    if "onnx" in outputs.formats:
+        with pending.noting_problems():
+            _add_onnx(pending, outcome, plain, outputs, progress)
+    problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
+    summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *problems)})
+    for name, proof in parity.items():
+        pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
+    in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
+    summary = summary.model_copy(update={"artifacts": tuple(in_order), "serving": pending.serving})
+    pending.files["report.txt"] = render_text(summary).encode()
+    pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
+    pending.files["report.md"] = render_markdown(summary).encode()
+    pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
+    write_files(folder, pending.files)
+    return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
+
+
+def provenance(outcome: Outcome, summary: Summary) -> Provenance:
+    """What the tuned file of ``outcome`` says of itself; ``summary`` is the outcome's, with what delivery added."""
+    return Provenance(
+        architecture=summary.model.architecture,
+        architecture_args=summary.model.architecture_args,
+        preprocessing=summary.data.preprocessing,
+        class_names=outcome.class_names,
+        recipe=summary.recipe,
+        recipe_digest=summary.recipe_digest,
+        summary_digest=summary.digest,
+        temperature=summary.changes.temperature,
+        temperature_folded_into=summary.changes.temperature_folded_into,
+    )
+
+
+def proven_onnx(
+    model: nn.Module, examples: Tensor, metadata: dict[str, str], inputs: Literal["data", "noise"], threads: int
+) -> tuple[onnx.ModelProto, tuple[Parity, ...]]:
+    """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are)."""
+    model = copy.deepcopy(model).cpu()
+    graph = to_onnx(model, _repeat(examples, 2), metadata)
+    batches = [_repeat(examples, size) for size in PARITY_BATCHES]
+    return graph, check_parity(graph, model, batches, inputs, threads)
+
+
+def write_onnx(
+    opened: Opened, examples: Tensor, path: Path, *, inputs: Literal["data", "noise"], threads: int
+) -> tuple[Parity, ...]:
+    """Write an opened network to ``path`` as ONNX, once the file has proved to compute the same on ``examples``."""
+    digests = {}
+    if opened.provenance is not None:
+        digests = {"recipe_digest": opened.provenance.recipe_digest, "summary_digest": opened.provenance.summary_digest}
+    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads)
+    write_files(path.parent, {path.name: graph.SerializeToString()})
+    return parity
+
+
+def _add_onnx(pending: _Pending, outcome: Outcome, plain: nn.Module, outputs: Outputs, progress: Listener) -> None:
+    summary = outcome.summary
+    threads = summary.environment.threads
+    progress(Progress("export", 0, 3))
+    metadata = {
+        "producer": "afternorm " + summary.environment.afternorm,
+        "recipe_digest": summary.recipe_digest,
+        "summary_digest": summary.digest,
+    }
+    graph, parity = proven_onnx(outcome.model, outcome.examples, metadata, "data", threads)
+    progress(Progress("export", 1, 3))
+    latency: tuple[Latency, ...] = ()
+    if outputs.latency_runs:
+        folded = to_onnx(copy.deepcopy(plain).cpu(), _repeat(outcome.examples, 2), {})
+        progress(Progress("export", 2, 3))
+        batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
+        latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)
+        pending.serving = measure_serving(outcome.graphs, folded, batches, outputs.latency_runs, threads, progress)
+    pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
+    progress(Progress("export", 3, 3))
+
+
+def _repeat(examples: Tensor, size: int) -> Tensor:
+    """The first ``size`` examples, starting over where there are fewer."""
+    copies = -(-size // len(examples))
+    return examples.repeat(copies, *[1] * (examples.dim() - 1))[:size].contiguous()
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write ``files`` by their names into ``folder``, made where it is missing: each appears whole."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=folder) as staging:
+            for name, content in files.items():
+                (Path(staging) / name).write_bytes(content)
+            for name in files:
+                (Path(staging) / name).replace(folder / name)
+    except OSError as error:
+        raise UsageError(
+            f"the results cannot be written to {folder}: {error.strerror}; pass another directory with --out."
+        ) from None

@@ -1,0 +1,310 @@
+"""Retrofit: a recipe carried out on a copy of a trained network."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.data import Augmented, Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.engine.labels import check_labels
+from calibrate.engine.opening.machine import environment, find_device
+from calibrate.engine.opening.network import copied, model_facts
+from calibrate.engine.opening.training_data import check_inputs, open_training
+from calibrate.engine.passes.batches import check_samples
+from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.steps.auto import check_guardrail
+from calibrate.engine.steps.reestimate import data_of
+from calibrate.engine.steps.table import STEPS
+from calibrate.engine.streams.checks import check_methods_, check_stream, corrupted
+from calibrate.engine.trials.store import Trials
+from calibrate.engine.tuning.learning_checks import check_examples, check_network
+from calibrate.nn import ExampleWeighed
+from calibrate.recipe import (
+    Adapt,
+    Auto,
+    LabelFreeAlpha,
+    LearnAlpha,
+    Preprocessing,
+    ProbeAdaptation,
+    ProbeCorruptions,
+    Recipe,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    TuneAffine,
+)
+from calibrate.recipe.step import StepValue
+from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
+from calibrate.surgery import (
+    BESIDE_BATCH_NORM,
+    Look,
+    Site,
+    divide_logits_,
+    find_sites,
+    layer_statistics,
+    look,
+    matching,
+    needs_moments,
+    passed_over,
+    select,
+    share_weights,
+    with_statistics,
+)
+
+#: How many holdout examples are kept for proving exported files.
+KEPT_EXAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """The tuned network, the summary of how it came about, and some holdout inputs (n, C, *) to prove files with.
+
+    ``thumbnails`` are small PNG files of the examples that the summary lists as changed, by their index in the data;
+    they are kept out of the summary, which stays small, and go into the HTML report alone. ``graphs`` are networks of a
+    leaderboard, one for each graph that does not fold, to time.
+    """
+
+    model: nn.Module
+    summary: Summary
+    examples: Tensor
+    class_names: tuple[str, ...] | None
+    thumbnails: Mapping[int, bytes] = field(default_factory=dict)
+    graphs: Mapping[str, nn.Module] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A checked request, before anything expensive."""
+
+    recipe: Recipe
+    source: Source
+    split: Split
+    look: Look
+    setting: Setting
+    training: Source | None = None
+
+
+def retrofit(
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    data: str | Path | Iterable[Any] | Source,
+    training: str | Path | Iterable[Any] | Source | None = None,
+    preprocessing: Preprocessing | None = None,
+    classes: Sequence[str] | None = None,
+    architecture: str = "",
+    architecture_args: Mapping[str, Any] | None = None,
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: Listener = silent,
+) -> Outcome:
+    """Carry out ``recipe`` on a copy of ``model``: choose on one half of ``data``, prove on the other.
+
+    ``data`` is a path (directory or zip of class folders, ``.npz``), an iterable of ``(x, y)`` that can be iterated
+    again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
+    some of them. ``training`` are examples of what the network was trained on, for the steps that use them, which look
+    at no labels of theirs. ``architecture`` and its arguments are recorded, so that the tuned file can be opened by
+    name. ``model`` itself is never changed.
+
+    Raises ModelError, DataError, UsageError or UnsafeInputError, each saying what to do.
+
+    >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
+    >>> examples = [(torch.full((1, 8, 8), float(i % 2)), i % 2) for i in range(20)]
+    >>> outcome = retrofit(network, Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}]), data=examples)
+    >>> [site.alpha for site in outcome.summary.changes.sites]
+    [0.1]
+    """
+    plan_ = plan(
+        model,
+        recipe,
+        data=data,
+        training=training,
+        preprocessing=preprocessing,
+        classes=classes,
+        batch_size=batch_size,
+        device=device,
+        progress=progress,
+    )
+    return carry_out(model, plan_, architecture, architecture_args or {})
+
+
+def plan(
+    model: nn.Module,
+    recipe: Recipe,
+    *,
+    data: str | Path | Iterable[Any] | Source,
+    training: str | Path | Iterable[Any] | Source | None = None,
+    preprocessing: Preprocessing | None,
+    classes: Sequence[str] | None,
+    batch_size: int,
+    device: str,
+    progress: Listener,
+) -> Plan:
+    """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
+    for step in recipe.steps:
+        if isinstance(step, LearnAlpha | TuneAffine):
+            check_network(step, model)
+        elif isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha):
+            select(find_sites(model), step.sites)
+        elif isinstance(step, Reestimate):
+            with_statistics(find_sites(model), step.sites)
+        elif isinstance(step, ProbeCorruptions) or (
+            isinstance(step, ProbeAdaptation | Adapt | Auto) and corrupted(step)
+        ):
+            require_corruptions()
+        elif patterns := getattr(step, "sites", ()):
+            matching(find_sites(model), patterns)
+    setting = Setting(batch_size, find_device(device), progress)
+    source = open_data(data, preprocessing=preprocessing, classes=classes)
+    check_labels(source, recipe)
+    labels = source.labels
+    halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
+    opened = open_training(training, recipe, preprocessing)
+    for step in recipe.steps:
+        if isinstance(step, Reestimate):
+            data_of(step, source, halves, opened, recipe.seed)
+        elif isinstance(step, Auto):
+            check_guardrail(step, len(halves.holdout))
+        elif isinstance(step, ProbeCorruptions):
+            check_samples(step, "holdout half has", len(halves.holdout))
+        elif isinstance(step, LearnAlpha | TuneAffine):
+            check_examples(step, len(halves.calibration))
+        elif isinstance(step, Adapt):
+            check_stream(step, source, halves)
+        elif isinstance(step, LabelFreeAlpha) and step.criterion == "agreement":
+            Augmented(source, recipe.seed)
+    first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
+    there = copied(model).to(setting.device)
+    seen = look(there, find_sites(there), first)
+    source.check_outputs(seen.outputs)
+    if opened is not None:
+        check_inputs(opened, first)
+    check_methods_(there, recipe, seen.outputs, first)
+    return Plan(recipe, source, halves, seen, setting, opened)
+
+
+def carry_out(
+    model: nn.Module,
+    plan: Plan,
+    architecture: str,
+    architecture_args: Mapping[str, Any],
+    trials: Trials | None = None,
+) -> Outcome:
+    """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
+    source, setting, training = plan.source, plan.setting, plan.training
+    plain = copied(model).to(setting.device)
+    run = Run(
+        plain=plain,
+        model=share_weights(plain),
+        source=source,
+        split=plan.split,
+        look=plan.look,
+        setting=setting,
+        seed=plan.recipe.seed,
+        trials=trials,
+        training=training,
+        findings=[*source.findings, *plan.split.findings, *(training.findings if training is not None else ())],
+    )
+    seconds: dict[str, float] = {}
+    for number, step in enumerate(plan.recipe.steps):
+        start = time.perf_counter()
+        STEPS[type(step)](run, step)
+        seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
+    examples = first_examples(source, input_dtype(model), plan.split.holdout)
+    run.model = copied(run.model)  # from here on it shares no weights
+    folded_into = None
+    if run.temperature != 1:
+        folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
+    for obstacle, names in skipped(find_sites(run.model), run.kept_steps or plan.recipe.steps).items():
+        which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
+        run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
+    summary = Summary(
+        recipe=plan.recipe,
+        recipe_digest=plan.recipe.digest,
+        model=model_facts(model, plan.look.outputs, architecture, architecture_args),
+        data=Data(
+            source=source.name,
+            fingerprint=source.fingerprint,
+            n=len(source),
+            calibration=len(plan.split.calibration),
+            holdout=len(plan.split.holdout),
+            classes_present=0 if source.labels is None else len(np.unique(source.labels)),
+            stratified=plan.split.stratified,
+            preprocessing=source.preprocessing,
+            training=_training(training),
+        ),
+        changes=Changes(
+            sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
+        ),
+        search=run.search,
+        label_free=tuple(run.label_free),
+        measurement=run.measurement,
+        verdict=run.verdict,
+        reasons=run.reasons,
+        findings=tuple(run.findings),
+        environment=environment(setting.device, setting.batch_size),
+        timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
+        layers=layer_statistics(find_sites(run.model), plan.look.positions),
+        reestimations=tuple(run.reestimations),
+        probes=tuple(run.probes),
+        kept=tuple(run.kept),
+        learned=tuple(run.learned),
+        answers=run.answers,
+        leaderboard=run.leaderboard,
+    )
+    changed = [example.index for example in run.answers.examples] if run.answers else []
+    shown = run.measured_source or source
+    home = next(model.parameters(), examples).device
+    return Outcome(run.model.to(home), summary, examples, source.class_names, shown.thumbnails(changed), run.graphs)
+
+
+def describe_sites(model: nn.Module) -> tuple[SiteSummary, ...]:
+    """The normalisation layers of ``model`` as they go into a summary."""
+    return tuple(
+        SiteSummary(
+            names=site.names,
+            kind=type(site.module).__name__,
+            channels=site.channels,
+            alpha=_shortest(site.module.alpha) if isinstance(site.module, ExampleWeighed) else None,
+            note=site.obstacle,
+        )
+        for site in find_sites(model)
+    )
+
+
+def _training(training: Source | None) -> TrainingData | None:
+    if training is None:
+        return None
+    return TrainingData(source=training.name, fingerprint=training.fingerprint, n=len(training))
+
+
+def _shortest(alpha: Tensor) -> float | tuple[float, ...]:
+    """α as the shortest decimals that round to its stored value: 0.05, where float32 holds 0.0500000007."""
+    numbers = [float(str(value)) for value in alpha.cpu().numpy().ravel()]
+    return tuple(numbers) if alpha.dim() else numbers[0]
+
+
+def first_examples(source: Source, dtype: torch.dtype, indices: NDArray[np.int64] | None = None) -> Tensor:
+    """The inputs of the first ``KEPT_EXAMPLES`` of the examples ``indices``, or of all."""
+    chosen = (np.arange(len(source)) if indices is None else indices)[:KEPT_EXAMPLES]
+    return torch.cat([batch.inputs for batch in source.batches(chosen, len(chosen))]).to(dtype)
+
+
+def skipped(sites: Sequence[Site], steps: Sequence[StepValue]) -> Mapping[str, Sequence[str]]:
+    """The names of the ``sites`` of a tuned network that ``steps`` could not weigh, by the reason."""
+    names: dict[str, list[str]] = {}
+    for site in sites:
+        if site.obstacle:
+            names.setdefault(site.obstacle, []).append(site.name)
+    chosen = [step.sites for step in steps if isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha | LearnAlpha)]
+    beside = {site for patterns in chosen for site in passed_over(sites, patterns) if needs_moments(site.module)}
+    if beside:
+        names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]
+    return names

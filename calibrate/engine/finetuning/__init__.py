@@ -1,0 +1,1 @@
+"""Carrying out a fine-tuning, and comparing several."""

@@ -1,0 +1,40 @@
+"""Inspection: what a network is made of, without any data."""
+
+from dataclasses import dataclass
+
+import torch
+
+from calibrate.engine.execution import describe_sites
+from calibrate.engine.opening.checkpoint import Opened
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.io import fingerprint
+from calibrate.result import SiteSummary
+from calibrate.surgery import Look, find_sites, look
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A network's size and sites; ``look`` is what it does with a black image, where its input size is known."""
+
+    parameters: int
+    dtype: str
+    fingerprint: str
+    sites: tuple[SiteSummary, ...]
+    look: Look | None
+
+
+def inspect_model(opened: Opened) -> Inspection:
+    """Inspect an opened network."""
+    model = opened.model
+    shape = opened.preprocessing
+    seen = None
+    if shape is not None and (side := shape.crop or shape.resize):
+        black = torch.zeros(2, shape.channels, side, side, dtype=input_dtype(model))
+        seen = look(model, find_sites(model), black)
+    return Inspection(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        dtype=str(input_dtype(model)).removeprefix("torch."),
+        fingerprint=fingerprint(model.state_dict()),
+        sites=describe_sites(model),
+        look=seen,
+    )

@@ -1,0 +1,35 @@
+"""The network that a run is given: a copy to work on, and what is said of it in a result."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.errors import ModelError
+from calibrate.io import fingerprint
+from calibrate.result import ModelFacts
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy, for the caller's network is never changed."""
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # whatever a module's own copying raises
+        raise ModelError(
+            f"the network cannot be copied ({type(error).__name__}: {error}), and it must not be changed in place; "
+            "pass one that copy.deepcopy can copy, as freshly built from its class."
+        ) from error
+
+
+def model_facts(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> ModelFacts:
+    """What a result says of the network as it came."""
+    return ModelFacts(
+        architecture=architecture or f"{type(model).__module__}:{type(model).__qualname__}",
+        architecture_args=dict(architecture_args),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=outputs,
+        dtype=str(input_dtype(model)).removeprefix("torch."),
+        fingerprint=fingerprint(model.state_dict()),
+    )

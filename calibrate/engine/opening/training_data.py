@@ -1,0 +1,56 @@
+"""Training data: examples of what the network was trained on, for the steps that use them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from calibrate.data import Source, open_data
+from calibrate.engine.streams.checks import asked
+from calibrate.errors import DataError, UsageError
+from calibrate.recipe import Adapt, Preprocessing, ProbeAdaptation, ProbeEstimationShift, Recipe, Reestimate
+from calibrate.recipe.adapters import EATA
+from calibrate.recipe.step import StepValue
+
+
+def open_training(
+    training: str | Path | Iterable[Any] | Source | None, recipe: Recipe, preprocessing: Preprocessing | None
+) -> Source | None:
+    """The training data, where they are given and ``recipe`` has a use for them.
+
+    Raises UsageError where a step wants data that were not given, or none wants those that were.
+    """
+    renewing = any(isinstance(step, Reestimate) and step.on == "training" for step in recipe.steps)
+    if training is None:
+        if renewing:
+            raise UsageError(
+                "the step reestimate has `on: training`, and no training data were given; pass them with "
+                "--training-data (from Python with `training`), or give `on: calibration`."
+            )
+        return None
+    if not renewing and not any(_looks(step) for step in recipe.steps):
+        raise UsageError(
+            "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
+            "recipe with the step estimation_shift, with the adaptation method eata, or with reestimate and "
+            "`on: training`, such as precise_bn."
+        )
+    return open_data(training, preprocessing=preprocessing)
+
+
+def _looks(step: StepValue) -> bool:
+    """Whether ``step`` uses training data where there are any."""
+    if isinstance(step, ProbeAdaptation | Adapt):
+        return any(isinstance(method, EATA) for method in asked(step)[0])
+    return isinstance(step, ProbeEstimationShift)
+
+
+def check_inputs(training: Source, wanted: Tensor) -> None:
+    """Refuse training data that are not input of the size that the network gets from the data, ``wanted`` (n, C, *)."""
+    (first,) = training.batches(np.zeros(1, dtype=np.int64), 1)
+    if first.inputs.shape[1:] != wanted.shape[1:]:
+        raise DataError(
+            f"{training.entry(0)}, of the training data, is input of the shape {tuple(first.inputs.shape[1:])}, and "
+            f"the data are of {tuple(wanted.shape[1:])}; give both in one size, or a preprocessing with a crop."
+        )

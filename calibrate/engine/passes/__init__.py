@@ -1,0 +1,1 @@
+"""Passes: examples through a network, batch by batch."""

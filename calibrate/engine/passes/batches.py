@@ -1,0 +1,68 @@
+"""Some of a source's examples in random order, as training takes them."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibrate.data import Source
+from calibrate.engine.passes.prediction import Setting
+from calibrate.errors import DataError
+from calibrate.recipe import ProbeCorruptions, Reestimate
+from calibrate.stats import Batches
+
+
+class RandomBatches(Batches):
+    """The examples ``indices`` in batches of the setting's size, drawn at random from ``seed``; the last may be less.
+
+    Data often lie in the order of their classes, and batches of neighbours would be unlike those of training.
+    """
+
+    def __init__(
+        self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int
+    ) -> None:
+        self._source, self._setting, self._dtype = source, setting, dtype
+        self._indices = np.random.Generator(np.random.PCG64(seed)).permutation(indices)
+
+    def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
+        """See :meth:`Batches.after`."""
+        size = self._setting.batch_size
+        for begin in range(first, len(self._indices), size):
+            for batch in self._source.batches(self._indices[begin : begin + size], size):
+                yield begin, batch.inputs.to(self._setting.device, self._dtype)
+
+
+class SourceBatches(Batches):
+    """The examples at the ascending ``indices``, numbered from 0; ``read`` counts those handed out."""
+
+    def __init__(self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype) -> None:
+        self._source, self._indices, self._setting, self._dtype = source, indices, setting, dtype
+        self.read = 0
+
+    def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
+        """See :meth:`Batches.after`."""
+        for batch in self._source.batches(self._indices[first:], self._setting.batch_size):
+            self.read += len(batch.indices)
+            yield first, batch.inputs.to(self._setting.device, self._dtype)
+            first += len(batch.indices)
+
+
+Indices = NDArray[np.int64]
+
+
+def check_samples(step: Reestimate | ProbeCorruptions, which: str, available: int) -> None:
+    """Raise DataError where ``step`` wants more than the ``available`` examples of what it works on."""
+    if step.samples is not None and step.samples > available:
+        raise DataError(
+            f"wanted {step.samples} samples, the {which} {available}; lower `samples` in the step {step.kind}, or add "
+            "data."
+        )
+
+
+def drawn(indices: Indices, samples: int | None, seed: int) -> Indices:
+    """``samples`` of ``indices``, drawn without replacement, ascending; all of them for None."""
+    if samples is None:
+        return indices
+    return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))

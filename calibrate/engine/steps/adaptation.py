@@ -1,0 +1,56 @@
+"""The step ``adaptation``: adapters on streams of the holdout half, beside the network as it stands."""
+
+from calibrate.data import obstacle
+from calibrate.diagnose import BY_BATCH
+from calibrate.engine.passes.batches import drawn
+from calibrate.engine.run import Run
+from calibrate.engine.steps.estimation_shift import not_applicable_
+from calibrate.engine.streams.checks import corrupted
+from calibrate.engine.streams.comparison import Bench
+from calibrate.recipe import ProbeAdaptation
+from calibrate.result import Adaptation, StreamScores
+
+
+def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
+    """Note what each method answers on each stream, in ``seeds`` orders, and what of it the reader should know.
+
+    Memory: the inputs of the sample are made once for each domain and held, as float32: 12 MB for each 1,000 images of
+    32 × 32 pixels, 600 MB for as many of 224 × 224. So are the network's logits.
+    """
+    half = run.split.holdout
+    sample = drawn(half, None if step.max_samples is None else min(step.max_samples, len(half)), run.seed)
+    if corrupted(step) and (reason := obstacle(run.source, int(sample[0]))):
+        not_applicable_(run, step, reason)
+        return
+    bench = Bench(run, step, sample)
+    found = Adaptation(
+        tuned=run.changed,
+        images=len(sample),
+        seeds=step.seeds,
+        resamples=step.resamples,
+        streams=tuple(
+            bench.scores(stream, f"adaptation, stream {number} of {len(step.streams)}")
+            for number, stream in enumerate(step.streams, 1)
+        ),
+    )
+    run.probes.append(found)
+    for scores in found.streams:
+        _find(run, scores)
+
+
+def _find(run: Run, scores: StreamScores) -> None:
+    tested = [item for item in scores.methods if item.method is not None]
+    if collapsed := [item for item in tested if item.collapses]:
+        which = ", ".join(f"{item.method.kind} ({item.collapses:g} times)" for item in collapsed if item.method)
+        run.find(
+            "adaptation-collapsed",
+            f"on the stream {scores.stream.title}, {which} came to answer one class whatever was shown, and went back "
+            "to the source. Take another method there, or a lower learning rate.",
+        )
+    warned = dict.fromkeys(item.method.kind for item in tested if item.method and item.method.kind in BY_BATCH)
+    for warning in scores.diagnosis.warnings if warned else ():
+        run.find(
+            f"stream-{warning.code}",
+            f"the stream {scores.stream.title}: {warning.message}. It does not suit {', '.join(warned)}, which "
+            "normalise by the batch alone; their rows show what came of it.",
+        )

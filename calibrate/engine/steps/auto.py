@@ -1,0 +1,154 @@
+"""The step ``auto``: candidates, the choice among them, and what is recommended and kept."""
+
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from calibrate.data import InDomains
+from calibrate.engine.auto.budget import Budget
+from calibrate.engine.auto.forks import Forks, adopt_, fork
+from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, standing
+from calibrate.engine.auto.search import NO_NUMBERS, Contest, candidacy, hold_contest
+from calibrate.engine.run import Run
+from calibrate.engine.steps.measure import compare_
+from calibrate.engine.streams.batches import in_domain
+from calibrate.errors import DataError
+from calibrate.metrics import paired_interval
+from calibrate.recipe import Auto, Measure, Recipe, Temperature
+from calibrate.recipe.auto import TuningStep
+from calibrate.result import HeldOut, Leaderboard, verdict_of
+from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
+
+
+def auto_(run: Run, step: Auto) -> None:
+    """Keep what the leaderboard recommends in ``run``; its measurement then is of that, on the same examples."""
+    budget = Budget(step)
+    base = _on_shifts(run, step)
+    with_t = Forks(base).carry_out(())
+    base.forwards, base.plain_calibration = with_t.forwards, with_t.plain_calibration
+    contest = hold_contest(base, step, budget)
+    runs, logits = _on_holdout_(base, with_t, step, contest)
+
+    plain, yardstick = _baselines(base)
+    candidacies = [plain, yardstick, *(candidacy(name, runs[name]) for name in [*runs][2:])]
+    clean = clean_changes_(run, runs, run.split.calibration) if step.shifts else {}
+    allowed = [item for item in candidacies[2:] if paired_gap(item, yardstick)[0] < 0]
+    allowed = [item for item in allowed if not clean or clean[item.name].value >= -step.guardrail]
+    chosen = choose_simplest([plain, yardstick, *allowed], step.margin).name
+    fallback = choose_simplest([plain, yardstick], step.margin).name
+
+    clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}
+    measured = held_out(base, step, runs, logits, clean)
+    recommended, reason = _recommended(chosen, fallback, measured, step)
+    run.graphs = {held.graph: runs[name].model for name, held in reversed(measured.items()) if not held.folds}
+    known = {finding.code for finding in base.findings}
+    standings = [standing(item, yardstick, runs[item.name], measured[item.name], known) for item in candidacies]
+    run.forwards += base.forwards
+    run.leaderboard = Leaderboard(
+        n=len(run.split.holdout),
+        resamples=step.resamples,
+        standings=in_order(step, standings, contest),
+        chosen=chosen,
+        recommended=recommended,
+        recipe=None if recommended is None else _alone(run.seed, step, recommended),
+        reason=reason,
+        passes=run.forwards / len(run.split.calibration),
+        rungs=tuple(contest.rungs),
+        domains=tuple(domain.title for domain in step.shifts),
+        guardrail=step.guardrail if step.shifts else None,
+    )
+    run.kept_steps = _steps_of(step, recommended)
+    _keep_(run, runs[recommended or "plain"], step, logits["plain"], logits.get(recommended or "plain"))
+
+
+def check_guardrail(step: Auto, examples: int) -> None:
+    """Raise DataError where so few held-out examples cannot show that the data as they are stay within the guardrail.
+
+    A network that changes no answer has an interval of its own: it may yet change some of those not seen.
+    """
+    least = -paired_interval(0, 0, examples)[0]
+    if step.shifts and step.guardrail < least:
+        raise DataError(
+            f"the guardrail is {100 * step.guardrail:g} points of top-1, and {examples} held-out examples cannot show "
+            f"that less than {100 * least:.2g} are lost, even where no answer changes; add data, or raise it."
+        )
+
+
+def _on_holdout_(base: Run, with_t: Run, step: Auto, contest: Contest) -> tuple[dict[str, Run], dict[str, Tensor]]:
+    """The network as it came, without and with T, and the candidates that give numbers there; and these, by name."""
+    plain = base.on_holdout(base.plain, "leaderboard, plain")
+    runs, logits = {"plain": base, "T": with_t}, {"plain": plain, "T": plain}
+    for name in (item.name for item in step.candidates if item.name in contest.finished):
+        found = base.on_holdout(contest.finished[name].model, f"leaderboard, {name}")
+        if found.isfinite().all():
+            runs[name], logits[name] = contest.finished[name], found
+        else:
+            contest.not_applicable[name] = NO_NUMBERS
+    return runs, logits
+
+
+def _on_shifts(run: Run, step: Auto) -> Run:
+    """A fork of ``run`` whose examples come in the step's domains, where it has any."""
+    base = replace(fork(run), forwards=0)
+    if step.shifts:
+        domains = [in_domain(run.source, domain, run.seed) for domain in step.shifts]
+        base = replace(base, source=InDomains(domains, run.seed))
+    return base
+
+
+def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
+    """The network as it came, without and with its temperature."""
+    assert base.plain_calibration is not None, "its temperature was fitted"
+    without = cross_entropy(base.plain_calibration, base.calibration_labels, 1.0)
+    return Candidacy("plain", np.arange(len(without)), without.numpy()), candidacy("T", base)
+
+
+def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step: Auto) -> tuple[str | None, str]:
+    """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
+    if chosen == "plain":
+        return None, (
+            f"on the calibration half nothing beats the network as it came by more than {step.margin:g} standard errors"
+        )
+    first = f"{chosen}, the simplest within {step.margin:g} standard errors of the best on the calibration half"
+    clean = measured[chosen].clean
+    if clean is not None and clean.low < -step.guardrail:
+        failed = (
+            f"{first}, may cost more than {100 * step.guardrail:g} points of top-1 on the data as they are "
+            f"(interval [{100 * clean.low:+.2f}, {100 * clean.high:+.2f}])"
+        )
+    elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_plain) != "worse":
+        return chosen, f"{first}, improves on {'the network as it came' if chosen == 'T' else 'T'} on the holdout half"
+    else:
+        failed = f"{first}, is not shown to improve by the holdout half"
+    if chosen != "T" and fallback == "T" and measured["T"].verdict == "improved":
+        return "T", f"{failed}; the temperature alone is"
+    return None, failed
+
+
+def _steps_of(step: Auto, name: str | None) -> tuple[TuningStep, ...]:
+    return next((item.steps for item in step.candidates if item.name == name), ())
+
+
+def _alone(seed: int, step: Auto, name: str) -> Recipe:
+    """The recipe that gives the recommended network, and its numbers, without the others."""
+    if step.shifts:
+        only = tuple(item for item in step.candidates if item.name == name)
+        fields = {field: getattr(step, field) for field in ("shifts", "guardrail", "resamples", "bins")}
+        return Recipe(seed=seed, steps=(Auto(candidates=only, margin=0.0, **fields),))
+    measure = Measure(resamples=step.resamples, bins=step.bins)
+    return Recipe(seed=seed, steps=(*_steps_of(step, name), Temperature(), measure))
+
+
+def _keep_(run: Run, kept: Run, step: Auto, plain: Tensor, tuned: Tensor | None) -> None:
+    """Let ``run`` stand where ``kept`` stands, with the measurement of that on its own examples."""
+    assert run.leaderboard is not None
+    measured = replace(kept, findings=[*kept.findings])
+    compare_(measured, Measure(resamples=step.resamples, bins=step.bins), plain, tuned if kept.changed else None)
+    adopt_(run, measured)
+    run.measurement, run.answers = measured.measurement, measured.answers
+    run.measured_source = kept.source
+    run.verdict, run.reasons = measured.verdict, measured.reasons
+    if not kept.changed:
+        run.verdict = "improved" if run.leaderboard.recommended else "no evidence"
+        run.reasons = (run.leaderboard.reason,)

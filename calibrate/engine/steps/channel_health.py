@@ -1,0 +1,63 @@
+"""The step ``channel_health``: which channels carry nothing or explode, and what became of γ and β."""
+
+from collections.abc import Sequence
+
+from calibrate.diagnose import channel_health, normalising_by_channel
+from calibrate.engine.run import Run
+from calibrate.engine.steps.estimation_shift import not_applicable_, on_holdout
+from calibrate.recipe import ProbeChannelHealth
+from calibrate.result import DEAD_VARIANCE, EXPLODING_SHARE, FAR_OUT, ChannelHealth, LayerHealth
+from calibrate.surgery import find_sites, matching
+
+
+def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
+    """Note the health of the matching sites, and what of it the reader should know."""
+    chosen = matching(find_sites(run.model), step.sites)
+    sites = normalising_by_channel(chosen)
+    if not sites:
+        not_applicable_(run, step, "none of the matching layers normalises each channel by running statistics")
+        return
+    layers = channel_health(run.model, sites, on_holdout(run))
+    described = {layer.name for layer in layers}
+    run.probes.append(
+        ChannelHealth(
+            tuned=run.changed,
+            images=len(run.split.holdout),
+            layers=layers,
+            left_out=tuple(site.name for site in chosen if site.name not in described),
+        )
+    )
+    _find_idle(run, layers)
+    _find_exploding(run, layers)
+
+
+def _find_idle(run: Run, layers: Sequence[LayerHealth]) -> None:
+    if not (dead := sum(layer.dead for layer in layers)):
+        return
+    worst = max(layers, key=lambda layer: layer.dead / layer.channels)
+    run.find(
+        "dead-channels",
+        f"{dead} of {_channels(layers)} channels have a running variance below {DEAD_VARIANCE:g}, most in the layer "
+        f"{worst.name} ({worst.dead} of {worst.channels}); they carried next to nothing in training. Pruning would "
+        "remove them at no loss; if such a channel does vary on new data, √eps alone keeps it from blowing up, so look "
+        "at it before re-estimating.",
+        "info",
+    )
+
+
+def _find_exploding(run: Run, layers: Sequence[LayerHealth]) -> None:
+    if not (exploding := sum(layer.exploding for layer in layers)):
+        return
+    worst = max(layers, key=lambda layer: (layer.exploding / layer.channels, layer.far_out))
+    furthest = "infinity, or no number," if worst.furthest is None else f"{worst.furthest:.3g}"
+    run.find(
+        "exploding-channels",
+        f"{exploding} of {_channels(layers)} channels have more than {100 * EXPLODING_SHARE:g} % of their normalised "
+        f"values beyond ±{FAR_OUT:g}, most in the layer {worst.name} ({worst.exploding} of {worst.channels}, up to "
+        f"{furthest}). Look at its estimation shift: if its statistics fit the data, its inputs are just heavy-tailed; "
+        "if not, try the recipes alpha and adabn.",
+    )
+
+
+def _channels(layers: Sequence[LayerHealth]) -> int:
+    return sum(layer.channels for layer in layers)

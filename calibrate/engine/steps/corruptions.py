@@ -1,0 +1,74 @@
+"""The step ``corruptions``: both networks on the same corrupted images."""
+
+import numpy as np
+
+from calibrate.data import Corrupted, Source, obstacle
+from calibrate.diagnose import corruption_means, means, seen
+from calibrate.engine.passes.batches import drawn
+from calibrate.engine.run import Run
+from calibrate.engine.steps.estimation_shift import not_applicable_
+from calibrate.metrics import score
+from calibrate.recipe import ProbeCorruptions, c_style
+from calibrate.result import CorruptionMean, Corruptions, CorruptionScores
+
+
+def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
+    """Note top-1 and NLL of each arm for every corruption and severity, and the means."""
+    sample = drawn(run.split.holdout, step.samples, run.seed)
+    if reason := obstacle(run.source, int(sample[0])):
+        not_applicable_(run, step, reason)
+        return
+    labels = run.labels_of(sample)
+    models, temperatures = [run.plain], [run.plain_temperature().value]
+    if run.changed:
+        models.append(run.model)
+        temperatures.append(run.model_temperature().value)
+
+    def arms(source: Source, stage: str) -> list[np.ndarray]:
+        logits = run.side_by_side(models, source, sample, stage)
+        return [seen(score(z, labels, temperature)) for z, temperature in zip(logits, temperatures, strict=True)]
+
+    clean = arms(run.source, "corruptions, clean images")
+    cells = [(corruption, severity) for corruption in step.corruptions for severity in step.severities]
+    corrupted = {
+        (corruption, severity): arms(
+            Corrupted(run.source, corruption, severity, run.seed),
+            f"corruptions, {number} of {len(cells)}: {c_style(corruption)}, severity {severity}",
+        )
+        for number, (corruption, severity) in enumerate(cells, 1)
+    }
+    found = Corruptions(
+        tuned=run.changed,
+        images=len(sample),
+        arm=run.tuned_arms[1] if run.changed else None,
+        temperatures=tuple(temperatures),
+        resamples=step.resamples,
+        scores=tuple(
+            CorruptionScores(
+                corruption=corruption,
+                severity=severity,
+                plain=means(columns[0]),
+                tuned=means(columns[1]) if run.changed else None,
+            )
+            for (corruption, severity), columns in corrupted.items()
+        ),
+        means=corruption_means(clean, corrupted, resamples=step.resamples, seed=run.seed),
+    )
+    run.probes.append(found)
+    _find(run, found.means[-1])
+
+
+def _find(run: Run, over_all: CorruptionMean) -> None:
+    """Say where the tuning has changed robustness by more than chance explains."""
+    change = over_all.top1_change
+    if change is None or change.low <= 0 <= change.high:
+        return
+    worse = change.value < 0
+    run.find(
+        "less-robust" if worse else "more-robust",
+        f"on C-style corruptions the tuned network answers {abs(100 * change.value):.2f} points "
+        f"{'fewer' if worse else 'more'} right than the network as it came, in the mean over all that were made "
+        f"(95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f})."
+        + (" Where such data are to come, leave the network as it came." if worse else ""),
+        "warning" if worse else "info",
+    )

@@ -1,0 +1,72 @@
+"""The probing steps: what is looked at, on the holdout half, and what of it the reader should know."""
+
+import numpy as np
+
+from calibrate.diagnose import estimation_shift, input_shift, rank_correlation
+from calibrate.engine.passes.batches import SourceBatches
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.recipe import Probe, ProbeEstimationShift
+from calibrate.result import EstimationShift, InputShift, LayerShift, NotApplicable
+from calibrate.surgery import find_sites, keeping_statistics, matching
+
+#: A layer whose running mean or deviation is further off, in root mean square over its channels, is worth a word.
+NOTABLE_SHIFT = 0.5
+#: ... if it is also so many times as far off as chance alone makes it.
+TIMES_CHANCE = 3.0
+
+
+def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
+    """Note the estimation shift of the matching sites, and which of it is more than chance."""
+    sites = keeping_statistics(matching(find_sites(run.model), step.sites))
+    if not sites:
+        not_applicable_(run, step, "none of the matching layers keeps running statistics of its input")
+        return
+    layers = estimation_shift(run.model, sites, on_holdout(run))
+    run.probes.append(
+        EstimationShift(
+            tuned=run.changed,
+            images=len(run.split.holdout),
+            input=_input_shift(run),
+            layers=layers,
+            correlation_with_depth=rank_correlation([layer.deviation_in_deviations for layer in layers]),
+        )
+    )
+    if shifted := [layer for layer in layers if _is_shifted(layer)]:
+        furthest = max(shifted, key=lambda layer: max(layer.mean_in_deviations, layer.deviation_in_deviations))
+        run.find(
+            "estimation-shift",
+            f"the running statistics of {len(shifted)} of {len(layers)} layers are far from those of these data, more "
+            f"than chance explains; furthest {furthest.name}, whose means are off by "
+            f"{furthest.mean_in_deviations:.2f} standard deviations and whose deviations by "
+            f"{furthest.deviation_in_deviations:.2f}. Try the recipes alpha and adabn; only their measurement shows "
+            "whether this harms.",
+        )
+
+
+def _input_shift(run: Run) -> InputShift | None:
+    """How far the holdout half is from the training data, where these were given."""
+    if run.training is None:
+        return None
+    dtype = input_dtype(run.model)
+    training = SourceBatches(run.training, np.arange(len(run.training)), run.setting, dtype)
+    return input_shift(training, SourceBatches(run.source, run.split.holdout, run.setting, dtype))
+
+
+def on_holdout(run: Run) -> SourceBatches:
+    """The examples of the holdout half; their pass is counted."""
+    run.forwards += len(run.split.holdout)
+    return SourceBatches(run.source, run.split.holdout, run.setting, input_dtype(run.model))
+
+
+def not_applicable_(run: Run, step: Probe, reason: str) -> None:
+    """Note that there is nothing to probe."""
+    run.probes.append(NotApplicable(tuned=run.changed, images=0, probe=step.kind, reason=reason))
+
+
+def _is_shifted(layer: LayerShift) -> bool:
+    pairs = (
+        (layer.mean_in_deviations, layer.mean_by_chance),
+        (layer.deviation_in_deviations, layer.deviation_by_chance),
+    )
+    return any(shift > max(NOTABLE_SHIFT, TIMES_CHANCE * (chance or 0)) for shift, chance in pairs)

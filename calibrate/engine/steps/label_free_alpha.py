@@ -1,0 +1,104 @@
+"""The step ``label_free_alpha``: one α for the matching sites, chosen by what needs no labels."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from calibrate.data import Augmented, Source
+from calibrate.diagnose import estimation_shift
+from calibrate.engine.passes.batches import Indices, SourceBatches, drawn
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.tuning.alpha_sites import AlphaTrial, alpha_trial, settle_
+from calibrate.recipe import Criterion, LabelFreeAlpha
+from calibrate.result import LayerShift
+from calibrate.search import TermsAt, agreement, answers, entropy, search_label_free, spread
+from calibrate.surgery import Site, find_sites, keeping_statistics
+
+#: The estimation shift is measured on so many parts of the examples; how they differ is its uncertainty.
+PARTS = 10
+
+
+def label_free_alpha_(run: Run, step: LabelFreeAlpha) -> None:
+    """Give the matching sites the α at which the step's criterion is lowest, if it is convincing."""
+    trial = alpha_trial(run, step)
+    half = run.split.calibration
+    indices = drawn(half, None if step.samples is None else min(step.samples, len(half)), run.seed)
+    terms, views = CRITERIA[step.criterion]
+    found = search_label_free(
+        terms(run, trial, indices),
+        step.model_copy(update={"maximum": trial.maximum}),
+        n=len(indices),
+        passes=views * len(indices) / len(half),
+        seed=run.seed,
+        plain_alpha=trial.plain,
+    )
+    run.label_free.append(found)
+    settle_(run, step, trial, found.chosen, found.best)
+
+
+def _entropy(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
+    return _of_answers(run, trial, indices, [run.source], entropy)
+
+
+def _agreement(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
+    return _of_answers(run, trial, indices, [run.source, Augmented(run.source, run.seed)], agreement)
+
+
+def _of_answers(
+    run: Run, trial: AlphaTrial, indices: Indices, views: Sequence[Source], criterion: Callable[..., Tensor]
+) -> TermsAt:
+    """``criterion`` of the answers to each of ``views``, whose logits first get the spread that training gave them.
+
+    Else entropy would reward a network that is merely surer, as cross-entropy rewards one that is merely less sure.
+    """
+
+    def logits_at(alpha: float) -> list[Tensor]:
+        trial.weigh_(alpha)
+        stage = f"label_free_alpha, α = {alpha:.4g} on {len(indices)} examples"
+        return [run.side_by_side([trial.model], view, indices, stage)[0] for view in views]
+
+    trained = logits_at(trial.plain)
+
+    def terms_at(alpha: float) -> Tensor:
+        logits = trained if alpha == trial.plain else logits_at(alpha)
+        scale = spread(trained[0]) / (spread(logits[0]) or 1.0)
+        return criterion(*(answers(one, scale) for one in logits))
+
+    return terms_at
+
+
+def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
+    """The square of the last layer's shift in σ, of means and deviations, on each of ``PARTS`` parts of the examples.
+
+    The shift of the layers before has come together there. Its inputs at α are those that the weighed network gives it.
+    """
+
+    def shift_of(sites: Sequence[Site], part: Indices) -> LayerShift:
+        batches = SourceBatches(run.source, part, run.setting, input_dtype(trial.model))
+        return estimation_shift(trial.model, sites, batches)[-1]
+
+    keeping = keeping_statistics(find_sites(trial.model))
+    last = shift_of(keeping, indices[:2]).name
+    sites = [site for site in keeping if site.name == last]
+    shuffled = np.random.Generator(np.random.PCG64(run.seed)).permutation(indices)
+    parts = np.array_split(shuffled, max(1, min(PARTS, len(indices) // 2)))
+
+    def terms_at(alpha: float) -> Tensor:
+        trial.weigh_(alpha)
+        run.forwards += len(indices)
+        shifts = [shift_of(sites, part) for part in parts]
+        squares = [shift.mean_in_deviations**2 + shift.deviation_in_deviations**2 for shift in shifts]
+        return torch.tensor(squares, dtype=torch.float64)
+
+    return terms_at
+
+
+#: What makes each criterion of the recipe, of which the lowest is best, and how often each example is seen for an α.
+CRITERIA: Mapping[Criterion, tuple[Callable[[Run, AlphaTrial, Indices], TermsAt], int]] = {
+    "entropy": (_entropy, 1),
+    "agreement": (_agreement, 2),
+    "estimation_shift": (_estimation_shift, 1),
+}

@@ -1,0 +1,20 @@
+"""The step ``learn_alpha``: an α for each site, or each of its channels, learned by gradient."""
+
+from calibrate.engine.run import Run
+from calibrate.engine.tuning.group_moments import estimate_group_moments_
+from calibrate.engine.tuning.learning import learn_
+from calibrate.engine.tuning.learning_checks import check_examples, check_network
+from calibrate.nn import ExampleWeighed
+from calibrate.recipe import LearnAlpha
+from calibrate.search import learnable_alpha
+from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
+
+
+def learn_alpha_(run: Run, step: LearnAlpha) -> None:
+    """Give the matching sites the α's that are learned from the calibration half, if they are convincing."""
+    check_network(step, run.model)
+    check_examples(step, len(run.split.calibration))
+    trial = estimate_group_moments_(run, share_weights(run.model), step.sites)
+    fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
+    trial = weigh_examples_(trial, fresh, 0.0)
+    learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step))

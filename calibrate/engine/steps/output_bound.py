@@ -1,0 +1,65 @@
+"""The step ``output_bound``: what layers put out in inference, against what they can put out in training."""
+
+from dataclasses import replace
+
+from calibrate.diagnose import bounded, output_bound, trains_by_batch
+from calibrate.engine.passes.batches import RandomBatches
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.steps.estimation_shift import not_applicable_
+from calibrate.recipe import ProbeOutputBound
+from calibrate.result import OutputBound
+from calibrate.surgery import find_sites, matching
+
+#: A layer is worth a word where a larger share of its values lies outside what training can show.
+NOTABLE_OUTSIDE = 1e-3
+
+
+def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
+    """Note the bound of the matching sites and how much lies outside, in batches as training draws them."""
+    every, size = find_sites(run.model), step.train_batch_size
+    chosen = matching(every, step.sites)
+    sites = bounded(chosen)
+    if not sites:
+        not_applicable_(
+            run,
+            step,
+            "none of the matching layers normalises by the batch in training and by running statistics in inference",
+        )
+        return
+    single = [site.name for site in every if trains_by_batch(site.module) and run.look.positions.get(site.name) == 1]
+    if size == 1 and single:
+        not_applicable_(
+            run,
+            step,
+            f"a training batch of 1 leaves the layer {single[0]} one element for a statistic, and none trains so; "
+            "give the batch size of the training as train_batch_size",
+        )
+        return
+    holdout = run.split.holdout
+    batches = RandomBatches(
+        run.source, holdout, replace(run.setting, batch_size=size), input_dtype(run.model), run.seed
+    )
+    layers = output_bound(run.model, sites, batches, size)
+    training_images = len(holdout) - len(holdout) % size
+    run.forwards += len(holdout) + training_images
+    described = {layer.name for layer in layers}
+    run.probes.append(
+        OutputBound(
+            tuned=run.changed,
+            images=len(holdout),
+            train_batch_size=size,
+            training_images=training_images,
+            layers=layers,
+            left_out=tuple(site.name for site in chosen if site.name not in described),
+        )
+    )
+    worst = max(layers, key=lambda layer: layer.outside, default=None)
+    if worst is not None and worst.outside > NOTABLE_OUTSIDE:
+        run.find(
+            "output-out-of-bound",
+            f"in inference {100 * worst.outside:.2g} % of the normalised values of the layer {worst.name} lie outside "
+            f"±{worst.bound:.3g}, which none can pass in training with batches of {size}; the layers after it were not "
+            "trained on such values. Try the recipe alpha: an example that weighs in its own statistics is held back "
+            "by them.",
+        )

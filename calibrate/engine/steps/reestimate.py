@@ -1,0 +1,87 @@
+"""The step ``reestimate``: running statistics measured anew on the calibration half or the training data."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.data import Augmented, Source, Split
+from calibrate.engine.passes.batches import SourceBatches, check_samples, drawn
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.recipe import Reestimate
+from calibrate.result import Moved, Reestimation
+from calibrate.stats import Reestimated, reestimate_
+from calibrate.surgery import find_sites, with_statistics
+
+Statistics = tuple[Tensor, Tensor]
+
+
+def reestimate_statistics_(run: Run, step: Reestimate) -> None:
+    """Give the matching sites the statistics of their inputs, and note how far these moved."""
+    source, examples = data_of(step, run.source, run.split, run.training, run.seed)
+    indices = drawn(examples, step.samples, run.seed)
+    sites = with_statistics(find_sites(run.model), step.sites)
+    before = [_statistics(site.module) for site in sites]
+    batches = SourceBatches(source, indices, run.setting, input_dtype(run.model))
+    found = reestimate_(
+        run.model,
+        batches,
+        order=step.order,
+        prior=step.prior,
+        variant=step.variant,
+        sites=step.sites,
+        progress=run.setting.progress,
+    )
+    run.change_()
+    run.forwards += batches.read
+    find_idle_(run, found)
+    run.reestimations.append(
+        Reestimation(
+            on=step.on,
+            augmentation=step.augmentation,
+            images=found.images,
+            passes=batches.read / len(indices),
+            layers=tuple(
+                _moved(site.name, old, site.module)
+                for site, old in zip(sites, before, strict=True)
+                if site.name in found.moments
+            ),
+        )
+    )
+
+
+def find_idle_(run: Run, found: Reestimated) -> None:
+    """Note which layers no example came to."""
+    if found.idle:
+        which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
+        run.find("layer-idle", f"{which} never called, so the statistics there stay as they came.")
+
+
+def data_of(
+    step: Reestimate, source: Source, split: Split, training: Source | None, seed: int
+) -> tuple[Source, NDArray[np.int64]]:
+    """Which examples of what the step draws from; raises DataError where they are not what it asks for."""
+    examples, which = split.calibration, "calibration half has"
+    if step.on == "training":
+        assert training is not None, "open_training refuses a recipe that wants what was not given"
+        source, examples, which = training, np.arange(len(training)), "training data have"
+    check_samples(step, which, len(examples))
+    return (source if step.augmentation == "none" else Augmented(source, seed)), examples
+
+
+def _statistics(layer: nn.Module) -> Statistics:
+    mean, variance = (layer.get_buffer(name).detach() for name in ("running_mean", "running_var"))
+    return mean.to("cpu", torch.float64, copy=True), variance.to("cpu", torch.float64, copy=True)
+
+
+def _moved(name: str, old: Statistics, layer: Any) -> Moved:
+    mean, variance = _statistics(layer)
+    wide, now = old[1] + layer.eps, variance + layer.eps
+    return Moved(
+        name=name,
+        mean=float(((mean - old[0]).abs() / wide.sqrt()).mean()),
+        log_variance=float((now / wide).log().abs().mean()),
+    )

@@ -1,0 +1,35 @@
+"""The step ``search_alpha``: one α for the matching sites, chosen on the calibration half."""
+
+from torch import Tensor
+
+from calibrate.engine.run import Run
+from calibrate.engine.tuning.alpha_sites import alpha_trial, settle_
+from calibrate.recipe import SearchAlpha
+from calibrate.search import search_alpha
+
+
+def search_alpha_(run: Run, step: SearchAlpha) -> None:
+    """Give the matching sites the α that is best on the calibration half, if it is convincing.
+
+    The search sets out from the α at which they compute as they were trained.
+    """
+    trial = alpha_trial(run, step)
+
+    def logits_at(alpha: float, rows: Tensor) -> Tensor:
+        trial.weigh_(alpha)
+        return run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
+
+    capped = step.model_copy(update={"maximum": trial.maximum})
+    found = search_alpha(logits_at, run.calibration_labels, capped, plain_alpha=trial.plain, seed=run.seed)
+    run.search = found.search
+    if step.curve and not found.search.curve:
+        run.find(
+            "curve-not-interpolated",
+            f"the curve over α shows true evaluations only, because interpolated ones were up to "
+            f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",
+        )
+    as_it_came = not run.changed
+    settle_(run, step, trial, found.chosen.alpha, found.search.best_by_nll)
+    run.model_calibration = found.chosen.logits
+    if trial.as_trained and as_it_came:
+        run.plain_calibration = found.plain.logits

@@ -1,0 +1,27 @@
+"""The step ``set_alpha``: layers that weigh each example by a given α."""
+
+from collections.abc import Sequence
+
+from calibrate.engine.run import Run
+from calibrate.engine.tuning.group_moments import estimate_group_moments_
+from calibrate.recipe import SetAlpha
+from calibrate.surgery import Site, find_sites, select, weigh_examples_
+
+
+def set_alpha_(run: Run, step: SetAlpha) -> None:
+    """Give the matching sites the step's α."""
+    run.model = estimate_group_moments_(run, run.model, step.sites)
+    sites = select(find_sites(run.model), step.sites)
+    if step.alpha == 1 and (blind := without_positions(run, sites)):
+        run.find(
+            "constant-output",
+            f"at α = 1 the layer {blind[0]} puts out a constant, because it sees one position per channel; "
+            "leave such layers out with `sites`, or lower α.",
+        )
+    run.model = weigh_examples_(run.model, sites, step.alpha)
+    run.change_()
+
+
+def without_positions(run: Run, sites: Sequence[Site]) -> list[str]:
+    """The names of those of ``sites`` that see one position only, and at α = 1 put out a constant."""
+    return [site.name for site in sites if not site.is_group_norm and run.look.positions.get(site.name) == 1]

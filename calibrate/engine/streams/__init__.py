@@ -1,0 +1,1 @@
+"""Streams of examples, and adaptation methods on them."""

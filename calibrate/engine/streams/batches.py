@@ -1,0 +1,67 @@
+"""Streams as the engine makes them: the domains' examples, batch after batch, through an adapted network."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from calibrate.adapt import Adapted, Context
+from calibrate.data import Corrupted, Source
+from calibrate.engine.passes.batches import RandomBatches
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.recipe.streams import Domain
+from calibrate.result import Progress
+
+Rows = NDArray[np.int64]
+
+#: The inputs (n, C, ...) of some rows, which may come twice, in a domain given by its number.
+Take = Callable[[int, Rows], Tensor]
+
+
+def in_domain(source: Source, domain: Domain, seed: int) -> Source:
+    """The examples of ``source`` as ``domain`` has them."""
+    if domain.corruption is None:
+        return source
+    assert domain.severity is not None
+    return Corrupted(source, domain.corruption, domain.severity, seed)
+
+
+def stream_batches(order: tuple[Rows, Rows], size: int, take: Take) -> Iterator[Tensor]:
+    """The inputs of the visits that ``order`` lists by domain and row, in batches of ``size``; the last may be smaller.
+
+    >>> order = np.array([1, 0, 1]), np.array([5, 6, 7])
+    >>> [batch.tolist() for batch in stream_batches(order, 2, lambda domain, rows: torch.tensor(rows + 100 * domain))]
+    [[105, 6], [107]]
+    """
+    for start in range(0, len(order[0]), size):
+        domains, rows = (visits[start : start + size] for visits in order)
+        by_domain = [take(int(domain), rows[domains == domain]) for domain in np.unique(domains)]
+        yield torch.cat(by_domain)[torch.from_numpy(np.argsort(np.argsort(domains, kind="stable")))]
+
+
+def answered(run: Run, adapted: Adapted, batches: Iterable[Tensor], stage: str, visits: int) -> Iterator[Tensor]:
+    """The logits (n, K), on the CPU, that ``adapted`` gives for each of ``batches``, in all ``visits`` images."""
+    done, passes = 0, 0
+    for x in batches:
+        logits = adapted.step(x.to(run.setting.device, input_dtype(run.model))).cpu()
+        spent = adapted.tally.forward + adapted.checks
+        run.forwards += (spent - passes) * len(x)
+        done, passes = done + len(x), spent
+        run.setting.progress(Progress(stage, done, visits))
+        yield logits
+
+
+def context_of(run: Run) -> Context:
+    """What methods may ask for; in-distribution images are training data where given, else the calibration half."""
+
+    def in_distribution() -> Iterator[Tensor]:
+        source, indices = run.source, run.split.calibration
+        if run.training is not None:
+            source, indices = run.training, np.arange(len(run.training))
+        drawn = RandomBatches(source, indices, run.setting, input_dtype(run.model), run.seed)
+        return (x for _, x in drawn.after(0))
+
+    return Context(run.look.outputs, in_distribution)

@@ -1,0 +1,148 @@
+"""The bench on which all methods meet the same streams."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from calibrate.adapt import Adapted
+from calibrate.data.stream_orders import stream_order
+from calibrate.diagnose import diagnose_stream
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.run import Run
+from calibrate.engine.streams.batches import Rows, Take, answered, context_of, in_domain, stream_batches
+from calibrate.engine.streams.scores import Course, method_scores, visit_scores
+from calibrate.engine.tuning.group_moments import estimate_group_moments_
+from calibrate.recipe import ProbeAdaptation
+from calibrate.recipe.adapters import IEW, Method
+from calibrate.recipe.streams import Domain, Stream
+from calibrate.result import Progress, StreamDiagnosis, StreamScores
+from calibrate.surgery import checked_logits, evaluating
+
+AS_THEY_ARE = Domain()
+#: The visits of a stream, from its first on, that the diagnosis looks at.
+DIAGNOSED = 512
+
+Order = tuple[Rows, Rows]
+
+
+class Bench:
+    """The inputs of the examples ``sample`` in each domain, and what the network answers without adapting.
+
+    Both are made once. The network, ``run.model``, is never changed.
+    """
+
+    def __init__(self, run: Run, step: ProbeAdaptation, sample: Rows) -> None:
+        self._run, self._step, self._labels = run, step, run.labels_of(sample)
+        self._shuffled = torch.from_numpy(np.random.Generator(np.random.PCG64(run.seed)).permutation(len(sample)))
+        domains = dict.fromkeys([AS_THEY_ARE, *(domain for stream in step.streams for domain in stream.domains)])
+        self._inputs = {domain: self._made(domain, sample) for domain in domains}
+        self._plain = {domain: self._logits(run.model, inputs) for domain, inputs in self._inputs.items()}
+        self._sources = {method: self._source(method) for method in step.methods}
+        self._before: dict[Method, float] = {}
+
+    def scores(self, stream: Stream, stage: str) -> StreamScores:
+        """All methods on ``stream``, the network without adapting first."""
+        run, seeds = self._run, self._step.seeds
+        orders = [stream_order(self._labels.numpy(), stream, run.seed + number) for number in range(seeds)]
+        courses = [[self._unadapted(stream, order) for order in orders]]
+        for method in self._step.methods:
+            of_method = f"{stage}, {method.kind}"
+            courses.append(
+                [
+                    self._adapted(stream, order, method, f"{of_method}, order {number} of {seeds}")
+                    for number, order in enumerate(orders, 1)
+                ]
+            )
+        return StreamScores(
+            stream=stream,
+            visits=len(orders[0][0]),
+            diagnosis=self._diagnosis(stream, orders[0]),
+            methods=method_scores(
+                (None, *self._step.methods),
+                courses,
+                examples=len(self._labels),
+                resamples=self._step.resamples,
+                seed=run.seed,
+            ),
+        )
+
+    def _unadapted(self, stream: Stream, order: Order) -> Course:
+        """Its answers do not depend on the order."""
+        logits = torch.stack([self._plain[domain] for domain in stream.domains])
+        return self._course(order, logits[order])
+
+    def _adapted(self, stream: Stream, order: Order, method: Method, stage: str) -> Course:
+        adapted = Adapted(
+            self._sources[method],
+            method,
+            context_of(self._run),
+            episodic=stream.episodic,
+            collapse=self._step.collapse,
+        )
+        keeps_learning = bool(adapted.learned) and not stream.episodic
+        if keeps_learning and method not in self._before:
+            self._before[method] = self._top1(adapted.model)
+        visits = len(order[0])
+        batches = stream_batches(order, stream.batch_size, self._take(stream))
+        course = self._course(order, torch.cat(list(answered(self._run, adapted, batches, stage, visits))))
+        count = -(-visits // stream.batch_size)
+        return replace(
+            course,
+            forward=adapted.tally.forward / count,
+            backward=adapted.tally.backward / count,
+            checks=adapted.checks / count,
+            collapses=len(adapted.collapses),
+            resets=adapted.tally.resets,
+            learned=len(adapted.learned),
+            keeps=adapted.keeps,
+            source_change=self._top1(adapted.model) - self._before[method] if keeps_learning else None,
+        )
+
+    def _course(self, order: Order, logits: Tensor) -> Course:
+        return Course(order[1], *visit_scores(logits, self._labels[order[1]]))
+
+    def _diagnosis(self, stream: Stream, order: Order) -> StreamDiagnosis:
+        """What the first part of the stream shows."""
+        run = self._run
+        first = order[0][:DIAGNOSED], order[1][:DIAGNOSED]
+        batches = [self._on_device(x) for x in stream_batches(first, stream.batch_size, self._take(stream))]
+        run.forwards += len(first[0])
+        return diagnose_stream(run.model, batches, run.seed)
+
+    def _take(self, stream: Stream) -> Take:
+        return lambda domain, rows: self._inputs[stream.domains[domain]][torch.from_numpy(rows)]
+
+    def _top1(self, model: nn.Module) -> float:
+        """Top-1 of ``model`` as it stands, without learning, on the examples as they are, in random order.
+
+        Data often lie in the order of their classes, which is bad for networks that normalise by the batch.
+        """
+        logits = self._logits(model, self._inputs[AS_THEY_ARE][self._shuffled])
+        return float(visit_scores(logits, self._labels[self._shuffled])[0].mean())
+
+    def _logits(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        self._run.forwards += len(inputs)
+        with evaluating(model), torch.inference_mode():
+            batches = inputs.split(self._run.setting.batch_size)
+            return torch.cat([checked_logits(model, self._on_device(x)).cpu() for x in batches])
+
+    def _on_device(self, x: Tensor) -> Tensor:
+        return x.to(self._run.setting.device, input_dtype(self._run.model))
+
+    def _made(self, domain: Domain, sample: Rows) -> Tensor:
+        """The inputs (n, C, ...) of the sample in ``domain``."""
+        setting, made = self._run.setting, []
+        for batch in in_domain(self._run.source, domain, self._run.seed).batches(sample, setting.batch_size):
+            made.append(batch.inputs)
+            done = sum(map(len, made))
+            setting.progress(Progress(f"adaptation, inputs {domain.title}", done, len(sample)))
+        return torch.cat(made)
+
+    def _source(self, method: Method) -> nn.Module:
+        """The network that ``method`` sets out from: GroupNorm layers weigh examples only against running moments."""
+        if isinstance(method, IEW):
+            return estimate_group_moments_(self._run, copy.deepcopy(self._run.model), method.sites)
+        return self._run.model

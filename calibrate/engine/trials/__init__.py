@@ -1,0 +1,1 @@
+"""Finished passes, stored so that a retry need not make them again."""

@@ -1,0 +1,60 @@
+"""Trials in a folder: what an interrupted run leaves to the next."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from calibrate.engine.execution import Plan
+from calibrate.engine.opening.machine import environment
+from calibrate.errors import TrialsError
+
+_NAME = "trial"
+
+
+class FolderTrials:
+    """The engine's ``Trials`` as safetensors files under ``folder``, each written whole.
+
+    They are apart for every architecture with its arguments, preprocessing and environment, which a trial's key does
+    not tell: passes made otherwise are made again. Nothing is ever removed; the folder can be, between runs.
+
+    Limits: a factory (``package.module:factory``) counts by its name; after a change of its code, take a new folder.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, architecture: str, arguments: Mapping[str, Any]) -> None:
+        place = environment(plan.setting.device, plan.setting.batch_size).model_dump(mode="json")
+        shape = plan.source.preprocessing and plan.source.preprocessing.model_dump(mode="json")
+        text = json.dumps([architecture, arguments, shape, place], sort_keys=True, default=str)
+        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrialsError(
+                f"passes cannot be kept in {folder}: {error.strerror}; pass another directory with --trials."
+            ) from None
+
+    def recall(self, key: str) -> Tensor | None:
+        """What was kept under ``key``; None where there is nothing, or nothing that can be read."""
+        try:
+            return safetensors.torch.load_file(self._folder / f"{key}.safetensors")[_NAME]
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def keep(self, key: str, stage: str, logits: Tensor) -> None:  # noqa: ARG002  (a file says nothing of its stage)
+        """Write ``logits`` whole, or nothing."""
+        content = safetensors.torch.save({_NAME: logits.detach().to("cpu", copy=True).contiguous()})
+        try:
+            with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=self._folder) as staging:
+                part = Path(staging) / key
+                part.write_bytes(content)
+                part.replace(self._folder / f"{key}.safetensors")
+        except OSError as error:
+            raise TrialsError(
+                f"passes cannot be kept in {self._folder}: {error.strerror}; make room, or leave --trials out."
+            ) from None

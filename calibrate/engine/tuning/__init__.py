@@ -1,0 +1,1 @@
+"""What several tuning steps share."""

@@ -1,0 +1,154 @@
+"""Re-estimation: the running statistics of a network measured anew on data."""
+
+import copy
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from calibrate.io import fingerprint
+from calibrate.result import Listener, Progress, silent
+from calibrate.stats.batches import Batches, IterableBatches
+from calibrate.stats.gathered import Exchange, Gathered
+from calibrate.stats.in_batches import gather_in_batches_
+from calibrate.stats.in_order import gather_in_order_
+from calibrate.stats.memory_limits import memory_budget
+from calibrate.stats.moments import Moments
+from calibrate.stats.prior import Prior, Variant
+from calibrate.stats.saved_state import ReestimationState
+from calibrate.stats.store import restored_on_failure, store_
+from calibrate.surgery import Site, evaluating, find_sites, with_statistics
+
+Order = Literal["in_order", "batch"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reestimated:
+    """What was measured: the moments of each layer's input by the layer's first name, over ``images`` examples.
+
+    ``idle`` are layers that no example came to; they keep their statistics.
+    """
+
+    moments: Mapping[str, Moments]
+    images: int
+    idle: tuple[str, ...]
+
+
+def reestimate(
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Tensor]] | Batches,
+    *,
+    order: Order = "in_order",
+    samples: int | None = None,
+    prior: float = 0.0,
+    variant: Variant = "moments",
+    sites: Sequence[str] = ("*",),
+    memory: int | None = None,
+    checkpoint: ReestimationState | None = None,
+) -> nn.Module:
+    """A copy of ``model`` whose matching BatchNorm layers have the statistics of ``batches``: see :func:`reestimate_`.
+
+    >>> import torch; network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 2))
+    >>> tuned = reestimate(network, [torch.tensor([[1.0], [2.0]]), torch.tensor([[6.0]])])
+    >>> [round(float(buffer), 4) for buffer in (tuned[0].running_mean, tuned[0].running_var, network[0].running_mean)]
+    [3.0, 4.6667, 0.0]
+    """
+    tuned = copy.deepcopy(model)
+    reestimate_(
+        tuned,
+        batches,
+        order=order,
+        samples=samples,
+        prior=prior,
+        variant=variant,
+        sites=sites,
+        memory=memory,
+        checkpoint=checkpoint,
+    )
+    return tuned
+
+
+def reestimate_(
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Tensor]] | Batches,
+    *,
+    order: Order = "in_order",
+    samples: int | None = None,
+    prior: float = 0.0,
+    variant: Variant = "moments",
+    sites: Sequence[str] = ("*",),
+    memory: int | None = None,
+    checkpoint: ReestimationState | None = None,
+    exchange: Exchange | None = None,
+    progress: Listener = silent,
+) -> Reestimated:
+    """Give the matching layers of ``model`` the mean and biased variance (÷n) of their inputs over ``batches``.
+
+    ``batches`` are tensors as the network takes them, or sequences that begin with one; ``samples`` stops after so many
+    examples. The rest of the network is in evaluation mode, dropout too, and everything borrowed is given back; where
+    anything fails, the statistics too.
+
+    ``in_order``: each layer's moments are those of its input when all layers before it have their new statistics, the
+    same as with the whole set as one batch in training. Moments are pooled in float64, each example's place in the
+    pool fixed by its number. ``batch``: the layers before use each batch's own, in one pass. A layer that is called
+    several times pools all its calls; at each it normalises by that call's own.
+    ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
+    ones that the next layers see.
+
+    From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits, if
+    torch has as many threads as before: their number changes the last bits of a convolution.
+    ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
+    pooled of a call, and gives back the pool of all.
+
+    Cost: one forward of each example, with the moments about two plain passes in time; and for ``in_order`` memory for
+    what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch (without
+    it, a quarter of what the process may use, or of the GPU's free memory): of K calls, batches beyond it cost K/2 + 1
+    passes of theirs.
+    Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
+    """
+    chosen = with_statistics(find_sites(model), sites)
+    layers = {site.module: site.name for site in chosen}
+    examples = batches if isinstance(batches, Batches) else IterableBatches(batches, samples)
+    gathered = Gathered()
+    device = chosen[0].module.get_buffer("running_mean").device
+    room = memory_budget(device) if memory is None else memory
+    if checkpoint is not None:
+        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant), device)
+    mixture = Prior(prior, variant)
+
+    def keep(gathered: Gathered) -> None:
+        if checkpoint is not None:
+            checkpoint.keep_(gathered)
+
+    def tell(done: int, total: int) -> None:
+        progress(Progress("reestimate", done, total))
+
+    with restored_on_failure(layers) as old, evaluating(model):
+
+        def settle_(layer: nn.Module, moments: Moments, images: int) -> None:
+            store_(layer, *mixture.mix(old[layer], moments, images))
+
+        shared = exchange or (lambda pool: pool)
+        if order == "in_order":
+            gather_in_order_(
+                model, layers, examples, gathered, settle_, memory=room, exchange=shared, keep=keep, tell=tell
+            )
+        else:
+            gather_in_batches_(model, layers, examples, gathered, exchange=shared, keep=keep)
+        images = max((pool.examples for pool in gathered.pools), default=0)
+        moments = {name: found for name in layers.values() if (found := gathered.of_layer(name)) is not None}
+        for layer, name in layers.items():
+            if name in moments:
+                settle_(layer, moments[name], images)
+    if checkpoint is not None:
+        checkpoint.end_()
+    return Reestimated(moments, images, tuple(name for name in layers.values() if name not in moments))
+
+
+def _request(
+    model: nn.Module, sites: Sequence[Site], order: Order, samples: int | None, prior: float, variant: Variant
+) -> str:
+    about = (fingerprint(model.state_dict()), [site.name for site in sites], order, samples, prior, variant)
+    return hashlib.sha256(repr(about).encode()).hexdigest()

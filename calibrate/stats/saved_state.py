@@ -1,0 +1,50 @@
+"""The checkpoint: a file from which an interrupted re-estimation goes on."""
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from calibrate.errors import UsageError
+from calibrate.stats.gathered import Gathered
+
+
+class ReestimationState:
+    """A file at ``path``, written whole where a call is settled, and every ``seconds`` in between."""
+
+    def __init__(self, path: str | Path, seconds: float = 10.0) -> None:
+        self._path, self._seconds = Path(path), seconds
+        self._request, self._settled, self._written = "", 0, 0.0
+
+    def begin_(self, request: str, device: torch.device) -> Gathered:
+        """What there is to go on from; nothing where there is no file.
+
+        Raises UsageError where the file is of another request.
+        """
+        self._request, self._written = request, time.monotonic()
+        if not self._path.exists():
+            return Gathered()
+        found = Gathered.read(str(self._path), request, device)
+        if found is None:
+            raise UsageError(
+                f"the checkpoint {self._path} is of another network, order, prior or choice of sites or samples; give "
+                "another path, or delete the file to begin anew."
+            )
+        return found
+
+    def keep_(self, gathered: Gathered) -> None:
+        """Write the file, if it is time to."""
+        if gathered.settled == self._settled and time.monotonic() - self._written < self._seconds:
+            return
+        staging = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with staging.open("wb") as file:
+            file.write(gathered.to_bytes(self._request))
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(self._path)
+        self._written, self._settled = time.monotonic(), gathered.settled
+
+    def end_(self) -> None:
+        """Delete the file, which is of no more use."""
+        self._path.unlink(missing_ok=True)
