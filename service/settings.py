@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from calibrate.errors import UsageError
+from calibrate.values import Value
 
 PREFIX = "AFTERNORM_"
 
@@ -15,14 +16,14 @@ Seconds = Annotated[float, Field(gt=0)]
 MIB = 2**20
 
 
-class Settings(BaseModel):
+class Settings(Value):
     """How this server runs.
 
     >>> Settings.from_environment({"AFTERNORM_CPU_SLOTS": "2"}).cpu_slots
     2
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     data_dir: Annotated[Path, Field(description="everything the server keeps: database and blobs")] = Path("data")
     cpu_slots: Annotated[int, Field(ge=0, le=256, description="jobs at a time on the CPU")] = 1

@@ -4,18 +4,17 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from calibrate.result import Summary
+from calibrate.values import Value
 
 RECORD = "run.json"
 SUMMARY = "summary.json"
 
 
-class Record(BaseModel):
+class Record(Value):
     """How a run ended: what was asked for, its exit code, the digest of its result, the error in one line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     request: str

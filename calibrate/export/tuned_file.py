@@ -5,21 +5,20 @@ from typing import Any, Literal
 
 import safetensors.torch
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError, ModelError
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Parity
 from calibrate.surgery import evaluating
+from calibrate.values import Value
 
 KEY = "afternorm"
 
 
-class Provenance(BaseModel):
+class Provenance(Value):
     """What a tuned file says of itself: enough to build the network again and to find the run that made it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
     architecture: str

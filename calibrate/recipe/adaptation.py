@@ -15,9 +15,9 @@ from calibrate.recipe.adapters import (
     PredictionTimeBN,
     Tent,
 )
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Probe, StepValue
 from calibrate.recipe.streams import Stream
+from calibrate.values import NUMBER
 
 #: The methods whose result can be kept as weights.
 KEPT = ("iew", "tent", "eta", "eata", "sar")

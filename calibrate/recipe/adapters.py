@@ -3,18 +3,16 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Alpha, Sites
+from calibrate.values import NUMBER, Value
 
 Share = Annotated[float, Field(ge=0, le=1), NUMBER]
 Rate = Annotated[float, Field(gt=0, le=10, description="learning rate"), NUMBER]
 
 
-class _Method(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Method(Value):
     kind: str
 
 
@@ -22,19 +20,15 @@ class _LayerMethod(_Method):
     sites: Sites = ("*",)
 
 
-class Adam(BaseModel):
+class Adam(Value):
     """Adam with torch's other defaults."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["adam"] = "adam"
     lr: Rate = 1e-3
 
 
-class SGD(BaseModel):
+class SGD(Value):
     """Stochastic gradient descent with momentum."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["sgd"] = "sgd"
     lr: Rate = 2.5e-4
@@ -135,7 +129,7 @@ METHOD_KINDS: Mapping[str, type[BaseModel]] = {
 }
 
 
-class CollapseRule(BaseModel):
+class CollapseRule(Value):
     """When answers count as collapsed: one class takes too many of them, they are sure, and the source's differ.
 
     Answers are averaged over the last ``memory`` images or so, and begin as uniform. With K classes, one is suspect
@@ -145,8 +139,6 @@ class CollapseRule(BaseModel):
     often, or they have less than ``source_entropy`` times its entropy. Else the stream holds the class: where examples
     come sorted by class, every network says one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     memory: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 200
     share: Annotated[float, Field(gt=0, lt=1, description="0: uniform answers, 1: one class"), NUMBER] = 0.3

@@ -2,14 +2,14 @@
 
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from calibrate.recipe.label_free import LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import StepValue
 from calibrate.recipe.streams import Domain
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha
+from calibrate.values import NUMBER, Value
 
 #: Names that the leaderboard gives to the network as it came, without and with its temperature.
 TAKEN = ("plain", "T")
@@ -22,10 +22,8 @@ TuningStep = Annotated[
 TUNING_KINDS = frozenset(step.model_fields["kind"].default for step in get_args(get_args(TuningStep)[0]))
 
 
-class Candidate(BaseModel):
+class Candidate(Value):
     """Steps that tune the network, under the name that tables call them by. A temperature is fitted after the last."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=40)]
     steps: Annotated[tuple[TuningStep, ...], Field(min_length=1, max_length=8)]

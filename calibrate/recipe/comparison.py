@@ -2,14 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from calibrate.recipe.finetuning import FineTuning
 from calibrate.recipe.manifest import NAME
-from calibrate.recipe.numbers import NUMBER
+from calibrate.values import NUMBER, Value
 
 
-class Comparison(BaseModel):
+class Comparison(Value):
     """Arms by name, each of which says only what differs from ``base``; a field that it gives replaces base's whole.
 
     Every arm is fine-tuned from the seeds that MD5 makes of 1, 2, …, ``seeds``.
@@ -17,8 +17,6 @@ class Comparison(BaseModel):
     >>> Comparison(arms={"vanilla": {}, "adam": {"optimizer": {"kind": "adam"}}}, baseline="vanilla").seeds
     5
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Annotated[Literal[1], NUMBER] = 1
     base: FineTuning = FineTuning()

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from calibrate.recipe.canonical_json import canonical, digest
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.placement import PlacementStep
+from calibrate.values import NUMBER, Value
 
 Count = Annotated[int, Field(ge=1, le=10**6), NUMBER]
 Strength = Annotated[float, Field(ge=0, le=1e6), NUMBER]
@@ -15,11 +15,7 @@ Rate = Annotated[float, Field(gt=0, le=10, description="learning rate of the bac
 Names = Annotated[tuple[str, ...], Field(min_length=1, description="of modules")]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class L2SPOptions(_Value):
+class L2SPOptions(Value):
     """Pull the backbone's weights to where they started, and the head's to 0."""
 
     kind: Literal["l2_sp"] = "l2_sp"
@@ -27,7 +23,7 @@ class L2SPOptions(_Value):
     head_strength: Strength = 0.01
 
 
-class DeltaOptions(_Value):
+class DeltaOptions(Value):
     """Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
 
     With ``attention`` a channel weighs the more, the more the loss grew when its filter was set to 0; measured on
@@ -41,7 +37,7 @@ class DeltaOptions(_Value):
     attention_examples: Count = 256
 
 
-class BSSOptions(_Value):
+class BSSOptions(Value):
     """Shrink the ``k`` smallest singular values of a batch's features before the head."""
 
     kind: Literal["bss"] = "bss"
@@ -52,7 +48,7 @@ class BSSOptions(_Value):
 Penalty = Annotated[L2SPOptions | DeltaOptions | BSSOptions, Field(discriminator="kind")]
 
 
-class SGDOptions(_Value):
+class SGDOptions(Value):
     """Stochastic gradient descent with momentum."""
 
     kind: Literal["sgd"] = "sgd"
@@ -66,13 +62,13 @@ class SGDOptions(_Value):
         return self
 
 
-class AdamOptions(_Value):
+class AdamOptions(Value):
     """Adam with torch's defaults."""
 
     kind: Literal["adam"] = "adam"
 
 
-class Groups(_Value):
+class Groups(Value):
     """What learns how fast, and what decays, each told by the type of its module."""
 
     head_lr_factor: Annotated[float, Field(gt=0, le=1e4), NUMBER] = 10.0
@@ -82,14 +78,14 @@ class Groups(_Value):
     decay_bias: Annotated[bool, Field(description="whether other biases do")] = False
 
 
-class AffineDecayOptions(_Value):
+class AffineDecayOptions(Value):
     """Add ``strength``/2 · (‖β‖² + ‖γ − gamma_toward‖²) to the loss."""
 
     strength: Strength
     gamma_toward: Literal[0, 1] = 0
 
 
-class Norms(_Value):
+class Norms(Value):
     """The three switches of BatchNorm: whether γ and β learn, whether statistics are updated, which normalise."""
 
     affine: bool = True
@@ -97,7 +93,7 @@ class Norms(_Value):
     normalise: Literal["batch", "running"] = "batch"
 
 
-class Phase(_Value):
+class Phase(Value):
     """Epochs in which the same parameters learn; the optimiser and its schedule start anew."""
 
     epochs: Count = 5
@@ -124,7 +120,7 @@ _Given = (
 )
 
 
-class FineTuning(_Value):
+class FineTuning(Value):
     """How a trained network goes on training on labelled data.
 
     Of the classes' examples in the data, ``fraction`` is drawn, and of these ``validation`` is kept aside to choose the

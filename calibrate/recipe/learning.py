@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Sites, StepValue
+from calibrate.values import NUMBER
 
 
 class Learning(StepValue):

@@ -3,12 +3,12 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
 
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import Recipe
+from calibrate.values import NUMBER, Value
 
 #: What may be the name of a folder on every system.
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+=-]{0,98}[A-Za-z0-9_+=-])?")
@@ -25,11 +25,7 @@ RecipeOrName = Annotated[Annotated[Recipe, Tag("<inline>")] | _Text, Discriminat
 PreprocessingOrFile = Annotated[Annotated[Preprocessing, Tag("<inline>")] | _Text, Discriminator(_kind)]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ManifestModel(_Value):
+class ManifestModel(Value):
     """A checkpoint and its architecture, which a tuned file knows itself."""
 
     model: Annotated[str, Field(min_length=1, description="checkpoint, relative to the manifest")]
@@ -37,7 +33,7 @@ class ManifestModel(_Value):
     architecture_args: dict[str, Any] | None = None
 
 
-class ManifestDataset(_Value):
+class ManifestDataset(Value):
     """Labelled data, how their classes are the model's, and how images are prepared."""
 
     data: Annotated[str, Field(min_length=1, description="what --data takes, relative to the manifest")]
@@ -48,7 +44,7 @@ class ManifestDataset(_Value):
     ] = None
 
 
-class RunSettings(_Value):
+class RunSettings(Value):
     """How every run of a batch is carried out; changes speed, and the last digits of the results."""
 
     batch_size: Annotated[int, Field(ge=1, description="examples per forward pass"), NUMBER] = 64
@@ -59,7 +55,7 @@ class RunSettings(_Value):
     ] = None
 
 
-class Manifest(_Value):
+class Manifest(Value):
     """Every model with every dataset and every recipe is one run; the names name its folder and its line.
 
     Paths are relative to the manifest. A recipe is a preset's name, a recipe file or written in line.

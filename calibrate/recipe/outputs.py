@@ -2,19 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from calibrate.recipe.numbers import NUMBER
+from calibrate.values import NUMBER, Value
 
 
-class Outputs(BaseModel):
+class Outputs(Value):
     """The tuned network's file formats.
 
     >>> Outputs(formats=("safetensors",)).formats
     ('safetensors',)
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     formats: Annotated[tuple[Literal["safetensors", "onnx"], ...], Field(json_schema_extra={"uniqueItems": True})] = (
         "safetensors",

@@ -2,24 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Sites
+from calibrate.values import NUMBER, Value
 
 Count = Annotated[int, Field(ge=1), NUMBER]
 Every = Annotated[int, Field(ge=1, description="in every k-th residual block, counted from 1"), NUMBER]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Layer(_Value):
+class _Layer(Value):
     layer: Annotated[str, Field(description="a layer that `afternorm methods` lists")]
     settings: Annotated[
         dict[str, bool | int | float | str], Field(description="of the layer, as its card has them")
-    ] = {}
+    ] = {}  # noqa: RUF012 (pydantic copies it)
 
 
 class Place(_Layer):
@@ -49,7 +45,7 @@ class PlaceInStem(_Layer):
     kind: Literal["place_in_stem"] = "place_in_stem"
 
 
-class XBN(_Value):
+class XBN(Value):
     """XBNBlock: one layer of every k-th residual block, and the stem's, normalise without the batch."""
 
     kind: Literal["xbn"] = "xbn"
@@ -60,26 +56,26 @@ class XBN(_Value):
     with_stem: bool = True
 
 
-class GNBN(_Value):
+class GNBN(Value):
     """GNBN: every odd BatchNorm layer becomes GroupNorm."""
 
     kind: Literal["gnbn"] = "gnbn"
     num_groups: Count = 4
 
 
-class IBNa(_Value):
+class IBNa(Value):
     """IBN-a: the first layer of each residual block of the first three stages becomes half instance normalisation."""
 
     kind: Literal["ibn_a"] = "ibn_a"
 
 
-class IBNb(_Value):
+class IBNb(Value):
     """IBN-b: instance normalisation in the stem, and after the last addition of the first two stages."""
 
     kind: Literal["ibn_b"] = "ibn_b"
 
 
-class FourThings(_Value):
+class FourThings(Value):
     """The layer for a batch size: GroupNorm for 1, BatchGroupNorm for very small ones, GhostBatchNorm from 8 on."""
 
     kind: Literal["four_things"] = "four_things"
@@ -88,14 +84,14 @@ class FourThings(_Value):
     num_groups: Count = 32
 
 
-class Initialise(_Value):
+class Initialise(Value):
     """Draw fresh weights by fan-in, from torch's generator, and start every γ at ``gamma``."""
 
     kind: Literal["initialise"] = "initialise"
     gamma: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.1
 
 
-class PrependInputBatchNorm(_Value):
+class PrependInputBatchNorm(Value):
     """Let the network normalise its input of ``num_features`` channels, where its own γ start at ``scale``."""
 
     kind: Literal["prepend_input_batch_norm"] = "prepend_input_batch_norm"
@@ -119,7 +115,7 @@ PlacementStep = Annotated[
 ]
 
 
-class Placement(_Value):
+class Placement(Value):
     """An ordered list of what is placed where; ``surgery.carry_out_placement`` carries it out.
 
     >>> Placement(steps=[{"kind": "place_in_stem", "layer": "StochNorm"}, {"kind": "xbn", "with_stem": False}]).version

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from calibrate.recipe.numbers import NUMBER
+from calibrate.values import NUMBER, Value
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -12,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 Pixels = Annotated[int, Field(ge=1, le=4096), NUMBER]
 
 
-class Preprocessing(BaseModel):
+class Preprocessing(Value):
     """Resize, centre-crop, scale to [0, 1], then ``(x - mean) / std`` per channel.
 
     ``resize`` is the length of the shorter side, ``crop`` the side of the central square (padded with black where the
@@ -23,7 +23,7 @@ class Preprocessing(BaseModel):
     (0.485, 0.456, 0.406)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     resize: Pixels | None = None
     crop: Pixels | None = None

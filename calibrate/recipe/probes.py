@@ -6,8 +6,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from calibrate.recipe.corruptions import CORRUPTION_SETS, Corruption, CorruptionSet
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Probe, Sites
+from calibrate.values import NUMBER
 
 Item = TypeVar("Item")
 

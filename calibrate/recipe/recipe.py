@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from calibrate.recipe.adaptation import ProbeAdaptation
 from calibrate.recipe.auto import Auto
 from calibrate.recipe.canonical_json import canonical, digest
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
     ProbeEstimationShift,
@@ -18,16 +17,15 @@ from calibrate.recipe.probes import (
 from calibrate.recipe.step import Probe
 from calibrate.recipe.steps import Measure, Step
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, Temperature
+from calibrate.values import NUMBER, Value
 
 
-class Recipe(BaseModel):
+class Recipe(Value):
     """An ordered list of steps, and the seed from which every random choice derives.
 
     >>> Recipe(steps=[{"kind": "set_alpha", "alpha": 0.05}, {"kind": "measure"}]).digest[:12]
     '59dea311dad4'
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Annotated[Literal[1], NUMBER] = 1
     seed: Annotated[int, Field(ge=0, lt=2**32), NUMBER] = 0

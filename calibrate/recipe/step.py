@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from calibrate.recipe.numbers import NUMBER
+from calibrate.values import NUMBER, Value
 
 Alpha = Annotated[float, Field(ge=0, le=1, description="weight of an example in its own statistics"), NUMBER]
 Sites = Annotated[
@@ -13,13 +13,11 @@ Sites = Annotated[
 ]
 
 
-class StepValue(BaseModel):
+class StepValue(Value):
     """A closed, frozen value, tagged by ``kind``."""
 
     #: Whether the step can be carried out on labelled data only.
     needs_labels: ClassVar[bool] = True
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Probe(StepValue):

@@ -9,7 +9,6 @@ from calibrate.recipe.adaptation import Adapt, ProbeAdaptation
 from calibrate.recipe.auto import Auto
 from calibrate.recipe.label_free import LabelFreeAlpha
 from calibrate.recipe.learning import LearnAlpha, TuneAffine
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.probes import (
     ProbeChannelHealth,
     ProbeCorruptions,
@@ -19,6 +18,7 @@ from calibrate.recipe.probes import (
 )
 from calibrate.recipe.step import StepValue
 from calibrate.recipe.tuning import Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.values import NUMBER
 
 
 class Measure(StepValue):

@@ -2,18 +2,16 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from calibrate.recipe.corruptions import Corruption, c_style
-from calibrate.recipe.numbers import NUMBER
+from calibrate.values import NUMBER, Value
 
 Order = Literal["shuffled", "class_sorted", "correlated", "mixed", "recurring"]
 
 
-class Domain(BaseModel):
+class Domain(Value):
     """The examples as they are, or with one C-style corruption."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     corruption: Corruption | None = None
     severity: Annotated[int, Field(ge=1, le=5), NUMBER] | None = None
@@ -30,7 +28,7 @@ class Domain(BaseModel):
         return "as they are" if self.corruption is None else f"{c_style(self.corruption)} {self.severity}"
 
 
-class Stream(BaseModel):
+class Stream(Value):
     """Every example once in every domain, in batches of ``batch_size``.
 
     The domains follow one another, each ``shuffled``; or ``class_sorted``: class after class; or ``correlated``: each
@@ -38,8 +36,6 @@ class Stream(BaseModel):
     ``concentration``, and slot follows slot. ``mixed``: all domains shuffled together. ``recurring``: the sequence of
     shuffled domains comes ``cycles`` times. ``episodic``: every batch is met by the network as it came.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     order: Order = "shuffled"
     batch_size: Annotated[int, Field(ge=1, le=100_000), NUMBER] = 64

@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from calibrate.recipe.numbers import NUMBER
 from calibrate.recipe.step import Alpha, Sites, StepValue
+from calibrate.values import NUMBER
 
 
 class SetAlpha(StepValue):

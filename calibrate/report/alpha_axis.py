@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 
 
 def alpha_axis(axes: Axes, departures: np.ndarray, plain: float) -> None:

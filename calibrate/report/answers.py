@@ -5,8 +5,8 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from calibrate.report import format as fmt
-from calibrate.report.rows import Cell, Row, Table
+from calibrate.page import format as fmt
+from calibrate.page.section import Cell, Row, Table
 from calibrate.result import Answers, ClassChange, Direction, Summary
 
 NO_ANSWERS = "Absent: this run compared no tuned network with the one that came."

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from calibrate.report import format as fmt
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.result import ArmResult, ComparedArms
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import ArmResult, ComparedArms
 

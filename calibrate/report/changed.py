@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.result import Changes, SiteSummary
 
 NO_ALPHA = "none: normalisation as it came"

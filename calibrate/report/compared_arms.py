@@ -1,11 +1,10 @@
 """How a comparison of ways of fine-tuning reads."""
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.report.arm_weights import weights_sections
 from calibrate.report.fine_tuned import environment_words, model_words
 from calibrate.report.page import Page
-from calibrate.report.rows import Cell, Row, Table
-from calibrate.report.section import Section
 from calibrate.result import METRICS, ArmResult, ComparedArms, ComparedMetric
 
 _METRICS: tuple[ComparedMetric, ...] = ("top1", "nll")

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Table
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.report.compared import ARMS, COMPARED, Compared, Field
 from calibrate.report.facts import Fact
 from calibrate.report.html import templates
-from calibrate.report.rows import ABSENT, Cell, Row, Table
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import METRICS, Difference, Latency, Measurement, Metric, Summary
 

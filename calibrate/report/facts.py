@@ -1,6 +1,6 @@
 """The facts of a run as ``(label, value)`` pairs, worded once for text and HTML."""
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
 from calibrate.report.learned import learned_words
 from calibrate.report.methods import described, stream_words

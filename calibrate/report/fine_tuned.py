@@ -1,10 +1,10 @@
 """How a fine-tuning reads."""
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.report.facts import Fact, interval_words
 from calibrate.report.page import Page
-from calibrate.report.rows import ABSENT, Cell, Row, Table, differences_table, scores_table
-from calibrate.report.section import Section
+from calibrate.report.rows import differences_table, scores_table
 from calibrate.result import Environment, Finding, FineTuned, ModelFacts
 from calibrate.result.finetuned import Epoch
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.report import facts
-from calibrate.report import format as fmt
 from calibrate.report.answers import (
     NO_ANSWERS,
     NO_CHANGES,
@@ -21,15 +22,7 @@ from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
-from calibrate.report.rows import (
-    NO_DIFFERENCES,
-    NO_SCORES,
-    differences_table,
-    scores_table,
-    top5_note,
-    yardstick_words,
-)
-from calibrate.report.section import Section
+from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary

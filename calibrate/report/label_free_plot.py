@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.alpha_axis import alpha_axis
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import LabelFreeSearch

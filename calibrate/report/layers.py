@@ -1,7 +1,7 @@
 """The normalisation layers' statistics as a table, and how to read it."""
 
-from calibrate.report import format as fmt
-from calibrate.report.rows import ABSENT, Cell, Row, Table
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Table
 from calibrate.result import DEAD_VARIANCE, LayerStatistics
 
 NO_LAYERS = "Absent: the network has no batch normalisation layers."

@@ -3,9 +3,8 @@
 import json
 from statistics import median
 
-from calibrate.report import format as fmt
-from calibrate.report.rows import Cell, Row, Table
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.result import Estimate, HeldOut, Leaderboard, Metric, Serving, Standing, Summary
 from calibrate.result.verdict import JUDGED
 

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import Leaderboard, Metric
 

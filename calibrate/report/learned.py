@@ -1,8 +1,7 @@
 """How a learning step reads: in a line, and epoch by epoch as a section."""
 
-from calibrate.report import format as fmt
-from calibrate.report.rows import ABSENT, Cell, Row, Table
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.result import Learned, Summary
 
 COLUMNS = ("learned from, NLL", "held back, NLL after T")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from calibrate.page import format as fmt
 from calibrate.recipe import Method, Stream
-from calibrate.report import format as fmt
 
 #: What the papers call the methods.
 NAMES: Mapping[str, str] = {

@@ -3,11 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from calibrate.page.section import Cell, Section, Table
 from calibrate.report.facts import Fact
 from calibrate.report.html import templates
 from calibrate.report.markdown import fact_items, plain_words
-from calibrate.report.rows import Cell, Table
-from calibrate.report.section import Section
 from calibrate.report.text import fact_lines, shown, titled
 
 if TYPE_CHECKING:

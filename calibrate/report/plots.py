@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.alpha_axis import alpha_axis
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import AlphaSearch, Arm, Bin, CurvePoint, Measurement

@@ -1,40 +1,13 @@
 """The tables of a report before they become text or HTML."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Table
 from calibrate.result import METRICS, Estimate, Measurement, Metric, Summary
 
-ABSENT = "absent"
 NO_SCORES = "Absent: this run measured nothing."
 NO_DIFFERENCES = "Absent: there are no two arms to compare."
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A value, its interval, and whether it stands out."""
-
-    value: str
-    interval: str = ""
-    strong: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What a line of a table is about, a note beneath it, and one cell for each column."""
-
-    label: str
-    note: str
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows under column headings."""
-
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
 
 
 def scores_table(measurement: Measurement) -> Table:

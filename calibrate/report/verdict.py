@@ -1,7 +1,7 @@
 """The verdict as one plain sentence."""
 
+from calibrate.page import format as fmt
 from calibrate.recipe import Probe
-from calibrate.report import format as fmt
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.report.methods import method_name
 from calibrate.result import Difference, Estimate, Metric, Summary, Verdict

@@ -6,7 +6,7 @@ Reference: Adrian G, Batch Norm and Transfer Learning, 2019, Figs. 1 to 5.
 import numpy as np
 from matplotlib.figure import Figure
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.report.svg import drawing_style, inline_svg
 from calibrate.result import FineTuned, LayerHistogram
 

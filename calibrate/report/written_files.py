@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 from calibrate.result import Artifact, Latency, Parity, Summary
 
 NO_FILES = "No files were written."

@@ -15,14 +15,12 @@ from calibrate.result.channel_health import (
 )
 from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, LayerDifference, PairedTest
 from calibrate.result.corruptions import CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
-from calibrate.result.estimate import Estimate
 from calibrate.result.estimation_shift import EstimationShift, InputShift, LayerShift
 from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
 from calibrate.result.label_free import LabelFreePoint, LabelFreeSearch
 from calibrate.result.layers import DEAD_VARIANCE, LayerStatistics
 from calibrate.result.leaderboard import HeldOut, Leaderboard, Rung, Standing
 from calibrate.result.learning import ChangedTensor, Learned, LearningEpoch
-from calibrate.result.metric import METRICS, Metric, Verdict
 from calibrate.result.output_bound import LayerBound, OutputBound
 from calibrate.result.probes import NotApplicable, ProbeResult
 from calibrate.result.progress import Listener, Progress, silent
@@ -47,6 +45,7 @@ from calibrate.result.summary import (
     TrainingData,
 )
 from calibrate.result.verdict import judge, verdict_of
+from calibrate.values import METRICS, Estimate, Metric, Verdict
 
 __all__ = [
     "DEAD_VARIANCE",

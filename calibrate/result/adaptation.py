@@ -3,7 +3,7 @@
 from typing import Literal
 
 from calibrate.recipe.adapters import Method
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 StreamWarningCode = Literal["batch-too-small", "labels-correlated", "mixed-domains", "mild-shift"]
 

@@ -5,9 +5,8 @@ from typing import Literal
 from calibrate.recipe.adapters import Method
 from calibrate.recipe.streams import Stream
 from calibrate.result.adaptation import StreamDiagnosis
-from calibrate.result.estimate import Estimate
 from calibrate.result.probed import Probed
-from calibrate.result.value import Value
+from calibrate.values import Estimate, Value
 
 
 class MethodScores(Value):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 Direction = Literal["fixed", "broken", "other"]
 #: A changed network with its temperature.

@@ -3,7 +3,7 @@
 from typing import Final, Literal
 
 from calibrate.result.probed import Probed
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 #: Normalised values further from 0 than this are far out; of a normal distribution, 2 in a thousand million are.
 FAR_OUT: Final = 6.0

@@ -7,7 +7,7 @@ from typing import Literal
 from calibrate.recipe import FineTuning
 from calibrate.result.finetuned import FineTuningData
 from calibrate.result.summary import Environment, ModelFacts
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 #: What arms are compared by.
 ComparedMetric = Literal["top1", "nll"]

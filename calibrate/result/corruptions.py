@@ -4,9 +4,8 @@ from typing import Literal
 
 from calibrate.recipe import Corruption
 from calibrate.result.answers import TunedArm
-from calibrate.result.estimate import Estimate
 from calibrate.result.probed import Probed
-from calibrate.result.value import Value
+from calibrate.values import Estimate, Value
 
 
 class TopOneAndNll(Value):

@@ -7,7 +7,7 @@ from typing import Literal
 
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result.summary import Environment, Finding, Measurement, ModelFacts
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 
 class Epoch(Value):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 #: A channel whose running variance lies below this carries next to no signal, and is called dead.
 DEAD_VARIANCE: Final = 1e-6

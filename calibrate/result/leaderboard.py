@@ -3,9 +3,7 @@
 from typing import Literal
 
 from calibrate.recipe import Recipe
-from calibrate.result.estimate import Estimate
-from calibrate.result.metric import Metric, Verdict
-from calibrate.result.value import Value
+from calibrate.values import Estimate, Metric, Value, Verdict
 
 
 class HeldOut(Value):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 
 class LearningEpoch(Value):

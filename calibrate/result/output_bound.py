@@ -3,7 +3,7 @@
 from typing import Literal
 
 from calibrate.result.probed import Probed
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 #: The lowest and the highest value; None where there was none, or one was infinite or no number.
 Span = tuple[float, float] | None

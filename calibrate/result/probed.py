@@ -1,6 +1,6 @@
 """Probed: what the results of all probes say."""
 
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 
 class Probed(Value):

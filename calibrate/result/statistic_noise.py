@@ -3,7 +3,7 @@
 from typing import Literal
 
 from calibrate.result.probed import Probed
-from calibrate.result.value import Value
+from calibrate.values import Value
 
 
 class NoiseLevel(Value):

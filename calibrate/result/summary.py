@@ -8,22 +8,20 @@ from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.adapted_scores import Kept
 from calibrate.result.answers import Answers
 from calibrate.result.artifact import Artifact, Serving
-from calibrate.result.estimate import Estimate
 from calibrate.result.label_free import LabelFreeSearch
 from calibrate.result.layers import LayerStatistics
 from calibrate.result.leaderboard import Leaderboard
 from calibrate.result.learning import Learned
-from calibrate.result.metric import Metric, Verdict
 from calibrate.result.probes import ProbeResult
 from calibrate.result.reestimation import Reestimation
-from calibrate.result.value import Value as _Value
+from calibrate.values import Estimate, Metric, Value, Verdict
 
 #: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics, or γ
 #: and β, changed.
 Arm = Literal["plain", "T", "alpha", "alpha+T", "tuned", "tuned+T"]
 
 
-class Scores(_Value):
+class Scores(Value):
     """One arm's metrics; top-1, top-5 and ECE are fractions of 1, NLL is in nats, Brier is the sum over classes."""
 
     arm: Arm
@@ -32,7 +30,7 @@ class Scores(_Value):
     metrics: dict[Metric, Estimate]
 
 
-class Difference(_Value):
+class Difference(Value):
     """``arm`` minus ``baseline`` on the same examples (paired bootstrap)."""
 
     arm: Arm
@@ -40,7 +38,7 @@ class Difference(_Value):
     metrics: dict[Metric, Estimate]
 
 
-class Bin(_Value):
+class Bin(Value):
     """One confidence bin of a reliability diagram; ``confidence`` and ``accuracy`` are means over its examples."""
 
     low: float
@@ -50,7 +48,7 @@ class Bin(_Value):
     accuracy: float
 
 
-class Measurement(_Value):
+class Measurement(Value):
     """All arms on the n examples of the holdout half, and their paired differences."""
 
     n: int
@@ -73,7 +71,7 @@ class Measurement(_Value):
         return {(item.arm, item.baseline): item for item in self.differences}[arm, baseline]
 
 
-class CurvePoint(_Value):
+class CurvePoint(Value):
     """The calibration half at one α: accuracy, cross-entropy before and after the best temperature.
 
     A band is the 95 % interval of the paired difference from the search's first point, added to the value there.
@@ -88,7 +86,7 @@ class CurvePoint(_Value):
     top1_band: tuple[float, float] | None = None
 
 
-class AlphaSearch(_Value):
+class AlphaSearch(Value):
     """What the search for α measured, and what it chose.
 
     The first point is the network as trained, at α = 0 for BatchNorm and 1 for GroupNorm; the others depart from it
@@ -110,7 +108,7 @@ class AlphaSearch(_Value):
     curve_error: float | None = None
 
 
-class SiteSummary(_Value):
+class SiteSummary(Value):
     """One normalisation layer: all its names in the network, its kind and what was done to it."""
 
     names: tuple[str, ...]
@@ -120,7 +118,7 @@ class SiteSummary(_Value):
     note: str = ""
 
 
-class ModelFacts(_Value):
+class ModelFacts(Value):
     """The network as it came."""
 
     architecture: str
@@ -131,7 +129,7 @@ class ModelFacts(_Value):
     fingerprint: str
 
 
-class TrainingData(_Value):
+class TrainingData(Value):
     """The examples of the network's training that the run was given; their labels are not used."""
 
     source: str
@@ -139,7 +137,7 @@ class TrainingData(_Value):
     n: int
 
 
-class Data(_Value):
+class Data(Value):
     """The examples, and how they were split; ``classes_present`` is 0 where they have no labels."""
 
     source: str
@@ -153,7 +151,7 @@ class Data(_Value):
     training: TrainingData | None = None
 
 
-class Changes(_Value):
+class Changes(Value):
     """What the tuned network does differently from the one that came."""
 
     sites: tuple[SiteSummary, ...]
@@ -161,7 +159,7 @@ class Changes(_Value):
     temperature_folded_into: str | None
 
 
-class Finding(_Value):
+class Finding(Value):
     """Something the reader should know, with a stable code."""
 
     code: str
@@ -169,7 +167,7 @@ class Finding(_Value):
     message: str
 
 
-class Environment(_Value):
+class Environment(Value):
     """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
 
     afternorm: str
@@ -181,7 +179,7 @@ class Environment(_Value):
     batch_size: int
 
 
-class Timings(_Value):
+class Timings(Value):
     """Wall-clock seconds per stage, and forward passes in units of one pass over the calibration half.
 
     An example that was learned from counts three passes: learning goes forward once, and back for twice the cost.
@@ -191,7 +189,7 @@ class Timings(_Value):
     passes: float
 
 
-class Summary(_Value):
+class Summary(Value):
     """One run, whole."""
 
     version: Literal[1] = 1

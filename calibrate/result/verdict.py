@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from calibrate.result.estimate import Estimate
-from calibrate.result.metric import METRICS, Metric, Verdict
 from calibrate.result.summary import Difference
+from calibrate.values import METRICS, Estimate, Metric, Verdict
 
 JUDGED: tuple[Metric, ...] = ("nll", "top1")
 

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from calibrate.values import Value
 from service.kit.file_source import BlobReference, FileSource, Identity, Name
 from service.kit.problem import Problem
 
@@ -21,10 +22,8 @@ class DatasetRequest(FileSource):
     ] = None
 
 
-class Dataset(BaseModel):
+class Dataset(Value):
     """A dataset as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Identity
     name: str

@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from calibrate.recipe import Outputs, Recipe
 from calibrate.recipe.manifest import RecipeOrName
+from calibrate.values import Value
 from service.jobs.kinds import AnyKind, Kind
 from service.kit.file_source import FileName, Identity
 from service.kit.problem import Problem
@@ -17,11 +18,7 @@ State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cance
 ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class JobSettings(_Value):
+class JobSettings(Value):
     """How a job is carried out; with these and the recipe equal, so are the numbers, to the last bit."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536, description="examples per forward pass")] = 64
@@ -29,7 +26,7 @@ class JobSettings(_Value):
     device: Annotated[Literal["cpu", "cuda"], Field(description="cuda waits for a GPU slot")] = "cpu"
 
 
-class JobRequest(_Value):
+class JobRequest(Value):
     """What to do to which model with which data.
 
     ``recipe`` is a preset's name or a whole recipe; without, calibrate jobs carry out ``alpha`` and evaluate jobs
@@ -45,7 +42,7 @@ class JobRequest(_Value):
     timeout_seconds: Annotated[float | None, Field(gt=0, le=30 * 86400)] = None
 
 
-class Job(_Value):
+class Job(Value):
     """A job as it stands. ``attempt`` counts the times it was started; ``problem`` says why it failed."""
 
     id: Identity
@@ -66,7 +63,7 @@ class Job(_Value):
     finished_at: datetime | None
 
 
-class Trial(_Value):
+class Trial(Value):
     """A finished pass over some of the data, kept so that another attempt need not repeat it."""
 
     key: str
@@ -76,7 +73,7 @@ class Trial(_Value):
     created_at: datetime
 
 
-class Artifact(_Value):
+class Artifact(Value):
     """A file that a job wrote."""
 
     name: FileName
@@ -85,7 +82,7 @@ class Artifact(_Value):
     sha256: str
 
 
-class Event(_Value):
+class Event(Value):
     """Something that happened to a job: ``state``, ``progress``, ``trial`` or ``artifact``, and its particulars."""
 
     id: int

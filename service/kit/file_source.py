@@ -4,7 +4,9 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from calibrate.values import Value
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
 BlobReference = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="as in /v1/blobs/sha256:...")]
@@ -14,10 +16,8 @@ Identity = Annotated[str, Field(min_length=1, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class FileSource(BaseModel):
+class FileSource(Value):
     """A completed ``upload``, or a ``blob`` with a ``file_name``, whose ending says how it is read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     upload: Identity | None = None
     blob: BlobReference | None = None

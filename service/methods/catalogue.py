@@ -4,16 +4,13 @@ import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from calibrate.recipe import CARDS, PRESETS, STEP_KINDS, Outputs, Preprocessing, Recipe
+from calibrate.values import Value
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Method(_Value):
+class Method(Value):
     """A step: what it does, when that helps and when not, its cost, its limits, who found it, and its JSON Schema."""
 
     kind: str
@@ -31,7 +28,7 @@ class Method(_Value):
     json_schema: Annotated[dict[str, Any], Field(description="of the step in a recipe")]
 
 
-class Preset(_Value):
+class Preset(Value):
     """A recipe with a name, by which jobs can ask for it unless it wants training data, which jobs have none of."""
 
     name: str
@@ -39,7 +36,7 @@ class Preset(_Value):
     recipe: Recipe
 
 
-class Catalogue(_Value):
+class Catalogue(Value):
     """All that a job can be made of; ``json_schemas`` has the documents recipe, outputs and preprocessing."""
 
     methods: tuple[Method, ...]

@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from calibrate.recipe import Preprocessing
+from calibrate.values import Value
 from service.kit.file_source import BlobReference, FileSource, Identity, Name
 from service.kit.problem import Problem
 
@@ -22,10 +23,8 @@ class ModelRequest(FileSource):
     class_names: Annotated[tuple[Name, ...] | None, Field(min_length=2, max_length=100_000)] = None
 
 
-class Model(BaseModel):
+class Model(Value):
     """A model as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Identity
     name: str

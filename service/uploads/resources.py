@@ -3,25 +3,22 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from calibrate.values import Value
 from service.kit.file_source import BlobReference, Digest, Identity, Name
 
 
-class UploadRequest(BaseModel):
+class UploadRequest(Value):
     """A file that is to arrive: its ``name``, whose ending says how it is read, and its ``size`` in bytes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
     size: Annotated[int, Field(ge=1)]
     sha256: Digest | None = None
 
 
-class Upload(BaseModel):
+class Upload(Value):
     """An upload as it stands: ``offset`` of ``size`` bytes have arrived; once complete, it names its ``blob``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Identity
     name: str

@@ -2,9 +2,8 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from calibrate.recipe import Outputs, Preprocessing, Recipe
+from calibrate.values import Value
 from service.jobs.kinds import AnyKind
 from service.jobs.resources import JobSettings
 
@@ -12,11 +11,7 @@ from service.jobs.resources import JobSettings
 TRIAL = ".trial"
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AssignedModel(_Value):
+class AssignedModel(Value):
     """A checkpoint's file, and what its owner says of it."""
 
     file: str
@@ -26,14 +21,14 @@ class AssignedModel(_Value):
     class_names: tuple[str, ...] | None
 
 
-class AssignedDataset(_Value):
+class AssignedDataset(Value):
     """A data file, and which class of the model each of its classes is."""
 
     file: str
     class_map: dict[str, str | int] | None
 
 
-class Assignment(_Value):
+class Assignment(Value):
     """What one attempt is to do, and within which limits."""
 
     kind: AnyKind

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from calibrate.values import Value
 from service.kit.file_source import FileName
 from service.kit.problem import Problem
 
@@ -11,18 +12,14 @@ from service.kit.problem import Problem
 LONGEST_LINE = 2**20
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Sandboxed(_Message):
+class Sandboxed(Value):
     """The child has given up what it could; ``missing`` names the protections that the machine did not grant."""
 
     type: Literal["sandboxed"] = "sandboxed"
     missing: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=20)]
 
 
-class ProgressMade(_Message):
+class ProgressMade(Value):
     """``done`` of ``total`` units of a stage are finished."""
 
     type: Literal["progress"] = "progress"
@@ -31,7 +28,7 @@ class ProgressMade(_Message):
     total: Annotated[int, Field(ge=0)]
 
 
-class TrialDone(_Message):
+class TrialDone(Value):
     """A pass is finished, and its logits are in ``file``."""
 
     type: Literal["trial"] = "trial"
@@ -41,7 +38,7 @@ class TrialDone(_Message):
     file: FileName
 
 
-class ArtifactWritten(_Message):
+class ArtifactWritten(Value):
     """A file that the client gets."""
 
     type: Literal["artifact"] = "artifact"
@@ -49,7 +46,7 @@ class ArtifactWritten(_Message):
     media_type: Annotated[str, Field(pattern=r"^[a-z]+/[a-z0-9.+-]{1,60}$")]
 
 
-class Checked(_Message):
+class Checked(Value):
     """A model or dataset could be opened: what there is to know, and the weights as safetensors."""
 
     type: Literal["checked"] = "checked"
@@ -57,14 +54,14 @@ class Checked(_Message):
     weights: FileName | None = None
 
 
-class Finished(_Message):
+class Finished(Value):
     """The work is done."""
 
     type: Literal["finished"] = "finished"
     verdict: Annotated[str | None, Field(max_length=40)] = None
 
 
-class Failed(_Message):
+class Failed(Value):
     """The work cannot be done, and another attempt would not change that."""
 
     type: Literal["failed"] = "failed"

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import Cell, Row, Section, Table
+from calibrate.page.words import subject
 from calibrate.report.methods import described, method_name, method_settings, stream_words
-from calibrate.report.probes.words import subject
-from calibrate.report.rows import Cell, Row, Table
-from calibrate.report.section import Section
 from calibrate.result import Adaptation, Estimate, MethodScores, StreamDiagnosis, StreamScores
 
 COLUMNS = ("top-1 %", "Δ points", "Δ to α-IEW", "NLL", "passes", "source", "resets", "deploys as")

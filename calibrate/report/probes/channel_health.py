@@ -1,9 +1,8 @@
 """The health of each layer's channels, as a section."""
 
-from calibrate.report import format as fmt
-from calibrate.report.probes.words import layer_label, left_out_words, subject
-from calibrate.report.rows import ABSENT, Cell, Row, Table
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
+from calibrate.page.words import layer_label, left_out_words, subject
 from calibrate.result import (
     DEAD_VARIANCE,
     EXPLODING_SHARE,

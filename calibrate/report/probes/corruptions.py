@@ -1,9 +1,8 @@
 """The scores on corrupted images, as a section."""
 
+from calibrate.page import format as fmt
+from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.recipe import c_style
-from calibrate.report import format as fmt
-from calibrate.report.rows import Cell, Row, Table
-from calibrate.report.section import Section
 from calibrate.result import CorruptionMean, Corruptions, Estimate, Metric, TopOneAndNll
 
 

@@ -1,9 +1,8 @@
 """The estimation shift of each layer, as a section."""
 
-from calibrate.report import format as fmt
-from calibrate.report.probes.words import layer_label, subject
-from calibrate.report.rows import ABSENT, Cell, Row, Table
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
+from calibrate.page.words import layer_label, subject
 from calibrate.result import EstimationShift, LayerShift
 
 COLUMNS = ("ESM_μ", "/√C", "in σ", "by chance", "ESM_σ", "/√C", "in σ", "by chance")

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.report.probes.adaptation import adaptation_sections
 from calibrate.report.probes.channel_health import channel_health_section
 from calibrate.report.probes.corruptions import corruptions_section
 from calibrate.report.probes.estimation_shift import estimation_shift_section
 from calibrate.report.probes.output_bound import output_bound_section
 from calibrate.report.probes.statistic_noise import statistic_noise_section
-from calibrate.report.section import Section
 from calibrate.result import (
     Adaptation,
     ChannelHealth,

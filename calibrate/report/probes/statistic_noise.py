@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from math import inf
 
-from calibrate.report import format as fmt
-from calibrate.report.rows import ABSENT, Cell, Row, Table
-from calibrate.report.section import Section
+from calibrate.page import format as fmt
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.result import NoiseCurve, NoiseLevel, StatisticNoise
 
 COLUMNS = ("Δ", "top-1 %", "sd", "change", "NLL", "sd", "change")

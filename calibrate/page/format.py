@@ -1,6 +1,6 @@
 """How single values read: the one place where a number becomes a string, so that text and HTML show equal numbers."""
 
-from calibrate.result import METRICS, Estimate, Metric
+from calibrate.values import METRICS, Estimate, Metric
 
 _FRACTIONS: tuple[Metric, ...] = ("top1", "top5")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from calibrate.report import format as fmt
+from calibrate.page import format as fmt
 
 
 def subject(tuned: bool) -> str:
