@@ -2,51 +2,52 @@
 
 from typing import Any
 
-from calibrate.recipe import PRESETS, Preprocessing, Stream
-from calibrate.recipe.adapters import Tent
+from calibrate.recipe import PRESETS, Preprocessing
 from calibrate.result import (
+    Artifact,
+    Changes,
+    Data,
+    Environment,
+    Finding,
+    Latency,
+    LayerStatistics,
+    ModelFacts,
+    Parity,
+    Serving,
+    SiteSummary,
+    Summary,
+    Timings,
+)
+from calibrate.steps import (
     DRIFT_BINS,
-    METRICS,
     AlphaSearch,
     Answer,
     Answers,
     Arm,
-    Artifact,
     Bin,
     ChangedExample,
-    Changes,
     ChannelHealth,
     ClassChange,
     CurvePoint,
-    Data,
     Difference,
-    Environment,
-    Estimate,
-    Finding,
     GradientFactor,
     HeldOut,
     Kept,
     LabelFreePoint,
     LabelFreeSearch,
-    Latency,
     LayerBound,
     LayerHealth,
-    LayerStatistics,
     Leaderboard,
     Measurement,
-    Metric,
-    ModelFacts,
     OutputBound,
-    Parity,
     Rung,
     Scores,
-    Serving,
-    SiteSummary,
     Standing,
-    Summary,
-    Timings,
+    Stream,
+    Tent,
     judge,
 )
+from calibrate.values import METRICS, Estimate, Metric
 
 ALPHAS = (0.0, 0.005, 0.01, 0.025, 0.05, 0.0625, 0.075, 0.1, 0.2, 0.35, 0.5)
 LEVELS: dict[Arm, tuple[float, ...]] = {
@@ -328,7 +329,7 @@ def leaderboard(**changed: Any) -> Leaderboard:
         "standings": standings,
         "chosen": "re-estimated",
         "recommended": "re-estimated",
-        "recipe": PRESETS["adabn"],
+        "recipe": PRESETS["adabn"].model_dump(mode="json"),
         "reason": "re-estimated, the simplest within 1 standard errors of the best",
         "passes": 17.25,
         "rungs": (Rung(examples=64, tried=("re-estimated", "α"), kept=("α",)),),

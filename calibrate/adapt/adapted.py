@@ -17,7 +17,7 @@ from calibrate.adapt.lame import LAMEAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
 from calibrate.adapt.sar import SARAdapter
 from calibrate.adapt.tent import TentAdapter
-from calibrate.recipe.adapters import EATA, ETA, IEW, LAME, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
+from calibrate.steps import EATA, ETA, IEW, LAME, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {

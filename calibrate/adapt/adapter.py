@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import LAME, Method
+from calibrate.steps import LAME, Method
 from calibrate.surgery import Replacement, Site, checked_logits, find_sites, is_batch_norm, matching, place_
 
 #: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from calibrate.adapt.adapter import Adapter, Keeps, adaptable
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import ETA, SAR, SGD, Adam, Tent
+from calibrate.steps import ETA, SAR, SGD, Adam, Tent
 
 Settings = TypeVar("Settings", bound=Tent | ETA | SAR)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from calibrate.adapt.adapter import Adapter, Keeps
-from calibrate.recipe.adapters import BNAlpha
+from calibrate.steps import BNAlpha
 
 
 class BNAlphaAdapter(Adapter[BNAlpha]):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.adapt.adapter import entropy
-from calibrate.recipe.adapters import CollapseRule
+from calibrate.steps import CollapseRule
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from calibrate.adapt.eta import ETAAdapter
 from calibrate.errors import UsageError
-from calibrate.recipe.adapters import EATA
+from calibrate.steps import EATA
 
 
 class EATAAdapter(ETAAdapter[EATA]):

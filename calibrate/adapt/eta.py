@@ -13,7 +13,7 @@ from torch import Tensor
 
 from calibrate.adapt.adapter import entropy
 from calibrate.adapt.affine import AffineAdapter
-from calibrate.recipe.adapters import ETA
+from calibrate.steps import ETA
 
 Settings = TypeVar("Settings", bound=ETA)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from calibrate.adapt.adapter import Adapter, Keeps
-from calibrate.recipe.adapters import IEW
+from calibrate.steps import IEW
 from calibrate.surgery import find_sites, select, weigh_examples_
 
 

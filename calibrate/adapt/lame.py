@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calibrate.adapt.adapter import Adapter, Keeps
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import LAME
+from calibrate.steps import LAME
 from calibrate.surgery import final_layer
 
 #: The energy has converged where an update moves it by less than this share of it.

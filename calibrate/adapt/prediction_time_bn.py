@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from calibrate.adapt.adapter import Adapter, Keeps
-from calibrate.recipe.adapters import PredictionTimeBN
+from calibrate.steps import PredictionTimeBN
 
 
 class PredictionTimeBNAdapter(Adapter[PredictionTimeBN]):

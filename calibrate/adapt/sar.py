@@ -10,7 +10,7 @@ from torch import Tensor
 
 from calibrate.adapt.adapter import entropy
 from calibrate.adapt.affine import AffineAdapter, optimizer
-from calibrate.recipe.adapters import SAR
+from calibrate.steps import SAR
 
 
 class SARAdapter(AffineAdapter[SAR]):

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from calibrate.adapt.adapter import entropy
 from calibrate.adapt.affine import AffineAdapter
-from calibrate.recipe.adapters import Tent
+from calibrate.steps import Tent
 
 
 class TentAdapter(AffineAdapter[Tent]):

@@ -8,7 +8,8 @@ import typer
 from calibrate.cli.options import given
 from calibrate.cli.stream_options import domains_of
 from calibrate.errors import UsageError
-from calibrate.recipe import Auto, Recipe
+from calibrate.recipe import Recipe
+from calibrate.steps import StepValue
 
 Budget = Annotated[
     str | None,
@@ -46,18 +47,18 @@ def with_search(recipe: Recipe, budget: str | None, shifts: str | None, guardrai
         fields["guardrail"] = guardrail / 100
     if not fields:
         return recipe
-    if not any(isinstance(step, Auto) for step in recipe.steps):
+    if not any(_has_budget(step) for step in recipe.steps):
         raise UsageError(
             "--budget, --shifts and --guardrail are of the recipe auto, and the recipe has no such step; add "
             "--recipe auto, or leave them out."
         )
-    steps = tuple(_with(step, fields) if isinstance(step, Auto) else step for step in recipe.steps)
+    steps = tuple(_with(step, fields) if _has_budget(step) else step for step in recipe.steps)
     return recipe.model_copy(update={"steps": steps})
 
 
-def _with(step: Auto, fields: dict[str, Any]) -> Auto:
-    changed = given(Auto, {name: getattr(step, name) for name in step.model_fields_set} | fields, "the search")
-    if "guardrail" in fields and not changed.shifts:
+def _with(step: StepValue, fields: dict[str, Any]) -> StepValue:
+    changed = given(type(step), {name: getattr(step, name) for name in step.model_fields_set} | fields, "the search")
+    if "guardrail" in fields and not getattr(changed, "shifts", ()):
         raise UsageError("--guardrail guards the data as they are against shifts, and there are none; add --shifts.")
     return changed
 
@@ -73,3 +74,8 @@ def _budget(text: str) -> dict[str, float]:
     if duration := _TIME.fullmatch(text):
         return {"max_minutes": float(duration[1]) * _MINUTES[duration[2]]}
     raise UsageError(f"--budget {text!r} is no budget; give passes or a time, such as 20-passes, 90s, 5min or 1h.")
+
+
+def _has_budget(step: StepValue) -> bool:
+    """Whether the step searches within a budget, as ``auto`` does."""
+    return "max_passes" in type(step).model_fields

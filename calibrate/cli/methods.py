@@ -18,10 +18,9 @@ from pydantic_core import to_jsonable_python
 from calibrate.cli import options
 from calibrate.cli.console import say
 from calibrate.errors import UsageError, meant
-from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS, Card
-from calibrate.recipe.adapters import METHOD_KINDS
+from calibrate.recipe import FINE_TUNING_KINDS, STEP_KINDS
 from calibrate.recipe.canonical_json import without_defaults
-from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
+from calibrate.steps import METHOD_KINDS, Card, read_card
 
 HEADINGS = {
     "step": "Steps of a recipe, for the command line, Python and jobs over REST:",
@@ -68,18 +67,18 @@ def methods_command(
 
 
 def _steps() -> tuple[MethodCard, ...]:
-    return tuple(MethodCard(kind, "step", CARDS[kind], _fields_of(value)) for kind, value in STEP_KINDS.items())
+    return tuple(MethodCard(kind, "step", read_card(value), _fields_of(value)) for kind, value in STEP_KINDS.items())
 
 
 def _adapters() -> tuple[MethodCard, ...]:
     return tuple(
-        MethodCard(kind, "adapter", METHOD_CARDS[kind], _fields_of(value)) for kind, value in METHOD_KINDS.items()
+        MethodCard(kind, "adapter", read_card(value), _fields_of(value)) for kind, value in METHOD_KINDS.items()
     )
 
 
 def _parts() -> tuple[MethodCard, ...]:
     return tuple(
-        MethodCard(name, "fine-tuning", FINE_TUNING_CARDS[name], _fields_of(value))
+        MethodCard(name, "fine-tuning", read_card(value), _fields_of(value))
         for name, value in FINE_TUNING_KINDS.items()
     )
 

@@ -7,22 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe import (
-    CORRUPTION_SETS,
-    Outputs,
-    Preprocessing,
-    ProbeCorruptions,
-    Recipe,
-    SetAlpha,
-    loads,
-    parse,
-    plain,
-    read,
-    read_recipe,
-)
+from calibrate.recipe import Outputs, Preprocessing, Recipe, broken_fields, loads, parse, plain, read, read_recipe
+from calibrate.steps import CORRUPTION_SETS, ProbeCorruptions
 
 ModelPath = Annotated[
     Path, typer.Option("--model", help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.", show_default=False)
@@ -133,10 +122,10 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
     """The recipe called ``name`` or written in it; with ``alpha``, that α, not the search; with ``seed``, that seed."""
     chosen = loads(Recipe, name, "--recipe") if name.lstrip().startswith("{") else read_recipe(name)
     if alpha is not None:
-        steps = tuple(
-            given(SetAlpha, {"alpha": alpha, "sites": step.sites}, "--alpha") if step.kind == "search_alpha" else step
-            for step in chosen.steps
-        )
+        try:
+            steps = tuple(step.at_alpha(alpha) for step in chosen.steps)
+        except ValidationError as error:
+            raise UsageError(f"--alpha: {broken_fields(error.errors(include_url=False))[0][1]}.") from None
         if steps == chosen.steps:
             raise UsageError(
                 f"--alpha {alpha:g} stands for the search of α, and the recipe {name} searches none; "

@@ -6,7 +6,8 @@ import typer
 
 from calibrate.cli import options
 from calibrate.errors import UsageError
-from calibrate.recipe import Measure, Outputs, Probe
+from calibrate.recipe import Outputs
+from calibrate.steps import Measure, Probe
 
 
 def probe_command(

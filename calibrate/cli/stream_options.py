@@ -6,8 +6,8 @@ import typer
 
 from calibrate.cli.options import given
 from calibrate.errors import UsageError, meant
-from calibrate.recipe import METHODS, Adapt, Measure, Method, ProbeAdaptation, Recipe, Temperature
-from calibrate.recipe.streams import Domain, Stream
+from calibrate.recipe import Recipe
+from calibrate.steps import METHODS, Adapt, Domain, Measure, Method, ProbeAdaptation, Stream, Temperature
 
 Methods = Annotated[
     str | None,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.errors import UnavailableError
-from calibrate.recipe import Corruption
+from calibrate.steps import Corruption
 
 #: The shorter side, in pixels, that the corruptions need.
 SMALLEST_SIDE = 32

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.recipe.streams import Stream
+from calibrate.steps import Stream
 
 Rows = NDArray[np.int64]
 

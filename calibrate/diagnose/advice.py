@@ -2,8 +2,17 @@
 
 from typing import Final
 
-from calibrate.recipe.adapters import IEW, LAME, BNAlpha, Method, PredictionTimeBN, Tent
-from calibrate.result import StreamDiagnosis, StreamMeasures, StreamWarning
+from calibrate.steps import (
+    IEW,
+    LAME,
+    BNAlpha,
+    Method,
+    PredictionTimeBN,
+    StreamDiagnosis,
+    StreamMeasures,
+    StreamWarning,
+    Tent,
+)
 
 #: ResNet-20 on CIFAR-10: at most 0.02 on shuffled streams, 0.04 at least on sorted ones under any corruption.
 CORRELATED: Final = 0.03

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose.normalised import Extent, inference_statistics
-from calibrate.result import (
+from calibrate.stats import Batches, Moments
+from calibrate.steps import (
     DEAD_VARIANCE,
     DRIFT_BINS,
     EXPLODING_SHARE,
@@ -17,7 +18,6 @@ from calibrate.result import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.stats import Batches, Moments
 from calibrate.surgery import Site, checked_logits, evaluating
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.metrics import PerExample, interval, mean_samples
-from calibrate.recipe import Corruption
-from calibrate.result import CorruptionMean, Estimate, TopOneAndNll
+from calibrate.steps import Corruption, CorruptionMean, TopOneAndNll
+from calibrate.values import Estimate
 
 #: Of one arm, for each example: whether it is right, and its cross-entropy; (2, n).
 Seen = NDArray[np.float64]

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.result import LayerShift
 from calibrate.stats import Batches, Moments
+from calibrate.steps import LayerShift
 from calibrate.surgery import Site, evaluating
 
 

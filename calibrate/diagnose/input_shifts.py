@@ -2,8 +2,8 @@
 
 from functools import reduce
 
-from calibrate.result import InputShift
 from calibrate.stats import Batches, Moments
+from calibrate.steps import InputShift
 
 
 def input_shift(training: Batches, batches: Batches) -> InputShift:

@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.diagnose.normalised import Extent, inference_statistics, normalising_by_channel
 from calibrate.nn import BatchNormVariant
-from calibrate.result import LayerBound
 from calibrate.stats import Batches, Moments
+from calibrate.steps import LayerBound
 from calibrate.surgery import Site, checked_logits, evaluating, normalising_by_batch
 
 

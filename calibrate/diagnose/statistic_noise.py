@@ -11,7 +11,7 @@ from torch import Tensor
 
 from calibrate.errors import UsageError
 from calibrate.metrics import score
-from calibrate.result import NoiseCurve, NoiseLevel
+from calibrate.steps import NoiseCurve, NoiseLevel
 from calibrate.surgery import Site
 
 Granularity = Literal["channel", "layer"]

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from calibrate.diagnose.advice import advise
 from calibrate.diagnose.estimation_shifts import estimation_shift
 from calibrate.nn.moments import instance_moments
-from calibrate.result import LayerShift, StreamDiagnosis, StreamMeasures
 from calibrate.stats import IterableBatches
+from calibrate.steps import LayerShift, StreamDiagnosis, StreamMeasures
 from calibrate.surgery import find_sites, keeping_statistics
 
 #: Two images of the stream are near each other up to this distance: within every batch that is not tiny, and short

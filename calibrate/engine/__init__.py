@@ -12,12 +12,12 @@ from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.engine.steps.table import STEPS
+from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.folder import FolderTrials
 from calibrate.engine.trials.store import Trials, trial_key
 
 __all__ = [
-    "STEPS",
+    "HANDLERS",
     "ArmCell",
     "Delivery",
     "FineTuneOutcome",

@@ -11,37 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Augmented, Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.engine.handler import Given
 from calibrate.engine.labels import check_labels
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
-from calibrate.engine.passes.batches import check_samples
 from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.steps.auto import check_guardrail
-from calibrate.engine.steps.reestimate import data_of
-from calibrate.engine.steps.table import STEPS
-from calibrate.engine.streams.checks import check_methods_, check_stream, corrupted
+from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
-from calibrate.engine.tuning.learning_checks import check_examples, check_network
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import (
-    Adapt,
-    Auto,
-    LabelFreeAlpha,
-    LearnAlpha,
-    Preprocessing,
-    ProbeAdaptation,
-    ProbeCorruptions,
-    Recipe,
-    Reestimate,
-    SearchAlpha,
-    SetAlpha,
-    TuneAffine,
-)
-from calibrate.recipe.step import StepValue
+from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
+from calibrate.steps import (
+    StepValue,
+)
 from calibrate.surgery import (
     BESIDE_BATCH_NORM,
     Look,
@@ -50,12 +35,9 @@ from calibrate.surgery import (
     find_sites,
     layer_statistics,
     look,
-    matching,
     needs_moments,
     passed_over,
-    select,
     share_weights,
-    with_statistics,
 )
 
 #: How many holdout examples are kept for proving exported files.
@@ -149,44 +131,24 @@ def plan(
 ) -> Plan:
     """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
     for step in recipe.steps:
-        if isinstance(step, LearnAlpha | TuneAffine):
-            check_network(step, model)
-        elif isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha):
-            select(find_sites(model), step.sites)
-        elif isinstance(step, Reestimate):
-            with_statistics(find_sites(model), step.sites)
-        elif isinstance(step, ProbeCorruptions) or (
-            isinstance(step, ProbeAdaptation | Adapt | Auto) and corrupted(step)
-        ):
-            require_corruptions()
-        elif patterns := getattr(step, "sites", ()):
-            matching(find_sites(model), patterns)
+        HANDLERS[type(step)].check_network(step, model)
+    if any(step.corrupts for step in recipe.steps):
+        require_corruptions()
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     check_labels(source, recipe)
     labels = source.labels
     halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
     opened = open_training(training, recipe, preprocessing)
-    for step in recipe.steps:
-        if isinstance(step, Reestimate):
-            data_of(step, source, halves, opened, recipe.seed)
-        elif isinstance(step, Auto):
-            check_guardrail(step, len(halves.holdout))
-        elif isinstance(step, ProbeCorruptions):
-            check_samples(step, "holdout half has", len(halves.holdout))
-        elif isinstance(step, LearnAlpha | TuneAffine):
-            check_examples(step, len(halves.calibration))
-        elif isinstance(step, Adapt):
-            check_stream(step, source, halves)
-        elif isinstance(step, LabelFreeAlpha) and step.criterion == "agreement":
-            Augmented(source, recipe.seed)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
     there = copied(model).to(setting.device)
     seen = look(there, find_sites(there), first)
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
-    check_methods_(there, recipe, seen.outputs, first)
+    given = Given(source, halves, opened, recipe.seed, seen.outputs, first, there)
+    for step in recipe.steps:
+        HANDLERS[type(step)].check_data(step, given)
     return Plan(recipe, source, halves, seen, setting, opened)
 
 
@@ -208,6 +170,7 @@ def carry_out(
         look=plan.look,
         setting=setting,
         seed=plan.recipe.seed,
+        handlers=HANDLERS,
         trials=trials,
         training=training,
         findings=[*source.findings, *plan.split.findings, *(training.findings if training is not None else ())],
@@ -215,7 +178,7 @@ def carry_out(
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):
         start = time.perf_counter()
-        STEPS[type(step)](run, step)
+        HANDLERS[type(step)].run(run, step)
         seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
     examples = first_examples(source, input_dtype(model), plan.split.holdout)
     run.model = copied(run.model)  # from here on it shares no weights
@@ -303,7 +266,7 @@ def skipped(sites: Sequence[Site], steps: Sequence[StepValue]) -> Mapping[str, S
     for site in sites:
         if site.obstacle:
             names.setdefault(site.obstacle, []).append(site.name)
-    chosen = [step.sites for step in steps if isinstance(step, SetAlpha | SearchAlpha | LabelFreeAlpha | LearnAlpha)]
+    chosen = [getattr(step, "sites", ()) for step in steps if step.weighs_examples]
     beside = {site for patterns in chosen for site in passed_over(sites, patterns) if needs_moments(site.module)}
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]

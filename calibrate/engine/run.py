@@ -10,27 +10,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
+from calibrate.engine.handler import Handlers
 from calibrate.engine.passes.prediction import Setting, predict, predict_each
 from calibrate.engine.trials.store import Trials, trial_key
-from calibrate.recipe.step import StepValue
-from calibrate.result import (
+from calibrate.result import Finding, ProbeResult, Progress
+from calibrate.search import FittedTemperature, fit_temperature
+from calibrate.steps import (
     AlphaSearch,
     Answers,
     Arm,
-    Finding,
     Kept,
     LabelFreeSearch,
     Leaderboard,
     Learned,
     Measurement,
-    ProbeResult,
-    Progress,
     Reestimation,
+    StepValue,
     TunedArm,
-    Verdict,
 )
-from calibrate.search import FittedTemperature, fit_temperature
 from calibrate.surgery import Look
+from calibrate.values import Verdict
 
 #: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics, or γ and β,
 #: changed.
@@ -44,8 +43,9 @@ class Run:
 
     ``held_back`` are the ascending rows of the calibration half that no gradient step of ``model`` saw; None is all.
     ``forwards`` counts images passed through a network; one that was learned from counts 3, for the way back too.
-    A search for the best notes its ``leaderboard``, the networks to time (``graphs``), the steps of the candidate that
-    it kept, and the source that it measured on, where that is another.
+    ``handlers`` carry out the steps that a step holds. A search for the best notes its ``leaderboard``, the networks to
+    time (``graphs``), the steps of the candidate that it kept, and the source that it measured on, where that is
+    another.
     """
 
     plain: nn.Module
@@ -56,6 +56,7 @@ class Run:
     setting: Setting
     seed: int
     trials: Trials | None = None
+    handlers: Handlers = field(default_factory=dict)
     training: Source | None = None
     temperature: float = 1.0
     changed: bool = False

@@ -12,7 +12,7 @@ from torch import Tensor
 from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.scores import CHUNK, Column
-from calibrate.result import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.steps import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
 
 Classes = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.metrics.scores import Column, PerExample
-from calibrate.result import Bin
+from calibrate.steps import Bin
 
 
 def expected_calibration_error(confidence: Column, correct: Column, bins: int) -> float:

@@ -9,7 +9,9 @@ from calibrate.errors import DataError
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
 from calibrate.metrics.resampling import ORDER, bootstrap, interval, recentred
 from calibrate.metrics.scores import Column, PerExample
-from calibrate.result import METRICS, Arm, Difference, Estimate, Finding, Measurement, Metric, Scores
+from calibrate.result import Finding
+from calibrate.steps import Arm, Difference, Measurement, Scores
+from calibrate.values import METRICS, Estimate, Metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from calibrate.metrics.measurement import at_least_0, estimates, point
 from calibrate.metrics.p_values import holm, mcnemar
 from calibrate.metrics.resampling import ORDER, bootstrap
 from calibrate.metrics.scores import Column, PerExample
-from calibrate.result import Estimate, Metric
-from calibrate.result.verdict import JUDGED
+from calibrate.steps import JUDGED
+from calibrate.values import Estimate, Metric
 
 #: How many standard errors a true difference must have for a two-sided test at 5 % to see it four times in five:
 #: the 97.5th and the 80th percentile of the standard normal distribution.

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibrate.metrics.calibration_error import bin_index
 from calibrate.metrics.scores import Column, PerExample
-from calibrate.result import Metric
+from calibrate.values import Metric
 
 #: The metrics, in the order of the bootstrap's columns; ECE is last because it is made of the remaining sums.
 ORDER: Final[tuple[Metric, ...]] = ("top1", "top5", "nll", "brier", "ece")

@@ -1,30 +1,18 @@
 """What is known of a layer besides its code: its card, its settings, and how it takes the place of BatchNorm."""
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.batch_norm_variant import BatchNormOptions
-from calibrate.recipe import Card
+from calibrate.steps.card import Card, read_card
 
 #: Arguments that the replaced layer decides: size, home, and BatchNorm's options.
 INHERITED = {"num_features", "num_channels", "batch_norm", "options", *BatchNormOptions.__annotations__}
-
-
-#: How the paragraph of a docstring begins that holds each part of the card.
-PARAGRAPHS = {
-    "equals": "*Equals BatchNorm when*",
-    "helps": "*Helps when*",
-    "does_not_help": "*Does not help when*",
-    "cost": "Cost:",
-    "limits": "Limits:",
-    "reference": "Reference:",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +27,7 @@ class LayerSpec:
     @property
     def card(self) -> Card:
         """What the docstring says, part by part; ValueError names the parts that it says nothing of."""
-        text = inspect.getdoc(self.layer) or ""
-        paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-        formula = re.search(r"\n\n([^\n]+(?:\n[^\n]+)*:):\n\n((?:(?:    .*)?\n)+)", text)
-        symbols, lines = (" ".join(formula[1].split()), inspect.cleandoc("\n" + formula[2])) if formula else ("", "")
-        parts = {
-            name: next((p.removeprefix(start).strip() for p in paragraphs if p.startswith(start)), "")
-            for name, start in PARAGRAPHS.items()
-        }
-        card = Card(paragraphs[0], symbols, lines, **parts)
-        missing = [field.name for field in fields(card) if not getattr(card, field.name)]
-        if missing:
-            raise ValueError(f"the docstring of {self.layer.__name__} says nothing of: {', '.join(missing)}")
-        return card
+        return read_card(self.layer)
 
     @property
     def settings(self) -> Mapping[str, inspect.Parameter]:

@@ -31,7 +31,7 @@ class StochNorm(BatchNormVariant):
     *Does not help when* data are plenty, or when there are no pretrained statistics to start from.
 
     Starts: conversion keeps the pretrained running statistics; ``reset_running_stats()`` starts from (0, 1), and
-    :func:`calibrate.stats.reestimation` on the target's data, before conversion, from the target's.
+    :func:`calibrate.stats.reestimate` on the target's data, before conversion, from the target's.
 
     Cost: as BatchNorm's training in separate operations; nothing in inference.
 

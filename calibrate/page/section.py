@@ -1,7 +1,8 @@
 """Sections and tables: plain values that every format of a page shows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+
+from calibrate.page.figure import Figure
 
 #: What stands in a table where there is no number.
 ABSENT = "absent"
@@ -37,10 +38,10 @@ class Table:
 class Section:
     """A heading, what shows, maybe a figure and a table, and paragraphs on how to read them.
 
-    The first of ``words`` says what shows; ``draw`` makes the figure, as an inline SVG.
+    The first of ``words`` says what shows.
     """
 
     title: str
     words: tuple[str, ...]
     table: Table | None = None
-    draw: Callable[[], str] | None = None
+    figure: Figure | None = None

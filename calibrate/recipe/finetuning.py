@@ -16,7 +16,30 @@ Names = Annotated[tuple[str, ...], Field(min_length=1, description="of modules")
 
 
 class L2SPOptions(Value):
-    """Pull the backbone's weights to where they started, and the head's to 0."""
+    """Pull weights to where they started, and the head's to 0 (L2-SP).
+
+    Pull the backbone's weights to where they started, and the head's to 0.
+
+    With w all parameters, γ and β among them, w₀ their values at the start, a = ``backbone_strength`` and b =
+    ``head_strength``, added to the loss of each batch::
+
+        a/2·Σ_backbone ‖w − w₀‖² + b/2·Σ_head ‖w‖²
+
+    *Changes nothing when* both strengths are 0.
+
+    *Helps when* data are few and like those that the network was trained on: it must not forget.
+
+    *Does not help when* the target is unlike the source. In the StochNorm paper it was behind plain fine-tuning with
+    15 and 30 % of each of three data sets, by up to 2 points, and together with StochNorm ahead of it.
+
+    Cost: a copy of the parameters and a pass over them for each batch; nothing in inference.
+
+    Limits: takes the place of weight decay, which is then 0. The strengths are the paper's; they depend on the rate
+    and the number of steps.
+
+    Reference: Li, Grandvalet and Davoine, Explicit Inductive Bias for Transfer Learning with Convolutional Networks,
+    ICML 2018, §3
+    """
 
     kind: Literal["l2_sp"] = "l2_sp"
     backbone_strength: Strength = 0.01
@@ -24,10 +47,34 @@ class L2SPOptions(Value):
 
 
 class DeltaOptions(Value):
-    """Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
+    """Pull feature maps to the source network's, channel by channel (DELTA).
+
+    Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
 
     With ``attention`` a channel weighs the more, the more the loss grew when its filter was set to 0; measured on
     ``attention_examples`` of the training examples before the training.
+
+    With F, F₀ the maps (N, C, H, W) that ``layers`` put out, here and in the network as it came, and a the
+    ``attention``, a softmax over C channels of the standard score, over 5, of the loss that a channel's filter of
+    zeros adds on ``attention_examples``, added to the loss of each batch::
+
+        ``strength``/2·Σ_{layers, examples, c} C·a_c/(H·W)·‖F_c − F₀_c‖²
+        ``strength``/2·Σ ‖F − F₀‖²   (without attention)
+
+    *Changes nothing when* ``strength`` is 0.
+
+    *Helps when* data are few, and what the source's layers see is worth keeping though their weights may move.
+
+    *Does not help when* the classes need features that the source has not.
+
+    Cost: a forward pass of the source for each batch; for the attention a forward pass over its examples for each
+    channel, once; nothing in inference.
+
+    Limits: the sum is over the batch, so its weight grows with the batch size. For classifiers of one label: no
+    detection heads, and no multi-label data, whose measure is AUC.
+
+    Reference: Li, Xiong, Wang, Rao, Liu and Huan, DELTA: Deep Learning Transfer using Feature Map with Attention for
+    Convolutional Networks, ICLR 2019, §3; the weights C·a/(H·W) and the 5 are the authors' code's
     """
 
     kind: Literal["delta"] = "delta"
@@ -38,7 +85,29 @@ class DeltaOptions(Value):
 
 
 class BSSOptions(Value):
-    """Shrink the ``k`` smallest singular values of a batch's features before the head."""
+    """Shrink the weakest directions of a batch's features (BSS).
+
+    Shrink the ``k`` smallest singular values of a batch's features before the head.
+
+    With σ₁ ≤ σ₂ ≤ … the singular values of what the head is given, one row an example, added to the loss of each
+    batch::
+
+        ``strength``·Σ_{i ≤ k} σᵢ²   (``k`` of them)
+
+    *Changes nothing when* ``strength`` is 0.
+
+    *Helps when* data are few: features that vary little transfer worst, and are suppressed.
+
+    *Does not help when* data are plenty; on X-rays it was behind plain fine-tuning in the StochNorm paper.
+
+    Cost: a singular value decomposition of batch size × features for each batch; nothing in inference.
+
+    Limits: batches much smaller than the features have no weak directions to speak of. For classifiers of one label:
+    no detection heads, and no multi-label data, whose measure is AUC.
+
+    Reference: Chen, Wang, Fu, Long and Wang, Catastrophic Forgetting Meets Negative Transfer: Batch Spectral
+    Shrinkage for Safe Transfer Learning, NeurIPS 2019
+    """
 
     kind: Literal["bss"] = "bss"
     k: Count = 1
@@ -69,7 +138,30 @@ class AdamOptions(Value):
 
 
 class Groups(Value):
-    """What learns how fast, and what decays, each told by the type of its module."""
+    """Let γ and the head learn at rates of their own, and decay weights alone.
+
+    What learns how fast, and what decays, each told by the type of its module.
+
+    With lr the rate of the phase, c = ``gamma_lr_divisor`` and h = ``head_lr_factor``, parameters told by the type of
+    their module::
+
+        lr_γ = lr/c,  lr_head = h·lr,  lr_gate = 10·lr (BatchInstanceNorm),  decay of γ, β, biases = 0
+
+    *Changes nothing when* c = h = 1, ``weight_decay`` is 0, and no layer has gates.
+
+    *Helps when* a fresh head must catch up (h = 10); or γ, started small by the placement step initialise, should
+    hold (c = 100), which is for training from scratch.
+
+    *Does not help when* the head is kept, or γ has to move far.
+
+    Cost: none.
+
+    Limits: ``decay_norm`` and ``decay_bias`` bring decay back. LayerNorm, PReLU and others with one value for each
+    channel count as weights: selection by shape and name, as published, takes them for γ.
+
+    Reference: Davis and Frank, Revisiting Batch Normalization, 2021, §3.2; Kou, You, Long and Wang, Stochastic
+    Normalization, NeurIPS 2020, §5.1 (head)
+    """
 
     head_lr_factor: Annotated[float, Field(gt=0, le=1e4), NUMBER] = 10.0
     gamma_lr_divisor: Annotated[float, Field(gt=0, le=1e6, description="γ learn at lr / this"), NUMBER] = 1.0
@@ -79,7 +171,27 @@ class Groups(Value):
 
 
 class AffineDecayOptions(Value):
-    """Add ``strength``/2 · (‖β‖² + ‖γ − gamma_toward‖²) to the loss."""
+    """Decay γ and β alone.
+
+    Add ``strength``/2 · (‖β‖² + ‖γ − gamma_toward‖²) to the loss.
+
+    With λ = ``strength``, t = ``gamma_toward``, and γ, β those of batch and group normalisation layers, added to the
+    loss of each batch::
+
+        λ/2·‖β‖² + λ/2·‖γ − t‖²
+
+    *Changes nothing when* ``strength`` is 0.
+
+    *Helps when* the network is residual.
+
+    *Does not help when* the network is like Inception, which it made worse.
+
+    Cost: a pass over γ and β for each batch; nothing in inference.
+
+    Limits: beside it the optimiser's own decay of γ and β stays off.
+
+    Reference: Summers and Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.3
+    """
 
     strength: Strength
     gamma_toward: Literal[0, 1] = 0
@@ -94,7 +206,32 @@ class Norms(Value):
 
 
 class Phase(Value):
-    """Epochs in which the same parameters learn; the optimiser and its schedule start anew."""
+    """Freeze a part of the network for a phase, BatchNorm by three switches.
+
+    Epochs in which the same parameters learn; the optimiser and its schedule start anew.
+
+    In a phase of ``epochs`` at the rate ``lr``, ``trainable`` says which parameters learn, and ``norms``, for the
+    normalisation layers outside the head, the three switches of BatchNorm::
+
+        affine: whether γ and β learn
+        statistics: whether running statistics are updated
+        normalise: by the batch or by the running statistics
+
+    *Changes nothing when* all learn, and the switches are as they start.
+
+    *Helps when* a fresh head would disturb a trained backbone (head first, then all), or batches are too small for
+    statistics of their own.
+
+    *Does not help when* the data are unlike the source's: frozen statistics then do not fit them.
+
+    Cost: less than training all; nothing in inference.
+
+    Limits: a variant of BatchNorm loses its own way of training for a phase that freezes its statistics. There is no
+    group whitening here, neither to train nor to freeze.
+
+    Reference: Adrian G, Batch Norm and Transfer Learning, 2019: 5 epochs of all; 3 of the head, or of it and the
+    normalisation layers, then 5 of all
+    """
 
     epochs: Count = 5
     lr: Rate = 1e-2
@@ -217,3 +354,14 @@ class FineTuning(Value):
     def digest(self) -> str:
         """SHA-256 of :attr:`canonical`, in hexadecimal."""
         return digest(self)
+
+
+#: The values whose docstrings are the cards of what a fine-tuning can be made of, by the names that methods have.
+FINE_TUNING_KINDS: Mapping[str, type[Value]] = {
+    "l2_sp": L2SPOptions,
+    "delta": DeltaOptions,
+    "bss": BSSOptions,
+    "affine_decay": AffineDecayOptions,
+    "groups": Groups,
+    "freezing": Phase,
+}

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from calibrate.recipe.step import Sites
+from calibrate.steps import Sites
 from calibrate.values import NUMBER, Value
 
 Count = Annotated[int, Field(ge=1), NUMBER]

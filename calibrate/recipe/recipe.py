@@ -1,23 +1,37 @@
 """The recipe: what to do to a trained network, as one closed value with a digest."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Union
 
 from pydantic import Field, field_validator
 
-from calibrate.recipe.adaptation import ProbeAdaptation
-from calibrate.recipe.auto import Auto
 from calibrate.recipe.canonical_json import canonical, digest
-from calibrate.recipe.probes import (
+from calibrate.steps import (
+    Auto,
+    Measure,
+    ProbeAdaptation,
     ProbeChannelHealth,
     ProbeEstimationShift,
     ProbeOutputBound,
     ProbeStatisticNoise,
+    Reestimate,
+    SearchAlpha,
+    StepValue,
+    Temperature,
+    kind_of,
 )
-from calibrate.recipe.step import Probe
-from calibrate.recipe.steps import Measure, Step
-from calibrate.recipe.tuning import Reestimate, SearchAlpha, Temperature
+from calibrate.steps.table import STEPS
 from calibrate.values import NUMBER, Value
+
+#: The class of each kind of step.
+ALL_STEPS: tuple[type[StepValue], ...] = (*STEPS, Auto)
+STEP_KINDS: Mapping[str, type[StepValue]] = {kind_of(step): step for step in ALL_STEPS}
+
+if TYPE_CHECKING:
+    Step = StepValue
+else:
+    #: Any step, told apart by its ``kind``.
+    Step = Annotated[Union[tuple(STEP_KINDS.values())], Field(discriminator="kind")]  # noqa: UP007
 
 
 class Recipe(Value):
@@ -37,7 +51,7 @@ class Recipe(Value):
         """A measurement describes the network as it stands, so only probes, which change nothing, may come after it."""
         if not steps:
             raise ValueError("steps is empty; name at least one step")
-        kinds = [step.kind for step in steps if not isinstance(step, Probe)]
+        kinds = [step.kind for step in steps if not step.only_looks]
         for kind in ("measure", "temperature"):
             if kinds.count(kind) > 1:
                 raise ValueError(f"the step {kind} stands {kinds.count(kind)} times; keep one")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Cell, Row, Table
-from calibrate.result import Answers, ClassChange, Direction, Summary
+from calibrate.result import Summary
+from calibrate.steps import Answers, ClassChange, Direction
 
 NO_ANSWERS = "Absent: this run compared no tuned network with the one that came."
 NO_CHANGES = "None: every example is answered as before."

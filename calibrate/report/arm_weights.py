@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
+from calibrate.report.fine_tuning_figures import arm_weights
 from calibrate.result import ArmResult, ComparedArms
 
 
@@ -13,11 +14,6 @@ def weights_sections(result: ComparedArms) -> tuple[Section, ...]:
     asked = [arm for arm in result.arms if arm.name != result.baseline and arm.recipe.histograms != "none"]
     if not asked:
         return ()
-
-    def draw() -> str:
-        from calibrate.report.arm_weights_plot import arm_weights
-
-        return arm_weights(result)
 
     compared = [arm for arm in asked if arm.layers]
     left_out = [arm.name for arm in asked if not arm.layers]
@@ -34,7 +30,7 @@ def weights_sections(result: ComparedArms) -> tuple[Section, ...]:
             f"Absent: {', '.join(left_out)}, where no layer starts with {result.baseline}'s weights and is recorded as "
             "often.",
         )
-    return (Section("Weights", words, draw=draw if compared else None),)
+    return (Section("Weights", words, figure=arm_weights(result) if compared else None),)
 
 
 def _words(arm: ArmResult) -> str:

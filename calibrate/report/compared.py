@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from calibrate.result import Arm, Changes, Latency, Metric, Summary
+from calibrate.result import Changes, Latency, Summary
+from calibrate.steps import Arm
+from calibrate.values import Metric
 
 Field = str | int | float | None
 

@@ -5,7 +5,8 @@ from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.report.arm_weights import weights_sections
 from calibrate.report.fine_tuned import environment_words, model_words
 from calibrate.report.page import Page
-from calibrate.result import METRICS, ArmResult, ComparedArms, ComparedMetric
+from calibrate.result import ArmResult, ComparedArms, ComparedMetric
+from calibrate.values import METRICS
 
 _METRICS: tuple[ComparedMetric, ...] = ("top1", "nll")
 

@@ -14,7 +14,9 @@ from calibrate.report.compared import ARMS, COMPARED, Compared, Field
 from calibrate.report.facts import Fact
 from calibrate.report.html import templates
 from calibrate.report.verdict import verdict_sentence
-from calibrate.result import METRICS, Difference, Latency, Measurement, Metric, Summary
+from calibrate.result import Latency, Summary
+from calibrate.steps import Difference, Measurement
+from calibrate.values import METRICS, Metric
 
 HOW_TO_READ = (
     "Scores and differences are of the n examples that the run measured, 95 % bootstrap intervals in brackets. "

@@ -3,17 +3,10 @@
 from calibrate.page import format as fmt
 from calibrate.report.changed import alpha_words, temperature_words
 from calibrate.report.learned import learned_words
-from calibrate.report.methods import described, stream_words
-from calibrate.result import (
-    METRICS,
-    AlphaSearch,
-    Kept,
-    LabelFreeSearch,
-    Measurement,
-    Reestimation,
-    Summary,
-    TrainingData,
-)
+from calibrate.result import Summary, TrainingData
+from calibrate.steps import AlphaSearch, Kept, LabelFreeSearch, Measurement, Reestimation
+from calibrate.steps.adaptation_words import described, stream_words
+from calibrate.values import METRICS
 
 Fact = tuple[str, str]
 NO_FINDINGS = "None."

@@ -3,6 +3,7 @@
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.report.facts import Fact, interval_words
+from calibrate.report.fine_tuning_figures import course, weights
 from calibrate.report.page import Page
 from calibrate.report.rows import differences_table, scores_table
 from calibrate.result import Environment, Finding, FineTuned, ModelFacts
@@ -76,11 +77,6 @@ def _differences(result: FineTuned) -> tuple[Section, ...]:
 
 
 def _course(result: FineTuned) -> Section:
-    def draw() -> str:
-        from calibrate.report.course_plot import course
-
-        return course(result)
-
     columns = ("phase", "rate", "loss", "of it penalty", "top-1 %", "NLL")
     rows = tuple(
         Row(str(number + 1), "kept" if number == result.best else "", _epoch(epoch, number == result.best))
@@ -90,7 +86,7 @@ def _course(result: FineTuned) -> Section:
         "Mean loss of each epoch in training, and the scores of the validation split.",
         "The rate is the backbone's at the end of the epoch.",
     )
-    return Section("Course", words, Table(columns, rows), draw)
+    return Section("Course", words, Table(columns, rows), course(result))
 
 
 def _epoch(epoch: Epoch, kept: bool) -> tuple[Cell, ...]:
@@ -108,11 +104,6 @@ def _weights(result: FineTuned) -> tuple[Section, ...]:
     if not result.histograms:
         return ()
 
-    def draw() -> str:
-        from calibrate.report.weights_plot import weights
-
-        return weights(result)
-
     rows = tuple(
         Row(
             fmt.printable(layer.name),
@@ -129,7 +120,9 @@ def _weights(result: FineTuned) -> tuple[Section, ...]:
         f"The weights of each layer at the start and after each {result.recipe.histograms}.",
         "Variances of the weights. The largest difference is between a record and the next.",
     )
-    return (Section("Weights", words, Table(("variance before", "after", "largest difference"), rows), draw),)
+    return (
+        Section("Weights", words, Table(("variance before", "after", "largest difference"), rows), weights(result)),
+    )
 
 
 def _finding_facts(findings: tuple[Finding, ...]) -> tuple[Fact, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
 from calibrate.report import facts
+from calibrate.report.alpha_figures import alpha_curve, label_free_curve
 from calibrate.report.answers import (
     NO_ANSWERS,
     NO_CHANGES,
@@ -19,9 +20,11 @@ from calibrate.report.answers import (
 )
 from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
+from calibrate.report.layers_figure import layers_over_depth
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
-from calibrate.report.probes import probe_sections
+from calibrate.report.probe_sections import probe_sections
+from calibrate.report.reliability_figure import reliability
 from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files
@@ -52,12 +55,12 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
     """
     from markupsafe import Markup
 
-    from calibrate.report.label_free_plot import label_free_curve
-    from calibrate.report.layer_plot import layers_over_depth
-    from calibrate.report.plots import alpha_curve, reliability
+    from calibrate.report.draw import svg
 
     measurement, search, answers, layers = summary.measurement, summary.search, summary.answers, summary.layers
-    diagram = reliability(measurement) if measurement and any(measurement.reliability.values()) else None
+    diagram = (
+        svg(reliability(measurement), "reliability") if measurement and any(measurement.reliability.values()) else None
+    )
     return (
         templates()
         .get_template("report.html.jinja")
@@ -75,9 +78,9 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             differences=differences_table(measurement) if measurement and measurement.differences else None,
             no_differences=NO_DIFFERENCES,
             yardstick_words=yardstick_words(measurement) if measurement else "",
-            alpha_curve=Markup(alpha_curve(search)) if search and search.points else None,  # noqa: S704
+            alpha_curve=Markup(svg(alpha_curve(search), "alpha-curve")) if search and search.points else None,  # noqa: S704
             label_free=[
-                Markup(label_free_curve(item, place))  # noqa: S704
+                Markup(svg(label_free_curve(item), f"label-free-{place}"))  # noqa: S704
                 for place, item in enumerate(summary.label_free)
                 if item.points
             ],
@@ -90,11 +93,11 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             examples_words=examples_words(summary, answers) if answers else "",
             no_changes=NO_CHANGES,
             layers=layers_table(layers) if layers else None,
-            layer_plot=Markup(layers_over_depth(layers)) if layers else None,  # noqa: S704
+            layer_plot=Markup(svg(layers_over_depth(layers), "layers")) if layers else None,  # noqa: S704
             layers_words=layers_words(),
             no_layers=NO_LAYERS,
-            leaderboard=_drawn(leaderboard_sections(summary)),
-            probes=_drawn((*learned_sections(summary), *probe_sections(summary))),
+            leaderboard=_drawn(leaderboard_sections(summary), "leaderboard"),
+            probes=_drawn((*learned_sections(summary), *probe_sections(summary)), "probe"),
             choice=facts.choice_facts(summary),
             groups=site_groups(summary.changes),
             sites=[site_cells(site) for site in summary.changes.sites],
@@ -108,8 +111,13 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
     )
 
 
-def _drawn(sections: Iterable[Section]) -> list[tuple[Section, "Markup | None"]]:
+def _drawn(sections: Iterable[Section], name: str) -> list[tuple[Section, "Markup | None"]]:
     """The sections, each with its figure."""
     from markupsafe import Markup
 
-    return [(section, Markup(section.draw()) if section.draw else None) for section in sections]  # noqa: S704
+    from calibrate.report.draw import svg
+
+    return [
+        (section, Markup(svg(section.figure, f"{name}-{place}")) if section.figure else None)  # noqa: S704
+        for place, section in enumerate(sections)
+    ]

@@ -2,7 +2,8 @@
 
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Table
-from calibrate.result import DEAD_VARIANCE, LayerStatistics
+from calibrate.result import LayerStatistics
+from calibrate.steps import DEAD_VARIANCE
 
 NO_LAYERS = "Absent: the network has no batch normalisation layers."
 COLUMNS = (

@@ -5,8 +5,11 @@ from statistics import median
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Cell, Row, Section, Table
-from calibrate.result import Estimate, HeldOut, Leaderboard, Metric, Serving, Standing, Summary
-from calibrate.result.verdict import JUDGED
+from calibrate.recipe import Recipe
+from calibrate.report.leaderboard_figure import against_t
+from calibrate.result import Serving, Summary
+from calibrate.steps import JUDGED, HeldOut, Leaderboard, Standing
+from calibrate.values import Estimate, Metric
 
 PLACES = ("top-1 %", "NLL", "minus T: points", "minus T: NLL", "Holm p")
 COSTS = ("minus plain: points", "minus plain: NLL", "passes", "folds", "size", "latency")
@@ -19,12 +22,7 @@ def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
     if board is None:
         return ()
 
-    def draw() -> str:
-        from calibrate.report.leaderboard_plot import against_t
-
-        return against_t(board)
-
-    figure = draw if any(item.held_out and item.held_out.against_t for item in board.standings) else None
+    figure = against_t(board) if any(item.held_out and item.held_out.against_t for item in board.standings) else None
     measured = [(item, item.held_out) for item in board.standings if item.held_out is not None]
     places = Table(PLACES, tuple(Row(_label(board, item), "", _places(held)) for item, held in measured))
     serving = {item.graph: item for item in summary.serving}
@@ -53,7 +51,8 @@ def recommendation(board: Leaderboard) -> str:
 
 def _canonical(board: Leaderboard) -> str:
     assert board.recipe is not None
-    return fmt.printable(json.dumps(json.loads(board.recipe.canonical), ensure_ascii=False))
+    recipe = Recipe.model_validate(board.recipe)
+    return fmt.printable(json.dumps(json.loads(recipe.canonical), ensure_ascii=False))
 
 
 def _how_to_read(board: Leaderboard) -> tuple[str, ...]:

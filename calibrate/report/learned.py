@@ -2,7 +2,8 @@
 
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.result import Learned, Summary
+from calibrate.result import Summary
+from calibrate.steps import Learned
 
 COLUMNS = ("learned from, NLL", "held back, NLL after T")
 _WHAT = {"learn_alpha": "α", "tune_affine": "γ and β"}

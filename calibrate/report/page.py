@@ -44,15 +44,17 @@ class Page:
 
     def html(self) -> str:
         """One page: no script, no request; the same page gives the same bytes."""
-        figures = [(section, _figure(section)) for section in self.sections]
+        figures = [(section, _figure(section, place)) for place, section in enumerate(self.sections)]
         template = templates().get_template("page.html.jinja")
         return template.render(title=self.title, heading=self.heading, sections=figures, made=self.made)
 
 
-def _figure(section: Section) -> "Markup | None":
+def _figure(section: Section, place: int) -> "Markup | None":
     from markupsafe import Markup
 
-    return Markup(section.draw()) if section.draw else None  # noqa: S704
+    from calibrate.report.draw import svg
+
+    return Markup(svg(section.figure, f"figure-{place}")) if section.figure else None  # noqa: S704
 
 
 def _marked(table: Table) -> Table:

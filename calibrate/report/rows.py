@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Table
-from calibrate.result import METRICS, Estimate, Measurement, Metric, Summary
+from calibrate.result import Summary
+from calibrate.steps import Measurement
+from calibrate.values import METRICS, Estimate, Metric
 
 NO_SCORES = "Absent: this run measured nothing."
 NO_DIFFERENCES = "Absent: there are no two arms to compare."

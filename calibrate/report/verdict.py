@@ -1,11 +1,11 @@
 """The verdict as one plain sentence."""
 
 from calibrate.page import format as fmt
-from calibrate.recipe import Probe
 from calibrate.report.changed import NO_ALPHA, alpha_words
-from calibrate.report.methods import method_name
-from calibrate.result import Difference, Estimate, Metric, Summary, Verdict
-from calibrate.result.verdict import JUDGED
+from calibrate.result import Summary
+from calibrate.steps import JUDGED, Difference
+from calibrate.steps.adaptation_words import method_name
+from calibrate.values import Estimate, Metric, Verdict
 
 _WORDS: dict[Verdict, str] = {"improved": "Improved", "no evidence": "No evidence", "worse": "Worse"}
 _ADVICE: dict[Verdict, str] = {
@@ -19,7 +19,7 @@ _T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none
 def verdict_sentence(summary: Summary) -> str:
     """What the run showed, with its numbers; what it did not show is said too."""
     measurement = summary.measurement
-    if measurement is None and all(isinstance(step, Probe) for step in summary.recipe.steps):
+    if measurement is None and all(step.only_looks for step in summary.recipe.steps):
         return "Probed, not changed: this run says what the network does, not what would make it better."
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."

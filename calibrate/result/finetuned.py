@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import Literal
 
 from calibrate.recipe import FineTuning, Preprocessing
-from calibrate.result.summary import Environment, Finding, Measurement, ModelFacts
+from calibrate.result.summary import Environment, Finding, ModelFacts
+from calibrate.steps import Measurement
 from calibrate.values import Value
 
 

@@ -1,11 +1,6 @@
 """Layer statistics: what a normalisation layer of the tuned network has stored."""
 
-from typing import Final
-
 from calibrate.values import Value
-
-#: A channel whose running variance lies below this carries next to no signal, and is called dead.
-DEAD_VARIANCE: Final = 1e-6
 
 
 class LayerStatistics(Value):

@@ -2,110 +2,36 @@
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+
+from pydantic import Field
 
 from calibrate.recipe import Preprocessing, Recipe
-from calibrate.result.adapted_scores import Kept
-from calibrate.result.answers import Answers
 from calibrate.result.artifact import Artifact, Serving
-from calibrate.result.label_free import LabelFreeSearch
 from calibrate.result.layers import LayerStatistics
-from calibrate.result.leaderboard import Leaderboard
-from calibrate.result.learning import Learned
-from calibrate.result.probes import ProbeResult
-from calibrate.result.reestimation import Reestimation
-from calibrate.values import Estimate, Metric, Value, Verdict
+from calibrate.steps import (
+    AlphaSearch,
+    Answers,
+    Kept,
+    LabelFreeSearch,
+    Leaderboard,
+    Learned,
+    Measurement,
+    NotApplicable,
+    Probed,
+    Reestimation,
+)
+from calibrate.steps.table import STEPS
+from calibrate.values import Value, Verdict
 
-#: ``alpha`` is a network that weighs examples and is otherwise as it came; ``tuned`` one whose statistics, or γ
-#: and β, changed.
-Arm = Literal["plain", "T", "alpha", "alpha+T", "tuned", "tuned+T"]
-
-
-class Scores(Value):
-    """One arm's metrics; top-1, top-5 and ECE are fractions of 1, NLL is in nats, Brier is the sum over classes."""
-
-    arm: Arm
-    alpha: bool
-    temperature: float
-    metrics: dict[Metric, Estimate]
-
-
-class Difference(Value):
-    """``arm`` minus ``baseline`` on the same examples (paired bootstrap)."""
-
-    arm: Arm
-    baseline: Arm
-    metrics: dict[Metric, Estimate]
-
-
-class Bin(Value):
-    """One confidence bin of a reliability diagram; ``confidence`` and ``accuracy`` are means over its examples."""
-
-    low: float
-    high: float
-    count: int
-    confidence: float
-    accuracy: float
-
-
-class Measurement(Value):
-    """All arms on the n examples of the holdout half, and their paired differences."""
-
-    n: int
-    resamples: int
-    arms: tuple[Scores, ...]
-    differences: tuple[Difference, ...]
-    reliability: dict[Arm, tuple[Bin, ...]]
-
-    def arm(self, name: Arm) -> Scores:
-        """The scores of the named arm."""
-        return {scores.arm: scores for scores in self.arms}[name]
-
-    @property
-    def yardstick(self) -> Difference | None:
-        """The difference on which the verdict rests: the tuned network with its temperature, against T alone."""
-        return next((item for item in self.differences if item.baseline == "T"), None)
-
-    def difference(self, arm: Arm, baseline: Arm) -> Difference:
-        """The named paired difference."""
-        return {(item.arm, item.baseline): item for item in self.differences}[arm, baseline]
-
-
-class CurvePoint(Value):
-    """The calibration half at one α: accuracy, cross-entropy before and after the best temperature.
-
-    A band is the 95 % interval of the paired difference from the search's first point, added to the value there.
-    """
-
-    alpha: float
-    temperature: float
-    nll: float
-    nll_after_temperature: float
-    top1: float
-    nll_band: tuple[float, float] | None = None
-    top1_band: tuple[float, float] | None = None
-
-
-class AlphaSearch(Value):
-    """What the search for α measured, and what it chose.
-
-    The first point is the network as trained, at α = 0 for BatchNorm and 1 for GroupNorm; the others depart from it
-    further and further, in ``curve`` too. ``points`` were truly evaluated on the whole calibration half, the optima and
-    the chosen α among them. ``curve`` is read off logits interpolated over α; it is empty where ``curve_error``, the
-    largest difference in cross-entropy from true evaluations, was too large. Passes are forward passes over the
-    calibration half, parts by their share.
-    """
-
-    points: tuple[CurvePoint, ...]
-    chosen: float
-    best_by_nll: float
-    best_by_top1: float
-    standard_error: float
-    reason: str
-    passes: float
-    curve: tuple[CurvePoint, ...] = ()
-    curve_passes: float = 0.0
-    curve_error: float | None = None
+if TYPE_CHECKING:
+    ProbeResult = Probed
+else:
+    #: What came of a probe, told apart by its ``kind``; or why there was nothing to look at.
+    ProbeResult = Annotated[
+        Union[(*(step.result for step in STEPS if step.only_looks and step.result), NotApplicable)],
+        Field(discriminator="kind"),
+    ]
 
 
 class SiteSummary(Value):

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.recipe import TuneAffine
 from calibrate.search.few_shot import Learnable, joined, parted
+from calibrate.steps import TuneAffine
 from calibrate.surgery import find_sites, matching
 
 

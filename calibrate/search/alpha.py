@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from calibrate.recipe import SearchAlpha
-from calibrate.result import AlphaSearch
 from calibrate.search.curve import TOLERANCE, curve_points, dense_curve_, score
 from calibrate.search.gain import Gain, paired_gain
 from calibrate.search.halving import close_in_
 from calibrate.search.landscape import Landscape, LogitsAt
 from calibrate.search.temperature import FittedTemperature, fit_temperature
+from calibrate.steps import AlphaSearch, SearchAlpha
 
 
 @dataclass(frozen=True, slots=True)

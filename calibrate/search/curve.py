@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from calibrate.metrics import mean_samples
-from calibrate.result import CurvePoint
 from calibrate.search.landscape import Landscape
 from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
+from calibrate.steps import CurvePoint
 
 #: True evaluations that carry the interpolation (α = 0 is one of them), and the points read off it.
 NODES = 9

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from calibrate.metrics import interval, mean_samples
-from calibrate.recipe import LabelFreeAlpha
-from calibrate.result import LabelFreePoint, LabelFreeSearch
 from calibrate.search.curve import RESAMPLES
 from calibrate.search.gain import RESOLUTION
 from calibrate.search.halving import TRIED, even_in_root, lowest, next_alpha
+from calibrate.steps import LabelFreeAlpha, LabelFreePoint, LabelFreeSearch
 
 #: ``terms_at(α)``: numbers (m,) in float64 whose mean is the criterion at α, one for each example, or part of them.
 TermsAt = Callable[[float], Tensor]

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from calibrate.errors import UsageError
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import LearnAlpha
 from calibrate.search.few_shot import Learnable, joined, parted
+from calibrate.steps import LearnAlpha
 from calibrate.surgery import Site
 
 #: The sigmoid reaches neither 0 nor 1, and learns slowly near them: θ starts where α is this far from both.

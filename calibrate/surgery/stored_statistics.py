@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from calibrate.nn import ExampleWeighed
-from calibrate.result import DEAD_VARIANCE, LayerStatistics
+from calibrate.result import LayerStatistics
+from calibrate.steps import DEAD_VARIANCE
 from calibrate.surgery.sites import Site
 
 

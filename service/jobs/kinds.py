@@ -1,24 +1,17 @@
 """The kinds of jobs, and the one table that says which steps each permits."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, get_args
 
-from calibrate.recipe import STEP_KINDS, TUNING_KINDS, Probe, Recipe, Reestimate
+from calibrate.recipe import STEP_KINDS, Recipe
 
 #: What a client may ask for. ``check`` is the server's own: it opens a new model or dataset in the sandbox.
 Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
 AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
 
-#: The steps that only look.
-PROBES = frozenset(kind for kind, step in STEP_KINDS.items() if issubclass(step, Probe))
-
 #: The steps that a recipe of the kind may have. Fine-tuning of all weights is in none: it never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
-    "calibrate": TUNING_KINDS | {"auto", "adapt", "temperature", "measure"} | PROBES,
-    "evaluate": frozenset({"measure", "corruptions"}),
-    "probe": frozenset({"measure"}) | PROBES,
-    "adapt": frozenset({"adapt", "temperature", "measure"}) | PROBES,
-    "export": frozenset(),
+    kind: frozenset(name for name, step in STEP_KINDS.items() if kind in step.jobs) for kind in get_args(Kind)
 }
 
 #: The preset that a kind carries out where the request has no recipe.
@@ -44,5 +37,5 @@ def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:
     return foreign + tuple(
         (f"recipe.steps[{number}].on", "jobs have no training data; give 'calibration', or run it with the command")
         for number, step in enumerate(recipe.steps)
-        if isinstance(step, Reestimate) and step.on == "training"
+        if step.training_data == "required"
     )

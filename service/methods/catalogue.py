@@ -1,12 +1,12 @@
 """The catalogue: every step that a recipe can have, and every preset; layers are for training, which no job does."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from calibrate.recipe import CARDS, PRESETS, STEP_KINDS, Outputs, Preprocessing, Recipe
+from calibrate.recipe import PRESETS, STEP_KINDS, Outputs, Preprocessing, Recipe
+from calibrate.steps import introduction, read_card
 from calibrate.values import Value
 
 
@@ -56,11 +56,12 @@ def catalogue(permitted: Mapping[Any, frozenset[str]]) -> Catalogue:
 
 
 def _method(kind: str, permitted: Mapping[Any, frozenset[str]]) -> Method:
-    step, card = STEP_KINDS[kind], CARDS[kind]
+    step = STEP_KINDS[kind]
+    card = read_card(step)
     return Method(
         kind=kind,
         title=card.sentence,
-        description=inspect.getdoc(step) or "",
+        description=introduction(step),
         symbols=card.symbols,
         formula=card.formula,
         changes_nothing_when=card.equals,

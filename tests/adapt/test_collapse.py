@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.adapt import ADAPTERS, Adapted, Adapter, Context, Keeps
 from calibrate.adapt.collapse import CollapseDetector
-from calibrate.recipe.adapters import IEW, SGD, CollapseRule, Method, PredictionTimeBN, Tent
+from calibrate.steps import IEW, SGD, CollapseRule, Method, PredictionTimeBN, Tent
 
 K = 4
 RULE = CollapseRule(memory=20, checked=8)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from calibrate.adapt import Adapted, Context
 from calibrate.adapt.lame import LAMEAdapter, affinity, laplacian_adjusted
 from calibrate.errors import ModelError
-from calibrate.recipe.adapters import LAME
+from calibrate.steps import LAME
 from tests.networks import LogSoftmax, Mixed, Tied, convolutional, lived_in
 
 Array = NDArray[np.float64]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.adapt import Adapted, Context, entropy
 from calibrate.errors import ModelError, UsageError
-from calibrate.recipe.adapters import EATA, ETA, SAR, SGD, Adam, Method, Tent
+from calibrate.steps import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from calibrate.surgery import Replacement, find_sites, place_
 from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from calibrate.adapt import ADAPTERS
-from calibrate.recipe.adapters import Method
+from calibrate.steps import Method
 
 
 def test_every_method_has_its_adapter() -> None:

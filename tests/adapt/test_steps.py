@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from calibrate.adapt import Adapted, Context
-from calibrate.recipe.adapters import EATA, ETA, SAR, SGD, Adam, Method, Tent
+from calibrate.steps import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from tests.adapt import reference
 from tests.adapt.reference import CLASSES, Array, Course, Network
 

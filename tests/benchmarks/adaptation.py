@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from calibrate import open_data, open_model
 from calibrate.adapt import ADAPTERS, Adapted, Context
 from calibrate.io.cifar_resnets import CifarResNet
-from calibrate.recipe.adapters import BNAlpha
+from calibrate.steps import BNAlpha
 
 CLASSES = 10
 

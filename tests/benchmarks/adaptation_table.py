@@ -16,9 +16,8 @@ from pathlib import Path
 import torch
 
 from calibrate import Recipe, open_model, retrofit
-from calibrate.recipe import ProbeAdaptation
-from calibrate.recipe.streams import Domain, Stream
-from calibrate.result import Adaptation, Estimate
+from calibrate.steps import Adaptation, Domain, ProbeAdaptation, Stream
+from calibrate.values import Estimate
 
 DOMAINS = [Domain()] + [
     Domain(corruption=name, severity=5) for name in ("gaussian_noise", "defocus_blur", "fog", "pixelate")

@@ -23,8 +23,8 @@ from calibrate.data.preprocess import scale
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
 from calibrate.engine.opening.checkpoint import open_model
-from calibrate.recipe import SearchAlpha
 from calibrate.search import fit_temperature, search_alpha
+from calibrate.steps import SearchAlpha
 from calibrate.surgery import find_sites, weigh_examples_
 
 MAXIMUM = 0.5

@@ -25,7 +25,7 @@ from calibrate import Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.engine import inspect_model
 from calibrate.errors import AfternormError
 from calibrate.io import build
-from calibrate.recipe import SetAlpha
+from calibrate.steps import SetAlpha
 
 #: Names, and the side of the images where the network takes smaller ones than its own.
 ARCHITECTURES = {

@@ -18,9 +18,9 @@ import torch
 from calibrate import Outputs, Recipe, deliver
 from calibrate.data import Corrupted
 from calibrate.engine import carry_out
-from calibrate.recipe import PRESETS, Auto
-from calibrate.recipe.learning import Learning
+from calibrate.recipe import PRESETS
 from calibrate.report import render_text
+from calibrate.steps import Auto, Learning
 from tests.benchmarks.label_free import CASES, opened, planned
 
 
@@ -62,7 +62,9 @@ def main() -> None:
             assert board is not None
             print(f"{seconds:.0f} s for the search")
             if board.recipe is not None:
-                alone = carry_out(model, planned(model, source, board.recipe, arguments.images), name, {}).summary
+                alone = carry_out(
+                    model, planned(model, source, Recipe.model_validate(board.recipe), arguments.images), name, {}
+                ).summary
                 print(
                     f"recommended recipe alone gives the same measurement: {alone.measurement == summary.measurement}"
                 )

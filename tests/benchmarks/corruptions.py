@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from calibrate.data.c_style import corrupt
-from calibrate.recipe import CORRUPTION_SETS, Corruption
+from calibrate.steps import CORRUPTION_SETS, Corruption
 
 SIDES = {32: 40, 224: 6}
 

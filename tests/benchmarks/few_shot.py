@@ -15,8 +15,9 @@ import torch
 
 from calibrate import Recipe, open_data, open_model, retrofit
 from calibrate.engine.passes.prediction import Setting, predict
-from calibrate.recipe import LearnAlpha, SearchAlpha, Step, Temperature, TuneAffine
+from calibrate.recipe import Step
 from calibrate.result import silent
+from calibrate.steps import LearnAlpha, SearchAlpha, Temperature, TuneAffine
 
 SETTING = Setting(250, torch.device("cpu"), silent)
 ANSWERED = 1000

@@ -25,12 +25,13 @@ from calibrate.data import Corrupted, Source, Split, open_data, read_classes
 from calibrate.engine.execution import Plan, carry_out, plan
 from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.metrics import interval, mean_samples, score
-from calibrate.recipe import Corruption, LabelFreeAlpha, Preprocessing, SearchAlpha
+from calibrate.recipe import Preprocessing
 from calibrate.result import Summary, silent
 from calibrate.search import fit_temperature
+from calibrate.steps import Corruption, LabelFreeAlpha, SearchAlpha
 
 CASES: tuple[tuple[Corruption, int] | None, ...] = (None, ("gaussian_noise", 3), ("fog", 3))
-STEPS = {
+HANDLERS = {
     "labels": SearchAlpha(curve=False),
     "entropy": LabelFreeAlpha(criterion="entropy", samples=None),
     "agreement": LabelFreeAlpha(criterion="agreement", samples=None),
@@ -105,7 +106,7 @@ def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images
         source = Corrupted(source, *case, seed=0)
     passes = Passes()
     scores, alphas = {}, {}
-    for label, step in STEPS.items():
+    for label, step in HANDLERS.items():
         made = planned(model, source, Recipe(steps=[step]), images)
         outcome = carry_out(model, made, name, {}, passes)
         alphas[label] = chosen(outcome.summary)

@@ -23,10 +23,10 @@ from calibrate.data import Corrupted, split
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.metrics import ArmScores, measure, score
-from calibrate.recipe import CORRUPTION_SETS, SearchAlpha
 from calibrate.result import silent
 from calibrate.search import fit_temperature
 from calibrate.stats import reestimate
+from calibrate.steps import CORRUPTION_SETS, SearchAlpha
 
 SETTING = Setting(64, torch.device("cpu"), silent)
 

@@ -9,9 +9,8 @@ import pytest
 from calibrate import Summary, open_model
 from calibrate.cli.stream_options import adaptation_recipe, stream_of
 from calibrate.demo import PREPROCESSING, DemoInputs
-from calibrate.recipe import Adapt, Measure, ProbeAdaptation, Recipe, Temperature
-from calibrate.recipe.adapters import EATA, IEW, BNAlpha, Tent
-from calibrate.recipe.streams import Domain, Stream
+from calibrate.recipe import Recipe
+from calibrate.steps import EATA, IEW, Adapt, BNAlpha, Domain, Measure, ProbeAdaptation, Stream, Temperature, Tent
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')

@@ -19,7 +19,7 @@ from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.demo.digits import held_out_digits
 from calibrate.io import build
 from calibrate.recipe import STEP_KINDS
-from calibrate.result import EstimationShift
+from calibrate.steps import EstimationShift
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')

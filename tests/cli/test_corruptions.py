@@ -9,8 +9,8 @@ import torch
 
 from calibrate import Recipe, Summary
 from calibrate.io import build
-from calibrate.recipe import PRESETS, ProbeCorruptions
-from calibrate.result import Corruptions
+from calibrate.recipe import PRESETS
+from calibrate.steps import Corruptions, ProbeCorruptions
 from tests.conftest import Ran
 
 

@@ -8,12 +8,12 @@ from dataclasses import asdict
 import pytest
 
 from calibrate.nn import LAYERS
-from calibrate.recipe import CARDS, FINE_TUNING_CARDS, METHOD_CARDS, STEP_KINDS
-from calibrate.recipe.adapters import METHOD_KINDS
-from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
+from calibrate.recipe import FINE_TUNING_KINDS, STEP_KINDS
+from calibrate.steps import METHOD_KINDS, read_card
 from tests.conftest import Ran
 
-WITHOUT_TORCH = {**CARDS, **METHOD_CARDS, **FINE_TUNING_CARDS}
+KINDS = {**STEP_KINDS, **METHOD_KINDS, **FINE_TUNING_KINDS}
+WITHOUT_TORCH = {name: read_card(value) for name, value in KINDS.items()}
 
 
 def words(text: str) -> str:
@@ -43,7 +43,7 @@ def test_json_is_the_cards_with_settings_that_make_the_method(afternorm: Callabl
         assert json.loads(afternorm("methods", method["name"], "--json").out) == method
         name, settings = method["name"], {setting["name"]: setting for setting in method["settings"]}
         if method["kind"] != "layer":
-            value = {**STEP_KINDS, **METHOD_KINDS, **FINE_TUNING_KINDS}[name]
+            value = KINDS[name]
             schema = value.model_json_schema()
             assert list(settings) == [field for field in schema["properties"] if field != "kind"]
             assert [key for key in settings if settings[key]["required"]] == schema.get("required", [])

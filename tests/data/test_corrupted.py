@@ -16,7 +16,8 @@ from PIL import Image
 from calibrate.data import Corrupted, Source, obstacle, open_data
 from calibrate.data.c_style import SEEDED, corrupt
 from calibrate.errors import DataError, UnavailableError
-from calibrate.recipe import CORRUPTION_SETS, Corruption, CorruptionSet, Preprocessing
+from calibrate.recipe import Preprocessing
+from calibrate.steps import CORRUPTION_SETS, Corruption, CorruptionSet
 
 RAW = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 GREY = Preprocessing(channels=1, mean=(0,), std=(1,))

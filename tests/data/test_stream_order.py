@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from calibrate.data.stream_orders import stream_order
-from calibrate.recipe.streams import Domain, Stream
+from calibrate.steps import Domain, Stream
 
 LABELS = np.random.default_rng(0).integers(0, 5, 400)
 FOG = (Domain(), Domain(corruption="fog", severity=5), Domain(corruption="snow", severity=1))

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import channel_health, gradient_factor, normalising_by_channel
-from calibrate.result import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.stats import IterableBatches
+from calibrate.steps import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.diagnose.watched import by_channel, inputs, state
 from tests.networks import Mixed, Tied, convolutional, lived_in

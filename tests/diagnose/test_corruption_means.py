@@ -6,7 +6,7 @@ import pytest
 from calibrate.diagnose import corruption_means, means, seen
 from calibrate.diagnose.corruptions import Seen
 from calibrate.metrics import PerExample
-from calibrate.recipe import Corruption
+from calibrate.steps import Corruption
 
 CELLS: tuple[tuple[Corruption, int], ...] = (("fog", 1), ("fog", 5), ("snow", 1), ("snow", 5))
 N, RESAMPLES, SEED = 23, 50, 3

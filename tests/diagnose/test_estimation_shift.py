@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose import estimation_shift, rank_correlation
-from calibrate.result import LayerShift
 from calibrate.stats import IterableBatches
+from calibrate.steps import LayerShift
 from calibrate.surgery import find_sites, keeping_statistics
 from tests.networks import Mixed, Tied, convolutional, lived_in
 

@@ -12,8 +12,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import bound, bounded, output_bound
 from calibrate.nn import BatchGroupNorm, GhostBatchNorm
-from calibrate.result import LayerBound, OutputBound
 from calibrate.stats import IterableBatches
+from calibrate.steps import LayerBound, OutputBound
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.diagnose.watched import by_channel, inputs, state
 from tests.networks import Mixed, Tied, convolutional, lived_in

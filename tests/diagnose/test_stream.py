@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from calibrate.diagnose import diagnose_stream, estimation_shift
 from calibrate.diagnose.advice import SMALL_BATCH, TENT_BATCH, advise
 from calibrate.diagnose.stream import REACH, between_two_groups, label_correlation
-from calibrate.result import StreamDiagnosis, StreamMeasures
 from calibrate.stats import IterableBatches
+from calibrate.steps import StreamDiagnosis, StreamMeasures
 from calibrate.surgery import find_sites, keeping_statistics
 from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 

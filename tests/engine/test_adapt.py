@@ -13,10 +13,25 @@ from calibrate.adapt import Adapted, Context
 from calibrate.data import Corrupted, open_data, split
 from calibrate.data.stream_orders import stream_order
 from calibrate.errors import DataError, ModelError, UsageError
-from calibrate.recipe import Adapt, Measure, Outputs, SetAlpha, Temperature
-from calibrate.recipe.adapters import EATA, ETA, IEW, SAR, SGD, Adam, CollapseRule, Method, Tent
-from calibrate.recipe.streams import Domain, Stream
+from calibrate.recipe import Outputs
 from calibrate.stats import reestimate
+from calibrate.steps import (
+    EATA,
+    ETA,
+    IEW,
+    SAR,
+    SGD,
+    Adam,
+    Adapt,
+    CollapseRule,
+    Domain,
+    Measure,
+    Method,
+    SetAlpha,
+    Stream,
+    Temperature,
+    Tent,
+)
 from tests.engine.test_probe_corruptions import PIXELS, images, network
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
 from tests.networks import grouped, lived_in

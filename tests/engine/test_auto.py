@@ -18,8 +18,8 @@ from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
 from calibrate.engine import FolderTrials, carry_out, plan
 from calibrate.engine.delivery.graph import graphs_of
 from calibrate.errors import DataError, TrialsError
-from calibrate.recipe import Auto, Candidate, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
-from calibrate.result import Leaderboard, silent
+from calibrate.result import silent
+from calibrate.steps import Auto, Candidate, Leaderboard, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, storages, trained
 from tests.networks import convolutional, grouped, lived_in
@@ -87,7 +87,7 @@ def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_number
     assert board.recommended == board.chosen
     assert searched.summary.verdict == "improved"
     assert board.recipe is not None
-    alone = retrofit(network(), board.recipe, data=scanned)
+    alone = retrofit(network(), Recipe.model_validate(board.recipe), data=scanned)
     assert alone.summary.measurement == searched.summary.measurement
     assert alone.summary.changes == searched.summary.changes
     kept = searched.model.state_dict()
@@ -313,7 +313,7 @@ def test_with_shifts_the_recommended_recipe_alone_gives_the_same_numbers() -> No
     outcome = retrofit(coloured(), auto(guardrail=1.0, **SHIFTS), data=source)
     board = board_of(outcome)
     assert board.recipe is not None
-    alone = retrofit(coloured(), board.recipe, data=source)
+    alone = retrofit(coloured(), Recipe.model_validate(board.recipe), data=source)
     assert board_of(alone).recommended == board.recommended
     assert alone.summary.measurement == outcome.summary.measurement
 
@@ -429,7 +429,11 @@ def test_with_shifts_a_recommended_t_has_a_recipe_that_survives_json() -> None:
     board = board_of(outcome)
     assert Summary.model_validate_json(outcome.summary.model_dump_json()) == outcome.summary
     if board.recipe is not None:
-        assert board_of(retrofit(coloured(), board.recipe, data=rgb(90))).recommended == board.recommended == "T"
+        assert (
+            board_of(retrofit(coloured(), Recipe.model_validate(board.recipe), data=rgb(90))).recommended
+            == board.recommended
+            == "T"
+        )
 
 
 def test_a_guardrail_that_so_few_examples_cannot_show_is_refused_before_any_work() -> None:

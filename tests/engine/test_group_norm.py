@@ -17,9 +17,9 @@ from calibrate.data.iterable import Examples
 from calibrate.engine import inspect_model
 from calibrate.errors import ModelError
 from calibrate.nn import ExampleWeighedGroupNorm
-from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.report import render_html, render_text
 from calibrate.result import Summary
+from calibrate.steps import Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.conftest import Ran
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained

@@ -13,7 +13,7 @@ from calibrate.engine import inspect_model
 from calibrate.errors import ExportError, ModelError
 from calibrate.export import to_onnx
 from calibrate.io import load_weights_, read_checkpoint
-from calibrate.recipe import Measure, SetAlpha, Temperature
+from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.conftest import Ran
 from tests.networks import convolutional, lived_in

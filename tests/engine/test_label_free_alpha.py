@@ -14,9 +14,10 @@ from calibrate import Outcome, Recipe, retrofit
 from calibrate.data import Augmented, open_data, split
 from calibrate.errors import DataError, UsageError
 from calibrate.nn import ExampleWeighedBatchNorm
-from calibrate.recipe import LabelFreeAlpha, Measure, Preprocessing, Temperature
+from calibrate.recipe import Preprocessing
 from calibrate.report import render_text
 from calibrate.search import agreement, answers, entropy, spread
+from calibrate.steps import LabelFreeAlpha, Measure, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_group_norm import misplaced
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot

@@ -11,9 +11,9 @@ from calibrate import Outcome, Recipe, deliver, open_model, retrofit
 from calibrate.data import hold_back, split
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import LearnAlpha, Measure, Outputs, SetAlpha, Temperature, TuneAffine
-from calibrate.recipe.learning import Learning
+from calibrate.recipe import Outputs
 from calibrate.search import fit_temperature
+from calibrate.steps import LearnAlpha, Learning, Measure, SetAlpha, Temperature, TuneAffine
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
 from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 

@@ -10,7 +10,7 @@ import torch
 from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, tuned_bytes
-from calibrate.recipe import SetAlpha, Temperature
+from calibrate.steps import SetAlpha, Temperature
 from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
 from tests.engine.test_retrofit import examples, trained
 from tests.networks import Tied, Wrapped, lived_in

@@ -15,10 +15,26 @@ from calibrate.data.stream_orders import stream_order
 from calibrate.diagnose import diagnose_stream
 from calibrate.engine.streams.scores import Course, method_scores
 from calibrate.errors import ModelError, UsageError
-from calibrate.recipe import Measure, ProbeAdaptation, SearchAlpha, SetAlpha
-from calibrate.recipe.adapters import EATA, IEW, LAME, SGD, Adam, CollapseRule, Method, PredictionTimeBN, Tent
-from calibrate.recipe.streams import Domain, Stream
-from calibrate.result import Adaptation, MethodScores, NotApplicable
+from calibrate.steps import (
+    EATA,
+    IEW,
+    LAME,
+    SGD,
+    Adam,
+    Adaptation,
+    CollapseRule,
+    Domain,
+    Measure,
+    Method,
+    MethodScores,
+    NotApplicable,
+    PredictionTimeBN,
+    ProbeAdaptation,
+    SearchAlpha,
+    SetAlpha,
+    Stream,
+    Tent,
+)
 from tests.engine.test_probe_corruptions import PIXELS, images, network
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
 from tests.networks import grouped, lived_in

@@ -6,10 +6,10 @@ from torch import nn
 
 from calibrate import Recipe, retrofit
 from calibrate.diagnose import channel_health
-from calibrate.recipe import ProbeChannelHealth
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import ChannelHealth, NotApplicable, Summary
+from calibrate.result import Summary
 from calibrate.stats import IterableBatches
+from calibrate.steps import ChannelHealth, NotApplicable, ProbeChannelHealth
 from calibrate.surgery import find_sites
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained

@@ -19,7 +19,8 @@ from calibrate.data.preprocess import scale
 from calibrate.engine import carry_out, plan
 from calibrate.errors import DataError, UnavailableError
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import Corruptions, NotApplicable, silent
+from calibrate.result import silent
+from calibrate.steps import Corruptions, NotApplicable
 from tests.engine.test_trials import Memory
 
 PIXELS = Preprocessing()

@@ -10,10 +10,10 @@ from calibrate.data import open_data
 from calibrate.diagnose import output_bound
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import Setting
-from calibrate.recipe import ProbeOutputBound, SetAlpha
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import NotApplicable, OutputBound, Summary, silent
+from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
+from calibrate.steps import NotApplicable, OutputBound, ProbeOutputBound, SetAlpha
 from calibrate.surgery import find_sites
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained

@@ -9,10 +9,9 @@ from calibrate import Recipe, retrofit
 from calibrate.data import split
 from calibrate.diagnose import estimation_shift
 from calibrate.errors import UsageError
-from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import EstimationShift, NotApplicable
 from calibrate.stats import IterableBatches
+from calibrate.steps import EstimationShift, Measure, NotApplicable, ProbeEstimationShift, Reestimate
 from calibrate.surgery import find_sites
 from tests.engine.test_retrofit import examples, trained
 from tests.networks import grouped

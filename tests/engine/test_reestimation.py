@@ -8,10 +8,9 @@ from torch import nn
 from calibrate import PRESETS, Preprocessing, Recipe, retrofit
 from calibrate.data import Augmented, open_data, split
 from calibrate.errors import DataError, ModelError
-from calibrate.recipe import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import judge
 from calibrate.stats import reestimate
+from calibrate.steps import Measure, Reestimate, SearchAlpha, SetAlpha, Temperature, judge
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_retrofit import CLASSES, examples, trained
 from tests.networks import grouped, lived_in

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from calibrate import PRESETS, Outcome, Recipe, retrofit
 from calibrate.data import Batch, split
 from calibrate.data.iterable import Examples
-from calibrate.engine import STEPS
+from calibrate.engine import HANDLERS
 from calibrate.errors import DataError, ModelError
-from calibrate.recipe import Measure, SearchAlpha, SetAlpha, Step, Temperature
+from calibrate.recipe import Step
+from calibrate.steps import Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.networks import Mixed, Tied, convolutional, lived_in
 
@@ -66,7 +67,7 @@ def assert_untouched(model: nn.Module, before: "tuple[dict[str, Tensor], list[bo
 
 def test_the_table_of_steps_is_the_union_of_steps() -> None:
     union = typing.get_args(typing.get_args(Step)[0])
-    assert set(STEPS) == set(union)
+    assert set(HANDLERS) == set(union)
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])

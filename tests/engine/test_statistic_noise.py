@@ -13,9 +13,9 @@ from calibrate.data import split
 from calibrate.diagnose import disturbed
 from calibrate.errors import UsageError
 from calibrate.io import build
-from calibrate.recipe import ProbeStatisticNoise
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import NotApplicable, StatisticNoise, Summary
+from calibrate.result import Summary
+from calibrate.steps import NotApplicable, ProbeStatisticNoise, StatisticNoise
 from calibrate.surgery import find_sites
 from tests.engine.test_retrofit import CLASSES, examples, snapshot, trained
 from tests.networks import convolutional, grouped, lived_in

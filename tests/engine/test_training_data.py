@@ -9,10 +9,9 @@ from torch import Tensor
 
 from calibrate import PRESETS, Recipe, retrofit
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Measure, ProbeEstimationShift, Reestimate, SetAlpha, Temperature
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import EstimationShift
 from calibrate.stats import reestimate
+from calibrate.steps import EstimationShift, Measure, ProbeEstimationShift, Reestimate, SetAlpha, Temperature
 from tests.engine.test_probes import holdout
 from tests.engine.test_reestimation import assert_same_statistics
 from tests.engine.test_retrofit import examples, trained

@@ -8,8 +8,9 @@ import pytest
 
 from calibrate import PRESETS, Outcome, Recipe, retrofit
 from calibrate.errors import UsageError
-from calibrate.recipe import STEP_KINDS, ProbeEstimationShift, Reestimate, SetAlpha
+from calibrate.recipe import STEP_KINDS
 from calibrate.report import render_html, render_markdown, render_text
+from calibrate.steps import ProbeEstimationShift, Reestimate, SetAlpha
 from tests.engine.test_reestimation import assert_same_statistics
 from tests.engine.test_retrofit import examples, trained
 

@@ -14,7 +14,7 @@ from calibrate.metrics import Answered, answered_classes, compare_answers
 from calibrate.metrics.answers import LISTED
 from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
-from calibrate.result import Answers
+from calibrate.steps import Answers
 
 counts = st.integers(0, 40)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from calibrate.metrics import near_chance
-from calibrate.result import Estimate
+from calibrate.values import Estimate
 
 
 @pytest.mark.parametrize(

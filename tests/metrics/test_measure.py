@@ -16,7 +16,8 @@ from calibrate.metrics import (
     score,
 )
 from calibrate.metrics.resampling import ORDER
-from calibrate.result import METRICS, Measurement
+from calibrate.steps import Measurement
+from calibrate.values import METRICS
 from tests.metrics.draws import network
 
 

@@ -70,12 +70,12 @@ def test_a_new_layer_takes_a_file_and_a_line_of_the_table(
     monkeypatch: pytest.MonkeyPatch, afternorm: Callable[..., Ran]
 ) -> None:
     monkeypatch.setitem(LAYERS, "ToyNorm", LayerSpec(ToyNorm))
-    assert LAYERS["ToyNorm"].card.sentence == "Batch normalisation that leaves out the centring."
+    assert LAYERS["ToyNorm"].card.sentence == "Batch normalisation that leaves out the centring"
     assert LAYERS["ToyNorm"].card.symbols == "With v the batch's variance in training, the running one in inference:"
     assert LAYERS["ToyNorm"].card.formula == "y = γ·x/√(v + eps) + β"
     assert list(LAYERS["ToyNorm"].settings) == ["gain"]
     card = json.loads(afternorm("methods", "ToyNorm", "--json").out)
-    assert (card["sentence"], card["limits"]) == ("Batch normalisation that leaves out the centring.", "it is a toy.")
+    assert (card["sentence"], card["limits"]) == ("Batch normalisation that leaves out the centring", "it is a toy.")
     assert card["settings"] == [{"name": "gain", "type": "float", "required": False, "default": 1.0}]
     model = lived_in(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
     keys = list(model.state_dict())

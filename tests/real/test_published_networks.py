@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from calibrate import Summary
-from calibrate.result import judge
+from calibrate.steps import judge
 from tests.conftest import Ran
 
 pytestmark = pytest.mark.slow

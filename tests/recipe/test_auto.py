@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from calibrate.cli.auto_options import with_search
 from calibrate.errors import UsageError
-from calibrate.recipe import PRESETS, TUNING_KINDS, Auto, Recipe
-from calibrate.recipe.streams import Domain
+from calibrate.recipe import PRESETS, Recipe
+from calibrate.steps import TUNING_KINDS, Auto, Domain
 
 CANDIDATE = {"name": "α", "steps": [{"kind": "search_alpha"}]}
 CHANGES: dict[str, Any] = {

@@ -6,9 +6,13 @@ from typing import get_args
 
 import pytest
 
-from calibrate.recipe import ARMS, CARDS, FINE_TUNING_CARDS, METHOD_CARDS, METHODS, STEP_KINDS, Method, Recipe
+from calibrate.recipe import ARMS, FINE_TUNING_KINDS, STEP_KINDS, Recipe
 from calibrate.recipe.finetuning import FineTuning, Penalty
-from calibrate.recipe.finetuning_cards import FINE_TUNING_KINDS
+from calibrate.steps import METHOD_KINDS, METHODS, Method, read_card
+
+CARDS = {kind: read_card(step) for kind, step in STEP_KINDS.items()}
+METHOD_CARDS = {kind: read_card(method) for kind, method in METHOD_KINDS.items()}
+FINE_TUNING_CARDS = {name: read_card(part) for name, part in FINE_TUNING_KINDS.items()}
 
 FIELDS = {kind: set(step.model_fields) for kind, step in STEP_KINDS.items()} | {
     kind: set(type(method).model_fields) for kind, method in METHODS.items()

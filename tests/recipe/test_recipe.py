@@ -9,19 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError
-from calibrate.recipe import (
-    PRESETS,
-    Measure,
-    Outputs,
-    Preprocessing,
-    Probe,
-    Recipe,
-    SearchAlpha,
-    SetAlpha,
-    Temperature,
-    parse,
-    read_recipe,
-)
+from calibrate.recipe import PRESETS, Outputs, Preprocessing, Recipe, parse, read_recipe
+from calibrate.steps import Measure, Probe, SearchAlpha, SetAlpha, Temperature
 
 FULL: dict[str, Any] = {
     "version": 1,

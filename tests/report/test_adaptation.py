@@ -5,23 +5,29 @@ from typing import Any
 
 import pytest
 
-from calibrate import recipe
-from calibrate.recipe import Domain, Stream
-from calibrate.recipe.adapters import IEW, LAME, SAR, SGD, BNAlpha, Tent
+from calibrate import steps
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.report.methods import NAMES
-from calibrate.report.probes import probe_sections
-from calibrate.result import (
+from calibrate.report.draw import svg
+from calibrate.report.probe_sections import probe_sections
+from calibrate.result import ProbeResult, Summary
+from calibrate.steps import (
+    IEW,
+    LAME,
+    SAR,
+    SGD,
     Adaptation,
-    Estimate,
+    BNAlpha,
+    Domain,
     MethodScores,
-    ProbeResult,
+    Stream,
     StreamDiagnosis,
     StreamMeasures,
     StreamScores,
     StreamWarning,
-    Summary,
+    Tent,
 )
+from calibrate.steps.adaptation_words import NAMES
+from calibrate.values import Estimate
 from tests import samples
 
 FOG = Domain(corruption="fog", severity=5)
@@ -173,15 +179,15 @@ def test_the_text_fits_a_terminal() -> None:
 def test_the_figure_has_a_line_of_all_parts_for_each_method() -> None:
     sections = probe_sections(probed(adaptation()))
     for number, section in enumerate(sections):
-        assert section.draw is not None
-        svg = section.draw()
-        paths = re.findall(r'd="([^"]*)" clip-path="[^"]*" style="fill: none; stroke', svg)
+        assert section.figure is not None
+        drawn = svg(section.figure, f"figure-{number}")
+        paths = re.findall(r'd="([^"]*)" clip-path="[^"]*" style="fill: none; stroke', drawn)
         curves = [path for path in paths if len(re.findall("[ML]", path)) == 10]
         assert len(curves) == len(METHODS)
-        named = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+        named = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
         assert set(named) >= {"no adaptation", "α-IEW", "BN-α", "Tent 1", "Tent 2", "SAR", "LAME"}
-        assert f'id="probe-0-{number}-' in svg
-        assert svg == section.draw()
+        assert f'id="figure-{number}-' in drawn
+        assert drawn == svg(section.figure, f"figure-{number}")
 
 
 @pytest.mark.parametrize("text", ["<script>x</script>", "a|b", "\x1b[31m", "*x*"])
@@ -212,4 +218,4 @@ def test_what_was_kept_is_told_among_what_was_chosen(render: Any) -> None:
 
 
 def test_every_method_has_a_name_in_reports() -> None:
-    assert list(NAMES) == list(recipe.METHODS)
+    assert list(NAMES) == list(steps.METHODS)

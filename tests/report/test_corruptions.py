@@ -4,10 +4,12 @@ import re
 
 import pytest
 
-from calibrate.recipe import CORRUPTION_SETS
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.report.probes import probe_sections
-from calibrate.result import CorruptionMean, Corruptions, CorruptionScores, Estimate, Summary, TopOneAndNll
+from calibrate.report.draw import svg
+from calibrate.report.probe_sections import probe_sections
+from calibrate.result import Summary
+from calibrate.steps import CORRUPTION_SETS, CorruptionMean, Corruptions, CorruptionScores, TopOneAndNll
+from calibrate.values import Estimate
 from tests.samples import summary
 
 PLAIN, TUNED = TopOneAndNll(top1=0.61, nll=1.25), TopOneAndNll(top1=0.64, nll=1.125)
@@ -46,18 +48,18 @@ def test_every_label_says_c_style(tuned: bool) -> None:
     shown = corrupted(tuned=tuned)
     (section,) = probe_sections(shown)
     assert section.table is not None
-    assert section.draw is not None
+    assert section.figure is not None
     labels = [row.label for row in section.table.rows]
     assert labels[0] == "clean images"
     assert len(labels) == 21
     assert all(label.startswith("C-style ") for label in (section.title, *labels[1:]))
-    figure = section.draw()
+    figure = svg(section.figure, "figure-0")
     drawn = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", figure))
     for label in labels[1:-1]:
         assert label in drawn
     assert drawn.count("under C-style corruption") == 1 + tuned
     assert ("tuned+T minus T" in drawn) == tuned
-    assert figure == section.draw()
+    assert figure == svg(section.figure, "figure-0")
     for render in (render_text, render_markdown, render_html):
         text = " ".join(render(shown).split())
         assert "not the files of ImageNet-C" in text

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from calibrate.engine import fine_tune
+from calibrate.page.figure import Figure, Panel
 from calibrate.recipe import FineTuning
 from calibrate.report import compared_arms_page, fine_tuned_page
-from calibrate.report.arm_weights_plot import arm_weights
-from calibrate.report.svg import inline_svg
-from calibrate.report.weights_plot import SHOWN, shown
+from calibrate.report.draw import svg as drawn
+from calibrate.report.fine_tuning_figures import SHOWN, arm_weights, shown
 from calibrate.result import ArmResult, ComparedArms, FineTuned, LayerDifference, LayerHistogram, PairedTest
 from tests.engine.test_fine_tune import examples, model_of
 
@@ -145,13 +144,13 @@ def steps(svg: str, style: str) -> list[float]:
 
 def test_the_figure_has_a_bar_for_each_bin_and_a_step_for_each_record() -> None:
     """Heights in the figure are a straight line's of what they show: one for the counts, one for both variances."""
-    svg = arm_weights(weighed(LAYER))
+    svg = drawn(arm_weights(weighed(LAYER)), "arm-weights")
     variances = steps(svg, "fill: none; stroke: #d55e00") + steps(svg, "fill: none; stroke: #8a8a8a")
     for heights, shown_there in ((steps(svg, "fill: #0072b2"), LAYER.counts), (variances, (0.125, -0.375, 0, 0.25))):
         slope, start = np.polyfit(shown_there, heights, 1)
         assert slope < -1  # up in the figure, and far enough to be seen
         assert heights == pytest.approx([start + slope * value for value in shown_there], abs=1e-3)
-    two = arm_weights(weighed(LAYER, LAYER.model_copy(update={"name": "fc"})))
+    two = drawn(arm_weights(weighed(LAYER, LAYER.model_copy(update={"name": "fc"}))), "arm-weights")
     assert two.count("fill: #0072b2") == 2
 
 
@@ -175,5 +174,5 @@ def test_layers_are_part_of_the_digest_and_may_be_absent() -> None:
 
 
 def test_the_label_of_a_figure_is_text() -> None:
-    svg = inline_svg(Figure(), "name", 'of "<a>" & b')
+    svg = drawn(Figure('of "<a>" & b', ((Panel(()),),), 2.0, 2.0), "name")
     assert 'aria-label="of &quot;&lt;a&gt;&quot; &amp; b"' in svg

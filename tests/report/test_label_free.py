@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.report.label_free_plot import label_free_curve
+from calibrate.report.alpha_figures import label_free_curve
+from calibrate.report.draw import svg as drawn
 from calibrate.result import Summary
 from tests import samples
 
@@ -51,8 +52,8 @@ def test_the_figure_follows_the_criterion_and_marks_the_choice(plain: float) -> 
     if plain:
         points = tuple(point.model_copy(update={"alpha": 1 - point.alpha}) for point in search.points)
         search = search.model_copy(update={"points": points, "chosen": 0.875, "best": 0.875})
-    svg = label_free_curve(search, 0)
-    assert label_free_curve(search, 0) == svg
+    svg = drawn(label_free_curve(search), "label-free-0")
+    assert drawn(label_free_curve(search), "label-free-0") == svg
     paths = re.findall(r'd="([^"]*)" clip-path="[^"]*" style="fill: none; stroke: (#[0-9a-f]+)[;"]', svg)
     lines = {colour: np.array(re.findall(r"[ML] (\S+) (\S+)", path), dtype=float) for path, colour in paths}
     curve, mark = lines["#0072b2"], lines["#d55e00"]

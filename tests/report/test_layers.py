@@ -4,9 +4,15 @@ import re
 
 import pytest
 
-from calibrate.report.layer_plot import layers_over_depth
+from calibrate.report.draw import svg as drawn
 from calibrate.report.layers import layers_table
+from calibrate.report.layers_figure import layers_over_depth as figure
+from calibrate.result import LayerStatistics
 from tests import samples
+
+
+def layers_over_depth(layers: tuple[LayerStatistics, ...]) -> str:
+    return drawn(figure(layers), "layers")
 
 
 def test_every_layer_is_a_row_and_what_it_has_not_is_called_absent() -> None:

@@ -5,7 +5,9 @@ import pytest
 from calibrate.recipe import PRESETS
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.leaderboard import leaderboard_sections
-from calibrate.result import Estimate, Standing, Summary
+from calibrate.result import Summary
+from calibrate.steps import Standing
+from calibrate.values import Estimate
 from tests.samples import held_out, leaderboard, serving, summary
 
 
@@ -93,6 +95,6 @@ def test_a_candidate_s_name_is_never_markup(name: str) -> None:
 def test_a_board_of_the_baselines_alone_is_shown() -> None:
     alone = leaderboard().standings[:2]
     run = searched(standings=alone, chosen="plain", recommended=None, recipe=None, reason="nothing was tried", rungs=())
-    assert leaderboard_sections(run)[0].draw is None
+    assert leaderboard_sections(run)[0].figure is None
     assert "nothing was tried" in render_html(run)
     assert "no difference to be seen" in render_text(run).replace("\n", " ")

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import ChangedTensor, Learned, LearningEpoch
+from calibrate.steps import ChangedTensor, Learned, LearningEpoch
 from tests.samples import summary
 
 KEPT = Learned(

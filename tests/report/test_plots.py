@@ -6,12 +6,22 @@ import matplotlib
 import numpy as np
 import pytest
 
-from calibrate.report.plots import alpha_curve, reliability
-from calibrate.report.svg import drawing_style
-from calibrate.result import AlphaSearch, CurvePoint
+from calibrate.report.alpha_figures import alpha_curve as alpha_figure
+from calibrate.report.draw import drawing_style
+from calibrate.report.draw import svg as drawn
+from calibrate.report.reliability_figure import reliability as reliability_figure
+from calibrate.steps import AlphaSearch, CurvePoint, Measurement
 from tests import samples
 
 BLUE = "#0072b2"
+
+
+def alpha_curve(search: AlphaSearch) -> str:
+    return drawn(alpha_figure(search), "alpha-curve")
+
+
+def reliability(measurement: Measurement) -> str:
+    return drawn(reliability_figure(measurement), "reliability")
 
 
 def lines(svg: str, colour: str) -> list[np.ndarray]:

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.report.probes import probe_sections
-from calibrate.report.probes.channel_health_plot import health_over_depth
-from calibrate.report.probes.output_bound_plot import bound_over_depth
-from calibrate.result import ChannelHealth, OutputBound, ProbeResult
+from calibrate.report.draw import svg
+from calibrate.report.probe_sections import probe_sections
+from calibrate.result import ProbeResult
+from calibrate.steps import ChannelHealth, OutputBound, StepResult
 from tests import samples
 
 
@@ -17,6 +17,20 @@ def tables(result: ProbeResult) -> list[list[str]]:
     assert section.table is not None
     assert all(len(row.cells) == len(section.table.columns) for row in section.table.rows)
     return [[row.label, *(f"{cell.value} {cell.interval}".strip() for cell in row.cells)] for row in section.table.rows]
+
+
+def bound_over_depth(result: OutputBound, place: int) -> str:
+    return drawn(result, place)
+
+
+def health_over_depth(result: ChannelHealth, place: int) -> str:
+    return drawn(result, place)
+
+
+def drawn(result: StepResult, place: int) -> str:
+    """The figure of the result's one section; nothing where it has none."""
+    (section,) = result.sections()
+    return svg(section.figure, f"probe-{place}") if section.figure else ""
 
 
 def points(svg: str, colour: str) -> list[list[str]]:
@@ -122,4 +136,4 @@ def test_nothing_to_draw_is_drawn_as_nothing() -> None:
         bare.model_copy(update={"layers": ()}),
         health.model_copy(update={"layers": ()}),
     )
-    assert all(section.draw is None for section in probe_sections(samples.summary(probes=empty)))
+    assert all(section.figure is None for section in probe_sections(samples.summary(probes=empty)))

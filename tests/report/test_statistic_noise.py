@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from calibrate.report.probes.statistic_noise import statistic_noise_section
-from calibrate.result import NoiseCurve, NoiseLevel, StatisticNoise
+from calibrate.report.draw import svg
+from calibrate.steps import NoiseCurve, NoiseLevel, StatisticNoise
 
 BLUE = "#0072b2"
 TOP1 = (0.8, 0.7, 0.35)
@@ -34,7 +34,7 @@ EACH = result(
 
 
 def test_every_level_is_a_row_below_the_undisturbed_network() -> None:
-    table = statistic_noise_section(TOGETHER, 0).table
+    table = TOGETHER.sections()[0].table
     assert table is not None
     rows = [[row.label, *(cell.value for cell in row.cells)] for row in table.rows]
     assert rows[0] == ["undisturbed", "0", "90.00", "", "", "0.1000", "", ""]
@@ -44,13 +44,13 @@ def test_every_level_is_a_row_below_the_undisturbed_network() -> None:
 
 
 def test_the_words_name_the_layers_the_rule_and_the_most_sensitive_one() -> None:
-    shows, disturbed, _ = statistic_noise_section(EACH, 0).words
+    shows, disturbed, _ = EACH.sections()[0].words
     assert "noise in layer2.bn: with noise of up to 30%, top-1 goes from 90.00 % to 35.00 %" in shows
     assert disturbed.endswith("one at a time: layer0.bn, layer1.bn, layer2.bn.")
-    words = " ".join(statistic_noise_section(TOGETHER, 0).words)
+    words = " ".join(TOGETHER.sections()[0].words)
     assert "residual blocks: a.bn, b.bn." in words
     assert "Every channel has draws of its own" in words
-    shared = statistic_noise_section(TOGETHER.model_copy(update={"granularity": "layer"}), 0).words
+    shared = TOGETHER.model_copy(update={"granularity": "layer"}).sections()[0].words
     assert "share its draws" in shared[-1]
 
 
@@ -62,9 +62,9 @@ def heights(svg: str) -> list[np.ndarray]:
 
 
 def drawn(found: StatisticNoise) -> str:
-    section = statistic_noise_section(found, 3)
-    assert section.draw is not None
-    return section.draw()
+    section = found.sections()[0]
+    assert section.figure is not None
+    return svg(section.figure, "figure-0")
 
 
 def test_the_curve_goes_through_the_undisturbed_network_and_every_level() -> None:
@@ -75,7 +75,7 @@ def test_the_curve_goes_through_the_undisturbed_network_and_every_level() -> Non
         scaled = (curve - curve[0]) / (curve[-1] - curve[0])
         np.testing.assert_allclose(scaled, (values - values[0]) / (values[-1] - values[0]), atol=1e-3)
     assert svg == drawn(TOGETHER)
-    assert 'id="probe-3-' in svg
+    assert 'id="figure-0-' in svg
 
 
 @pytest.mark.parametrize("found", [TOGETHER, EACH])
@@ -85,7 +85,7 @@ def test_a_gap_is_left_where_the_cross_entropy_is_not_finite(found: StatisticNoi
         update={"curves": (*found.curves[:-1], found.curves[-1].model_copy(update={"levels": levels}))}
     )
     assert "nan" not in drawn(broken)
-    section = statistic_noise_section(broken, 0)
+    section = broken.sections()[0]
     assert "without finite logits" in section.words[0]
     assert section.table is not None
     assert [cell.value for cell in section.table.rows[-1].cells][-3:] == ["not finite", "absent", "absent"]

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from calibrate.recipe import PRESETS
 from calibrate.report import render_brief, render_text
 from calibrate.report.verdict import verdict_sentence
-from calibrate.result import Changes, Difference, Estimate, judge
+from calibrate.result import Changes
+from calibrate.steps import Difference, judge
+from calibrate.values import Estimate
 from tests import samples
 
 ROOT = Path(__file__).parents[2]

@@ -7,15 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from calibrate.recipe import PRESETS
-from calibrate.recipe.adapters import Tent
-from calibrate.recipe.streams import Stream
-from calibrate.result import (
+from calibrate.result import Changes, SiteSummary, Summary, Timings, TrainingData
+from calibrate.steps import (
     ChangedTensor,
-    Changes,
     CorruptionMean,
     Corruptions,
     CorruptionScores,
-    Estimate,
     EstimationShift,
     InputShift,
     Kept,
@@ -26,13 +23,12 @@ from calibrate.result import (
     NoiseCurve,
     NoiseLevel,
     Reestimation,
-    SiteSummary,
     StatisticNoise,
-    Summary,
-    Timings,
+    Stream,
+    Tent,
     TopOneAndNll,
-    TrainingData,
 )
+from calibrate.values import Estimate
 from tests.samples import (
     answers,
     channel_health,
@@ -162,7 +158,9 @@ SHORT = summary(
     measurement=measurement(("plain", "T", "alpha+T"), bins=2),
     layers=layers(2),
     answers=answers(2),
-    leaderboard=leaderboard(guardrail=0.01, domains=("as they are", "fog"), recipe=PRESETS["temperature"]),
+    leaderboard=leaderboard(
+        guardrail=0.01, domains=("as they are", "fog"), recipe=PRESETS["temperature"].model_dump(mode="json")
+    ),
     serving=(serving(),),
 )
 DOCUMENT = SHORT.model_dump(mode="json")

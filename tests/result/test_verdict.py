@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.result import Difference, Estimate, Verdict, judge
+from calibrate.steps import Difference, judge
+from calibrate.values import Estimate, Verdict
 
 BELOW, ACROSS, ABOVE = (
     Estimate(value=-0.02, low=-0.03, high=-0.01),

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.recipe import SearchAlpha
 from calibrate.search import fit_temperature, search_alpha
+from calibrate.steps import SearchAlpha
 from tests.search.landscapes import LABELS, Valley
 
 QUICK = SearchAlpha(curve=False)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.recipe import SearchAlpha
 from calibrate.search import fit_temperature, search_alpha
 from calibrate.search.curve import NODES, TOLERANCE, chebyshev_points, interpolate
+from calibrate.steps import SearchAlpha
 from tests.search.landscapes import Valley
 
 

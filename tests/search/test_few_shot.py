@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import LearnAlpha, TuneAffine
 from calibrate.search import (
     Learnable,
     LearnedEpoch,
@@ -24,6 +23,7 @@ from calibrate.search import (
     learnable_alpha,
     place_,
 )
+from calibrate.steps import LearnAlpha, TuneAffine
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.networks import Tied, convolutional, grouped, lived_in
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from calibrate.recipe import LabelFreeAlpha
-from calibrate.result import LabelFreeSearch
 from calibrate.search import search_label_free
+from calibrate.steps import LabelFreeAlpha, LabelFreeSearch
 
 
 class Valley:

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.result import DEAD_VARIANCE, LayerStatistics
+from calibrate.result import LayerStatistics
+from calibrate.steps import DEAD_VARIANCE
 from calibrate.surgery import find_sites, layer_statistics, look, weigh_examples_
 from tests.networks import Mixed, Tied, convolutional, lived_in
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from calibrate.data.c_style import SMALLEST_SIDE, corrupt, require_corruptions
 from calibrate.data.source import Source
 from calibrate.errors import DataError
-from calibrate.recipe import Corruption, c_style
+from calibrate.steps import Corruption, c_style
 
 NO_PIXELS = "it holds floating point network input, and corruptions are made in 8-bit pixels; give images"
 

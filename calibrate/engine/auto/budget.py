@@ -1,21 +1,10 @@
 """The budget of an automatic search, and what candidates are expected to take of it."""
 
 import time
-from collections.abc import Callable, Mapping
 from math import inf
-from typing import Any
 
-from calibrate.recipe import Auto, Candidate, LabelFreeAlpha, LearnAlpha, Reestimate, SearchAlpha, SetAlpha, TuneAffine
-
-#: Passes over the calibration half that each kind of step is expected to need; gradient steps' passes count threefold.
-EXPECTED: Mapping[type, Callable[[Any], float]] = {
-    SetAlpha: lambda _: 0.0,
-    SearchAlpha: lambda step: 13.0 if step.curve else 5.0,
-    Reestimate: lambda _: 2.5,
-    LabelFreeAlpha: lambda step: 20.0 if step.criterion == "agreement" else 10.0,
-    LearnAlpha: lambda step: 1 + step.epochs * (3 * 3 + 1) / 4,
-    TuneAffine: lambda step: 1 + step.epochs * (3 * 3 + 1) / 4,
-}
+from calibrate.engine.handler import Handlers
+from calibrate.steps import Auto, Candidate, Temperature
 
 #: The fewest examples that a first rung looks at, and its share of all.
 FEWEST = 64
@@ -47,10 +36,11 @@ def deferred(step: Auto) -> int:
     return 3 if step.shifts else 1
 
 
-def expected(candidate: Candidate, step: Auto) -> float:
+def expected(candidate: Candidate, step: Auto, handlers: Handlers) -> float:
     """Passes that ``candidate`` is expected to need for its steps, its temperature and after the contest."""
-    steps = sum(EXPECTED[type(step)](step) for step in candidate.steps)
-    temperature = 0.0 if isinstance(candidate.steps[-1], SearchAlpha) else 1.0
+    steps = sum(handlers[type(inner)].expected_passes(inner) for inner in candidate.steps)
+    last = handlers[type(candidate.steps[-1])]
+    temperature = 0.0 if last.keeps_logits else handlers[Temperature].expected_passes(Temperature())
     return steps + temperature + deferred(step)
 
 

@@ -4,10 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from calibrate.engine.run import Run
-from calibrate.engine.steps.temperature import fit_temperature_
-from calibrate.engine.steps.tuning_table import TUNING_STEPS
-from calibrate.recipe import Temperature
-from calibrate.recipe.auto import TuningStep
+from calibrate.steps import Temperature, TuningStep
 from calibrate.surgery import share_weights
 
 
@@ -30,14 +27,14 @@ class Forks:
             run = fork(self._after[key[:-1]])
             before = run.forwards
             try:
-                TUNING_STEPS[type(key[-1])](run, key[-1])
+                run.handlers[type(key[-1])].run(run, key[-1])
             finally:
                 self.made += run.forwards - before
             self._after[key] = run
         run = replace(self._after[tuple(steps)])
         run.findings = [*run.findings]
         before = run.forwards
-        fit_temperature_(run, Temperature())
+        run.handlers[Temperature].run(run, Temperature())
         self.made += run.forwards - before
         return run
 

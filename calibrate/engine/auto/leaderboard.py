@@ -11,9 +11,9 @@ from calibrate.engine.delivery.graph import FOLDED, graphs_of
 from calibrate.engine.run import Run
 from calibrate.metrics import answered_classes, paired_interval, rank, score
 from calibrate.metrics.paired_proportions import Z
-from calibrate.recipe import Auto
-from calibrate.result import Estimate, HeldOut, Standing, verdict_of
 from calibrate.search import Candidacy, paired_gap
+from calibrate.steps import Auto, HeldOut, Standing, verdict_of
+from calibrate.values import Estimate
 
 
 def held_out(

@@ -14,9 +14,8 @@ from calibrate.engine.auto.budget import Budget, deferred, expected, first_share
 from calibrate.engine.auto.forks import Forks
 from calibrate.engine.run import Run
 from calibrate.errors import AfternormError, TrialsError
-from calibrate.recipe import Auto, Candidate
-from calibrate.result import Rung
 from calibrate.search import Candidacy, paired_gap
+from calibrate.steps import Auto, Candidate, Rung
 
 #: Why a network that gives no numbers has no place.
 NO_NUMBERS = "it gives logits that are infinite or not a number"
@@ -41,7 +40,7 @@ def hold_contest(base: Run, step: Auto, budget: Budget) -> Contest:
     candidate that could not be paid for on all examples is not tried.
     """
     contest, n = Contest(), len(base.split.calibration)
-    costs = {candidate.name: expected(candidate, step) for candidate in step.candidates}
+    costs = {candidate.name: expected(candidate, step, base.handlers) for candidate in step.candidates}
 
     def left() -> float:
         measured = 1 + len(contest.finished)

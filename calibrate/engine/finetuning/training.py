@@ -20,7 +20,8 @@ from calibrate.finetune import StateFile, TrainingLoop, find_head, make_penaltie
 from calibrate.io import fingerprint
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
-from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, Measurement, silent
+from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, silent
+from calibrate.steps import Measurement
 from calibrate.surgery import carry_out_placement, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15

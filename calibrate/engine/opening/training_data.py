@@ -8,11 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from calibrate.data import Source, open_data
-from calibrate.engine.streams.checks import asked
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Adapt, Preprocessing, ProbeAdaptation, ProbeEstimationShift, Recipe, Reestimate
-from calibrate.recipe.adapters import EATA
-from calibrate.recipe.step import StepValue
+from calibrate.recipe import Preprocessing, Recipe
 
 
 def open_training(
@@ -22,28 +19,21 @@ def open_training(
 
     Raises UsageError where a step wants data that were not given, or none wants those that were.
     """
-    renewing = any(isinstance(step, Reestimate) and step.on == "training" for step in recipe.steps)
+    uses = {step.training_data for step in recipe.steps}
     if training is None:
-        if renewing:
+        if "required" in uses:
             raise UsageError(
                 "the step reestimate has `on: training`, and no training data were given; pass them with "
                 "--training-data (from Python with `training`), or give `on: calibration`."
             )
         return None
-    if not renewing and not any(_looks(step) for step in recipe.steps):
+    if uses == {"unused"}:
         raise UsageError(
             "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
             "recipe with the step estimation_shift, with the adaptation method eata, or with reestimate and "
             "`on: training`, such as precise_bn."
         )
     return open_data(training, preprocessing=preprocessing)
-
-
-def _looks(step: StepValue) -> bool:
-    """Whether ``step`` uses training data where there are any."""
-    if isinstance(step, ProbeAdaptation | Adapt):
-        return any(isinstance(method, EATA) for method in asked(step)[0])
-    return isinstance(step, ProbeEstimationShift)
 
 
 def check_inputs(training: Source, wanted: Tensor) -> None:

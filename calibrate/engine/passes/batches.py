@@ -10,8 +10,8 @@ from torch import Tensor
 from calibrate.data import Source
 from calibrate.engine.passes.prediction import Setting
 from calibrate.errors import DataError
-from calibrate.recipe import ProbeCorruptions, Reestimate
 from calibrate.stats import Batches
+from calibrate.steps import ProbeCorruptions, Reestimate
 
 
 class RandomBatches(Batches):

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from calibrate.adapt import Adapted, adaptable
 from calibrate.data.stream_orders import stream_order
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.steps.reestimate import find_idle_
 from calibrate.engine.steps.set_alpha import set_alpha_
 from calibrate.engine.streams.batches import Rows, answered, context_of, in_domain, stream_batches
+from calibrate.engine.streams.checks import check_methods, check_stream
 from calibrate.errors import ModelError
-from calibrate.recipe import Adapt, SetAlpha
-from calibrate.recipe.adapters import ETA, IEW, SAR, Tent
-from calibrate.result import Kept
 from calibrate.stats import Batches, reestimate_
+from calibrate.steps import ETA, IEW, SAR, Adapt, Kept, SetAlpha, Tent
 
 
 def adapt_(run: Run, step: Adapt) -> None:
@@ -93,3 +93,18 @@ class _InTurn(Batches):
             start = place * self._count
             for number, x in self._parts[place].after(max(first - start, 0)):
                 yield start + number, x
+
+
+class AdaptHandler(Handler[Adapt]):
+    """Carries out Adapt."""
+
+    def check_data(self, step: Adapt, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_stream(step, given.source, given.split)
+        check_methods(step, given)
+        if isinstance(step.method, IEW):
+            given.weigh_(step.method.sites)
+
+    def run(self, run: Run, step: Adapt) -> None:
+        """See :meth:`Handler.run`."""
+        adapt_(run, step)

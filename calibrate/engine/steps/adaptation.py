@@ -2,13 +2,13 @@
 
 from calibrate.data import obstacle
 from calibrate.diagnose import BY_BATCH
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_
-from calibrate.engine.streams.checks import corrupted
+from calibrate.engine.streams.checks import check_methods
 from calibrate.engine.streams.comparison import Bench
-from calibrate.recipe import ProbeAdaptation
-from calibrate.result import Adaptation, StreamScores
+from calibrate.steps import Adaptation, ProbeAdaptation, StreamScores
 
 
 def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
@@ -19,7 +19,7 @@ def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
     """
     half = run.split.holdout
     sample = drawn(half, None if step.max_samples is None else min(step.max_samples, len(half)), run.seed)
-    if corrupted(step) and (reason := obstacle(run.source, int(sample[0]))):
+    if step.corrupts and (reason := obstacle(run.source, int(sample[0]))):
         not_applicable_(run, step, reason)
         return
     bench = Bench(run, step, sample)
@@ -54,3 +54,15 @@ def _find(run: Run, scores: StreamScores) -> None:
             f"the stream {scores.stream.title}: {warning.message}. It does not suit {', '.join(warned)}, which "
             "normalise by the batch alone; their rows show what came of it.",
         )
+
+
+class AdaptationHandler(Handler[ProbeAdaptation]):
+    """Carries out ProbeAdaptation."""
+
+    def check_data(self, step: ProbeAdaptation, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_methods(step, given)
+
+    def run(self, run: Run, step: ProbeAdaptation) -> None:
+        """See :meth:`Handler.run`."""
+        probe_adaptation_(run, step)

@@ -10,15 +10,15 @@ from calibrate.engine.auto.budget import Budget
 from calibrate.engine.auto.forks import Forks, adopt_, fork
 from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, standing
 from calibrate.engine.auto.search import NO_NUMBERS, Contest, candidacy, hold_contest
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.steps.measure import compare_
 from calibrate.engine.streams.batches import in_domain
 from calibrate.errors import DataError
 from calibrate.metrics import paired_interval
-from calibrate.recipe import Auto, Measure, Recipe, Temperature
-from calibrate.recipe.auto import TuningStep
-from calibrate.result import HeldOut, Leaderboard, verdict_of
+from calibrate.recipe import Recipe
 from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
+from calibrate.steps import Auto, HeldOut, Leaderboard, Measure, Temperature, TuningStep, verdict_of
 
 
 def auto_(run: Run, step: Auto) -> None:
@@ -51,7 +51,7 @@ def auto_(run: Run, step: Auto) -> None:
         standings=in_order(step, standings, contest),
         chosen=chosen,
         recommended=recommended,
-        recipe=None if recommended is None else _alone(run.seed, step, recommended),
+        recipe=None if recommended is None else _alone(run.seed, step, recommended).model_dump(mode="json"),
         reason=reason,
         passes=run.forwards / len(run.split.calibration),
         rungs=tuple(contest.rungs),
@@ -152,3 +152,15 @@ def _keep_(run: Run, kept: Run, step: Auto, plain: Tensor, tuned: Tensor | None)
     if not kept.changed:
         run.verdict = "improved" if run.leaderboard.recommended else "no evidence"
         run.reasons = (run.leaderboard.reason,)
+
+
+class AutoHandler(Handler[Auto]):
+    """Carries out Auto."""
+
+    def check_data(self, step: Auto, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_guardrail(step, len(given.split.holdout))
+
+    def run(self, run: Run, step: Auto) -> None:
+        """See :meth:`Handler.run`."""
+        auto_(run, step)

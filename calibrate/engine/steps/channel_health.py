@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from calibrate.diagnose import channel_health, normalising_by_channel
+from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_, on_holdout
-from calibrate.recipe import ProbeChannelHealth
-from calibrate.result import DEAD_VARIANCE, EXPLODING_SHARE, FAR_OUT, ChannelHealth, LayerHealth
+from calibrate.steps import DEAD_VARIANCE, EXPLODING_SHARE, FAR_OUT, ChannelHealth, LayerHealth, ProbeChannelHealth
 from calibrate.surgery import find_sites, matching
 
 
@@ -61,3 +61,11 @@ def _find_exploding(run: Run, layers: Sequence[LayerHealth]) -> None:
 
 def _channels(layers: Sequence[LayerHealth]) -> int:
     return sum(layer.channels for layer in layers)
+
+
+class ChannelHealthHandler(Handler[ProbeChannelHealth]):
+    """Carries out ProbeChannelHealth."""
+
+    def run(self, run: Run, step: ProbeChannelHealth) -> None:
+        """See :meth:`Handler.run`."""
+        probe_channel_health_(run, step)

@@ -4,12 +4,12 @@ import numpy as np
 
 from calibrate.data import Corrupted, Source, obstacle
 from calibrate.diagnose import corruption_means, means, seen
-from calibrate.engine.passes.batches import drawn
+from calibrate.engine.handler import Given, Handler
+from calibrate.engine.passes.batches import check_samples, drawn
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.metrics import score
-from calibrate.recipe import ProbeCorruptions, c_style
-from calibrate.result import CorruptionMean, Corruptions, CorruptionScores
+from calibrate.steps import CorruptionMean, Corruptions, CorruptionScores, ProbeCorruptions, c_style
 
 
 def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
@@ -72,3 +72,15 @@ def _find(run: Run, over_all: CorruptionMean) -> None:
         + (" Where such data are to come, leave the network as it came." if worse else ""),
         "warning" if worse else "info",
     )
+
+
+class CorruptionsHandler(Handler[ProbeCorruptions]):
+    """Carries out ProbeCorruptions."""
+
+    def check_data(self, step: ProbeCorruptions, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_samples(step, "holdout half has", len(given.split.holdout))
+
+    def run(self, run: Run, step: ProbeCorruptions) -> None:
+        """See :meth:`Handler.run`."""
+        probe_corruptions_(run, step)

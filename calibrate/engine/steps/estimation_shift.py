@@ -3,11 +3,11 @@
 import numpy as np
 
 from calibrate.diagnose import estimation_shift, input_shift, rank_correlation
+from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.recipe import Probe, ProbeEstimationShift
-from calibrate.result import EstimationShift, InputShift, LayerShift, NotApplicable
+from calibrate.steps import EstimationShift, InputShift, LayerShift, NotApplicable, Probe, ProbeEstimationShift
 from calibrate.surgery import find_sites, keeping_statistics, matching
 
 #: A layer whose running mean or deviation is further off, in root mean square over its channels, is worth a word.
@@ -70,3 +70,11 @@ def _is_shifted(layer: LayerShift) -> bool:
         (layer.deviation_in_deviations, layer.deviation_by_chance),
     )
     return any(shift > max(NOTABLE_SHIFT, TIMES_CHANCE * (chance or 0)) for shift, chance in pairs)
+
+
+class EstimationShiftHandler(Handler[ProbeEstimationShift]):
+    """Carries out ProbeEstimationShift."""
+
+    def run(self, run: Run, step: ProbeEstimationShift) -> None:
+        """See :meth:`Handler.run`."""
+        probe_estimation_shift_(run, step)

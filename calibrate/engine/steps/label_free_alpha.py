@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source
 from calibrate.diagnose import estimation_shift
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import Indices, SourceBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import AlphaTrial, alpha_trial, settle_
-from calibrate.recipe import Criterion, LabelFreeAlpha
-from calibrate.result import LayerShift
 from calibrate.search import TermsAt, agreement, answers, entropy, search_label_free, spread
-from calibrate.surgery import Site, find_sites, keeping_statistics
+from calibrate.steps import Criterion, LabelFreeAlpha, LayerShift
+from calibrate.surgery import Site, find_sites, keeping_statistics, select
 
 #: The estimation shift is measured on so many parts of the examples; how they differ is its uncertainty.
 PARTS = 10
@@ -102,3 +102,25 @@ CRITERIA: Mapping[Criterion, tuple[Callable[[Run, AlphaTrial, Indices], TermsAt]
     "agreement": (_agreement, 2),
     "estimation_shift": (_estimation_shift, 1),
 }
+
+
+class LabelFreeAlphaHandler(Handler[LabelFreeAlpha]):
+    """Carries out LabelFreeAlpha."""
+
+    def check_network(self, step: LabelFreeAlpha, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        select(find_sites(model), step.sites)
+
+    def check_data(self, step: LabelFreeAlpha, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        if step.criterion == "agreement":
+            Augmented(given.source, given.seed)
+        given.weigh_(step.sites)
+
+    def expected_passes(self, step: LabelFreeAlpha) -> float:
+        """See :meth:`Handler.expected_passes`."""
+        return 20.0 if step.criterion == "agreement" else 10.0
+
+    def run(self, run: Run, step: LabelFreeAlpha) -> None:
+        """See :meth:`Handler.run`."""
+        label_free_alpha_(run, step)

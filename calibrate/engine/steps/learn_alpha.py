@@ -1,12 +1,15 @@
 """The step ``learn_alpha``: an α for each site, or each of its channels, learned by gradient."""
 
+from torch import nn
+
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.engine.tuning.learning import learn_
 from calibrate.engine.tuning.learning_checks import check_examples, check_network
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import LearnAlpha
 from calibrate.search import learnable_alpha
+from calibrate.steps import LearnAlpha
 from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 
@@ -18,3 +21,23 @@ def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
     trial = weigh_examples_(trial, fresh, 0.0)
     learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step))
+
+
+class LearnAlphaHandler(Handler[LearnAlpha]):
+    """Carries out LearnAlpha."""
+
+    def check_network(self, step: LearnAlpha, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        check_network(step, model)
+
+    def check_data(self, step: LearnAlpha, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_examples(step, len(given.split.calibration))
+
+    def expected_passes(self, step: LearnAlpha) -> float:
+        """See :meth:`Handler.expected_passes`."""
+        return 1 + step.epochs * (3 * 3 + 1) / 4
+
+    def run(self, run: Run, step: LearnAlpha) -> None:
+        """See :meth:`Handler.run`."""
+        learn_alpha_(run, step)

@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
+from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
 from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Measure
-from calibrate.result import Arm, judge
+from calibrate.steps import Arm, Measure, judge
 from calibrate.surgery import find_sites
 
 
@@ -41,3 +41,11 @@ def compare_(run: Run, step: Measure, plain: Tensor, tuned: Tensor | None) -> No
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
     if hint is not None:
         run.findings.append(hint)
+
+
+class MeasureHandler(Handler[Measure]):
+    """Carries out Measure."""
+
+    def run(self, run: Run, step: Measure) -> None:
+        """See :meth:`Handler.run`."""
+        measure_(run, step)

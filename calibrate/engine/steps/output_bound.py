@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from calibrate.diagnose import bounded, output_bound, trains_by_batch
+from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_
-from calibrate.recipe import ProbeOutputBound
-from calibrate.result import OutputBound
+from calibrate.steps import OutputBound, ProbeOutputBound
 from calibrate.surgery import find_sites, matching
 
 #: A layer is worth a word where a larger share of its values lies outside what training can show.
@@ -63,3 +63,11 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
             "trained on such values. Try the recipe alpha: an example that weighs in its own statistics is held back "
             "by them.",
         )
+
+
+class OutputBoundHandler(Handler[ProbeOutputBound]):
+    """Carries out ProbeOutputBound."""
+
+    def run(self, run: Run, step: ProbeOutputBound) -> None:
+        """See :meth:`Handler.run`."""
+        probe_output_bound_(run, step)

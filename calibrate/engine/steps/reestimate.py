@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source, Split
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import SourceBatches, check_samples, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.recipe import Reestimate
-from calibrate.result import Moved, Reestimation
 from calibrate.stats import Reestimated, reestimate_
+from calibrate.steps import Moved, Reestimate, Reestimation
 from calibrate.surgery import find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
@@ -85,3 +85,23 @@ def _moved(name: str, old: Statistics, layer: Any) -> Moved:
         mean=float(((mean - old[0]).abs() / wide.sqrt()).mean()),
         log_variance=float((now / wide).log().abs().mean()),
     )
+
+
+class ReestimateHandler(Handler[Reestimate]):
+    """Carries out Reestimate."""
+
+    def check_network(self, step: Reestimate, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        with_statistics(find_sites(model), step.sites)
+
+    def check_data(self, step: Reestimate, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        data_of(step, given.source, given.split, given.training, given.seed)
+
+    def expected_passes(self, step: Reestimate) -> float:  # noqa: ARG002 (the same for all)
+        """See :meth:`Handler.expected_passes`."""
+        return 2.5
+
+    def run(self, run: Run, step: Reestimate) -> None:
+        """See :meth:`Handler.run`."""
+        reestimate_statistics_(run, step)

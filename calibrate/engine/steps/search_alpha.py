@@ -1,11 +1,13 @@
 """The step ``search_alpha``: one α for the matching sites, chosen on the calibration half."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import alpha_trial, settle_
-from calibrate.recipe import SearchAlpha
 from calibrate.search import search_alpha
+from calibrate.steps import SearchAlpha
+from calibrate.surgery import find_sites, select
 
 
 def search_alpha_(run: Run, step: SearchAlpha) -> None:
@@ -33,3 +35,25 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     run.model_calibration = found.chosen.logits
     if trial.as_trained and as_it_came:
         run.plain_calibration = found.plain.logits
+
+
+class SearchAlphaHandler(Handler[SearchAlpha]):
+    """Carries out SearchAlpha."""
+
+    keeps_logits = True
+
+    def check_network(self, step: SearchAlpha, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        select(find_sites(model), step.sites)
+
+    def check_data(self, step: SearchAlpha, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        given.weigh_(step.sites)
+
+    def expected_passes(self, step: SearchAlpha) -> float:
+        """See :meth:`Handler.expected_passes`."""
+        return 13.0 if step.curve else 5.0
+
+    def run(self, run: Run, step: SearchAlpha) -> None:
+        """See :meth:`Handler.run`."""
+        search_alpha_(run, step)

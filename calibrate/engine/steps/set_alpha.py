@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from torch import nn
+
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
-from calibrate.recipe import SetAlpha
+from calibrate.steps import SetAlpha
 from calibrate.surgery import Site, find_sites, select, weigh_examples_
 
 
@@ -25,3 +28,19 @@ def set_alpha_(run: Run, step: SetAlpha) -> None:
 def without_positions(run: Run, sites: Sequence[Site]) -> list[str]:
     """The names of those of ``sites`` that see one position only, and at α = 1 put out a constant."""
     return [site.name for site in sites if not site.is_group_norm and run.look.positions.get(site.name) == 1]
+
+
+class SetAlphaHandler(Handler[SetAlpha]):
+    """Carries out SetAlpha."""
+
+    def check_network(self, step: SetAlpha, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        select(find_sites(model), step.sites)
+
+    def check_data(self, step: SetAlpha, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        given.weigh_(step.sites)
+
+    def run(self, run: Run, step: SetAlpha) -> None:
+        """See :meth:`Handler.run`."""
+        set_alpha_(run, step)

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose import noise_curve
+from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.errors import ModelError
 from calibrate.metrics import score
-from calibrate.recipe import ProbeStatisticNoise
-from calibrate.result import StatisticNoise
+from calibrate.steps import ProbeStatisticNoise, StatisticNoise
 from calibrate.surgery import Site, find_blocks, find_sites, keeping_statistics, matching
 
 #: So many residual blocks are disturbed, as in the paper's Figure 8; without blocks, so many layers.
@@ -105,3 +105,11 @@ def _find(run: Run, found: StatisticNoise) -> None:
             "are infinite or not a number. Such answers count as wrong, and the cross-entropy there is left out; where "
             "half precision overflows, probe the network in float32.",
         )
+
+
+class StatisticNoiseHandler(Handler[ProbeStatisticNoise]):
+    """Carries out ProbeStatisticNoise."""
+
+    def run(self, run: Run, step: ProbeStatisticNoise) -> None:
+        """See :meth:`Handler.run`."""
+        probe_statistic_noise_(run, step)

@@ -1,22 +1,27 @@
-"""The steps of a recipe, and the one table that says which function carries out which."""
+"""The table of the handlers: which carries out which kind of step. A test holds it equal to the union of the steps."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from calibrate.engine.run import Run
-from calibrate.engine.steps.adapt import adapt_
-from calibrate.engine.steps.adaptation import probe_adaptation_
-from calibrate.engine.steps.auto import auto_
-from calibrate.engine.steps.channel_health import probe_channel_health_
-from calibrate.engine.steps.corruptions import probe_corruptions_
-from calibrate.engine.steps.estimation_shift import probe_estimation_shift_
-from calibrate.engine.steps.measure import measure_
-from calibrate.engine.steps.output_bound import probe_output_bound_
-from calibrate.engine.steps.statistic_noise import probe_statistic_noise_
-from calibrate.engine.steps.tuning_table import TUNING_STEPS
-from calibrate.recipe import (
+from calibrate.engine.handler import Handlers
+from calibrate.engine.steps.adapt import AdaptHandler
+from calibrate.engine.steps.adaptation import AdaptationHandler
+from calibrate.engine.steps.auto import AutoHandler
+from calibrate.engine.steps.channel_health import ChannelHealthHandler
+from calibrate.engine.steps.corruptions import CorruptionsHandler
+from calibrate.engine.steps.estimation_shift import EstimationShiftHandler
+from calibrate.engine.steps.label_free_alpha import LabelFreeAlphaHandler
+from calibrate.engine.steps.learn_alpha import LearnAlphaHandler
+from calibrate.engine.steps.measure import MeasureHandler
+from calibrate.engine.steps.output_bound import OutputBoundHandler
+from calibrate.engine.steps.reestimate import ReestimateHandler
+from calibrate.engine.steps.search_alpha import SearchAlphaHandler
+from calibrate.engine.steps.set_alpha import SetAlphaHandler
+from calibrate.engine.steps.statistic_noise import StatisticNoiseHandler
+from calibrate.engine.steps.temperature import TemperatureHandler
+from calibrate.engine.steps.tune_affine import TuneAffineHandler
+from calibrate.steps import (
     Adapt,
     Auto,
+    LabelFreeAlpha,
+    LearnAlpha,
     Measure,
     ProbeAdaptation,
     ProbeChannelHealth,
@@ -24,18 +29,28 @@ from calibrate.recipe import (
     ProbeEstimationShift,
     ProbeOutputBound,
     ProbeStatisticNoise,
+    Reestimate,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+    TuneAffine,
 )
 
-#: Which function carries out which step. A test holds this table equal to the union of the steps.
-STEPS: Mapping[type, Callable[[Run, Any], None]] = {
-    **TUNING_STEPS,
-    Adapt: adapt_,
-    Auto: auto_,
-    Measure: measure_,
-    ProbeEstimationShift: probe_estimation_shift_,
-    ProbeCorruptions: probe_corruptions_,
-    ProbeOutputBound: probe_output_bound_,
-    ProbeChannelHealth: probe_channel_health_,
-    ProbeStatisticNoise: probe_statistic_noise_,
-    ProbeAdaptation: probe_adaptation_,
+HANDLERS: Handlers = {
+    SetAlpha: SetAlphaHandler(),
+    SearchAlpha: SearchAlphaHandler(),
+    LearnAlpha: LearnAlphaHandler(),
+    TuneAffine: TuneAffineHandler(),
+    LabelFreeAlpha: LabelFreeAlphaHandler(),
+    Reestimate: ReestimateHandler(),
+    Temperature: TemperatureHandler(),
+    Measure: MeasureHandler(),
+    ProbeEstimationShift: EstimationShiftHandler(),
+    ProbeStatisticNoise: StatisticNoiseHandler(),
+    ProbeOutputBound: OutputBoundHandler(),
+    ProbeChannelHealth: ChannelHealthHandler(),
+    ProbeCorruptions: CorruptionsHandler(),
+    ProbeAdaptation: AdaptationHandler(),
+    Adapt: AdaptHandler(),
+    Auto: AutoHandler(),
 }

@@ -1,7 +1,8 @@
 """The step ``temperature``: the temperature of the network as it stands."""
 
+from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
-from calibrate.recipe import Temperature
+from calibrate.steps import Temperature
 
 
 def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the step has no fields)
@@ -14,3 +15,15 @@ def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the
             "(nearly) all right or all wrong and does not determine it; use more, or harder, examples.",
         )
     run.temperature = fitted.value
+
+
+class TemperatureHandler(Handler[Temperature]):
+    """Carries out Temperature."""
+
+    def expected_passes(self, step: Temperature) -> float:  # noqa: ARG002 (the same for all)
+        """See :meth:`Handler.expected_passes`."""
+        return 1.0
+
+    def run(self, run: Run, step: Temperature) -> None:
+        """See :meth:`Handler.run`."""
+        fit_temperature_(run, step)

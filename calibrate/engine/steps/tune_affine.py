@@ -1,10 +1,13 @@
 """The step ``tune_affine``: γ and β learned by gradient from few labels."""
 
+from torch import nn
+
+from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.learning import learn_
 from calibrate.engine.tuning.learning_checks import check_examples, check_network
-from calibrate.recipe import TuneAffine
 from calibrate.search import affine_tensors, learnable_affine
+from calibrate.steps import TuneAffine
 from calibrate.surgery import share_weights
 
 
@@ -14,3 +17,23 @@ def tune_affine_(run: Run, step: TuneAffine) -> None:
     check_examples(step, len(run.split.calibration))
     trial = share_weights(run.model)
     learn_(run, step, trial, learnable_affine(affine_tensors(trial, step.sites), step))
+
+
+class TuneAffineHandler(Handler[TuneAffine]):
+    """Carries out TuneAffine."""
+
+    def check_network(self, step: TuneAffine, model: nn.Module) -> None:
+        """See :meth:`Handler.check_network`."""
+        check_network(step, model)
+
+    def check_data(self, step: TuneAffine, given: Given) -> None:
+        """See :meth:`Handler.check_data`."""
+        check_examples(step, len(given.split.calibration))
+
+    def expected_passes(self, step: TuneAffine) -> float:
+        """See :meth:`Handler.expected_passes`."""
+        return 1 + step.epochs * (3 * 3 + 1) / 4
+
+    def run(self, run: Run, step: TuneAffine) -> None:
+        """See :meth:`Handler.run`."""
+        tune_affine_(run, step)

@@ -12,8 +12,8 @@ from calibrate.data import Corrupted, Source
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.recipe.streams import Domain
 from calibrate.result import Progress
+from calibrate.steps import Domain
 
 Rows = NDArray[np.int64]
 

@@ -15,10 +15,8 @@ from calibrate.engine.run import Run
 from calibrate.engine.streams.batches import Rows, Take, answered, context_of, in_domain, stream_batches
 from calibrate.engine.streams.scores import Course, method_scores, visit_scores
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
-from calibrate.recipe import ProbeAdaptation
-from calibrate.recipe.adapters import IEW, Method
-from calibrate.recipe.streams import Domain, Stream
-from calibrate.result import Progress, StreamDiagnosis, StreamScores
+from calibrate.result import Progress
+from calibrate.steps import IEW, Domain, Method, ProbeAdaptation, Stream, StreamDiagnosis, StreamScores
 from calibrate.surgery import checked_logits, evaluating
 
 AS_THEY_ARE = Domain()

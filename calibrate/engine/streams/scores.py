@@ -10,8 +10,8 @@ from torch import Tensor
 
 from calibrate.adapt import Keeps
 from calibrate.metrics import interval, mean_samples, score
-from calibrate.recipe.adapters import IEW, Method
-from calibrate.result import Estimate, MethodScores
+from calibrate.steps import IEW, Method, MethodScores
+from calibrate.values import Estimate
 
 Column = NDArray[np.float64]
 

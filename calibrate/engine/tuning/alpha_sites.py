@@ -9,7 +9,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.steps.set_alpha import without_positions
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import LabelFreeAlpha, SearchAlpha
+from calibrate.steps import LabelFreeAlpha, SearchAlpha
 from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.

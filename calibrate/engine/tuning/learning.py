@@ -11,9 +11,9 @@ from calibrate.data import hold_back
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.trials.store import learning_key
-from calibrate.recipe import LearnAlpha, TuneAffine
-from calibrate.result import ChangedTensor, Learned, LearningEpoch, Progress
+from calibrate.result import Progress
 from calibrate.search import Chosen, Learnable, LearnedEpoch, choose, fit_temperature, learn, place_
+from calibrate.steps import ChangedTensor, LearnAlpha, Learned, LearningEpoch, TuneAffine
 
 #: What learning from an example costs, in passes: one forward, and back for twice its cost.
 PASSES = 3

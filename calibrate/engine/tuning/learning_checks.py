@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from calibrate.errors import DataError, ModelError
-from calibrate.recipe import LearnAlpha, TuneAffine
 from calibrate.search import affine_tensors, check_channels
+from calibrate.steps import LearnAlpha, TuneAffine
 from calibrate.surgery import find_sites, select
 
 #: With fewer examples in the calibration half, the quarter held back is a single one, which tells no noise.

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
-from calibrate.recipe import PRESETS, Auto, Candidate, Outputs, Probe, ProbeAdaptation, Recipe, Reestimate, TuneAffine
-from calibrate.recipe.adapters import IEW, Tent
-from calibrate.recipe.streams import Stream
+from calibrate.recipe import PRESETS, Outputs, Recipe
 from calibrate.result import Summary
+from calibrate.steps import IEW, Auto, Candidate, Probe, ProbeAdaptation, Reestimate, Stream, Tent, TuneAffine
 from service.worker.assignment import AssignedDataset
 from service.worker.child.check import check_dataset
 from tests.conftest import Ran

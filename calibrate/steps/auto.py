@@ -1,0 +1,220 @@
+"""The step ``auto``: several candidates tried, and the one that is proven to help recommended."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+
+from pydantic import Field, model_validator
+
+from calibrate.steps.label_free_alpha import LabelFreeAlpha
+from calibrate.steps.learn_alpha import LearnAlpha
+from calibrate.steps.reestimate import Reestimate
+from calibrate.steps.search_alpha import SearchAlpha
+from calibrate.steps.step import StepValue, kind_of
+from calibrate.steps.streams import Domain
+from calibrate.steps.table import STEPS
+from calibrate.steps.tune_affine import TuneAffine
+from calibrate.values import NUMBER, Estimate, Metric, Value, Verdict
+
+#: Names that the leaderboard gives to the network as it came, without and with its temperature.
+TAKEN = ("plain", "T")
+
+
+if TYPE_CHECKING:
+    TuningStep = StepValue
+else:
+    #: The steps that a candidate may be made of.
+    TuningStep = Annotated[Union[tuple(step for step in STEPS if step.tunes)], Field(discriminator="kind")]  # noqa: UP007
+
+#: The kinds of those steps.
+TUNING_KINDS = frozenset(kind_of(step) for step in STEPS if step.tunes)
+
+
+class Candidate(Value):
+    """Steps that tune the network, under the name that tables call them by. A temperature is fitted after the last."""
+
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    steps: Annotated[tuple[TuningStep, ...], Field(min_length=1, max_length=8)]
+
+
+_ALPHA = SearchAlpha(curve=False)
+
+
+#: What is tried where nothing else is said, from the simplest on: what folds into the convolutions before what does
+#: not, few numbers chosen by labels before many.
+CANDIDATES = (
+    Candidate(name="re-estimated, prior 4096", steps=(Reestimate(prior=4096),)),
+    Candidate(name="re-estimated, prior 512", steps=(Reestimate(prior=512),)),
+    Candidate(name="re-estimated", steps=(Reestimate(),)),
+    Candidate(name="α", steps=(_ALPHA,)),
+    Candidate(name="label-free α, entropy", steps=(LabelFreeAlpha(criterion="entropy"),)),
+    Candidate(name="label-free α, agreement", steps=(LabelFreeAlpha(criterion="agreement"),)),
+    Candidate(name="label-free α, estimation shift", steps=(LabelFreeAlpha(criterion="estimation_shift"),)),
+    Candidate(name="re-estimated, prior 4096, α", steps=(Reestimate(prior=4096), _ALPHA)),
+    Candidate(name="re-estimated, prior 512, α", steps=(Reestimate(prior=512), _ALPHA)),
+    Candidate(name="re-estimated, α", steps=(Reestimate(), _ALPHA)),
+    Candidate(name="α per layer", steps=(_ALPHA, LearnAlpha())),
+    Candidate(name="γ and β", steps=(TuneAffine(),)),
+    Candidate(name="α, γ and β", steps=(_ALPHA, TuneAffine())),
+    Candidate(name="α per channel", steps=(_ALPHA, LearnAlpha(per="channel"))),
+)
+
+
+class Auto(StepValue):
+    """Try several ways to tune the network, and recommend what is proven to help.
+
+    Try candidates on the calibration half, compare all on the holdout half, and keep what is recommended.
+
+    Candidates are listed from the simplest on. On the calibration half the simplest is chosen whose cross-entropy after
+    its temperature is within ``margin`` paired standard errors of the best; the network as it came, without and with a
+    temperature, comes before them all. Candidates that learned by gradient, and so have fewer examples left, choose
+    among themselves first, and so do the others, on all examples. The chosen one is recommended, and kept, where the
+    holdout half shows that it improves on the temperature alone; else the temperature where that does; else nothing.
+
+    With ``shifts`` every example comes in one of these domains, drawn by the seed, and what is recommended must not
+    cost more top-1 than ``guardrail`` on the data as they are. With a budget many candidates see few examples first,
+    and the better half of them twice as many, until the rest sees all.
+
+    With NLL(c) the cross-entropy of candidate c after its temperature, on examples of the calibration half that it
+    did not learn from, c₀ that of the lowest, and se the paired standard error, first among candidates that learned
+    by gradient and among the others, then between what these two chose::
+
+        chosen = the first, simplest first, with NLL(c) − NLL(c₀) ≤ margin·se
+        recommended where on the holdout half it improves on T
+
+    *Changes nothing when* nothing is recommended.
+
+    *Helps when* one does not know which method suits the network and the data.
+
+    *Does not help when* there are few examples: then it says how large a gain would have to be to show.
+
+    Cost: without gradient steps 55 passes over a calibration half of 2,500 examples, and 79 over one of 300; with
+    them 109 to 186; fewer with a budget; in inference that of what is recommended.
+
+    Limits: needs labels. The recommended candidate's numbers are honest, since it was chosen on other examples; the
+    best of the others' are not, which Holm's p-values take into account. With a budget in minutes what is tried
+    depends on the machine.
+
+    Reference: Jamieson and Talwalkar, AISTATS 2016, §3 (halving); Breiman et al., Classification and Regression
+    Trees, 1984, §3.4.3 (the choice); Holm, Scand. J. Statist. 6, 1979
+    """
+
+    kind: Literal["auto"] = "auto"
+    candidates: Annotated[tuple[Candidate, ...], Field(max_length=100)] = CANDIDATES
+    margin: Annotated[float, Field(ge=0, le=10, description="standard errors that count as noise"), NUMBER] = 1.0
+    max_passes: Annotated[
+        Annotated[float, Field(ge=2, le=1e6), NUMBER] | None,
+        Field(description="budget in passes over the calibration half; a gradient step's pass counts as three"),
+    ] = None
+    max_minutes: Annotated[
+        Annotated[float, Field(gt=0, le=1e6), NUMBER] | None,
+        Field(description="budget in minutes; what is tried then depends on the machine"),
+    ] = None
+    shifts: Annotated[tuple[Domain, ...], Field(description="domains to choose and measure on")] = ()
+    guardrail: Annotated[
+        float, Field(gt=0, le=1, description="largest loss of top-1 on data as they are, with shifts"), NUMBER
+    ] = 0.01
+    resamples: Annotated[int, Field(ge=100, le=100_000, description="bootstrap resamples"), NUMBER] = 2000
+    bins: Annotated[int, Field(ge=2, le=100, description="confidence bins of the calibration error"), NUMBER] = 15
+
+    @property
+    def corrupts(self) -> bool:
+        """Whether a domain of ``shifts`` is a corruption."""
+        return any(domain.corruption for domain in self.shifts)
+
+    @model_validator(mode="after")
+    def _told_apart(self) -> Self:
+        names = [candidate.name for candidate in self.candidates]
+        for name in names:
+            if name in TAKEN:
+                raise ValueError(f"a candidate is called {name!r}, as the leaderboard calls the network as it came")
+            if names.count(name) > 1:
+                raise ValueError(f"two candidates are called {name!r}; give each a name of its own")
+        return self
+
+    @model_validator(mode="after")
+    def _on_the_data(self) -> Self:
+        for candidate in self.candidates:
+            if any(step.training_data == "required" for step in candidate.steps):
+                raise ValueError(f"the candidate {candidate.name!r} wants training data; a candidate has none")
+        return self
+
+    @model_validator(mode="after")
+    def _guardrail_of_shifts(self) -> Self:
+        if self.guardrail != type(self).model_fields["guardrail"].default and not self.shifts:
+            raise ValueError("guardrail guards the data as they are against shifts, and there are none; leave it out")
+        if len(set(self.shifts)) < len(self.shifts):
+            raise ValueError("a shift is listed twice; name each once")
+        return self
+
+
+class HeldOut(Value):
+    """A network with its temperature on the holdout half; the network as it came, ``plain``, has T = 1.
+
+    ``against_plain`` and ``against_t`` are paired differences from the network as it came, without and with its
+    temperature; empty for these two, and ``holm`` with them: p-values of ``against_t``, two-sided, as they count among
+    those of all candidates in both metrics. ``detectable`` is the smallest true difference from T (T's: from plain)
+    that as many examples show four times in five. ``verdict`` is on that same difference. ``graph`` names the graph it
+    is served as, see ``Serving``; ``folds`` says that nothing
+    of the change is left to compute in it. ``clean`` is its
+    top-1 minus plain's on the data as they are, where the others are of shifts.
+    """
+
+    temperature: float
+    graph: str
+    folds: bool
+    metrics: dict[Metric, Estimate]
+    against_plain: dict[Metric, Estimate]
+    against_t: dict[Metric, Estimate]
+    holm: dict[Metric, float]
+    detectable: dict[Metric, float]
+    verdict: Verdict | None
+    clean: Estimate | None = None
+
+
+class Standing(Value):
+    """One candidate; ``plain`` is the network as it came, ``T`` the same with its temperature.
+
+    ``calibration`` is its NLL minus T's, in nats, on the ``calibration_n`` examples of the calibration half that no
+    gradient step of it saw, with a 95 % interval; the choice was made by it. ``passes`` over the calibration half are
+    those it needs alone, gradient steps threefold. ``note`` says why there is nothing more, or what was found on the
+    way.
+    """
+
+    name: str
+    state: Literal["measured", "dropped", "not tried", "not applicable"]
+    note: str = ""
+    passes: float = 0.0
+    calibration: Estimate | None = None
+    calibration_n: int = 0
+    held_out: HeldOut | None = None
+
+
+class Rung(Value):
+    """One round of successive halving: which candidates saw how many examples, and which went on."""
+
+    examples: int
+    tried: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+class Leaderboard(Value):
+    """All candidates on ``n`` examples, simplest first; ``chosen`` on the calibration half, ``recommended`` or not.
+
+    ``recipe`` gives the recommended network, and its numbers, when it is carried out alone. ``domains`` are those the
+    examples come in, where they are shifted, and ``guardrail`` what these may cost on the data as they are.
+    """
+
+    n: int
+    resamples: int
+    standings: tuple[Standing, ...]
+    chosen: str
+    recommended: str | None
+    recipe: dict[str, Any] | None
+    reason: str
+    passes: float
+    rungs: tuple[Rung, ...] = ()
+    domains: tuple[str, ...] = ()
+    guardrail: float | None = None
+
+    def standing(self, name: str) -> Standing:
+        """The candidate of that name."""
+        return {standing.name: standing for standing in self.standings}[name]

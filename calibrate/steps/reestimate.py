@@ -1,0 +1,98 @@
+"""The step ``reestimate``: running statistics estimated anew from data."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from calibrate.steps.step import Sites, StepValue, TrainingDataUse
+from calibrate.values import NUMBER, Value
+
+
+class Reestimate(StepValue):
+    """Re-estimate the running statistics on data.
+
+    Give the matching BatchNorm layers the mean and variance of their inputs on data, whose labels are not used.
+
+    They are of the calibration half or, with ``on: training``, of the training data that the request gives.
+    ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
+    layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
+    each in one way for each seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both
+    one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+
+    With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken while the
+    layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples::
+
+        rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)
+
+    *Changes nothing when* the running statistics are the data's already; or with a prior that outweighs all examples.
+
+    *Helps when* the data differ from the training data strongly and all alike (AdaBN), or training left its running
+    averages behind the weights (Precise BN, ``on`` training data).
+
+    *Does not help when* the shift is mild: then it often makes a network worse, which the measurement shows.
+
+    Cost: about two passes over these examples while their activations fit into memory, more beyond; in inference
+    nothing.
+
+    Limits: needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor
+    statistics. Training data are seen as in inference, not as in training, without ``augmentation``.
+
+    Reference: Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; Wu
+    and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)
+    """
+
+    needs_labels = False
+    tunes = True
+
+    kind: Literal["reestimate"] = "reestimate"
+    on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
+    order: Annotated[Literal["in_order", "batch"], Field(description="what the layers before normalise by")] = (
+        "in_order"
+    )
+    samples: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
+    ] = None
+    augmentation: Annotated[
+        Literal["none", "flip_crop"],
+        Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
+    ] = "none"
+    prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
+    variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
+    sites: Sites = ("*",)
+
+    @property
+    def training_data(self) -> TrainingDataUse:
+        """Needed where the statistics are of training data."""
+        return "required" if self.on == "training" else "unused"
+
+    @model_validator(mode="after")
+    def _variant_of_a_prior(self) -> Self:
+        if self.variant == "published" and not self.prior:
+            raise ValueError("variant is how a prior is mixed in, and prior is 0; give a prior, or leave variant out")
+        return self
+
+
+class Moved(Value):
+    """One layer: mean |rm − rm₀| / √(rv₀ + eps) over its channels, and mean |log((rv + eps) / (rv₀ + eps))|.
+
+    rm₀ and rv₀ are the running statistics from before.
+    """
+
+    name: str
+    mean: float
+    log_variance: float
+
+
+class Reestimation(Value):
+    """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
+
+    ``on`` says whether these are of the calibration half or of the training data, and
+    ``augmentation`` what was done to them. ``passes`` is what that cost, in
+    forward passes over these examples.
+    """
+
+    on: Literal["calibration", "training"] = "calibration"
+    augmentation: Literal["none", "flip_crop"] = "none"
+    images: int
+    passes: float
+    layers: tuple[Moved, ...]
