@@ -13,7 +13,7 @@ from torch import Tensor
 from calibrate.adapt.adapter import Adapter, Keeps
 from calibrate.errors import ModelError
 from calibrate.steps import LAME
-from calibrate.surgery import final_layer
+from calibrate.surgery import final_layer, watching
 
 #: The energy has converged where an update moves it by less than this share of it.
 TOLERANCE = 1e-8
@@ -44,7 +44,7 @@ class LAMEAdapter(Adapter[LAME]):
                 )
             self._final = found[1]
         features: list[Tensor] = []
-        watch = self._final.register_forward_pre_hook(lambda _, arguments: features.append(arguments[0]))
+        watch = watching([self._final], before=lambda _, arguments: features.append(arguments[0]))
         with watch, torch.inference_mode():
             logits = self.forward(x)
             return laplacian_adjusted(

@@ -19,6 +19,7 @@ from calibrate.data.preprocess import scale
 from calibrate.demo.digits import PREPROCESSING, Images, training_digits
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT, fresh_network
 from calibrate.io.cifar_resnets import CifarResNet
+from calibrate.surgery import drawing_from
 
 SEED = 0
 EPOCHS = 20
@@ -45,8 +46,7 @@ def train_digits(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEE
     """
     images, labels = (torch.from_numpy(array[:limit]) for array in training_digits())
     random = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with drawing_from(seed):
         network = fresh_network().train()
     optimizer = torch.optim.SGD(
         network.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True

@@ -18,7 +18,7 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, checked_logits, evaluating
+from calibrate.surgery import Site, checked_logits, evaluating, watching
 
 
 def channel_health(model: nn.Module, sites: Sequence[Site], batches: Batches) -> tuple[LayerHealth, ...]:
@@ -46,14 +46,9 @@ def channel_health(model: nn.Module, sites: Sequence[Site], batches: Batches) ->
             moments, extent = seen[layer][0].merge(moments), seen[layer][1].merge(extent)
         seen[layer] = moments, extent
 
-    handles = [layer.register_forward_pre_hook(watch) for layer in layers]
-    try:
-        with evaluating(model), torch.inference_mode():
-            for _, x in batches.after(0):
-                checked_logits(model, x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(layers, before=watch), evaluating(model), torch.inference_mode():
+        for _, x in batches.after(0):
+            checked_logits(model, x)
     return tuple(_health(layers[layer], *found) for layer, found in seen.items())
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.stats import Batches, Moments
 from calibrate.steps import LayerShift
-from calibrate.surgery import Site, evaluating
+from calibrate.surgery import Site, evaluating, watching
 
 
 def estimation_shift(model: nn.Module, sites: Sequence[Site], batches: Batches) -> tuple[LayerShift, ...]:
@@ -40,14 +40,9 @@ def estimation_shift(model: nn.Module, sites: Sequence[Site], batches: Batches) 
                 new = Moments.of(part)
                 half[layer] = half[layer].merge(new) if layer in half else new
 
-    handles = [layer.register_forward_pre_hook(watch) for layer in layers]
-    try:
-        with evaluating(model), torch.inference_mode():
-            for begin, x in batches.after(0):  # noqa: B007  (`watch` reads it)
-                model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(layers, before=watch), evaluating(model), torch.inference_mode():
+        for begin, x in batches.after(0):  # noqa: B007  (`watch` reads it)
+            model(x)
     return tuple(_shift(layers[layer], even[layer], odd.get(layer)) for layer in even)
 
 

@@ -12,7 +12,7 @@ from calibrate.diagnose.normalised import Extent, inference_statistics, normalis
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments
 from calibrate.steps import LayerBound
-from calibrate.surgery import Site, checked_logits, evaluating, normalising_by_batch
+from calibrate.surgery import Site, checked_logits, evaluating, normalising_by_batch, watching
 
 
 def bound(elements: int) -> float:
@@ -82,19 +82,14 @@ def output_bound(
             new, extents = Extent.of(x, *inference_statistics(layer, x), limit), inferred
         extents[layer] = extents[layer].merge(new) if layer in extents else new
 
-    handles = [layer.register_forward_pre_hook(watch) for layer in layers]
-    try:
-        with evaluating(model), torch.inference_mode():
-            for _, x in batches.after(0):
-                examples, training = len(x), False
-                checked_logits(model, x)
-                if examples == train_batch_size:
-                    training = True
-                    with normalising_by_batch(by_batch):
-                        checked_logits(model, x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(layers, before=watch), evaluating(model), torch.inference_mode():
+        for _, x in batches.after(0):
+            examples, training = len(x), False
+            checked_logits(model, x)
+            if examples == train_batch_size:
+                training = True
+                with normalising_by_batch(by_batch):
+                    checked_logits(model, x)
     return tuple(
         _described(layers[layer], train_batch_size, positions[layer], extent, trained.get(layer))
         for layer, extent in inferred.items()

@@ -1,7 +1,6 @@
 """The stream: how its images come, measured on its first part before any adaptation, without labels."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from math import prod
 from statistics import median, median_low
 from typing import Any
@@ -14,7 +13,7 @@ from calibrate.diagnose.estimation_shifts import estimation_shift
 from calibrate.nn.moments import instance_moments
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerShift, StreamDiagnosis, StreamMeasures
-from calibrate.surgery import find_sites, keeping_statistics
+from calibrate.surgery import find_sites, keeping_statistics, watching
 
 #: Two images of the stream are near each other up to this distance: within every batch that is not tiny, and short
 #: enough for runs of a few images of one class.
@@ -115,10 +114,8 @@ def _look(model: nn.Module, batches: Sequence[Tensor]) -> tuple[tuple[LayerShift
             styles.append(_style(layer, arguments[0]))
 
     sites = keeping_statistics(find_sites(model))
-    with ExitStack() as watches:
-        watches.enter_context(model.register_forward_hook(lambda _, __, y: logits.append(y)))
-        for site in sites:
-            watches.enter_context(site.module.register_forward_pre_hook(first_only))
+    watched = [site.module for site in sites]
+    with watching([model], after=lambda _, __, y: logits.append(y)), watching(watched, before=first_only):
         shifts = estimation_shift(model, sites, IterableBatches(batches, None))
     return shifts, torch.cat(logits), torch.cat(styles) if styles else None
 

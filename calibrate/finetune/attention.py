@@ -1,7 +1,7 @@
 """Channel attention: how much each filter matters to the target task, as DELTA weighs it."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from calibrate.finetune.features import gathering
 from calibrate.finetune.head import modules_of
 from calibrate.finetune.penalty import wide
-from calibrate.surgery import evaluating
+from calibrate.surgery import evaluating, watching
 
 TEMPERATURE = 5.0
 
@@ -57,15 +57,8 @@ def _loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return F.cross_entropy(wide(model(x)), y, reduction="sum").item()
 
 
-@contextmanager
-def _silenced(module: nn.Module, channel: int) -> Iterator[None]:
-    handle = module.register_forward_hook(
-        lambda _module, _inputs, y: y.index_fill(1, torch.tensor(channel).to(y.device), 0)
-    )
-    try:
-        yield
-    finally:
-        handle.remove()
+def _silenced(module: nn.Module, channel: int) -> AbstractContextManager[None]:
+    return watching([module], after=lambda _, __, y: y.index_fill(1, torch.tensor(channel).to(y.device), 0))
 
 
 def _attention(increase: Tensor) -> Tensor:

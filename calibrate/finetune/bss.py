@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from calibrate.errors import UsageError
 from calibrate.finetune.head import modules_of
 from calibrate.finetune.penalty import Penalty, wide
+from calibrate.surgery import watching
 
 
 class BSS(Penalty):
@@ -48,11 +49,10 @@ class BSS(Penalty):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Gather what the head is given."""
-        handle = self.head.register_forward_pre_hook(self._remember)
         try:
-            yield
+            with watching([self.head], before=self._remember):
+                yield
         finally:
-            handle.remove()
             self.features = None
 
     def __call__(self) -> Tensor:

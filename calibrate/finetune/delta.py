@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from calibrate.errors import UsageError
 from calibrate.finetune.features import Features, gathering
 from calibrate.finetune.penalty import Penalty, wide
+from calibrate.surgery import watching
 
 
 class Delta(Penalty):
@@ -60,12 +61,13 @@ class Delta(Penalty):
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Gather the inputs of the network and the features of its layers."""
-        handle = self.model.register_forward_pre_hook(self._remember)
         try:
-            with gathering(self.model, self.layers) as self.features:
+            with (
+                watching([self.model], before=self._remember),
+                gathering(self.model, self.layers) as self.features,
+            ):
                 yield
         finally:
-            handle.remove()
             self.inputs, self.features = None, {}
 
     def __call__(self) -> Tensor:

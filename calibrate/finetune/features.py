@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.finetune.head import modules_of
+from calibrate.surgery import watching
 
 #: For each module by its name, what it put out in each of its calls.
 Features = Mapping[str, list[Tensor]]
@@ -26,22 +27,18 @@ def gathering(model: nn.Module, layers: Sequence[str]) -> Iterator[Features]:
         for calls in features.values():
             calls.clear()
 
-    def gather(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
-            if not isinstance(output, Tensor) or output.dim() < 2:
-                raise ModelError(
-                    f"{name} puts out a {type(output).__name__}, where features of shape (N, C) or (N, C, *) are "
-                    "needed; name another module."
-                )
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in dict(zip(layers, modules_of(model, layers), strict=True)).items():
+        names.setdefault(module, []).append(name)
+
+    def gather(module: nn.Module, _inputs: tuple[Any, ...], output: object) -> None:
+        if not isinstance(output, Tensor) or output.dim() < 2:
+            raise ModelError(
+                f"{names[module][0]} puts out a {type(output).__name__}, where features of shape (N, C) or (N, C, *) "
+                "are needed; name another module."
+            )
+        for name in names[module]:
             features[name].append(output)
 
-        return hook
-
-    modules = dict(zip(layers, modules_of(model, layers), strict=True))
-    handles = [model.register_forward_pre_hook(begin)]
-    handles += [module.register_forward_hook(gather(name)) for name, module in modules.items()]
-    try:
+    with watching([model], before=begin), watching(names, after=gather):
         yield features
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -19,7 +19,7 @@ from calibrate.finetune.loop import TrainingLoop, train_
 from calibrate.finetune.penalty import Penalty
 from calibrate.recipe import finetuning
 from calibrate.result import silent
-from calibrate.surgery import renew_head_
+from calibrate.surgery import drawing_from, renew_head_
 
 #: How a head is trained before it tells which channels matter to the target: alone, on features as they are.
 HEAD_EPOCHS = 3
@@ -48,8 +48,7 @@ def _delta(model: nn.Module, source: nn.Module, given: TrainingLoop, wanted: fin
 def _with_trained_head(source: nn.Module, given: TrainingLoop) -> nn.Module:
     """A copy of ``source`` whose head knows the target's classes."""
     model = copy.deepcopy(source)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(given.recipe.seed)
+    with drawing_from(given.recipe.seed):
         renew_head_(model, given.head, given.outputs)
     first = given.recipe.phases[0]
     phase = finetuning.Phase(epochs=HEAD_EPOCHS, lr=first.lr, trainable="head", norms=AS_IN_INFERENCE)

@@ -10,7 +10,7 @@ from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
-from calibrate.report.probe_sections import probe_sections
+from calibrate.report.probes import probe_sections
 from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files

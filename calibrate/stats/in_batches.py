@@ -9,6 +9,7 @@ from calibrate.stats.batches import Batches
 from calibrate.stats.gathered import Exchange, Gathered
 from calibrate.stats.pool import Pool
 from calibrate.stats.store import store_
+from calibrate.surgery import watching
 
 
 def gather_in_batches_(
@@ -33,8 +34,7 @@ def gather_in_batches_(
         total = parts[-1].total()
         store_(layer, total.mean, total.variance)
 
-    handles = [layer.register_forward_pre_hook(arrive) for layer in layers]
-    try:
+    with watching(layers, before=arrive):
         for first, x in batches.after(0):
             if gathered.pools and first in gathered.pools[0]:
                 continue
@@ -44,8 +44,5 @@ def gather_in_batches_(
             for place, part in enumerate(parts):
                 gathered.add_(place, part)
             keep(gathered)
-    finally:
-        for handle in handles:
-            handle.remove()
     while gathered.settled < len(gathered.names):
         gathered.settle_(exchange)

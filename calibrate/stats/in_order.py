@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from calibrate.stats.batches import Batches
 from calibrate.stats.gathered import Exchange, Gathered, out_of_order
@@ -14,6 +14,7 @@ from calibrate.stats.live_memory import live_bytes
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.suspended import Suspended
+from calibrate.surgery import watching
 
 #: What a thread may take for its stack, on top of what its batch holds.
 STACK_BYTES = 8 << 20
@@ -85,34 +86,32 @@ def gather_in_order_(
     waiting: list[Suspended] = []
     arrived: list[bool] = []
     room = calls = held = end = 0
-    handles: list[RemovableHandle] = []
-    try:
-        for first, x in batches.after(0):
-            if not arrived:
-                held_bytes, calls = live_bytes(model, layers, x)
-                room = memory // (held_bytes + STACK_BYTES)
-                handles = [layer.register_forward_pre_hook(arrive) for layer in layers]
-            end = first + len(x)
-            if len(waiting) < room and (work := suspended(first, x)).begin():
-                waiting.append(work)
-                arrived.append(work.resume())
-                held = end
-            else:
-                room = len(waiting)
-                arrived.append(reaches(first, x))
-        while all(arrived):
-            gathered.settle_(exchange)
-            tell(gathered.settled, calls)
-            arrived = [work.resume() for work in waiting]
-            if held < end:
-                arrived += [reaches(first, x) for first, x in batches.after(held)]
-        if any(arrived):
-            raise out_of_order(f"call {gathered.settled + 1} is made for some batches only")
-    finally:
-        for work in waiting:
-            work.abandon()
-        for handle in handles:
-            handle.remove()
+    with ExitStack() as hooks:
+        try:
+            for first, x in batches.after(0):
+                if not arrived:
+                    held_bytes, calls = live_bytes(model, layers, x)
+                    room = memory // (held_bytes + STACK_BYTES)
+                    hooks.enter_context(watching(layers, before=arrive))
+                end = first + len(x)
+                if len(waiting) < room and (work := suspended(first, x)).begin():
+                    waiting.append(work)
+                    arrived.append(work.resume())
+                    held = end
+                else:
+                    room = len(waiting)
+                    arrived.append(reaches(first, x))
+            while all(arrived):
+                gathered.settle_(exchange)
+                tell(gathered.settled, calls)
+                arrived = [work.resume() for work in waiting]
+                if held < end:
+                    arrived += [reaches(first, x) for first, x in batches.after(held)]
+            if any(arrived):
+                raise out_of_order(f"call {gathered.settled + 1} is made for some batches only")
+        finally:
+            for work in waiting:
+                work.abandon()
 
 
 def _reached() -> None:

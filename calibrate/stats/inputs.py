@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from calibrate.stats.moments import Moments
+from calibrate.surgery import watching
 
 
 @contextmanager
@@ -27,9 +28,5 @@ def pooled_inputs(layers: Iterable[nn.Module]) -> Iterator[Mapping[nn.Module, Mo
         new = Moments.of(arguments[0].detach())
         pooled[layer] = pooled[layer].merge(new) if layer in pooled else new
 
-    handles = [layer.register_forward_pre_hook(pool) for layer in layers]
-    try:
+    with watching(layers, before=pool):
         yield pooled
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from calibrate.surgery import evaluating
+from calibrate.surgery import evaluating, watching
 
 
 class _Made(TorchDispatchMode):
@@ -39,11 +39,6 @@ def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tupl
     def note(_layer: nn.Module, _arguments: tuple[Tensor, ...]) -> None:
         held.append(sum(storage.nbytes() for storage in made.storages))
 
-    handles = [layer.register_forward_pre_hook(note) for layer in layers]
-    try:
-        with evaluating(model), torch.inference_mode(), _Made() as made:
-            model(x)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(layers, before=note), evaluating(model), torch.inference_mode(), _Made() as made:
+        model(x)
     return x.nbytes + max(held, default=0), len(held)

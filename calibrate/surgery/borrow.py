@@ -1,10 +1,56 @@
 """Borrowing: what a measurement changes in a network for a while, and always gives back."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+@contextmanager
+def watching(
+    layers: Iterable[Layer],
+    *,
+    before: Callable[[Layer, tuple[Any, ...]], object] | None = None,
+    after: Callable[[Layer, tuple[Any, ...], Any], object] | None = None,
+) -> Iterator[None]:
+    """Call ``before`` ahead of each call of ``layers``, and ``after`` behind it; on every exit no hook is left.
+
+    ``before`` is given the layer and its positional inputs, ``after`` also the output. As in torch, what they return,
+    other than None, takes the place of the inputs or the output. A layer that comes several times is watched once.
+    Hooks run in the order in which they were set: of two that watch one layer, the outer one first.
+
+    >>> layer, seen = nn.Identity(), []
+    >>> with watching([layer], before=lambda _, inputs: seen.append(inputs), after=lambda *_: "replaced"):
+    ...     layer("x")
+    'replaced'
+    >>> layer("y"), seen
+    ('y', [('x',)])
+    """
+    with ExitStack() as hooks:
+        for layer in dict.fromkeys(layers):
+            if before is not None:
+                hooks.enter_context(layer.register_forward_pre_hook(before))
+            if after is not None:
+                hooks.enter_context(layer.register_forward_hook(after))
+        yield
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Let torch's generator for the CPU start at ``seed`` inside, and be afterwards where it was before.
+
+    >>> with drawing_from(0):
+    ...     torch.rand(1)
+    tensor([0.4963])
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
 
 
 @contextmanager

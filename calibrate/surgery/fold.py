@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
-from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.kinds import weighed
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
@@ -90,17 +90,10 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Site]]:
         if isinstance(module, Convolution) and "weight" in module._parameters:  # else it is computed from others
             made[id(output)] = (module, output)
 
-    handles = []
-    for module in model.modules():
-        if isinstance(module, Convolution) or module in sites:
-            handles += [module.register_forward_pre_hook(enter), module.register_forward_hook(leave)]
-    try:
-        with torch.inference_mode(), readers:
-            output = model(example)
-            readers.count(output)
-    finally:
-        for handle in handles:
-            handle.remove()
+    watched = [module for module in model.modules() if isinstance(module, Convolution) or module in sites]
+    with watching(watched, before=enter, after=leave), torch.inference_mode(), readers:
+        output = model(example)
+        readers.count(output)
     return [
         (made[id(x)][0], site)
         for site, x in read

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.borrow import evaluating, watching
 
 Linear = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -55,11 +55,12 @@ def final_layer(model: nn.Module, inputs: Tensor) -> tuple[str, Linear] | None:
     trial = copy.deepcopy(model)
     called: list[Linear] = []
     layers = {module: name for name, module in trial.named_modules() if isinstance(module, Linear)}
-    handles = [layer.register_forward_hook(lambda layer, *_: called.append(layer)) for layer in layers]
-    with evaluating(trial), torch.inference_mode():
+    with (
+        watching(layers, after=lambda layer, *_: called.append(layer)),
+        evaluating(trial),
+        torch.inference_mode(),
+    ):
         logits = trial(inputs)
-    for handle in handles:
-        handle.remove()
     if not called:
         return None
     last = called[-1]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.surgery.borrow import evaluating
+from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.sites import Site
 
 
@@ -24,22 +24,15 @@ def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
 
     Raises ModelError when the network cannot take such inputs or does not put out logits (N, K).
     """
+    names = {site.module: site.name for site in sites}
     positions: dict[str, int] = {}
 
-    def watch(name: str) -> object:
-        def hook(_module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            seen = arguments[0].shape[2:].numel()
-            positions[name] = min(seen, positions.get(name, seen))
+    def watch(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        name, seen = names[layer], arguments[0].shape[2:].numel()
+        positions[name] = min(seen, positions.get(name, seen))
 
-        return hook
-
-    handles = [site.module.register_forward_pre_hook(watch(site.name)) for site in sites]  # type: ignore[arg-type]
-    try:
-        with evaluating(model), torch.inference_mode():
-            logits = checked_logits(model, inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watching(names, before=watch), evaluating(model), torch.inference_mode():
+        logits = checked_logits(model, inputs)
     return Look(logits.shape[1], positions)
 
 

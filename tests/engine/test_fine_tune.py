@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.data import Examples, Source, open_data
 from calibrate.engine import FineTuningPlan, carry_out_fine_tuning, fine_tune, plan_fine_tuning
-from calibrate.engine.finetuning.class_labels import class_labels
+from calibrate.engine.finetuning.target_classes import class_labels
 from calibrate.errors import AfternormError, DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.metrics import score

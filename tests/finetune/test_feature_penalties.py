@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.finetune import BSS, Delta, Penalty, channel_attention
+from calibrate.finetune.features import gathering
 from tests.finetune import reference
 from tests.finetune.reference import Array
 from tests.finetune.test_parameter_penalties import move_
@@ -89,6 +90,16 @@ def test_delta_counts_every_call_of_a_tied_layer() -> None:
     with penalty.watching():
         model(x)
         assert penalty().item() == pytest.approx(reference.delta(mine, its, 0.5, None), rel=1e-12)
+
+
+def test_features_of_a_layer_with_two_names_are_given_under_both() -> None:
+    model, x = lived_in(Tied().double()), draw(4, 1, 6, 6)
+    with gathering(model, ["norm", "again.norm"]) as features:
+        model(x)
+        model(x)
+    assert [len(calls) for calls in features.values()] == [2, 2]
+    for one, other in zip(features["norm"], features["again.norm"], strict=True):
+        assert one is other
 
 
 def test_delta_s_source_stays_what_it_was_when_the_network_itself_is_given() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from calibrate.data import Source, open_data, split, stratified
-from calibrate.engine.finetuning.class_labels import class_labels, wanted_classes
+from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
 from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import Setting, input_dtype

@@ -22,7 +22,7 @@ from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
 from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, silent
 from calibrate.steps import Measurement
-from calibrate.surgery import carry_out_placement, look, renew_head_
+from calibrate.surgery import carry_out_placement, drawing_from, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15
 
@@ -140,8 +140,7 @@ def carry_out_fine_tuning(
 
 def _prepared(given: nn.Module, plan: FineTuningPlan) -> nn.Module:
     """A copy of the network with its layers placed and, where the classes ask for it, a fresh head."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(plan.recipe.seed)
+    with drawing_from(plan.recipe.seed):
         placed = (
             carry_out_placement(given, Placement(steps=plan.recipe.layers)) if plan.recipe.layers else copied(given)
         )
