@@ -109,6 +109,10 @@ class Adapted:
             self.reset()
         return logits
 
+    def __call__(self, x: Tensor) -> Tensor:
+        """See :meth:`step`."""
+        return self.step(x)
+
     @torch.inference_mode(False)
     def reset(self) -> None:
         """Forget all that was learned."""

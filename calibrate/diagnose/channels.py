@@ -1,14 +1,14 @@
 """Channel health: dead, silent, pruned and exploding channels, the drift of γ and β, and the gradient factor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from calibrate.diagnose.normalised import Extent, inference_statistics
-from calibrate.stats import Batches, Moments
+from calibrate.diagnose.normalised import Extent, inference_statistics, normalising_by_channel
+from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import (
     DEAD_VARIANCE,
     DRIFT_BINS,
@@ -18,11 +18,13 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, checked_logits, evaluating, watching
+from calibrate.surgery import Site, checked_logits, evaluating, find_sites, watching
 
 
-def channel_health(model: nn.Module, sites: Sequence[Site], batches: Batches) -> tuple[LayerHealth, ...]:
-    """The health of each of the sites, which normalise by channel, on the examples of ``batches``.
+def channel_health(
+    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: Sequence[Site] | None = None
+) -> tuple[LayerHealth, ...]:
+    """The health of each of ``sites``, or of all that normalise by channel, on the examples of ``batches``.
 
     ``model`` is in evaluation mode; the layers are in the order of the calls. A layer that is called several times
     pools its calls, in float64; one that is never called is left out.
@@ -32,10 +34,11 @@ def channel_health(model: nn.Module, sites: Sequence[Site], batches: Batches) ->
     >>> from calibrate.stats import IterableBatches; from calibrate.surgery import find_sites
     >>> network = nn.Sequential(nn.BatchNorm1d(2))
     >>> examples = IterableBatches([torch.tensor([[1.0, 0.0], [-7.0, 0.0]])], None)
-    >>> (layer,) = channel_health(network, find_sites(network), examples)
+    >>> (layer,) = channel_health(network, examples, find_sites(network))
     >>> layer.dead, layer.silent, layer.exploding, layer.far_out, round(layer.furthest, 3)
     (0, 1, 1, 0.25, 7.0)
     """
+    sites = normalising_by_channel(find_sites(model)) if sites is None else sites
     layers = {site.module: site for site in sites}
     seen: dict[nn.Module, tuple[Moments, Extent]] = {}
 
@@ -47,7 +50,7 @@ def channel_health(model: nn.Module, sites: Sequence[Site], batches: Batches) ->
         seen[layer] = moments, extent
 
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
-        for _, x in batches.after(0):
+        for _, x in as_batches(batches).after(0):
             checked_logits(model, x)
     return tuple(_health(layers[layer], *found) for layer, found in seen.items())
 

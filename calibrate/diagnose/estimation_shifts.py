@@ -1,18 +1,22 @@
 """Estimation shift: how far running statistics are from the statistics of what the layers really see."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from calibrate.stats import Batches, Moments
+from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerShift
-from calibrate.surgery import Site, evaluating, watching
+from calibrate.surgery import Site, evaluating, find_sites, keeping_statistics, watching
 
 
-def estimation_shift(model: nn.Module, sites: Sequence[Site], batches: Batches) -> tuple[LayerShift, ...]:
-    """The shift of each site on the examples of ``batches``, ``model`` in evaluation mode, in the order of the calls.
+def estimation_shift(
+    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: Sequence[Site] | None = None
+) -> tuple[LayerShift, ...]:
+    """The shift of each of ``sites``, or of all that keep statistics, in the order of the calls.
+
+    On the examples of ``batches``, such as a data loader, with ``model`` in evaluation mode.
 
     ESM_μ = ‖rm − m‖₂ and ESM_σ = ‖√rv − √v‖₂ over the channels, where m and v are the mean and biased variance (÷n) of
     all inputs (N, C, *) of the layer, pooled in float64. A layer that is called several times pools its calls; one that
@@ -24,10 +28,11 @@ def estimation_shift(model: nn.Module, sites: Sequence[Site], batches: Batches) 
     >>> from calibrate.stats import IterableBatches; from calibrate.surgery import find_sites
     >>> network = nn.Sequential(nn.BatchNorm1d(1, eps=0.0))
     >>> examples = IterableBatches([torch.tensor([[1.0], [1.0], [5.0], [5.0]])], None)
-    >>> (shift,) = estimation_shift(network, find_sites(network), examples)
+    >>> (shift,) = estimation_shift(network, examples, find_sites(network))
     >>> shift.mean, shift.deviation, shift.mean_in_deviations, shift.mean_by_chance
     (3.0, 1.0, 1.5, 0.0)
     """
+    sites = keeping_statistics(find_sites(model)) if sites is None else sites
     layers = {site.module: site for site in sites}
     begin = 0
     even: dict[nn.Module, Moments] = {}
@@ -41,7 +46,7 @@ def estimation_shift(model: nn.Module, sites: Sequence[Site], batches: Batches) 
                 half[layer] = half[layer].merge(new) if layer in half else new
 
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
-        for begin, x in batches.after(0):  # noqa: B007  (`watch` reads it)
+        for begin, x in as_batches(batches).after(0):  # noqa: B007  (`watch` reads it)
             model(x)
     return tuple(_shift(layers[layer], even[layer], odd.get(layer)) for layer in even)
 

@@ -1,6 +1,6 @@
 """Output bound: how far the output of batch normalisation can go in training, and how far it goes in inference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import ceil, inf, sqrt
 from typing import TypeGuard
 
@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.diagnose.normalised import Extent, inference_statistics, normalising_by_channel
 from calibrate.nn import BatchNormVariant
-from calibrate.stats import Batches, Moments
+from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound
-from calibrate.surgery import Site, checked_logits, evaluating, normalising_by_batch, watching
+from calibrate.surgery import Site, checked_logits, evaluating, find_sites, normalising_by_batch, watching
 
 
 def bound(elements: int) -> float:
@@ -42,7 +42,10 @@ def bounded(sites: Sequence[Site]) -> tuple[Site, ...]:
 
 
 def output_bound(
-    model: nn.Module, sites: Sequence[Site], batches: Batches, train_batch_size: int
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Tensor]] | Batches,
+    sites: Sequence[Site] | None = None,
+    train_batch_size: int = 128,
 ) -> tuple[LayerBound, ...]:
     """What each of the ``bounded`` sites puts out before γ and β, in training and in inference, in the order of calls.
 
@@ -58,10 +61,11 @@ def output_bound(
     >>> from calibrate.stats import IterableBatches; from calibrate.surgery import find_sites
     >>> network = nn.Sequential(nn.BatchNorm1d(1, eps=1e-9))
     >>> examples = IterableBatches([torch.tensor([[0.0], [0.0], [0.0], [4.0]])], None)
-    >>> (layer,) = output_bound(network, find_sites(network), examples, train_batch_size=4)
+    >>> (layer,) = output_bound(network, examples, find_sites(network), train_batch_size=4)
     >>> round(layer.bound, 3), round(layer.training[1], 3), round(layer.inference[1], 3), layer.outside
     (1.732, 1.732, 4.0, 0.25)
     """
+    sites = bounded(find_sites(model)) if sites is None else sites
     layers = {site.module: site for site in sites}
     by_batch = [module for module in model.modules() if trains_by_batch(module)]
     examples, training = 0, False
@@ -83,7 +87,7 @@ def output_bound(
         extents[layer] = extents[layer].merge(new) if layer in extents else new
 
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
-        for _, x in batches.after(0):
+        for _, x in as_batches(batches).after(0):
             examples, training = len(x), False
             checked_logits(model, x)
             if examples == train_batch_size:

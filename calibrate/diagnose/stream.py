@@ -116,7 +116,7 @@ def _look(model: nn.Module, batches: Sequence[Tensor]) -> tuple[tuple[LayerShift
     sites = keeping_statistics(find_sites(model))
     watched = [site.module for site in sites]
     with watching([model], after=lambda _, __, y: logits.append(y)), watching(watched, before=first_only):
-        shifts = estimation_shift(model, sites, IterableBatches(batches, None))
+        shifts = estimation_shift(model, IterableBatches(batches, None), sites)
     return shifts, torch.cat(logits), torch.cat(styles) if styles else None
 
 

@@ -21,8 +21,9 @@ from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
+from calibrate.errors import ModelError
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Preprocessing, Recipe
+from calibrate.recipe import Preprocessing, Recipe, as_recipe, parse
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
 from calibrate.steps import (
     StepValue,
@@ -60,6 +61,23 @@ class Outcome:
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     graphs: Mapping[str, nn.Module] = field(default_factory=dict)
 
+    def save(self, folder: str | Path, *, formats: Sequence[str] = ("safetensors", "onnx")) -> tuple[Path, ...]:
+        """Write the tuned network in ``formats``, the summary and the reports into ``folder``; the paths written.
+
+        Raises UsageError where that cannot be, ExportError where a file does not compute what the network does.
+        """
+        from calibrate.engine.delivery.files import save
+
+        return save(self, Path(folder), formats)
+
+    def __repr__(self) -> str:
+        """The verdict, with its reasons."""
+        summary = self.summary
+        verdict = summary.verdict or "none: nothing was compared with the temperature alone"
+        reasons = "".join(f"\n  {reason}" for reason in summary.reasons)
+        kinds = ", ".join(step.kind for step in summary.recipe.steps)
+        return f"<Outcome of {kinds}; verdict: {verdict}{reasons}>"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
@@ -75,11 +93,11 @@ class Plan:
 
 def retrofit(
     model: nn.Module,
-    recipe: Recipe,
+    recipe: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str,
     *,
     data: str | Path | Iterable[Any] | Source,
     training: str | Path | Iterable[Any] | Source | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     architecture: str = "",
     architecture_args: Mapping[str, Any] | None = None,
@@ -89,6 +107,7 @@ def retrofit(
 ) -> Outcome:
     """Carry out ``recipe`` on a copy of ``model``: choose on one half of ``data``, prove on the other.
 
+    ``recipe`` is a preset's name, a list of steps, a mapping as in a recipe file, or a :class:`~calibrate.Recipe`.
     ``data`` is a path (directory or zip of class folders, ``.npz``), an iterable of ``(x, y)`` that can be iterated
     again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
     some of them. ``training`` are examples of what the network was trained on, for the steps that use them, which look
@@ -99,13 +118,20 @@ def retrofit(
 
     >>> network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
     >>> examples = [(torch.full((1, 8, 8), float(i % 2)), i % 2) for i in range(20)]
-    >>> outcome = retrofit(network, Recipe(steps=[{"kind": "set_alpha", "alpha": 0.1}]), data=examples)
+    >>> outcome = retrofit(network, [{"kind": "set_alpha", "alpha": 0.1}], data=examples)
     >>> [site.alpha for site in outcome.summary.changes.sites]
     [0.1]
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"the model is {type(model).__name__}, and a torch.nn.Module is tuned; a checkpoint's is "
+            "`calibrate.open_model(path, architecture).model`."
+        )
+    if isinstance(preprocessing, Mapping):
+        preprocessing = parse(Preprocessing, dict(preprocessing), "preprocessing")
     plan_ = plan(
         model,
-        recipe,
+        as_recipe(recipe),
         data=data,
         training=training,
         preprocessing=preprocessing,

@@ -2,16 +2,17 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from calibrate.errors import RecipeError, UsageError
+from calibrate.errors import RecipeError, UsageError, meant
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.yaml_text import plain
+from calibrate.steps import StepValue
 
 Value = TypeVar("Value", bound=BaseModel)
 
@@ -83,6 +84,33 @@ def read_recipe(name: str) -> Recipe:
         known = ", ".join(sorted(PRESETS))
         raise UsageError(f"the recipe {name!r} is neither a preset nor a file; the presets are {known}.")
     return read(Recipe, path)
+
+
+def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str) -> Recipe:
+    """The recipe that ``given`` means: itself, a preset's name, a document of a recipe, a step, or a list of steps.
+
+    >>> from calibrate.steps import Measure, Temperature
+    >>> as_recipe("temperature") == as_recipe(["temperature", "measure"]) == as_recipe([Temperature(), Measure()])
+    True
+    """
+    if isinstance(given, Recipe):
+        return given
+    if isinstance(given, str):
+        if given in PRESETS:
+            return PRESETS[given]
+        raise UsageError(
+            f"there is no preset {given!r}{meant(given, PRESETS)}; the presets are {', '.join(sorted(PRESETS))}. A "
+            "recipe in a file is read by `calibrate.recipe.read_recipe`."
+        )
+    if isinstance(given, Mapping):
+        return parse(Recipe, {"steps": [dict(given)]} if "kind" in given else dict(given), "the recipe")
+    steps = [given] if isinstance(given, StepValue) else given
+    if isinstance(steps, Sequence):
+        return parse(Recipe, {"steps": [{"kind": item} if isinstance(item, str) else item for item in steps]}, "recipe")
+    raise UsageError(
+        f"recipe is {type(given).__name__}; give a preset's name such as 'alpha', a list of steps, a mapping or a "
+        "Recipe."
+    )
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -1,6 +1,6 @@
 """Statistics of a network's inputs and activations, pooled over data, and their re-estimation."""
 
-from calibrate.stats.batches import Batches, IterableBatches
+from calibrate.stats.batches import Batches, IterableBatches, as_batches
 from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
 from calibrate.stats.moments import Moments
@@ -18,6 +18,7 @@ __all__ = [
     "Prior",
     "Reestimated",
     "ReestimationState",
+    "as_batches",
     "pooled_inputs",
     "reestimate",
     "reestimate_",

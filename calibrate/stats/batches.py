@@ -16,6 +16,11 @@ class Batches(ABC):
         """A fresh pass from the batch that begins with the example ``first``: each batch, and its first number."""
 
 
+def as_batches(given: Iterable[Tensor | Sequence[Tensor]] | Batches) -> Batches:
+    """The batches of a data loader or a list; those that are numbered already as they are."""
+    return given if isinstance(given, Batches) else IterableBatches(given, None)
+
+
 class IterableBatches(Batches):
     """The inputs of any iterable of batches, each a tensor or a sequence that begins with it, cut after ``samples``.
 

@@ -1,8 +1,8 @@
 """Placing layers where a network has BatchNorm: which sites become what."""
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,12 +18,23 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 ACTIVATED = ("BatchNormAct2d", "SyncBatchNormAct")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Replacement:
-    """What a site becomes: the name of a layer in ``calibrate.nn.LAYERS``, and that layer's settings."""
+    """What a site becomes: a layer of ``calibrate.nn.LAYERS``, by its class or name, and that layer's settings.
+
+    >>> from calibrate.nn import StochNorm
+    >>> Replacement(StochNorm, p=0.25) == Replacement("StochNorm", {"p": 0.25})
+    True
+    """
 
     layer: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any]
+
+    def __init__(
+        self, layer: str | Callable[..., nn.Module], settings: Mapping[str, Any] | None = None, **more: Any
+    ) -> None:
+        object.__setattr__(self, "layer", layer if isinstance(layer, str) else _name_of(layer))
+        object.__setattr__(self, "settings", {**(settings or {}), **more})
 
 
 #: For each site, by its first name, what it becomes.
@@ -55,6 +66,18 @@ def place_(model: nn.Module, replacements: Replacements) -> nn.Module:
     for site, layer in layers.items():
         model = replace_(model, site, layer)
     return model
+
+
+def _name_of(layer: Callable[..., nn.Module]) -> str:
+    """The name of a layer's class; raises UsageError where it is none that can be placed."""
+    for name, spec in LAYERS.items():
+        if spec.layer is layer:
+            return name
+    called = getattr(layer, "__name__", repr(layer))
+    raise UsageError(
+        f"{called} is no layer that can be placed{meant(called, LAYERS)}; `afternorm methods` lists those that can, "
+        "and calibrate.nn has them."
+    )
 
 
 def is_batch_norm(module: nn.Module) -> bool:

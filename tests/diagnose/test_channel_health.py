@@ -17,7 +17,7 @@ from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
 def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
-    found = channel_health(model, normalising_by_channel(find_sites(model)), IterableBatches(x.split(size), None))
+    found = channel_health(model, IterableBatches(x.split(size), None), normalising_by_channel(find_sites(model)))
     return {layer.name: layer for layer in found}
 
 

@@ -16,7 +16,7 @@ from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
 def shifts(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerShift]:
-    found = estimation_shift(model, keeping_statistics(find_sites(model)), IterableBatches(x.split(size), None))
+    found = estimation_shift(model, IterableBatches(x.split(size), None), keeping_statistics(find_sites(model)))
     return {shift.name: shift for shift in found}
 
 

@@ -20,7 +20,7 @@ from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
 def probe(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerBound]:
-    found = output_bound(model, bounded(find_sites(model)), IterableBatches(x.split(size), None), size)
+    found = output_bound(model, IterableBatches(x.split(size), None), bounded(find_sites(model)), size)
     return {layer.name: layer for layer in found}
 
 

@@ -178,7 +178,7 @@ def test_the_network_stays_and_one_pass_is_made(build: type[nn.Module]) -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     assert found == diagnose_stream(model, x.split(10))
     assert found.measures.mixture is None  # too few images
-    shifts = estimation_shift(model, keeping_statistics(find_sites(model)), IterableBatches([x], None))
+    shifts = estimation_shift(model, IterableBatches([x], None), keeping_statistics(find_sites(model)))
     sizes = [math.hypot(shift.mean_in_deviations, shift.deviation_in_deviations) for shift in shifts]
     assert found.measures.shift == pytest.approx(np.median(sizes), rel=1e-6)
 

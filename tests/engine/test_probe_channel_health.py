@@ -29,7 +29,7 @@ def test_the_health_is_that_on_the_holdout_half() -> None:
     assert_untouched(model, before)
     assert isinstance(found, ChannelHealth)
     assert (found.tuned, found.images, found.left_out) == (False, 45, ())
-    assert found.layers == channel_health(model, find_sites(model), IterableBatches(holdout().split(16), None))
+    assert found.layers == channel_health(model, IterableBatches(holdout().split(16), None), find_sites(model))
     assert not summary.findings
     assert summary.timings.passes == 1
 

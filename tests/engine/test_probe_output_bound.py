@@ -33,7 +33,7 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
     drawn = x[torch.from_numpy(np.random.Generator(np.random.PCG64(0)).permutation(len(x)))]
     assert isinstance(found, OutputBound)
     assert (found.tuned, found.images, found.training_images) == (False, 45, 40)
-    expected = output_bound(model, find_sites(model), IterableBatches(drawn.split(8), None), 8)
+    expected = output_bound(model, IterableBatches(drawn.split(8), None), find_sites(model), 8)
     for layer, other in zip(found.layers, expected, strict=True):
         assert layer.training == pytest.approx(other.training)
         assert layer.inference == pytest.approx(other.inference)

@@ -30,7 +30,7 @@ def test_the_shift_is_that_of_the_holdout_half() -> None:
     assert isinstance(found, EstimationShift)
     x, model = holdout(), trained()
     assert (found.tuned, found.images) == (False, len(x))
-    assert found.layers == estimation_shift(model, find_sites(model), IterableBatches(x.split(16), None))
+    assert found.layers == estimation_shift(model, IterableBatches(x.split(16), None), find_sites(model))
 
 
 def test_a_probe_sees_the_network_as_it_stands_there() -> None:

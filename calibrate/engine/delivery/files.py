@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from calibrate.export import (
     to_onnx,
     tuned_bytes,
 )
-from calibrate.recipe import Outputs
+from calibrate.recipe import Outputs, parse
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
 
@@ -118,6 +118,16 @@ def deliver(
     pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
     write_files(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
+
+
+def save(outcome: Outcome, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
+    """Write ``outcome`` into ``folder`` without timing it; raises where a file fails its proof."""
+    outputs = parse(Outputs, {"formats": list(formats), "latency_runs": 0}, "formats")
+    check_outputs(folder, outputs)
+    delivery = deliver(outcome, outcome.model, folder, outputs)
+    if delivery.problems:
+        raise ExportError(" ".join(delivery.problems))
+    return delivery.files
 
 
 def provenance(outcome: Outcome, summary: Summary) -> Provenance:

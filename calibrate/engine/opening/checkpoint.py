@@ -1,5 +1,6 @@
 """Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,24 +28,33 @@ class Opened:
 
 
 def open_model(
-    path: str | Path, architecture: str | None = None, architecture_args: Mapping[str, Any] | None = None
+    path: str | Path,
+    architecture: str | None = None,
+    architecture_args: Mapping[str, Any] | None = None,
+    *,
+    model: nn.Module | None = None,
 ) -> Opened:
     """Open the checkpoint at ``path``, weights only.
 
     ``architecture`` is ``torchvision/<name>``, ``timm/<name>``, ``cifar/resnet<depth>`` or ``package.module:factory``.
-    A tuned file names its own, but a factory, being code, must be named by the caller all the same.
+    A tuned file names its own, but a factory, being code, must be named by the caller all the same; or ``model`` is a
+    network of the same class, of which a copy gets the weights.
 
     Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit.
     """
     checkpoint = read_checkpoint(Path(path))
     provenance = provenance_of(checkpoint.metadata, str(path))
-    name, args = _architecture(str(path), architecture, architecture_args, provenance)
-    model = build(name, args)
-    checkpoint = replace(checkpoint, state=names_as_in(model.state_dict(), checkpoint.state))
-    model = prepare_(model, checkpoint)
-    load_weights_(model, checkpoint, name)
+    if model is None:
+        name, args = _architecture(str(path), architecture, architecture_args, provenance)
+        network = build(name, args)
+    else:
+        name, args = _given(model, architecture, provenance)
+        network = copy.deepcopy(model)
+    checkpoint = replace(checkpoint, state=names_as_in(network.state_dict(), checkpoint.state))
+    network = prepare_(network, checkpoint)
+    load_weights_(network, checkpoint, name)
     return Opened(
-        model=model.eval(),
+        model=network.eval(),
         architecture=name,
         architecture_args=args,
         preprocessing=provenance.preprocessing if provenance else default_preprocessing(name, args),
@@ -74,6 +84,16 @@ def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     return model
 
 
+def _given(model: nn.Module, architecture: str | None, provenance: Provenance | None) -> tuple[str, dict[str, Any]]:
+    """What a network that the caller built is called."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"`model` is {type(model).__name__}; give a torch.nn.Module of the class that was tuned.")
+    if architecture is not None:
+        raise UsageError("`architecture` and `model` were both given, and each says what to build; give one.")
+    name = f"{type(model).__module__}:{type(model).__qualname__}"
+    return name, {} if provenance is None else dict(provenance.architecture_args)
+
+
 def _architecture(
     path: str, given: str | None, given_args: Mapping[str, Any] | None, provenance: Provenance | None
 ) -> tuple[str, dict[str, Any]]:
@@ -93,6 +113,7 @@ def _architecture(
     if ":" in provenance.architecture:
         raise UsageError(
             f"{path} names the factory {provenance.architecture}, which is code, and code is never run because a file "
-            f"says so; if you trust it, pass --architecture {provenance.architecture}."
+            f"says so; if you trust it, pass --architecture {provenance.architecture}, or from Python a network of "
+            "that class: open_model(path, model=network)."
         )
     return provenance.architecture, dict(provenance.architecture_args)

@@ -17,7 +17,7 @@ def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
     if not sites:
         not_applicable_(run, step, "none of the matching layers normalises each channel by running statistics")
         return
-    layers = channel_health(run.model, sites, on_holdout(run))
+    layers = channel_health(run.model, on_holdout(run), sites)
     described = {layer.name for layer in layers}
     run.probes.append(
         ChannelHealth(

@@ -22,7 +22,7 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
     if not sites:
         not_applicable_(run, step, "none of the matching layers keeps running statistics of its input")
         return
-    layers = estimation_shift(run.model, sites, on_holdout(run))
+    layers = estimation_shift(run.model, on_holdout(run), sites)
     run.probes.append(
         EstimationShift(
             tuned=run.changed,

@@ -78,7 +78,7 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
 
     def shift_of(sites: Sequence[Site], part: Indices) -> LayerShift:
         batches = SourceBatches(run.source, part, run.setting, input_dtype(trial.model))
-        return estimation_shift(trial.model, sites, batches)[-1]
+        return estimation_shift(trial.model, batches, sites)[-1]
 
     keeping = keeping_statistics(find_sites(trial.model))
     last = shift_of(keeping, indices[:2]).name

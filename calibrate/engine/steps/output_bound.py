@@ -40,7 +40,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     batches = RandomBatches(
         run.source, holdout, replace(run.setting, batch_size=size), input_dtype(run.model), run.seed
     )
-    layers = output_bound(run.model, sites, batches, size)
+    layers = output_bound(run.model, batches, sites, size)
     training_images = len(holdout) - len(holdout) % size
     run.forwards += len(holdout) + training_images
     described = {layer.name for layer in layers}

@@ -1,0 +1,142 @@
+"""What a PyTorch user types first: it does what it says, or fails with a message that names the next move."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import calibrate
+
+
+class Small(nn.Module):
+    """A network whose class takes an argument, so that no name builds it."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(1, width, 3), nn.BatchNorm2d(width), nn.ReLU())
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled: Tensor = self.head(self.body(x).mean((2, 3)))
+        return pooled
+
+
+@pytest.fixture(scope="module")
+def network() -> Small:
+    torch.manual_seed(0)
+    model = Small(4)
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.randn(16, 1, 8, 8))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def examples() -> list[tuple[Tensor, int]]:
+    generator = torch.Generator().manual_seed(1)
+    return [(2 * torch.randn(1, 8, 8, generator=generator) + i % 2, i % 2) for i in range(60)]
+
+
+def test_a_preset_by_its_name(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    outcome = calibrate.retrofit(network, "temperature", data=examples)
+    assert outcome.summary.recipe == calibrate.PRESETS["temperature"]
+    assert "temperature, measure; verdict: none" in repr(outcome)
+
+
+def test_a_list_of_steps_a_mapping_and_a_recipe_are_one(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    steps = [calibrate.SetAlpha(alpha=0.1), calibrate.Temperature()]
+    document = {"steps": [{"kind": "set_alpha", "alpha": 0.1}, {"kind": "temperature"}]}
+    given = (steps, document, calibrate.Recipe(steps=steps), [document["steps"][0], "temperature"])
+    digests = [calibrate.retrofit(network, recipe, data=examples).summary.digest for recipe in given]
+    assert len(set(digests)) == 1
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        ("alfa", "there is no preset 'alfa', but 'alpha'"),
+        (3, "recipe is int; give a preset's name"),
+        ([{"kind": "set_alpha"}], "steps[0].alpha"),
+        ([], "name at least one step"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(recipe: object, said: str, network: Small) -> None:
+    with pytest.raises(calibrate.UsageError) as caught:
+        calibrate.retrofit(network, recipe, data=[])  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_a_state_dict_is_no_model(network: Small) -> None:
+    with pytest.raises(calibrate.ModelError, match="open_model"):
+        calibrate.retrofit(network.state_dict(), "alpha", data=[])  # type: ignore[arg-type]
+
+
+def test_an_outcome_is_saved_and_a_network_of_the_users_class_reopens(
+    network: Small, examples: list[tuple[Tensor, int]], tmp_path: Path
+) -> None:
+    outcome = calibrate.retrofit(network, [calibrate.SetAlpha(alpha=0.2), calibrate.Temperature()], data=examples)
+    written = outcome.save(tmp_path, formats=["safetensors"])
+    assert {path.name for path in written} >= {"tuned.safetensors", "summary.json", "report.html"}
+    with pytest.raises(calibrate.UsageError, match=r"open_model\(path, model=network\)"):
+        calibrate.open_model(tmp_path / "tuned.safetensors")
+    opened = calibrate.open_model(tmp_path / "tuned.safetensors", model=Small(4))
+    x = torch.stack([x for x, _ in examples[:5]])
+    torch.testing.assert_close(opened.model(x), outcome.model(x), rtol=0, atol=0)
+    with pytest.raises(calibrate.ModelError):
+        calibrate.open_model(tmp_path / "tuned.safetensors", model=Small(5))
+
+
+def test_an_unknown_format_is_explained(network: Small, examples: list[tuple[Tensor, int]], tmp_path: Path) -> None:
+    outcome = calibrate.retrofit(network, [calibrate.SetAlpha(alpha=0.2)], data=examples)
+    with pytest.raises(calibrate.UsageError, match="formats"):
+        outcome.save(tmp_path, formats=["onx"])
+
+
+def test_a_temperature_of_logits() -> None:
+    logits, labels = torch.tensor([[4.0, 0.0], [0.0, 4.0], [4.0, 0.0]]), torch.tensor([0, 1, 1])
+    assert calibrate.fit_temperature(logits, labels).value > 1
+
+
+def test_statistics_are_re_estimated_from_a_loader(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    loader = torch.utils.data.DataLoader(examples, batch_size=16)  # type: ignore[arg-type]
+    tuned = calibrate.reestimate(network, loader)
+    assert not torch.equal(tuned.body[1].running_mean, network.body[1].running_mean)
+
+
+@pytest.mark.parametrize("probe", ["estimation_shift", "channel_health", "output_bound"])
+def test_probes_take_a_network_and_a_loader(probe: str, network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    loader = torch.utils.data.DataLoader(examples, batch_size=16)  # type: ignore[arg-type]
+    (layer,) = getattr(calibrate, probe)(network, loader)
+    assert layer.name == "body.1"
+
+
+def test_an_adapted_network_is_called(network: Small) -> None:
+    adapted = calibrate.Adapted(network, calibrate.PredictionTimeBN(), calibrate.Context(classes=2))
+    assert adapted(torch.randn(8, 1, 8, 8)).shape == (8, 2)
+
+
+def test_a_replacement_by_class() -> None:
+    placed = calibrate.place_(Small(4), {"body.1": calibrate.Replacement(calibrate.StochNorm, p=0.25)})
+    assert placed.get_submodule("body.1").p == 0.25
+    with pytest.raises(calibrate.UsageError, match="afternorm methods"):
+        calibrate.Replacement(nn.LayerNorm)
+
+
+def test_names_and_version_are_listed_without_torch() -> None:
+    program = (
+        "import calibrate, sys; print(calibrate.__version__); print(*dir(calibrate)); print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    version, names, torch_loaded = ran.stdout.splitlines()
+    assert version[0].isdigit()
+    assert {"retrofit", "SetAlpha", "StochNorm", "Adapted", "UsageError", "__version__"} <= set(names.split())
+    assert torch_loaded == "False"
+
+
+def test_every_name_loads() -> None:
+    assert all(getattr(calibrate, name) is not None for name in calibrate.__all__)
+    with pytest.raises(AttributeError, match="no_such"):
+        calibrate.no_such  # noqa: B018
