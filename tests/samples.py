@@ -38,11 +38,11 @@ from calibrate.steps import (
     LayerBound,
     LayerHealth,
     Leaderboard,
+    LeaderboardRow,
     Measurement,
     OutputBound,
     Rung,
     Scores,
-    Standing,
     Stream,
     Tent,
     judge,
@@ -308,12 +308,14 @@ def leaderboard(**changed: Any) -> Leaderboard:
     gap = Estimate(value=-0.0456, low=-0.0567, high=-0.0345)
     alone = {"against_plain": {}, "against_t": {}, "holm": {}, "verdict": None}
     standings = (
-        Standing(name="plain", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)),
-        Standing(name="T", state="measured", held_out=held_out(**{**alone, "against_plain": held_out().against_t})),
-        Standing(
+        LeaderboardRow(name="plain", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)),
+        LeaderboardRow(
+            name="T", state="measured", held_out=held_out(**{**alone, "against_plain": held_out().against_t})
+        ),
+        LeaderboardRow(
             name="re-estimated", state="measured", passes=2.5, calibration=gap, calibration_n=70, held_out=held_out()
         ),
-        Standing(
+        LeaderboardRow(
             name="α",
             state="measured",
             passes=4.75,
@@ -321,7 +323,7 @@ def leaderboard(**changed: Any) -> Leaderboard:
             calibration_n=70,
             held_out=held_out(graph="α", folds=False, verdict="worse"),
         ),
-        Standing(name="γ and β", state="not tried", note="about 26 passes, and 20 were left"),
+        LeaderboardRow(name="γ and β", state="not tried", note="about 26 passes, and 20 were left"),
     )
     fields: dict[str, Any] = {
         "n": 25000,

@@ -35,10 +35,10 @@ ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
 class Adapted:
     """A trained network that adapts to the batches it is given, by one method.
 
-    ``source`` is copied and never changed. With ``episodic`` every batch is met by the network as it came; else what
-    was learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included.
-    So it does by itself where the answers collapse, as ``collapse`` says; None never does, and an episodic network, or
-    a method that learns nothing, has nothing to lose. The answers to the batch that showed the collapse are given as
+    ``source`` is copied and never changed. With ``episodic`` every batch is met by the original network; else what was
+    learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included. So it
+    does by itself where the predictions collapse, as ``collapse`` says; None never does, and an episodic network, or a
+    method that learns nothing, has nothing to lose. The predictions for the batch that showed the collapse are given as
     they are.
 
     >>> import torch

@@ -12,7 +12,7 @@ from calibrate.errors import ModelError
 from calibrate.steps import LAME, Method
 from calibrate.surgery import Replacement, Site, checked_logits, find_sites, is_batch_norm, matching, place_
 
-#: What is left when the stream ends: nothing but the network as it came; weights to store; weights whose running
+#: What is left when the stream ends: nothing but the original network; weights to store; weights whose running
 #: statistics must be re-estimated first; or code that must run beside the network.
 Keeps = Literal["nothing", "weights", "re-estimation", "runtime"]
 

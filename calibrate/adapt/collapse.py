@@ -12,14 +12,14 @@ from calibrate.steps import CollapseRule
 
 @dataclass(slots=True)
 class _Answers:
-    """How many answers named the suspect, and the sum of the entropies of all."""
+    """How many predictions named the suspect, and the sum of the entropies of all."""
 
     named: int = 0
     entropy: float = 0.0
 
 
 class CollapseDetector:
-    """Watches the answers to a stream by ``rule``, and asks ``source`` where it has a suspicion.
+    """Watches the predictions for a stream by ``rule``, and asks ``source`` where it has a suspicion.
 
     ``passes`` counts what that cost, in forward passes of the source.
     """
@@ -30,12 +30,12 @@ class CollapseDetector:
         self.forget_()
 
     def forget_(self) -> None:
-        """Begin anew, as if all answers so far had been uniform."""
+        """Begin anew, as if all predictions so far had been uniform."""
         self._means: tuple[Tensor, float] | None = None
         self._begin_check_(None)
 
     def collapsed(self, x: Tensor, logits: Tensor) -> bool:
-        """Whether the answers have collapsed, now that the batch ``x`` was answered with ``logits`` (n, K)."""
+        """Whether the predictions have collapsed, now that the batch ``x`` was answered with ``logits`` (n, K)."""
         classes = logits.shape[1]
         suspect = self._suspect(logits.detach())
         if suspect != self._suspected:
@@ -63,11 +63,11 @@ class CollapseDetector:
         self._own, self._sources = _Answers(), _Answers()
 
     def _most(self, classes: int) -> float:
-        """The share of the answers beyond which a class is suspect."""
+        """The share of the predictions beyond which a class is suspect."""
         return 1 / classes + self._rule.share * (1 - 1 / classes)
 
     def _suspect(self, logits: Tensor) -> int | None:
-        """The class that takes too many answers of late, where they are sure too."""
+        """The class that takes too many predictions of late, where they are sure too."""
         count, classes = logits.shape
         shares, mean_entropy = self._means or (torch.full((classes,), 1 / classes, dtype=torch.float64), log(classes))
         kept = (1 - 1 / self._rule.memory) ** count

@@ -1,4 +1,4 @@
-"""EATA: ETA that is held near the source where the source's answers depend on it.
+"""EATA: ETA that is held near the source where the source's predictions depend on it.
 
 Reference: Niu et al., Efficient Test-Time Model Adaptation without Forgetting, ICML 2022, §3.2 (Eqs. 8 and 9). The
 information is that of batches, not of single examples, as in the authors' code.
@@ -24,7 +24,7 @@ class EATAAdapter(ETAAdapter[EATA]):
     """
 
     def begin_(self) -> None:
-        """Remember the source, and what its answers depend on."""
+        """Remember the source, and what its predictions depend on."""
         super().begin_()
         self.source = [parameter.detach().clone() for parameter in self.learned.values()]
         self.fisher = self._fisher()

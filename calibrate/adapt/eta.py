@@ -1,7 +1,7 @@
 """ETA: Tent on reliable, non-redundant examples, the surest of which weigh most.
 
 Reference: Niu et al., Efficient Test-Time Model Adaptation without Forgetting, ICML 2022, §3.1: the filters, the weight
-and the mean answer (Eqs. 3–5). The loss is the mean over the examples kept, as in the authors' code.
+and the mean prediction (Eqs. 3–5). The loss is the mean over the examples kept, as in the authors' code.
 """
 
 import math

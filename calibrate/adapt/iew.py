@@ -1,4 +1,4 @@
-"""Inference example weighing as an adapter: stateless, so that any batch gives the answers it gives alone."""
+"""Inference example weighing as an adapter: stateless, so that any batch gives the predictions it gives alone."""
 
 from typing import ClassVar
 

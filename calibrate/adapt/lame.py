@@ -1,4 +1,4 @@
-"""LAME: the answers of a batch are corrected so that neighbours in feature space agree.
+"""LAME: the predictions of a batch are corrected so that neighbours in feature space agree.
 
 Reference: Boudiaf et al., Parameter-free Online Test-time Adaptation, CVPR 2022, §4 (LAME). The affinity, which the
 paper leaves open, its bandwidth and the tolerance are those of the authors' code.
@@ -20,10 +20,10 @@ TOLERANCE = 1e-8
 
 
 class LAMEAdapter(Adapter[LAME]):
-    """Corrects each batch's answers by the features that the network's final linear layer is given.
+    """Corrects each batch's predictions by the features that the network's final linear layer is given.
 
-    Nothing is learned: a batch's answers depend on that batch alone. Cost: one forward pass and O(n²) operations; two
-    more passes over two images, once, to find the layer.
+    Nothing is learned: a batch's predictions depend on that batch alone. Cost: one forward pass and O(n²) operations;
+    two more passes over two images, once, to find the layer.
     """
 
     keeps: ClassVar[Keeps] = "runtime"

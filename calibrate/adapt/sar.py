@@ -1,4 +1,4 @@
-"""SAR: sharpness-aware minimisation of the entropy of reliable examples, taken back when the answers collapse.
+"""SAR: sharpness-aware minimisation of the entropy of reliable examples, taken back when the predictions collapse.
 
 Reference: Niu et al., Towards Stable Test-Time Adaptation in Dynamic Wild World, ICLR 2023, §4 (Eqs. 2–4; recovery).
 """

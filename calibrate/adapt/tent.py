@@ -1,4 +1,4 @@
-"""Tent: γ and β follow the gradient of the answers' entropy.
+"""Tent: γ and β follow the gradient of the predictions' entropy.
 
 Reference: Wang et al., Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021, §3.
 """

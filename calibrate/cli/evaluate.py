@@ -1,4 +1,4 @@
-"""``afternorm evaluate``: measure a network, plain or tuned, on the holdout half of the data."""
+"""``afternorm evaluate``: measure a network, original or tuned, on the holdout half of the data."""
 
 from pathlib import Path
 from typing import Annotated

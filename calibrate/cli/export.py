@@ -1,4 +1,4 @@
-"""``afternorm export``: write a network, plain or tuned, as ONNX, and prove the file."""
+"""``afternorm export``: write a network, original or tuned, as ONNX, and prove the file."""
 
 import json
 from pathlib import Path

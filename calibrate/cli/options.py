@@ -67,7 +67,7 @@ PreprocessingText = Annotated[
 Out = Annotated[Path, typer.Option("--out", help="Directory for the results.")]
 Formats = Annotated[str, typer.Option(help="Files of the tuned network, separated by commas.")]
 LatencyRuns = Annotated[
-    int, typer.Option(min=0, max=1000, help="Timings of tuned.onnx against the plain network; 0 for none.")
+    int, typer.Option(min=0, max=1000, help="Timings of tuned.onnx against the original network; 0 for none.")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, envvar="AFTERNORM_BATCH_SIZE", help="Examples per forward pass.")]
 Device = Annotated[str, typer.Option(envvar="AFTERNORM_DEVICE", help="cpu, cuda, cuda:1, or auto.")]

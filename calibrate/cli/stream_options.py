@@ -32,7 +32,7 @@ Concentration = Annotated[
     float | None, typer.Option(help="Of correlated classes: the smaller, the more they cluster.", show_default=False)
 ]
 Cycles = Annotated[int | None, typer.Option(min=2, help="Of recurring domains.", show_default=False)]
-Episodic = Annotated[bool, typer.Option("--episodic", help="Meet every batch with the network as it came.")]
+Episodic = Annotated[bool, typer.Option("--episodic", help="Meet every batch with the original network.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Orders of the stream.", show_default=False)]
 Samples = Annotated[int | None, typer.Option(min=1, help="At most so many examples.", show_default=False)]
 

@@ -18,7 +18,7 @@ from calibrate.steps import (
 CORRELATED: Final = 0.03
 #: There LAME gains: from 0.2 on, 5 to 18 points in batches of 64. On shuffled streams it loses up to 29.
 STRONGLY_CORRELATED: Final = 0.15
-#: So many answers of one class hide the order of the stream, or are the order.
+#: So many predictions of one class hide the order of the stream, or are the order.
 ONE_CLASS: Final = 0.9
 #: More than a uniform distribution (0.75) and than any single corruption of CIFAR-10 (at most 0.75), less than mixtures
 #: of strong ones (0.84–0.94).

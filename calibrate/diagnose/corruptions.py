@@ -30,7 +30,7 @@ def corruption_means(
 ) -> tuple[CorruptionMean, ...]:
     """Means of the clean images, over the severities of each corruption, and over all corruptions and severities.
 
-    The arms are the network as it came and, where there is a second, the tuned one; all hold the same n examples. An
+    The arms are the original network and, where there is a second, the tuned one; all hold the same n examples. An
     interval redraws the examples, each with all its corrupted images, and not the corruptions; a resample is the same
     in every row.
     """

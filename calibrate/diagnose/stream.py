@@ -56,7 +56,7 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
 
 
 def label_correlation(logits: Tensor, seed: int = 0) -> tuple[float, float]:
-    """How alike the answers to images near each other are: the correlation of their logits (n, K); and by chance.
+    """How alike the predictions for images near each other are: the correlation of their logits (n, K); and by chance.
 
     Each image's logits count from their mean, and each class's are standardised over the stream. The products of those
     of two images are averaged over the classes and all pairs up to ``REACH`` apart. Unlike the most likely class, which

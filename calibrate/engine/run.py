@@ -39,7 +39,7 @@ TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
 
 @dataclass(eq=False)
 class Run:
-    """The network as it came (``plain``, never changed), as it stands (``model``), and what was measured of both.
+    """The original network (``plain``, never changed), as it stands (``model``), and what was measured of both.
 
     ``held_back`` are the ascending rows of the calibration half that no gradient step of ``model`` saw; None is all.
     ``forwards`` counts images passed through a network; one that was learned from counts 3, for the way back too.
@@ -122,7 +122,7 @@ class Run:
         self.model_calibration = None
 
     def plain_logits(self) -> Tensor:
-        """Logits of the calibration half from the network as it came."""
+        """Logits of the calibration half from the original network."""
         if self.plain_calibration is None:
             self.plain_calibration = self.on_calibration(self.plain, "temperature")
         return self.plain_calibration
@@ -136,7 +136,7 @@ class Run:
         return self.model_calibration
 
     def plain_temperature(self) -> FittedTemperature:
-        """The temperature of the network as it came, fitted on the calibration half."""
+        """The temperature of the original network, fitted on the calibration half."""
         return fit_temperature(self.plain_logits(), self.calibration_labels)
 
     def model_temperature(self) -> FittedTemperature:

@@ -27,7 +27,7 @@ AS_IN_INFERENCE = finetuning.Norms(affine=False, statistics=False, normalise="ru
 
 
 def make_penalties(model: nn.Module, source: nn.Module, given: TrainingLoop) -> list[Penalty]:
-    """The penalties of the recipe, for ``model`` as it starts; ``source`` is the network as it came."""
+    """The penalties of the recipe, for ``model`` as it starts; ``source`` is the original network."""
     made = [PENALTIES[type(wanted)](model, source, given, wanted) for wanted in given.recipe.penalties]
     decay = given.recipe.affine_decay
     return made if decay is None else [*made, AffineDecay(model, **dict(decay))]

@@ -1,4 +1,4 @@
-"""Changed answers: what a network answers before and after, example by example and class by class."""
+"""Changed predictions: what a network answers before and after, example by example and class by class."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ LISTED: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What one network answers: classes (n,), and the confidence (n,) of each answer."""
+    """What one network answers: classes (n,), and the confidence (n,) of each prediction."""
 
     classes: Classes
     confidence: Column
@@ -44,10 +44,10 @@ def compare_answers(
     entry: Callable[[int], str],
     arm: TunedArm = "alpha+T",
 ) -> Answers:
-    """Compare the answers to n examples, whose classes are ``labels`` (n,) and whose places in the data ``indices``.
+    """Compare the predictions for n examples, whose classes are ``labels`` (n,), and whose places ``indices``.
 
     ``names`` are those of the classes, ``entry`` that of the example at an index, ``arm`` that of ``after``. The list
-    of examples shares its ``LISTED`` places between fixed and broken, the most confident answers after the change
+    of examples shares its ``LISTED`` places between fixed and broken, the most confident predictions after the change
     first; what one kind leaves goes to the other, and then to answers that were wrong both times.
     """
     right = before.classes == labels

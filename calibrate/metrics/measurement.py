@@ -90,7 +90,7 @@ def at_least_0(estimates: dict[Metric, Estimate]) -> dict[Metric, Estimate]:
 
 
 def near_chance(top1: Estimate, outputs: int) -> Finding | None:
-    """Warn when the plain network's accuracy is hard to tell from guessing among its ``outputs`` classes.
+    """Warn when the original network's accuracy is hard to tell from guessing among its ``outputs`` classes.
 
     That is: the interval reaches down to 1/K, or K ≥ 10 and the accuracy is at most 2/K.
 
@@ -104,7 +104,7 @@ def near_chance(top1: Estimate, outputs: int) -> Finding | None:
         code="near-chance",
         severity="warning",
         message=(
-            f"The network as it came is right on {top1.value:.2%} of the examples (95 % interval {top1.low:.2%} to "
+            f"The original network is right on {top1.value:.2%} of the examples (95 % interval {top1.low:.2%} to "
             f"{top1.high:.2%}), and guessing among its {outputs} classes is right on {guess:.2%}: hard to tell apart. "
             f"Usual causes are the order of the classes (is the class list in the network's order?) and the "
             f"preprocessing (mean, std, resize, channel order), or examples too few to tell."

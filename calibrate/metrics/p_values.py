@@ -1,4 +1,4 @@
-"""McNemar's test: are as many answers fixed as broken?
+"""McNemar's test: are as many predictions fixed as broken?
 
 Reference: McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
 Psychometrika 12, 1947; in its exact form, the binomial test.

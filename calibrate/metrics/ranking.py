@@ -1,4 +1,4 @@
-"""Several candidates on the same examples, each against the network as it came, without and with its temperature."""
+"""Several candidates on the same examples, each against the original network, without and with its temperature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

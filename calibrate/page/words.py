@@ -9,9 +9,9 @@ def subject(tuned: bool) -> str:
     """Which network was probed.
 
     >>> subject(False)
-    'of the network as it came'
+    'of the original network'
     """
-    return "of the tuned network" if tuned else "of the network as it came"
+    return "of the tuned network" if tuned else "of the original network"
 
 
 def layer_label(name: str) -> str:

@@ -16,9 +16,9 @@ Names = Annotated[tuple[str, ...], Field(min_length=1, description="of modules")
 
 
 class L2SPOptions(Value):
-    """Pull weights to where they started, and the head's to 0 (L2-SP).
+    """Penalize weights for leaving their start, and the head's for leaving 0 (L2-SP).
 
-    Pull the backbone's weights to where they started, and the head's to 0.
+    Penalize the backbone's weights for leaving their start, and the head's for leaving 0.
 
     With w all parameters, γ and β among them, w₀ their values at the start, a = ``backbone_strength`` and b =
     ``head_strength``, added to the loss of each batch::
@@ -47,14 +47,14 @@ class L2SPOptions(Value):
 
 
 class DeltaOptions(Value):
-    """Pull feature maps to the source network's, channel by channel (DELTA).
+    """Penalize feature maps for leaving the source network's, channel by channel (DELTA).
 
-    Pull the feature maps that the modules called ``layers`` put out to those of the network as it came.
+    Pull the feature maps that the modules called ``layers`` put out to those of the original network.
 
     With ``attention`` a channel weighs the more, the more the loss grew when its filter was set to 0; measured on
     ``attention_examples`` of the training examples before the training.
 
-    With F, F₀ the maps (N, C, H, W) that ``layers`` put out, here and in the network as it came, and a the
+    With F, F₀ the maps (N, C, H, W) that ``layers`` put out, here and in the original network, and a the
     ``attention``, a softmax over C channels of the standard score, over 5, of the loss that a channel's filter of
     zeros adds on ``attention_examples``, added to the loss of each batch::
 

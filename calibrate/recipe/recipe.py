@@ -61,7 +61,7 @@ class Recipe(Value):
             other = next(kind for kind in kinds if kind != "auto") if len(set(kinds)) > 1 else "auto"
             raise ValueError(
                 f"the step auto stands beside {other}; leave {other} out, or put it into a candidate: auto sets out "
-                "from the network as it came, and fits a temperature and measures itself"
+                "from the original network, and fits a temperature and measures itself"
             )
         changes = [kind for kind in kinds if kind != "measure"]
         if "temperature" in changes and changes[-1] != "temperature":

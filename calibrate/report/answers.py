@@ -1,4 +1,4 @@
-"""Changed answers in words and tables: how many, in which classes, on which examples."""
+"""Changed predictions in words and tables: how many, in which classes, on which examples."""
 
 import math
 from base64 import b64encode
@@ -33,7 +33,7 @@ class Example:
 
 
 def answers_words(answers: Answers) -> str:
-    """How many answers changed, and McNemar's test."""
+    """How many predictions changed, and McNemar's test."""
     net = answers.fixed - answers.broken
     p = "p < 0.0001" if answers.p < 0.0001 else f"p = {answers.p:.4f}"
     points = fmt.change("top1", net / answers.n)

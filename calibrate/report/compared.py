@@ -46,7 +46,7 @@ class Compared:
         """
         measurement = self.summary.measurement if self.summary else None
         arms = {scores.arm: scores.metrics for scores in measurement.arms} if measurement else {}
-        difference = measurement.yardstick if measurement else None
+        difference = measurement.verdict_difference if measurement else None
         alphas = _alphas(self.summary.changes) if self.summary else ()
         fields: dict[str, Field] = {
             **dict(zip(("model", "dataset", "recipe"), self.names, strict=True)),

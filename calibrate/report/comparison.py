@@ -20,8 +20,8 @@ from calibrate.values import METRICS, Metric
 
 HOW_TO_READ = (
     "Scores and differences are of the n examples that the run measured, 95 % bootstrap intervals in brackets. "
-    "alpha+T minus T, or tuned+T minus T where the statistics changed, is the yardstick of the verdict, tuned − T. "
-    "Latency is that of tuned.onnx over the plain network's."
+    "alpha+T minus T, or tuned+T minus T where the statistics changed, is what the verdict rests on, tuned − T. "
+    "Latency is that of tuned.onnx over the original network's."
 )
 
 
@@ -100,7 +100,7 @@ def _no_cells(state: str) -> tuple[Cell, ...]:
 
 def _cells(run: Compared, summary: Summary) -> tuple[Cell, ...]:
     measurement = summary.measurement
-    difference = measurement.yardstick if measurement else None
+    difference = measurement.verdict_difference if measurement else None
     alpha = alpha_words(summary.changes)
     return (
         Cell(summary.verdict or "none"),

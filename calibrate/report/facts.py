@@ -13,7 +13,7 @@ NO_FINDINGS = "None."
 NO_SEARCH = "absent: this run did not search for α"
 _WHICH = {"calibration": "calibration half", "training": "training data"}
 _CRITERIA = {
-    "entropy": "sure answers, of all classes",
+    "entropy": "sure predictions, of all classes",
     "agreement": "answers that agree on two views of an image",
     "estimation_shift": "the estimation shift in the last layer",
 }

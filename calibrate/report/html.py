@@ -25,7 +25,14 @@ from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
 from calibrate.report.reliability_figure import reliability
-from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
+from calibrate.report.rows import (
+    NO_DIFFERENCES,
+    NO_SCORES,
+    difference_words,
+    differences_table,
+    scores_table,
+    top5_note,
+)
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
@@ -77,7 +84,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
             top5_note=top5_note(summary),
             differences=differences_table(measurement) if measurement and measurement.differences else None,
             no_differences=NO_DIFFERENCES,
-            yardstick_words=yardstick_words(measurement) if measurement else "",
+            difference_words=difference_words(measurement) if measurement else "",
             alpha_curve=Markup(svg(alpha_curve(search), "alpha-curve")) if search and search.points else None,  # noqa: S704
             label_free=[
                 Markup(svg(label_free_curve(item), f"label-free-{place}"))  # noqa: S704

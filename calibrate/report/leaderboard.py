@@ -8,7 +8,7 @@ from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.recipe import Recipe
 from calibrate.report.leaderboard_figure import against_t
 from calibrate.result import Serving, Summary
-from calibrate.steps import JUDGED, HeldOut, Leaderboard, Standing
+from calibrate.steps import JUDGED, HeldOut, Leaderboard, LeaderboardRow
 from calibrate.values import Estimate, Metric
 
 PLACES = ("top-1 %", "NLL", "minus T: points", "minus T: NLL", "Holm p")
@@ -17,7 +17,7 @@ MARK = " ←"
 
 
 def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
-    """What is recommended and how all did against T; then against the network as it came, and what each costs."""
+    """What is recommended and how all did against T; then against the original network, and what each costs."""
     board = summary.leaderboard
     if board is None:
         return ()
@@ -37,7 +37,7 @@ def leaderboard_sections(summary: Summary) -> tuple[Section, ...]:
             places,
             figure,
         ),
-        Section("Leaderboard: gain over the network as it came, and cost", (_chosen(board), _cost_words()), costs),
+        Section("Leaderboard: gain over the original network, and cost", (_chosen(board), _cost_words()), costs),
     )
 
 
@@ -140,7 +140,7 @@ def _cost_words() -> str:
     )
 
 
-def _label(board: Leaderboard, item: Standing) -> str:
+def _label(board: Leaderboard, item: LeaderboardRow) -> str:
     return fmt.printable(item.name) + (MARK if item.name == board.recommended else "")
 
 
@@ -154,7 +154,7 @@ def _places(held: HeldOut) -> tuple[Cell, ...]:
     )
 
 
-def _costs(item: Standing, held: HeldOut, serving: Serving | None) -> tuple[Cell, ...]:
+def _costs(item: LeaderboardRow, held: HeldOut, serving: Serving | None) -> tuple[Cell, ...]:
     size, latency = Cell(""), Cell("")
     if serving is not None:
         size = Cell(f"{serving.bytes / serving.plain_bytes:.2f}")

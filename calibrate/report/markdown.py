@@ -20,7 +20,14 @@ from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
-from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
+from calibrate.report.rows import (
+    NO_DIFFERENCES,
+    NO_SCORES,
+    difference_words,
+    differences_table,
+    scores_table,
+    top5_note,
+)
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
@@ -78,7 +85,7 @@ def _differences(summary: Summary) -> list[str]:
     measurement = summary.measurement
     if measurement is None or not measurement.differences:
         return [NO_DIFFERENCES]
-    words = [yardstick_words(measurement)] + ([answers_words(summary.answers)] if summary.answers else [])
+    words = [difference_words(measurement)] + ([answers_words(summary.answers)] if summary.answers else [])
     return [_numbers(differences_table(measurement)), *map(plain_words, words)]
 
 

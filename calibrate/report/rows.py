@@ -22,7 +22,7 @@ def scores_table(measurement: Measurement) -> Table:
 
 
 def differences_table(measurement: Measurement) -> Table:
-    """One row per paired difference, the yardstick first."""
+    """One row per paired difference, the one that the verdict rests on first."""
     rows = tuple(
         Row(item.arm, f"minus {item.baseline}", _cells(item.metrics, fmt.change, fmt.change_interval))
         for item in sorted(measurement.differences, key=lambda item: item.baseline != "T")
@@ -30,13 +30,13 @@ def differences_table(measurement: Measurement) -> Table:
     return Table(tuple(label.replace(" %", " points") for label, _ in METRICS.values()), rows)
 
 
-def yardstick_words(measurement: Measurement) -> str:
-    """How to read the differences, and that the yardstick is missing where it is."""
-    if measurement.yardstick is None:
-        return "Absent: alpha+T minus T, the yardstick of the verdict, because this run has not both arms."
-    arm = measurement.yardstick.arm
+def difference_words(measurement: Measurement) -> str:
+    """How to read the differences, and that the one the verdict rests on is missing, where it is."""
+    if measurement.verdict_difference is None:
+        return "Absent: alpha+T minus T, what the verdict rests on, because this run has not both arms."
+    arm = measurement.verdict_difference.arm
     what = "α" if arm == "alpha+T" else "the tuning"
-    return f"{arm} minus T is the yardstick of the verdict: the temperature is free, so {what} has to beat it."
+    return f"{arm} minus T is what the verdict rests on: the temperature is free, so {what} has to beat it."
 
 
 def top5_note(summary: Summary) -> str:

@@ -11,7 +11,14 @@ from calibrate.report.changed import site_groups
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.report.learned import learned_sections
 from calibrate.report.probes import probe_sections
-from calibrate.report.rows import NO_DIFFERENCES, NO_SCORES, differences_table, scores_table, top5_note, yardstick_words
+from calibrate.report.rows import (
+    NO_DIFFERENCES,
+    NO_SCORES,
+    difference_words,
+    differences_table,
+    scores_table,
+    top5_note,
+)
 from calibrate.report.verdict import verdict_sentence
 from calibrate.report.written_files import NO_FILES, files
 from calibrate.result import Summary
@@ -68,7 +75,7 @@ def _differences(summary: Summary) -> list[str]:
     if measurement is None or not measurement.differences:
         return [NO_DIFFERENCES]
     counts = _wrap(answers_words(summary.answers)) if summary.answers else []
-    return [*table_lines(differences_table(measurement)), "", *_wrap(yardstick_words(measurement)), *counts]
+    return [*table_lines(differences_table(measurement)), "", *_wrap(difference_words(measurement)), *counts]
 
 
 def table_lines(table: Table) -> list[str]:

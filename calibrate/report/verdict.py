@@ -23,7 +23,7 @@ def verdict_sentence(summary: Summary) -> str:
         return "Probed, not changed: this run says what the network does, not what would make it better."
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."
-    difference = measurement.yardstick
+    difference = measurement.verdict_difference
     if summary.verdict is None:
         return (
             f"No verdict: nothing was compared with the temperature alone. {_without_verdict(measurement.differences)}"
@@ -62,12 +62,12 @@ def _learned(summary: Summary) -> tuple[str, ...]:
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:
-    """The best there is to say: the last arm against the network as it came."""
+    """The best there is to say: the last arm against the original network."""
     against_plain = [item for item in differences if item.baseline == "plain"]
     if not against_plain:
         return "The scores say how good the network is, not that it became better."
     last = against_plain[-1]
-    return f"{last.arm} against the network as it came: {_outcome(last)}."
+    return f"{last.arm} against the original network: {_outcome(last)}."
 
 
 def _outcome(difference: Difference) -> str:

@@ -14,7 +14,7 @@ from calibrate.values import Value
 class Epoch(Value):
     """One epoch: its phase, the backbone's rate at its end, mean losses, and the validation split's scores.
 
-    ``loss`` is what was minimised, ``penalty`` its part that is not of the answers.
+    ``loss`` is what was minimised, ``penalty`` its part that is not of the predictions.
     """
 
     phase: int

@@ -45,7 +45,7 @@ class SiteSummary(Value):
 
 
 class ModelFacts(Value):
-    """The network as it came."""
+    """The original network."""
 
     architecture: str
     architecture_args: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What can be said of answers without labels: how much they tell of the images, and how alike two of them are."""
+"""What can be said of predictions without labels: how much they tell of the images, and how alike two of them are."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def answers(logits: Tensor, scale: float) -> Tensor:
 
 
 def information(p: Tensor) -> Tensor:
-    """What each of the answers p (n, K) tells of its image, (n,), in nats: KL(pᵢ ‖ p̄), with p̄ their mean.
+    """What each of the predictions p (n, K) tells of its image, (n,), in nats: KL(pᵢ ‖ p̄), with p̄ their mean.
 
     The mean over the examples is the mutual information of image and class, H(p̄) − mean H(pᵢ): the entropy of the mean
     answer, which is high where answers are of all classes, less the mean entropy, which is low where they are sure.
@@ -34,12 +34,12 @@ def information(p: Tensor) -> Tensor:
 
 
 def entropy(p: Tensor) -> Tensor:
-    """How little each of the answers p (n, K) tells of its image, −KL(pᵢ ‖ p̄), (n,): the mean is mean H(pᵢ) − H(p̄)."""
+    """How little each prediction p (n, K) tells of its image, −KL(pᵢ ‖ p̄), (n,): the mean is mean H(pᵢ) − H(p̄)."""
     return -information(p)
 
 
 def agreement(p: Tensor, q: Tensor) -> Tensor:
-    """How unlike the answers p and q (n, K) to two views of each image are, less how unlike those to different images.
+    """How unlike the predictions p and q (n, K) for two views of an image are, less how unlike those to different images.
 
     Both are Jensen–Shannon divergences, (n,): that of pᵢ and qᵢ, and :func:`information`'s. Without the second a
     network that answers all images alike would be best.

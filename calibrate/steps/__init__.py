@@ -39,8 +39,8 @@ from calibrate.steps.auto import (
     Candidate,
     HeldOut,
     Leaderboard,
+    LeaderboardRow,
     Rung,
-    Standing,
     TuningStep,
 )
 from calibrate.steps.card import Card, introduction, read_card
@@ -186,6 +186,7 @@ __all__ = [
     "LayerHealth",
     "LayerShift",
     "Leaderboard",
+    "LeaderboardRow",
     "LearnAlpha",
     "Learned",
     "Learning",
@@ -221,7 +222,6 @@ __all__ = [
     "Share",
     "Sites",
     "Span",
-    "Standing",
     "StatisticNoise",
     "StepResult",
     "StepValue",

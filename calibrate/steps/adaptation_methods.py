@@ -53,7 +53,7 @@ class IEW(_LayerMethod):
 
     *Changes nothing when* ``alpha`` is 0.
 
-    *Helps when* the stream is of any kind: an answer depends on its own example alone, so order, batch size and
+    *Helps when* the stream is of any kind: a prediction depends on its own example alone, so order, batch size and
     mixture do not matter. It is the baseline that any adapter has to beat.
 
     *Does not help when* the shift is strong and the same for many: a batch then knows more of it than one image.
@@ -87,7 +87,7 @@ class PredictionTimeBN(_LayerMethod):
 
     Cost: one forward pass.
 
-    Limits: an answer depends on the images beside it. Nothing is learned, so it needs code at run time; for fixed
+    Limits: a prediction depends on the images beside it. Nothing is learned, so it needs code at run time; for fixed
     statistics of such data take the step reestimate.
 
     Reference: Nado, Padhy, Sculley, D'Amour, Lakshminarayanan and Snoek, Evaluating Prediction-Time Batch
@@ -141,12 +141,12 @@ class BNAlpha(_LayerMethod):
 
 
 class Tent(_LayerMethod):
-    """Follow the entropy of the answers down, over γ and β (Tent).
+    """Follow the entropy of the predictions down, over γ and β (Tent).
 
-    Minimise the entropy of the answers over γ and β, normalising by the batch; answers are from before the step.
+    Minimise the entropy of the predictions over γ and β, normalising by the batch; answers are from before the step.
 
-    With H(p) = −Σ p log p of the answers p = softmax(logits), the layers normalising by the batch, and a step of the
-    ``optimizer`` for each batch, or ``steps``::
+    With H(p) = −Σ p log p of the predictions p = softmax(logits), the layers normalising by the batch, and a step of
+    the ``optimizer`` for each batch, or ``steps``::
 
         γ, β ← step down the gradient of mean H(p);  answers are those before the step
 
@@ -173,18 +173,18 @@ class Tent(_LayerMethod):
 
 
 class ETA(_LayerMethod):
-    """Tent on reliable answers that are unlike those before (ETA).
+    """Tent on reliable predictions that are unlike those before (ETA).
 
-    Tent on reliable, non-redundant examples: entropy below ``entropy_share``·ln K, |cos| to the mean answer < d.
+    Tent on reliable, non-redundant examples: entropy below ``entropy_share``·ln K, |cos| to the mean prediction < d.
 
-    With H the entropy of an answer p over K classes, E₀ = ``entropy_share``·ln K, and p̄ the mean answer kept so far
-    (``decay``), over the examples with H < E₀ and |cos(p̄, p)| < ``redundancy``::
+    With H the entropy of a prediction p over K classes, E₀ = ``entropy_share``·ln K, and p̄ the mean prediction kept so
+    far (``decay``), over the examples with H < E₀ and |cos(p̄, p)| < ``redundancy``::
 
         γ, β ← step down the gradient of the mean of exp(E₀ − H)·H
 
     *Changes nothing when* never: where no example is kept, it is prediction-time BN.
 
-    *Helps when* as Tent, and the uncertain answers there are mislead it.
+    *Helps when* as Tent, and the uncertain predictions there are mislead it.
 
     *Does not help when* the stream is sorted by class, mixes domains, or comes in batches of a few images: in SAR's
     experiments EATA made 0.9 % of 18.0 %.
@@ -202,16 +202,16 @@ class ETA(_LayerMethod):
     optimizer: Optimizer = SGD()
     entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.4
     redundancy: Annotated[float, Field(gt=0, le=1, description="largest |cos| kept, d"), NUMBER] = 0.4
-    decay: Annotated[float, Field(ge=0, lt=1, description="of the mean answer"), NUMBER] = 0.9
+    decay: Annotated[float, Field(ge=0, lt=1, description="of the mean prediction"), NUMBER] = 0.9
 
 
 class EATA(ETA):
-    """ETA, held near the source where its answers depend on it (EATA).
+    """ETA, held near the source where its predictions depend on it (EATA).
 
     ETA with a pull of γ and β to the source, by their Fisher information on in-distribution images.
 
     With ETA's loss, θ all γ and β, θ₀ those of the source, and F the squared gradient of the cross-entropy with the
-    source's own answers, on ``fisher_images`` in-distribution images::
+    source's own predictions, on ``fisher_images`` in-distribution images::
 
         γ, β ← step down the gradient of ETA's loss + ``fisher_weight``·Σ F(θ − θ₀)²
 
@@ -240,7 +240,7 @@ class SAR(_LayerMethod):
 
     Sharpness-aware entropy minimisation on reliable examples, taken back when the entropy collapses.
 
-    With g the gradient of the mean entropy of the answers with H < E₀ = ``entropy_share``·ln K, over all γ and β as
+    With g the gradient of the mean entropy of the predictions with H < E₀ = ``entropy_share``·ln K, over all γ and β as
     one vector θ, and ρ = ``rho``::
 
         θ ← step down the gradient, taken at θ + ρ·g/‖g‖, of the mean entropy of those with H < E₀ there too
@@ -271,13 +271,13 @@ class SAR(_LayerMethod):
 
 
 class LAME(_Method):
-    """Let neighbours in feature space agree on their answers (LAME).
+    """Let neighbours in feature space agree on their predictions (LAME).
 
-    Correct the answers of a batch so that neighbours in feature space agree; no weight changes.
+    Correct the predictions of a batch so that neighbours in feature space agree; no weight changes.
 
-    With pᵢ the answers of a batch, fᵢ what the final linear layer is given over its norm, σ the mean distance to the
-    k-th nearest, k = ``neighbours``, and wᵢⱼ = exp(−‖fᵢ − fⱼ‖²/2σ²), from zᵢ = pᵢ until it converges, ``iterations``
-    times at most::
+    With pᵢ the predictions of a batch, fᵢ what the final linear layer is given over its norm, σ the mean distance to
+    the k-th nearest, k = ``neighbours``, and wᵢⱼ = exp(−‖fᵢ − fⱼ‖²/2σ²), from zᵢ = pᵢ until it converges,
+    ``iterations`` times at most::
 
         zᵢ ← softmax(log pᵢ + Σⱼ wᵢⱼ zⱼ)
 
@@ -325,15 +325,15 @@ class CollapseRule(Value):
 
     Answers are averaged over the last ``memory`` images or so, and begin as uniform. With K classes, one is suspect
     that takes more than 1/K + ``share``·(1 − 1/K) of them, while their mean entropy is below ``entropy_share``·ln K.
-    Then the source network answers the same images too, ``checked`` at least, and decides: the answers have collapsed
-    if they name the class too often on these as well, and the source names it less than ``source_share`` times as
-    often, or they have less than ``source_entropy`` times its entropy. Else the stream holds the class: where examples
-    come sorted by class, every network says one.
+    Then the source network answers the same images too, ``checked`` at least, and decides: the predictions have
+    collapsed if they name the class too often on these as well, and the source names it less than ``source_share``
+    times as often, or they have less than ``source_entropy`` times its entropy. Else the stream holds the class: where
+    examples come sorted by class, every network says one.
     """
 
     memory: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 200
     share: Annotated[float, Field(gt=0, lt=1, description="0: uniform answers, 1: one class"), NUMBER] = 0.3
     entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.1
     checked: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 50
-    source_share: Annotated[float, Field(gt=0, le=1, description="of the adapted network's answers"), NUMBER] = 0.5
+    source_share: Annotated[float, Field(gt=0, le=1, description="of the adapted network's predictions"), NUMBER] = 0.5
     source_entropy: Annotated[float, Field(ge=0, le=1, description="of the source's entropy"), NUMBER] = 0.2

@@ -14,7 +14,7 @@ from calibrate.steps.table import STEPS
 from calibrate.steps.tune_affine import TuneAffine
 from calibrate.values import NUMBER, Estimate, Metric, Value, Verdict
 
-#: Names that the leaderboard gives to the network as it came, without and with its temperature.
+#: Names that the leaderboard gives to the original network, without and with its temperature.
 TAKEN = ("plain", "T")
 
 
@@ -64,7 +64,7 @@ class Auto(StepValue):
     Try candidates on the calibration half, compare all on the holdout half, and keep what is recommended.
 
     Candidates are listed from the simplest on. On the calibration half the simplest is chosen whose cross-entropy after
-    its temperature is within ``margin`` paired standard errors of the best; the network as it came, without and with a
+    its temperature is within ``margin`` paired standard errors of the best; the original network, without and with a
     temperature, comes before them all. Candidates that learned by gradient, and so have fewer examples left, choose
     among themselves first, and so do the others, on all examples. The chosen one is recommended, and kept, where the
     holdout half shows that it improves on the temperature alone; else the temperature where that does; else nothing.
@@ -125,7 +125,7 @@ class Auto(StepValue):
         names = [candidate.name for candidate in self.candidates]
         for name in names:
             if name in TAKEN:
-                raise ValueError(f"a candidate is called {name!r}, as the leaderboard calls the network as it came")
+                raise ValueError(f"a candidate is called {name!r}, as the leaderboard calls the original network")
             if names.count(name) > 1:
                 raise ValueError(f"two candidates are called {name!r}; give each a name of its own")
         return self
@@ -147,9 +147,9 @@ class Auto(StepValue):
 
 
 class HeldOut(Value):
-    """A network with its temperature on the holdout half; the network as it came, ``plain``, has T = 1.
+    """A network with its temperature on the holdout half; the original network, ``plain``, has T = 1.
 
-    ``against_plain`` and ``against_t`` are paired differences from the network as it came, without and with its
+    ``against_plain`` and ``against_t`` are paired differences from the original network, without and with its
     temperature; empty for these two, and ``holm`` with them: p-values of ``against_t``, two-sided, as they count among
     those of all candidates in both metrics. ``detectable`` is the smallest true difference from T (T's: from plain)
     that as many examples show four times in five. ``verdict`` is on that same difference. ``graph`` names the graph it
@@ -170,8 +170,8 @@ class HeldOut(Value):
     clean: Estimate | None = None
 
 
-class Standing(Value):
-    """One candidate; ``plain`` is the network as it came, ``T`` the same with its temperature.
+class LeaderboardRow(Value):
+    """One candidate; ``plain`` is the original network, ``T`` the same with its temperature.
 
     ``calibration`` is its NLL minus T's, in nats, on the ``calibration_n`` examples of the calibration half that no
     gradient step of it saw, with a 95 % interval; the choice was made by it. ``passes`` over the calibration half are
@@ -205,7 +205,7 @@ class Leaderboard(Value):
 
     n: int
     resamples: int
-    standings: tuple[Standing, ...]
+    standings: tuple[LeaderboardRow, ...]
     chosen: str
     recommended: str | None
     recipe: dict[str, Any] | None
@@ -215,6 +215,6 @@ class Leaderboard(Value):
     domains: tuple[str, ...] = ()
     guardrail: float | None = None
 
-    def standing(self, name: str) -> Standing:
+    def leaderboard_row(self, name: str) -> LeaderboardRow:
         """The candidate of that name."""
         return {standing.name: standing for standing in self.standings}[name]

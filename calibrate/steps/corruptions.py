@@ -70,7 +70,7 @@ def _set_or_list(value: object) -> str:
 
 
 class TopOneAndNll(Value):
-    """The share of right answers, and the mean cross-entropy in nats after the temperature."""
+    """The share of right predictions, and the mean cross-entropy in nats after the temperature."""
 
     top1: float
     nll: float
@@ -99,7 +99,7 @@ class CorruptionMean(Value):
 
 
 class Corruptions(Probed):
-    """The network as it came, and ``arm`` where the run has changed it, on C-style corruptions of the same images.
+    """The original network, and ``arm`` where the run has changed it, on C-style corruptions of the same images.
 
     Each has the ``temperature`` (as it came, tuned) fitted on the clean calibration half. ``means`` are those of the
     clean images first, of each corruption, and of all corruptions last.
@@ -120,7 +120,7 @@ class Corruptions(Probed):
 class ProbeCorruptions(Probe):
     """Measure on C-style corruptions of the images.
 
-    Measure the network as it came, and as it stands, on C-style corruptions of the images, each seeded.
+    Measure the original network, and as it stands, on C-style corruptions of the images, each seeded.
 
     Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
 

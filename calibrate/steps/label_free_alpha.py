@@ -33,7 +33,7 @@ class LabelFreeAlpha(StepValue):
     *Helps when* there are no labels, and the data differ from the training data: the stronger the shift, the more.
 
     *Does not help when* there are labels: search_alpha chooses by what counts. The data hold few of the classes: then
-    the entropy of the mean answer misleads.
+    the entropy of the mean prediction misleads.
 
     Cost: at most 10 passes over ``samples`` examples, twice that for agreement, and one over the calibration half for
     GroupNorm layers; in inference that of set_alpha.

@@ -15,7 +15,7 @@ class Learning(StepValue):
     patience: Annotated[int, Field(ge=1, le=1000, description="epochs without a new best, to end with"), NUMBER] = 3
     batch_size: Annotated[int, Field(ge=1, le=4096, description="examples in a step of the optimizer"), NUMBER] = 32
     lr: Annotated[float, Field(gt=0, le=100, description="learning rate of Adam"), NUMBER]
-    pull: Annotated[float, Field(ge=0, le=1e9, description="weight of the pull to where it starts"), NUMBER]
+    pull: Annotated[float, Field(ge=0, le=1e9, description="weight of the L2 penalty toward the start"), NUMBER]
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which it must help"), NUMBER] = 1.0
     sites: Sites = ("*",)
 

@@ -10,9 +10,9 @@ from calibrate.values import METRICS, NUMBER, Estimate, Metric, Value, Verdict
 
 
 class Measure(StepValue):
-    """Compare with the network as it came.
+    """Compare with the original network.
 
-    Compare the network as it came with the network as it stands, on the holdout half.
+    Compare the original network with the network as it stands, on the holdout half.
 
     With each metric (NLL, top-1, …) on the same examples, those of the holdout half::
 
@@ -24,7 +24,7 @@ class Measure(StepValue):
 
     *Does not help when* the holdout half is unlike the data to come, or too small for the difference looked for.
 
-    Cost: one pass over the holdout half for the network as it came, and one for the changed one.
+    Cost: one pass over the holdout half for the original network, and one for the changed one.
 
     Limits: needs labels. The intervals describe data like the holdout half, and no others.
 
@@ -84,7 +84,7 @@ class Measurement(Value):
         return {scores.arm: scores for scores in self.arms}[name]
 
     @property
-    def yardstick(self) -> Difference | None:
+    def verdict_difference(self) -> Difference | None:
         """The difference on which the verdict rests: the tuned network with its temperature, against T alone."""
         return next((item for item in self.differences if item.baseline == "T"), None)
 
@@ -143,7 +143,7 @@ class ChangedExample(Value):
 
 
 class Answers(Value):
-    """The answers of ``arm`` against those of ``baseline`` on the same ``n`` examples.
+    """The predictions of ``arm`` against those of ``baseline`` on the same ``n`` examples.
 
     ``fixed``: wrong, then right. ``broken``: right, then wrong. ``other``: wrong both times, in two ways. ``p`` is that
     of McNemar's exact test of ``fixed`` against ``broken``. ``classes`` are those with examples, in order of label.

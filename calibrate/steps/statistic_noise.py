@@ -127,7 +127,7 @@ _CHOSEN = {
 def _section(result: StatisticNoise) -> Section:
     """Top-1 and cross-entropy against Δ, or layer by layer, with the spread of the draws."""
     return Section(
-        f"Noise in the running statistics {'of the tuned network' if result.tuned else 'of the network as it came'}",
+        f"Noise in the running statistics {'of the tuned network' if result.tuned else 'of the original network'}",
         (_shows(result), _disturbed(result), _columns(result)),
         Table(COLUMNS, tuple(_rows(result))),
         _figure(result),

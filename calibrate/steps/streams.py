@@ -34,7 +34,7 @@ class Stream(Value):
     The domains follow one another, each ``shuffled``; or ``class_sorted``: class after class; or ``correlated``: each
     class is dealt over as many slots as there are classes, in shares drawn from a Dirichlet distribution with the given
     ``concentration``, and slot follows slot. ``mixed``: all domains shuffled together. ``recurring``: the sequence of
-    shuffled domains comes ``cycles`` times. ``episodic``: every batch is met by the network as it came.
+    shuffled domains comes ``cycles`` times. ``episodic``: every batch is met by the original network.
     """
 
     order: Order = "shuffled"

@@ -16,14 +16,14 @@ class Temperature(StepValue):
 
     *Changes nothing when* T = 1.
 
-    *Helps when* the network is more, or less, sure of its answers than it is right.
+    *Helps when* the network is more, or less, sure of its predictions than it is right.
 
     *Does not help when* answers are wrong: it changes none of them.
 
     Cost: one pass over the calibration half, or none after a search; nothing in inference where the last layer is
     linear and takes T in, else one division.
 
-    Limits: needs labels. Changes no answer, only how sure the network is of it.
+    Limits: needs labels. Changes no prediction, only how sure the network is of it.
 
     Reference: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Networks, ICML 2017, §4.2
     """

@@ -84,7 +84,7 @@ def trials_of(connection: Connection, job: str) -> Mapping[str, str]:
     return {row.key: row.blob for row in found}
 
 
-def standing(connection: Connection, claims: Collection[Claim]) -> Mapping[Claim, str]:
+def leaderboard_row(connection: Connection, claims: Collection[Claim]) -> Mapping[Claim, str]:
     """The states, running or cancelling, of those of ``claims`` that still hold their jobs."""
     if not claims:
         return {}
@@ -209,7 +209,7 @@ def _held(claim: Claim) -> Any:
 
 def _touch(connection: Connection, claim: Claim) -> None:
     """Refuse a stale claim."""
-    if not standing(connection, [claim]):
+    if not leaderboard_row(connection, [claim]):
         raise StaleError(claim)
 
 

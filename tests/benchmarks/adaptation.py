@@ -1,4 +1,4 @@
-"""What test-time adaptation costs: images/s of each method relative to the plain network's.
+"""What test-time adaptation costs: images/s of each method relative to the original network's.
 
     python -m tests.benchmarks.adaptation [--rounds 12] [--batches 64 200]
 

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.auto_null [--trials 200] [--first 0] [--images 899] [--data scanned]
 
-Every trial draws new labels of the same images from the network's own softmax, so that the network as it came is the
+Every trial draws new labels of the same images from the network's own softmax, so that the original network is the
 best there is in expectation, and any recommendation is false. Trials are numbered, and each has its own seed: two
 processes can share them with --first. Printed at the end: the rate, its one-sided 95 % lower bound and its two-sided
 interval (Clopper and Pearson).

@@ -7,7 +7,7 @@ Cases: 0 the images as they are, 1 with C-style Gaussian noise, 2 with C-style f
 On one half of so many images of ../shared (or $AFTERNORM_SHARED) `search_alpha` chooses α with labels, and each
 criterion of `label_free_alpha` without; on the other half the network answers at each of these. Regret is its
 cross-entropy after a temperature (fitted with labels on the first half), or its errors in points of top-1, minus that
-at the labels' α; in brackets the 95 % interval (paired bootstrap over the images). `none` is the network as it came.
+at the labels' α; in brackets the 95 % interval (paired bootstrap over the images). `none` is the original network.
 """
 
 import argparse

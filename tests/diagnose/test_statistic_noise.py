@@ -148,7 +148,7 @@ def test_a_layer_may_share_one_draw() -> None:
 
 
 def test_one_factor_for_a_variance_scales_the_logits_of_a_homogeneous_network() -> None:
-    """With rm = β = eps = 0, ReLU and a linear layer without bias, noise shared by the layer changes no answer."""
+    """With rm = β = eps = 0, ReLU and a linear layer without bias, noise shared by the layer changes no prediction."""
     norm = lived_in(nn.BatchNorm2d(4, eps=0.0))
     model = nn.Sequential(norm, nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 3, bias=False)).double()
     norm.running_mean.zero_()

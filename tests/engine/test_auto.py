@@ -67,17 +67,17 @@ def test_every_number_of_a_candidate_is_that_of_its_recipe_alone(searched: Outco
     for candidate in CANDIDATES:
         recipe = Recipe(steps=(*candidate.steps, Temperature(), Measure(resamples=300)))
         alone = retrofit(network(), recipe, data=scanned).summary
-        held = board.standing(candidate.name).held_out
+        held = board.leaderboard_row(candidate.name).held_out
         assert held is not None
         assert alone.measurement is not None
-        difference = alone.measurement.yardstick
+        difference = alone.measurement.verdict_difference
         assert difference is not None
         assert held.metrics == alone.measurement.arm(difference.arm).metrics
         assert held.against_t == difference.metrics
         assert held.against_plain == alone.measurement.difference(difference.arm, "plain").metrics
         assert held.verdict == alone.verdict
         assert held.temperature == alone.changes.temperature
-        assert board.standing("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
+        assert board.leaderboard_row("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
 
 
 def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_numbers(
@@ -144,7 +144,7 @@ def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
     outcome = retrofit(network(), auto(), data=open_data(data, preprocessing=PREPROCESSING))
     board = board_of(outcome)
     assert board.chosen.startswith("re-estimated")
-    assert board.standing(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
+    assert board.leaderboard_row(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
     assert board.recommended in (None, "T")
     assert board.chosen in board.reason
     assert not outcome.summary.reestimations
@@ -154,10 +154,10 @@ def test_a_candidate_that_cannot_be_carried_out_says_why_and_leaves_the_others()
     data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
     board = board_of(retrofit(lived_in(grouped()), auto(), data=data))
     for name in ("re-estimated", "re-estimated, α"):
-        standing = board.standing(name)
+        standing = board.leaderboard_row(name)
         assert standing.state == "not applicable"
         assert "statistics" in standing.note
-    assert board.standing("α").state == "measured"
+    assert board.leaderboard_row("α").state == "measured"
 
 
 def test_a_network_without_normalisation_is_left_with_its_temperature() -> None:
@@ -288,7 +288,7 @@ def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
         with torch.inference_mode():
             return float((model(batch.inputs).argmax(1).numpy() == labels).mean())
 
-    plain = board.standing("plain").held_out
+    plain = board.leaderboard_row("plain").held_out
     assert plain is not None
     assert plain.metrics["top1"].value == pytest.approx(right(domains))
     assert right(domains) != right(source)
@@ -339,13 +339,16 @@ def test_the_preset_works_on_group_norm_and_says_what_does_not_apply() -> None:
     board = board_of(retrofit(lived_in(grouped()), PRESETS["auto"], data=data))
     states = {item.name: item.state for item in board.standings}
     assert states["α per channel"] == "not applicable"
-    assert "one number" in board.standing("α per channel").note or "channel" in board.standing("α per channel").note
+    assert (
+        "one number" in board.leaderboard_row("α per channel").note
+        or "channel" in board.leaderboard_row("α per channel").note
+    )
     assert states["α"] == "measured"
 
 
 def test_too_few_examples_to_learn_from_are_said_for_each_candidate() -> None:
     board = board_of(retrofit(trained(), PRESETS["auto"], data=examples(12)))
-    standing = board.standing("γ and β")
+    standing = board.leaderboard_row("γ and β")
     assert standing.state == "not applicable"
     assert "calibration half has 6 examples" in standing.note
 
@@ -371,8 +374,8 @@ def _is_norm(module: nn.Module) -> bool:
 
 def test_a_candidate_that_gives_no_numbers_has_no_place_and_the_others_have() -> None:
     board = board_of(retrofit(NoNumbers().eval(), auto(), data=examples(90)))
-    assert "not a number" in board.standing("re-estimated").note
-    assert board.standing("α").state == "measured"
+    assert "not a number" in board.leaderboard_row("re-estimated").note
+    assert board.leaderboard_row("α").state == "measured"
 
 
 def test_a_full_disk_is_an_error_and_no_property_of_a_candidate(scanned: Source, tmp_path: Path) -> None:
@@ -420,7 +423,7 @@ def test_t_is_recommended_with_what_was_found_of_it() -> None:
     assert searched.leaderboard is not None
     if searched.leaderboard.recommended == "T":
         assert codes <= {finding.code for finding in searched.findings}
-    assert "temperature" in searched.leaderboard.standing("T").note
+    assert "temperature" in searched.leaderboard.leaderboard_row("T").note
 
 
 def test_with_shifts_a_recommended_t_has_a_recipe_that_survives_json() -> None:

@@ -93,7 +93,7 @@ def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_pa
 
 
 def test_a_batch_norm_checkpoint_loads_into_a_frozen_architecture(tmp_path: Path) -> None:
-    """A frozen backbone is built from the plain network's published file, which counts batches."""
+    """A frozen backbone is built from the original network's published file, which counts batches."""
     plain = lived_in(convolutional())
     torch.save(plain.state_dict(), tmp_path / "plain.pt")
     model = frozen().eval()

@@ -219,6 +219,6 @@ def test_the_report_says_that_no_labels_were_used_and_how_sure_the_choice_is(
     summary = run(trained, places["bare"]).summary
     (search,) = summary.label_free
     words = " ".join(render_text(summary).split())
-    assert f"chose α = {search.chosen:.4g} by sure answers, of all classes, on 120 examples" in words
+    assert f"chose α = {search.chosen:.4g} by sure predictions, of all classes, on 120 examples" in words
     assert "none of whose labels was used" in words
     assert f"with a standard error of {search.standard_error:.4f}" in words

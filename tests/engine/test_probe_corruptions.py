@@ -88,11 +88,11 @@ def test_the_clean_row_is_the_measurement(tuning: tuple[dict[str, Any], ...]) ->
         assert scores is not None
         assert (scores.top1, scores.nll) == (metrics["top1"].value, metrics["nll"].value)
     if tuning:
-        yardstick = measurement.difference("alpha+T", "T").metrics
+        baseline = measurement.difference("alpha+T", "T").metrics
         assert clean.nll_change is not None
-        assert clean.nll_change.value == pytest.approx(yardstick["nll"].value)
+        assert clean.nll_change.value == pytest.approx(baseline["nll"].value)
         assert (clean.nll_change.low, clean.nll_change.high) == pytest.approx(
-            (yardstick["nll"].low, yardstick["nll"].high)
+            (baseline["nll"].low, baseline["nll"].high)
         )
 
 

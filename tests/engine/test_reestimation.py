@@ -90,7 +90,7 @@ def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
     assert [scores.arm for scores in summary.measurement.arms] == ["plain", "T", "tuned", "tuned+T"]
     assert not any(scores.alpha for scores in summary.measurement.arms)
     assert summary.measurement.arm("T") == alone.measurement.arm("T")
-    assert summary.measurement.yardstick == summary.measurement.difference("tuned+T", "T")
+    assert summary.measurement.verdict_difference == summary.measurement.difference("tuned+T", "T")
     assert (summary.verdict, summary.reasons) == judge(summary.measurement.difference("tuned+T", "T"))
     assert summary.verdict == "improved"
     assert summary.answers is not None
@@ -98,7 +98,7 @@ def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
 
 
 def test_re_estimated_weighed_and_with_a_temperature_in_one_recipe() -> None:
-    """The search begins at the re-estimated network, and T alone stays that of the network as it came."""
+    """The search begins at the re-estimated network, and T alone stays that of the original network."""
     steps = [Reestimate(), SearchAlpha(curve=False), Temperature(), MEASURE]
     outcome = retrofit(trained(), Recipe(steps=steps), data=examples())
     alone = retrofit(trained(), Recipe(steps=[Temperature(), MEASURE]), data=examples())
@@ -156,4 +156,4 @@ def test_the_reports_say_what_was_re_estimated() -> None:
         words = " ".join(text.split()).replace("\\", "")
         assert "2 layers re-estimated on 45 examples of the calibration half, without labels (1 pass)" in words
         assert "with re-estimated statistics and T = " in words
-        assert "tuned+T minus T is the yardstick of the verdict" in words
+        assert "tuned+T minus T is what the verdict rests on" in words

@@ -1,4 +1,4 @@
-"""Changed answers, against a count by hand; McNemar's test and the paired interval, against their definitions."""
+"""Changed predictions, against a count by hand; McNemar's test and the paired interval, against their definitions."""
 
 from collections import Counter
 from math import comb

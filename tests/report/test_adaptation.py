@@ -108,8 +108,8 @@ def flat(text: str) -> str:
 def test_every_stream_is_a_section_and_every_method_a_row_with_all_its_numbers() -> None:
     sections = probe_sections(probed(samples.output_bound(2), adaptation()))
     assert [section.title for section in sections[1:]] == [
-        "Adaptation of the network as it came: as they are, shuffled, batches of 64",
-        "Adaptation of the network as it came: 2 domains, recurring, batches of 64",
+        "Adaptation of the original network: as they are, shuffled, batches of 64",
+        "Adaptation of the original network: 2 domains, recurring, batches of 64",
     ]
     for section in sections[1:]:
         assert section.table is not None
@@ -141,10 +141,10 @@ def test_the_diagnosis_stands_before_the_table_in_every_format() -> None:
     summary = probed(adaptation())
     for render in (render_text, render_markdown, render_html):
         shown = flat(re.sub(r"<(svg|caption).*?</\1>|<[^>]+>", " ", render(summary), flags=re.DOTALL))
-        first, second = shown.split("Adaptation of the network as it came: ")[1:3]
+        first, second = shown.split("Adaptation of the original network: ")[1:3]
         told = (
             "Seen in the first 512 answers, without labels: batches of 64, label correlation 0.62 (by chance up to "
-            "0.02), 25 % of the answers are of one class, mixture 0.71, shift 0.47 deviations."
+            "0.02), 25 % of the predictions are of one class, mixture 0.71, shift 0.47 deviations."
         )
         for part, advice in (
             (first, "Recommended: leave the network as it is, since images of one class come together."),

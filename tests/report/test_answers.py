@@ -1,4 +1,4 @@
-"""Changed answers as they read: the counts, the classes shown, the examples and their pictures."""
+"""Changed predictions as they read: the counts, the classes shown, the examples and their pictures."""
 
 import base64
 import re

@@ -12,7 +12,8 @@ from calibrate.result import Summary
 from tests import samples
 
 SAID = (
-    "chose α = 0.125 by sure answers, of all classes, on 1,000 examples of the calibration half (4.5 passes), none of "
+    "chose α = 0.125 by sure predictions, of all classes, on 1,000 examples of the calibration half (4.5 passes), none "
+    "of "
     "whose labels was used: α = 0.125 lowered the criterion by 0.1250, with a standard error of 0.0312 (1 of them "
     "asked for). Only a measurement with labels shows whether it helps."
 )

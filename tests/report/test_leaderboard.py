@@ -6,7 +6,7 @@ from calibrate.recipe import PRESETS
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.result import Summary
-from calibrate.steps import Standing
+from calibrate.steps import LeaderboardRow
 from calibrate.values import Estimate
 from tests.samples import held_out, leaderboard, serving, summary
 
@@ -57,7 +57,10 @@ def test_the_smallest_difference_that_would_show_is_the_median_over_candidates()
 
 def test_a_guardrail_shows_what_each_candidate_costs_on_the_data_as_they_are() -> None:
     clean = Estimate(value=-0.0321, low=-0.05, high=-0.01)
-    standings = (*leaderboard().standings[:2], Standing(name="α", state="measured", held_out=held_out(clean=clean)))
+    standings = (
+        *leaderboard().standings[:2],
+        LeaderboardRow(name="α", state="measured", held_out=held_out(clean=clean)),
+    )
     text = render_text(searched(standings=standings, guardrail=0.01, domains=("C-style fog 3",))).replace("\n", " ")
     assert "at most 1.00 points of top-1 may be lost" in text
     assert "α -3.21 [-5.00, -1.00]" in text

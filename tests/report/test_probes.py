@@ -82,7 +82,7 @@ def test_what_shows_is_said_in_every_format() -> None:
         assert "1 of 3 layers put out values that no training batch of 8 can give, most of them bn2: 12 %" in words
         assert "Of 48 channels in 3 layers, 3 are dead, 6 silent, 9 pruned and 12 exploding." in words
         assert words.count("Left out: 1 layer (frozen)") == 2
-        assert "Output bound of the network as it came" in words
+        assert "Output bound of the original network" in words
         assert "Channel health of the tuned network" in words
 
 

@@ -107,9 +107,9 @@ GAP = {"below": (-0.02, -0.03, -0.01), "around": (-0.001, -0.01, 0.01), "above":
 @pytest.mark.parametrize("nll", GAP)
 @pytest.mark.parametrize("top1", GAP)
 def test_the_sentence_opens_with_the_verdict_and_gives_each_direction(nll: str, top1: str) -> None:
-    yardstick = samples.difference("alpha+T", "T")
+    baseline = samples.difference("alpha+T", "T")
     metrics = {
-        **yardstick.metrics,
+        **baseline.metrics,
         **{
             name: Estimate(value=value, low=low, high=high)
             for name, (value, low, high) in (("nll", GAP[nll]), ("top1", GAP[top1]))

@@ -1,4 +1,4 @@
-"""What is said of answers without labels: against numpy in float64, and its invariances."""
+"""What is said of predictions without labels: against numpy in float64, and its invariances."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ FIRST_SHARE = 1 / 8
 class Budget:
     """What may still be spent, in passes over the calibration half, from now on; without a limit infinitely many.
 
-    Minutes become passes by how long those made so far took, of which the network as it came makes the first.
+    Minutes become passes by how long those made so far took, of which the original network makes the first.
 
     Limits: passes that were recalled take no time, so a run that was interrupted may take longer than its minutes.
     """
@@ -32,12 +32,12 @@ class Budget:
 
 
 def deferred(step: Auto) -> int:
-    """Passes that each measured network needs after the contest: the holdout half's, and the guardrail's two."""
+    """Passes that each measured network needs after the search: the holdout half's, and the guardrail's two."""
     return 3 if step.shifts else 1
 
 
 def expected(candidate: Candidate, step: Auto, handlers: Handlers) -> float:
-    """Passes that ``candidate`` is expected to need for its steps, its temperature and after the contest."""
+    """Passes that ``candidate`` is expected to need for its steps, its temperature and after the search."""
     steps = sum(handlers[type(inner)].expected_passes(inner) for inner in candidate.steps)
     last = handlers[type(candidate.steps[-1])]
     temperature = 0.0 if last.keeps_logits else handlers[Temperature].expected_passes(Temperature())

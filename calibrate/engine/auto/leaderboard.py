@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.engine.auto.search import Contest
+from calibrate.engine.auto.search import CandidateSearch
 from calibrate.engine.delivery.graph import FOLDED, graphs_of
 from calibrate.engine.run import Run
 from calibrate.metrics import answered_classes, paired_interval, rank, score
 from calibrate.metrics.paired_proportions import Z
 from calibrate.search import Candidacy, paired_gap
-from calibrate.steps import Auto, HeldOut, Standing, verdict_of
+from calibrate.steps import Auto, HeldOut, LeaderboardRow, verdict_of
 from calibrate.values import Estimate
 
 
@@ -67,10 +67,12 @@ def clean_changes_(run: Run, runs: Mapping[str, Run], indices: NDArray[np.int64]
     return changes
 
 
-def standing(item: Candidacy, yardstick: Candidacy, run: Run, measured: HeldOut, known: set[str]) -> Standing:
+def leaderboard_row(
+    item: Candidacy, baseline: Candidacy, run: Run, measured: HeldOut, known: set[str]
+) -> LeaderboardRow:
     """The place of one run on the leaderboard; findings of its own, not among the ``known``, are its note."""
-    gap, error, n = paired_gap(item, yardstick)
-    return Standing(
+    gap, error, n = paired_gap(item, baseline)
+    return LeaderboardRow(
         name=item.name,
         state="measured",
         note=" ".join(finding.message for finding in run.findings if finding.code not in known),
@@ -81,12 +83,15 @@ def standing(item: Candidacy, yardstick: Candidacy, run: Run, measured: HeldOut,
     )
 
 
-def in_order(step: Auto, measured: Sequence[Standing], contest: Contest) -> tuple[Standing, ...]:
+def in_order(step: Auto, measured: Sequence[LeaderboardRow], search: CandidateSearch) -> tuple[LeaderboardRow, ...]:
     """All standings, ``plain`` and ``T`` first, then the candidates as the step lists them."""
     by_name = {item.name: item for item in measured}
-    by_name |= {name: Standing(name=name, state="dropped", note=note) for name, note in contest.dropped.items()}
-    by_name |= {name: Standing(name=name, state="not tried", note=note) for name, note in contest.not_tried.items()}
+    by_name |= {name: LeaderboardRow(name=name, state="dropped", note=note) for name, note in search.dropped.items()}
     by_name |= {
-        name: Standing(name=name, state="not applicable", note=note) for name, note in contest.not_applicable.items()
+        name: LeaderboardRow(name=name, state="not tried", note=note) for name, note in search.not_tried.items()
+    }
+    by_name |= {
+        name: LeaderboardRow(name=name, state="not applicable", note=note)
+        for name, note in search.not_applicable.items()
     }
     return tuple(by_name[name] for name in ("plain", "T", *(candidate.name for candidate in step.candidates)))

@@ -1,4 +1,4 @@
-"""The contest of candidates on the calibration half: all of them, or the better ones of many by successive halving.
+"""The search among candidates on the calibration half: all of them, or the better ones of many by successive halving.
 
 Reference: Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, 2016,
 section 3.
@@ -18,11 +18,11 @@ from calibrate.search import Candidacy, paired_gap
 from calibrate.steps import Auto, Candidate, Rung
 
 #: Why a network that gives no numbers has no place.
-NO_NUMBERS = "it gives logits that are infinite or not a number"
+NON_FINITE = "it gives logits that are infinite or not a number"
 
 
 @dataclass(eq=False)
-class Contest:
+class CandidateSearch:
     """What came of the candidates: ``finished`` runs by name, notes on the others, and the rounds there were."""
 
     finished: dict[str, Run] = field(default_factory=dict)
@@ -32,38 +32,38 @@ class Contest:
     rungs: list[Rung] = field(default_factory=list)
 
 
-def hold_contest(base: Run, step: Auto, budget: Budget) -> Contest:
+def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
     """Carry the candidates out on the calibration half of ``base``, as far as the budget goes; the passes count there.
 
     Where the budget does not pay for all of them on all examples, a first round sees an eighth of these (64 at least),
     and the better half of its candidates goes on to twice as many. No round takes more than half of what is left, and a
     candidate that could not be paid for on all examples is not tried.
     """
-    contest, n = Contest(), len(base.split.calibration)
+    search, n = CandidateSearch(), len(base.split.calibration)
     costs = {candidate.name: expected(candidate, step, base.handlers) for candidate in step.candidates}
 
     def left() -> float:
-        measured = 1 + len(contest.finished)
+        measured = 1 + len(search.finished)
         return budget.left(base.forwards / n) - deferred(step) * measured
 
     within = left()
     alive = [candidate for candidate in step.candidates if costs[candidate.name] <= within]
-    contest.not_tried |= {
+    search.not_tried |= {
         candidate.name: f"about {costs[candidate.name]:.3g} passes, and {within:.3g} were left"
         for candidate in step.candidates
         if candidate not in alive
     }
     share = first_share([costs[candidate.name] for candidate in alive], within, n)
     while share < 1:
-        alive = _halve_(contest, base, alive, share, costs, left)
+        alive = _halve_(search, base, alive, share, costs, left)
         share *= 2
     forks = Forks(base)
     for candidate in alive:
         if costs[candidate.name] > left():
-            _leave_out_(contest, candidate)
-        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
-            contest.finished[candidate.name] = run
-    return contest
+            _leave_out_(search, candidate)
+        elif (run := _carried_out_(search, base, forks, candidate)) is not None:
+            search.finished[candidate.name] = run
+    return search
 
 
 def candidacy(name: str, run: Run) -> Candidacy:
@@ -72,33 +72,33 @@ def candidacy(name: str, run: Run) -> Candidacy:
     return Candidacy(name, np.arange(len(nll)) if run.held_back is None else run.held_back.numpy(), nll)
 
 
-def _carried_out_(contest: Contest, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
+def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
     before = forks.made
     try:
         run = forks.carry_out(candidate.steps)
         if run.model_logits().isfinite().all():
             return run
-        contest.not_applicable[candidate.name] = NO_NUMBERS
+        search.not_applicable[candidate.name] = NON_FINITE
         return None
     except TrialsError:
         raise
     except AfternormError as error:
-        contest.not_applicable[candidate.name] = str(error)
+        search.not_applicable[candidate.name] = str(error)
         return None
     finally:
         base.forwards += forks.made - before
 
 
-def _leave_out_(contest: Contest, candidate: Candidate) -> None:
+def _leave_out_(search: CandidateSearch, candidate: Candidate) -> None:
     """Note that the budget ends here for ``candidate``."""
-    if contest.rungs:
-        contest.dropped[candidate.name] = f"the budget ended after {contest.rungs[-1].examples} examples"
+    if search.rungs:
+        search.dropped[candidate.name] = f"the budget ended after {search.rungs[-1].examples} examples"
     else:
-        contest.not_tried[candidate.name] = "the budget did not reach so far"
+        search.not_tried[candidate.name] = "the budget did not reach so far"
 
 
 def _halve_(
-    contest: Contest,
+    search: CandidateSearch,
     base: Run,
     alive: Sequence[Candidate],
     share: float,
@@ -108,22 +108,22 @@ def _halve_(
     """The better half of ``alive`` on ``share`` of the calibration half, best first."""
     n, floor = len(base.split.calibration), left() / 2
     rows = np.sort(np.random.Generator(np.random.PCG64(base.seed)).permutation(n)[: int(share * n)])
-    assert base.plain_calibration is not None, "the network as it came was looked at first"
+    assert base.plain_calibration is not None, "the original network was looked at first"
     part = replace(
         base,
         split=replace(base.split, calibration=base.split.calibration[rows]),
         plain_calibration=base.plain_calibration[torch.from_numpy(rows)],
     )
-    forks, yardstick, gaps = Forks(part), candidacy("T", part), dict[str, float]()
+    forks, baseline, gaps = Forks(part), candidacy("T", part), dict[str, float]()
     for candidate in alive:
         if left() - share * costs[candidate.name] < floor:
-            _leave_out_(contest, candidate)
-        elif (run := _carried_out_(contest, base, forks, candidate)) is not None:
-            gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), yardstick)[0]
+            _leave_out_(search, candidate)
+        elif (run := _carried_out_(search, base, forks, candidate)) is not None:
+            gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), baseline)[0]
     best_first = sorted(gaps, key=gaps.__getitem__)
     kept = best_first[: -(-len(gaps) // 2)]
     for name in best_first[len(kept) :]:
-        contest.dropped[name] = f"NLL {gaps[name]:+.4f} against T on {len(rows)} examples; {len(kept)} had less"
-    contest.rungs.append(Rung(examples=len(rows), tried=tuple(gaps), kept=tuple(kept)))
+        search.dropped[name] = f"NLL {gaps[name]:+.4f} against T on {len(rows)} examples; {len(kept)} had less"
+    search.rungs.append(Rung(examples=len(rows), tried=tuple(gaps), kept=tuple(kept)))
     by_name = {candidate.name: candidate for candidate in alive}
     return [by_name[name] for name in kept]

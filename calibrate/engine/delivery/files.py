@@ -93,7 +93,7 @@ def deliver(
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
-    ``plain`` is the network as it came, to time the tuned one against. Every file is made in full before the first
+    ``plain`` is the original network, to time the tuned one against. Every file is made in full before the first
     appears, and appears under its name whole. A network file that fails its proof is not written; the others are, and
     ``problems`` says why.
     """

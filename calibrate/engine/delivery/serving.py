@@ -19,7 +19,7 @@ def measure_serving(
     threads: int,
     progress: Listener,
 ) -> tuple[Serving, ...]:
-    """The size of every one of ``graphs`` and its speed on ``batches``, against the plain network's graph ``folded``.
+    """The size of each of ``graphs`` and its speed on ``batches``, against the original network's graph ``folded``.
 
     A graph that cannot be exported has no place here; the network that is delivered says why by itself.
     """

@@ -160,7 +160,7 @@ def _prepared(given: nn.Module, plan: FineTuningPlan) -> nn.Module:
 
 
 def _measured(given: nn.Module, learner: nn.Module, plan: FineTuningPlan) -> Measurement:
-    """The test scores, and where the head was kept also those of the network as it came, with the paired difference."""
+    """The test scores, and where the head was kept also those of the original network, with the paired difference."""
     labels = torch.from_numpy(plan.test_data.labels[plan.test])
     arms = [ArmScores("tuned", False, 1.0, score(_logits(learner, plan), labels))]
     if not plan.fresh:

@@ -24,7 +24,7 @@ def copied(model: nn.Module) -> nn.Module:
 
 
 def model_facts(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> ModelFacts:
-    """What a result says of the network as it came."""
+    """What a result says of the original network."""
     return ModelFacts(
         architecture=architecture or f"{type(model).__module__}:{type(model).__qualname__}",
         architecture_args=dict(architecture_args),

@@ -8,8 +8,8 @@ from torch import Tensor
 from calibrate.data import InDomains
 from calibrate.engine.auto.budget import Budget
 from calibrate.engine.auto.forks import Forks, adopt_, fork
-from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, standing
-from calibrate.engine.auto.search import NO_NUMBERS, Contest, candidacy, hold_contest
+from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, leaderboard_row
+from calibrate.engine.auto.search import NON_FINITE, CandidateSearch, candidacy, search_candidates
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.steps.measure import compare_
@@ -27,34 +27,34 @@ def auto_(run: Run, step: Auto) -> None:
     base = _on_shifts(run, step)
     with_t = Forks(base).carry_out(())
     base.forwards, base.plain_calibration = with_t.forwards, with_t.plain_calibration
-    contest = hold_contest(base, step, budget)
-    runs, logits = _on_holdout_(base, with_t, step, contest)
+    search = search_candidates(base, step, budget)
+    runs, logits = _on_holdout_(base, with_t, step, search)
 
-    plain, yardstick = _baselines(base)
-    candidacies = [plain, yardstick, *(candidacy(name, runs[name]) for name in [*runs][2:])]
+    plain, baseline = _baselines(base)
+    candidacies = [plain, baseline, *(candidacy(name, runs[name]) for name in [*runs][2:])]
     clean = clean_changes_(run, runs, run.split.calibration) if step.shifts else {}
-    allowed = [item for item in candidacies[2:] if paired_gap(item, yardstick)[0] < 0]
+    allowed = [item for item in candidacies[2:] if paired_gap(item, baseline)[0] < 0]
     allowed = [item for item in allowed if not clean or clean[item.name].value >= -step.guardrail]
-    chosen = choose_simplest([plain, yardstick, *allowed], step.margin).name
-    fallback = choose_simplest([plain, yardstick], step.margin).name
+    chosen = choose_simplest([plain, baseline, *allowed], step.margin).name
+    fallback = choose_simplest([plain, baseline], step.margin).name
 
     clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}
     measured = held_out(base, step, runs, logits, clean)
     recommended, reason = _recommended(chosen, fallback, measured, step)
     run.graphs = {held.graph: runs[name].model for name, held in reversed(measured.items()) if not held.folds}
     known = {finding.code for finding in base.findings}
-    standings = [standing(item, yardstick, runs[item.name], measured[item.name], known) for item in candidacies]
+    standings = [leaderboard_row(item, baseline, runs[item.name], measured[item.name], known) for item in candidacies]
     run.forwards += base.forwards
     run.leaderboard = Leaderboard(
         n=len(run.split.holdout),
         resamples=step.resamples,
-        standings=in_order(step, standings, contest),
+        standings=in_order(step, standings, search),
         chosen=chosen,
         recommended=recommended,
         recipe=None if recommended is None else _alone(run.seed, step, recommended).model_dump(mode="json"),
         reason=reason,
         passes=run.forwards / len(run.split.calibration),
-        rungs=tuple(contest.rungs),
+        rungs=tuple(search.rungs),
         domains=tuple(domain.title for domain in step.shifts),
         guardrail=step.guardrail if step.shifts else None,
     )
@@ -65,26 +65,28 @@ def auto_(run: Run, step: Auto) -> None:
 def check_guardrail(step: Auto, examples: int) -> None:
     """Raise DataError where so few held-out examples cannot show that the data as they are stay within the guardrail.
 
-    A network that changes no answer has an interval of its own: it may yet change some of those not seen.
+    A network that changes no prediction has an interval of its own: it may yet change some of those not seen.
     """
     least = -paired_interval(0, 0, examples)[0]
     if step.shifts and step.guardrail < least:
         raise DataError(
             f"the guardrail is {100 * step.guardrail:g} points of top-1, and {examples} held-out examples cannot show "
-            f"that less than {100 * least:.2g} are lost, even where no answer changes; add data, or raise it."
+            f"that less than {100 * least:.2g} are lost, even where no prediction changes; add data, or raise it."
         )
 
 
-def _on_holdout_(base: Run, with_t: Run, step: Auto, contest: Contest) -> tuple[dict[str, Run], dict[str, Tensor]]:
-    """The network as it came, without and with T, and the candidates that give numbers there; and these, by name."""
+def _on_holdout_(
+    base: Run, with_t: Run, step: Auto, search: CandidateSearch
+) -> tuple[dict[str, Run], dict[str, Tensor]]:
+    """The original network, without and with T, and the candidates that give numbers there; and these, by name."""
     plain = base.on_holdout(base.plain, "leaderboard, plain")
     runs, logits = {"plain": base, "T": with_t}, {"plain": plain, "T": plain}
-    for name in (item.name for item in step.candidates if item.name in contest.finished):
-        found = base.on_holdout(contest.finished[name].model, f"leaderboard, {name}")
+    for name in (item.name for item in step.candidates if item.name in search.finished):
+        found = base.on_holdout(search.finished[name].model, f"leaderboard, {name}")
         if found.isfinite().all():
-            runs[name], logits[name] = contest.finished[name], found
+            runs[name], logits[name] = search.finished[name], found
         else:
-            contest.not_applicable[name] = NO_NUMBERS
+            search.not_applicable[name] = NON_FINITE
     return runs, logits
 
 
@@ -98,7 +100,7 @@ def _on_shifts(run: Run, step: Auto) -> Run:
 
 
 def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
-    """The network as it came, without and with its temperature."""
+    """The original network, without and with its temperature."""
     assert base.plain_calibration is not None, "its temperature was fitted"
     without = cross_entropy(base.plain_calibration, base.calibration_labels, 1.0)
     return Candidacy("plain", np.arange(len(without)), without.numpy()), candidacy("T", base)
@@ -108,7 +110,7 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step:
     """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
     if chosen == "plain":
         return None, (
-            f"on the calibration half nothing beats the network as it came by more than {step.margin:g} standard errors"
+            f"on the calibration half nothing beats the original network by more than {step.margin:g} standard errors"
         )
     first = f"{chosen}, the simplest within {step.margin:g} standard errors of the best on the calibration half"
     clean = measured[chosen].clean
@@ -118,7 +120,7 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step:
             f"(interval [{100 * clean.low:+.2f}, {100 * clean.high:+.2f}])"
         )
     elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_plain) != "worse":
-        return chosen, f"{first}, improves on {'the network as it came' if chosen == 'T' else 'T'} on the holdout half"
+        return chosen, f"{first}, improves on {'the original network' if chosen == 'T' else 'T'} on the holdout half"
     else:
         failed = f"{first}, is not shown to improve by the holdout half"
     if chosen != "T" and fallback == "T" and measured["T"].verdict == "improved":

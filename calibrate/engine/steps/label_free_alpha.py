@@ -50,7 +50,7 @@ def _agreement(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
 def _of_answers(
     run: Run, trial: AlphaTrial, indices: Indices, views: Sequence[Source], criterion: Callable[..., Tensor]
 ) -> TermsAt:
-    """``criterion`` of the answers to each of ``views``, whose logits first get the spread that training gave them.
+    """``criterion`` of the predictions for each of ``views``, whose logits first get the spread they had in training.
 
     Else entropy would reward a network that is merely surer, as cross-entropy rewards one that is merely less sure.
     """

@@ -1,4 +1,4 @@
-"""The step ``measure``: the network as it came and as it stands, on the holdout half."""
+"""The step ``measure``: the original network and as it stands, on the holdout half."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from calibrate.surgery import find_sites
 
 
 def measure_(run: Run, step: Measure) -> None:
-    """Compare the network as it came and as it stands on the holdout half, each with and without its temperature."""
+    """Compare the original network and as it stands on the holdout half, each with and without its temperature."""
     plain = run.on_holdout(run.plain, "measure, as it came")
     compare_(run, step, plain, run.on_holdout(run.model, "measure, tuned") if run.changed else None)
 
@@ -36,8 +36,8 @@ def compare_(run: Run, step: Measure, plain: Tensor, tuned: Tensor | None) -> No
         source, holdout = run.source, run.split.holdout
         run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry, name_t)
     run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
-    if run.measurement.yardstick is not None:
-        run.verdict, run.reasons = judge(run.measurement.yardstick)
+    if run.measurement.verdict_difference is not None:
+        run.verdict, run.reasons = judge(run.measurement.verdict_difference)
     hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
     if hint is not None:
         run.findings.append(hint)

@@ -102,7 +102,7 @@ def _find(run: Run, found: StatisticNoise) -> None:
         run.find(
             "noise-not-finite",
             f"from noise of Δ = {min(level.delta for level in broken):g} on, some disturbed networks give logits that "
-            "are infinite or not a number. Such answers count as wrong, and the cross-entropy there is left out; where "
+            "are not finite. Such predictions count as wrong, and the cross-entropy there is left out; where "
             "half precision overflows, probe the network in float32.",
         )
 

@@ -68,7 +68,7 @@ class Bench:
         )
 
     def _unadapted(self, stream: Stream, order: Order) -> Course:
-        """Its answers do not depend on the order."""
+        """Its predictions do not depend on the order."""
         logits = torch.stack([self._plain[domain] for domain in stream.domains])
         return self._course(order, logits[order])
 

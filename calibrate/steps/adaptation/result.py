@@ -69,7 +69,7 @@ def diagnosis_words(diagnosis: StreamDiagnosis) -> str:
     parts = [
         f"batches of {fmt.count(measures.batch_size)}",
         f"label correlation {measures.correlation:.2f} (by chance up to {measures.correlation_by_chance:.2f})",
-        f"{100 * measures.one_class:.0f} % of the answers are of one class",
+        f"{100 * measures.one_class:.0f} % of the predictions are of one class",
     ]
     if measures.mixture is not None:
         parts.append(f"mixture {measures.mixture:.2f}")

@@ -27,7 +27,7 @@ class ProbeAdaptation(Probe):
 
     Let adapters answer streams made of the holdout half, each beside the network as it stands, and compare them.
 
-    Labels are used to score the answers only. Each stream comes in as many orders as there are ``seeds``.
+    Labels are used to score the predictions only. Each stream comes in as many orders as there are ``seeds``.
 
     With each stream made of the holdout half in as many orders as there are ``seeds``, each example scored when it is
     answered, and before it can be learned from::

@@ -16,7 +16,7 @@ Values = NDArray[np.float64]
 
 
 def error(logits: Tensor, labels: Tensor) -> float:
-    """The share of wrong answers, in percent."""
+    """The share of wrong predictions, in percent."""
     return 100 * float((logits.argmax(1) != labels).double().mean())
 
 
