@@ -39,7 +39,7 @@ def entropy(p: Tensor) -> Tensor:
 
 
 def agreement(p: Tensor, q: Tensor) -> Tensor:
-    """How unlike the predictions p and q (n, K) for two views of an image are, less how unlike those to different images.
+    """How unlike the predictions p and q (n, K) for two views of an image are, less how unlike those of others.
 
     Both are Jensen–Shannon divergences, (n,): that of pᵢ and qᵢ, and :func:`information`'s. Without the second a
     network that answers all images alike would be best.

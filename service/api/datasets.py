@@ -10,7 +10,7 @@ from service.api.state import Kept, State
 from service.datasets import store
 from service.datasets.resources import Dataset, DatasetRequest
 from service.jobs import subjects
-from service.kit.page import Page, page
+from service.kit.pages import Page, page
 from service.uploads.store import stored_file
 
 datasets = router("/v1/datasets", "datasets")

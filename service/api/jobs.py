@@ -11,7 +11,7 @@ from service.jobs import store
 from service.jobs.kinds import AnyKind
 from service.jobs.resources import ENDED, Job, JobRequest, State
 from service.jobs.submission import submit
-from service.kit.page import Page, page
+from service.kit.pages import Page, page
 
 jobs = router("/v1/jobs", "jobs")
 

@@ -8,7 +8,7 @@ from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
 from service.api.registering import registered, registration_answers
 from service.api.state import Kept, State
 from service.jobs import subjects
-from service.kit.page import Page, page
+from service.kit.pages import Page, page
 from service.models import store
 from service.models.resources import Model, ModelRequest
 from service.uploads.store import stored_file

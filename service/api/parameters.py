@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Path, Query
 
 from service.kit.file_source import Identity
-from service.kit.page import DEFAULT_LIMIT, LARGEST_LIMIT
+from service.kit.pages import DEFAULT_LIMIT, LARGEST_LIMIT
 
 Id = Annotated[Identity, Path()]
 Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="items on a page")]

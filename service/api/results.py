@@ -13,7 +13,7 @@ from service.api.state import Kept
 from service.api.stored_file import GET_ANSWERS, HEAD_ANSWERS, file_response
 from service.jobs import events, store
 from service.jobs.resources import ENDED, Artifact, Event, Trial
-from service.kit.page import Page, page
+from service.kit.pages import Page, page
 
 results = router("/v1/jobs/{job}", "jobs")
 

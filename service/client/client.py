@@ -17,7 +17,7 @@ from service.client.transport import Transport
 from service.datasets.resources import Dataset
 from service.jobs.kinds import Kind
 from service.jobs.resources import ENDED, Artifact, Event, Job, JobSettings, State
-from service.kit.page import Page
+from service.kit.pages import Page
 from service.models.resources import Model
 from service.uploads.resources import Upload
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select
 
 from service.datasets.resources import Dataset, DatasetRequest
-from service.db.newest import newest
+from service.db.newest_first import newest
 from service.db.tables import datasets
 from service.errors import NotFoundError
 from service.kit.file_source import StoredFile, reference

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from service.db.migrate import migrate
+from service.db.upgrade import migrate
 
 FILE = "afternorm.sqlite3"
 BUSY_SECONDS = 10.0

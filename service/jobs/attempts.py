@@ -158,15 +158,15 @@ def cancelled(connection: Connection, claim: Claim) -> None:
     _refuse_subject(connection, claim.job, _CANCELLED)
 
 
-def lose(connection: Connection, claim: Claim, attempts: int) -> None:
+def mark_lost(connection: Connection, claim: Claim, attempts: int) -> None:
     """Count the attempt as lost through no fault of the job: queue it again, unless it lost ``attempts`` already."""
     job = connection.execute(select(jobs).where(_held(claim))).first()
     if job is None:
         raise StaleError(claim)
-    _lose(connection, job, attempts)
+    _mark_lost(connection, job, attempts)
 
 
-def put_back(connection: Connection, claim: Claim) -> None:
+def requeue(connection: Connection, claim: Claim) -> None:
     """Queue the job again without counting its attempt as lost: its worker is about to stop."""
     job = connection.execute(select(jobs.c.state).where(_held(claim))).first()
     if job is not None and job.state == "cancelling":
@@ -180,7 +180,7 @@ def expire(connection: Connection, now: float, attempts: int, dead: Collection[s
     over = and_(jobs.c.state.in_(HELD), or_(jobs.c.lease_until < now, jobs.c.worker.in_(dead)))
     found = connection.execute(select(jobs).where(over)).all()
     for job in found:
-        _lose(connection, job, attempts)
+        _mark_lost(connection, job, attempts)
     return len(found)
 
 
@@ -225,7 +225,7 @@ def _end(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> Non
     append(connection, claim.job, claim.attempt, "state", dict(values))
 
 
-def _lose(connection: Connection, job: Row[Any], attempts: int) -> None:
+def _mark_lost(connection: Connection, job: Row[Any], attempts: int) -> None:
     claim = Claim(job.id, job.attempt, job.worker)
     lost = job.lost + 1
     connection.execute(update(jobs).where(_held(claim)).values(lost=lost))

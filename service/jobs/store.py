@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from service.db.newest import newest
+from service.db.newest_first import newest
 from service.db.tables import artifacts, blobs, jobs, trials
 from service.errors import ConflictError, NotFoundError
 from service.jobs.events import append

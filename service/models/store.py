@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from service.db.newest import newest
+from service.db.newest_first import newest
 from service.db.tables import models
 from service.errors import InvalidError, NotFoundError
 from service.kit.file_source import StoredFile, reference

@@ -134,7 +134,7 @@ class LocalExecutor:
 
     def _end(self, attempt: Attempt) -> Ended:
         running = self._running.pop(attempt)
-        code = running.group.bury()
+        code = running.group.reap()
         words = running.group.last_words + running.complaint
         return Ended(attempt, code, running.cancelled, running.timed_out, words)
 

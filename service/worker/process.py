@@ -20,7 +20,7 @@ from service.worker.supervisor import Supervisor
 
 PAUSE_SECONDS = 0.1
 PAUSE_AFTER_TROUBLE_SECONDS = 1.0
-#: To write down that jobs were put back; where that fails, their leases end by themselves.
+#: To write down that jobs were requeued; where that fails, their leases end by themselves.
 GIVE_UP_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
     executor = LocalExecutor(scratch.folder, settings.grace_seconds, settings.gpu_slots)
     supervisor = Supervisor(database, Blobs(settings.data_dir), executor, settings, worker)
     try:
-        supervisor.recover(tuple(scratch.bury()))
+        supervisor.recover(tuple(scratch.clear_lost()))
         log.info("worker %s: %d CPU slots, %d GPU slots", worker, settings.cpu_slots, settings.gpu_slots)
         stop_at = float("inf")
         while not (signals and (supervisor.idle or time.monotonic() > stop_at + GIVE_UP_SECONDS)):

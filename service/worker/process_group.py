@@ -68,7 +68,7 @@ class ProcessGroup:
         """Whether the child itself has; others of its group may go on."""
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
-    def bury(self) -> int:
+    def reap(self) -> int:
         """Kill what is left of the group of an ended child, let go of it; its exit code, negative for a signal."""
         self.signal(signal.SIGKILL)
         self.listen()

@@ -26,7 +26,7 @@ class Scratch:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self.folder / f"{LOCK}.part").rename(self.folder / LOCK)  # it appears locked
 
-    def bury(self) -> Iterator[str]:
+    def clear_lost(self) -> Iterator[str]:
         """Remove the folders of dead workers, naming each."""
         for folder in sorted(self._root.iterdir()):
             if folder != self.folder and (lock := _lock_of_the_dead(folder)):

@@ -15,8 +15,8 @@ from service.jobs import attempts
 from service.jobs.attempts import Claim, Lane, StaleError
 from service.settings import Settings
 from service.storage import Blob, Blobs
-from service.worker.assign import assign
 from service.worker.executor import Attempt, Ended, Executor
+from service.worker.job_assignment import assign
 from service.worker.messages import (
     ArtifactWritten,
     Checked,
@@ -50,7 +50,7 @@ class _Running:
     files: int = 0
     last: Finished | Checked | Failed | None = None
     broken: bool = False
-    put_back: bool = False
+    requeue: bool = False
 
 
 class Supervisor:
@@ -111,7 +111,7 @@ class Supervisor:
         """Start no more jobs, stop those under way, and put them back; they are written down by further steps."""
         self.drain()
         for attempt, running in self._running.items():
-            running.put_back = True
+            running.requeue = True
             self._executor.cancel(attempt)
 
     def _write_down(self) -> None:
@@ -211,10 +211,10 @@ class Supervisor:
                     attempts.succeed(connection, claim, verdict)
                 case _ if ended.timed_out:
                     attempts.fail(connection, claim, timed_out(running.timeout_seconds))
-                case _ if running.put_back:
-                    attempts.put_back(connection, claim)
+                case _ if running.requeue:
+                    attempts.requeue(connection, claim)
                 case _:
-                    attempts.lose(connection, claim, self._settings.attempts)
+                    attempts.mark_lost(connection, claim, self._settings.attempts)
 
     def _keep_alive(self) -> None:
         """Renew the leases, and see to those that others let end."""
@@ -262,7 +262,7 @@ class Supervisor:
         except (OSError, ValueError) as error:
             log.warning("%s cannot be started: %s", claim, error)
             with suppress(StaleError), self._database.write() as connection:
-                attempts.lose(connection, claim, self._settings.attempts)
+                attempts.mark_lost(connection, claim, self._settings.attempts)
             return True
         self._running[work.attempt] = _Running(claim, lane, job.kind == "check", work.timeout_seconds)
         return True

@@ -45,8 +45,8 @@ WRITES: dict[str, Callable[[Connection, Claim], Any]] = {
     "succeed_check": lambda c, claim: attempts.succeed_check(c, claim, {"n": 3}, BLOB),
     "fail": lambda c, claim: attempts.fail(c, claim, PROBLEM),
     "cancelled": attempts.cancelled,
-    "lose": lambda c, claim: attempts.lose(c, claim, 3),
-    "put_back": attempts.put_back,
+    "mark_lost": lambda c, claim: attempts.mark_lost(c, claim, 3),
+    "requeue": attempts.requeue,
 }
 
 
@@ -99,8 +99,8 @@ def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> No
         ("succeed", "succeeded", ["state", "state"]),
         ("fail", "failed", ["state", "state"]),
         ("cancelled", "cancelled", ["state", "state"]),
-        ("lose", "queued", ["state", "state"]),
-        ("put_back", "queued", ["state", "state"]),
+        ("mark_lost", "queued", ["state", "state"]),
+        ("requeue", "queued", ["state", "state"]),
     ],
 )
 def test_each_change_is_told_as_an_event(house: House, name: str, state: str, events: list[str]) -> None:
@@ -121,14 +121,14 @@ def test_a_job_is_lost_so_often_and_then_fails(house: House) -> None:
         assert write(house, attempts.expire, 99.0, 3) == 0
         assert write(house, attempts.expire, 101.0, 3) == 1
         assert house.row(job).state == "queued"
-    write(house, attempts.put_back, claim(house))
+    write(house, attempts.requeue, claim(house))
     assert (house.row(job).state, house.row(job).lost) == ("queued", 2)
-    write(house, attempts.lose, claim(house), 3)
+    write(house, attempts.mark_lost, claim(house), 3)
     assert (house.row(job).state, house.row(job).attempt) == ("failed", 4)
     assert house.row(job).problem["code"] == "worker-died"
 
 
-@pytest.mark.parametrize("name", ["lose", "put_back"])
+@pytest.mark.parametrize("name", ["mark_lost", "requeue"])
 def test_what_is_being_cancelled_is_not_queued_again(house: House, name: str) -> None:
     job = house.job("calibrate")
     held = claim(house)
@@ -147,7 +147,7 @@ def test_an_expired_lease_and_a_dead_worker_let_go(house: House) -> None:
 def test_renewing_extends_what_is_still_held(house: House) -> None:
     first, second = house.job("calibrate"), house.job("calibrate")
     kept, stale = claim(house), claim(house)
-    write(house, attempts.lose, stale, 3)
+    write(house, attempts.mark_lost, stale, 3)
     taken = claim(house, "two", 150.0)
     write(house, attempts.renew, [kept, stale], 500.0)
     assert (house.row(first).lease_until, house.row(second).lease_until) == (500.0, 150.0)
@@ -175,7 +175,7 @@ def test_the_logits_of_passes_are_let_go_once_the_job_is_over(house: House) -> N
     job = house.job("calibrate")
     held = claim(house)
     write(house, attempts.record_trial, held, KEY, "stage", 3, BLOB)
-    write(house, attempts.put_back, held)
+    write(house, attempts.requeue, held)
     held = claim(house)
     with house.database.read() as connection:
         assert attempts.trials_of(connection, job) == {KEY: BLOB.sha256}
@@ -200,7 +200,7 @@ def test_the_end_of_a_check_is_the_state_of_what_it_checked(
     subject, other = (make(demo_inputs.checkpoint, "checking") for _ in range(2))
     house.job("check", **{kind: subject})
     held = claim(house, lane="check")
-    write(house, WRITES.get(name, lambda c, claim: attempts.lose(c, claim, 1)), held)
+    write(house, WRITES.get(name, lambda c, claim: attempts.mark_lost(c, claim, 1)), held)
     row = house.row(subject)
     assert row.state == state
     assert (row.problem and row.problem["code"]) == code

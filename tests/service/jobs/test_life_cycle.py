@@ -39,7 +39,7 @@ class Expected:
     def let_go(self, state: str) -> None:
         self.state, self.worker = state, None
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         self.lost += 1
         if self.state == "cancelling":
             self.let_go("cancelled")
@@ -101,7 +101,7 @@ class LifeCycle(RuleBasedStateMachine):
         with self.house.database.write() as connection:
             assert attempts.expire(connection, self.now, ATTEMPTS, dead) == len(over)
         for expected in over:
-            expected.lose()
+            expected.mark_lost()
 
     @rule(claim=claims)
     def ask_to_cancel(self, claim: Claim) -> None:
@@ -119,7 +119,7 @@ class LifeCycle(RuleBasedStateMachine):
         if self.wrote(claim, lambda c: attempts.record_trial(c, claim, key, "stage", 1, Blob(key, 1))):
             self.expected[claim.job].trials += 1
 
-    @rule(claim=claims, kind=st.sampled_from(["succeed", "fail", "cancelled", "lose", "put_back"]))
+    @rule(claim=claims, kind=st.sampled_from(["succeed", "fail", "cancelled", "mark_lost", "requeue"]))
     def finish(self, claim: Claim, kind: str) -> None:
         self._finish(claim, kind)
 
@@ -128,13 +128,13 @@ class LifeCycle(RuleBasedStateMachine):
         self._finish(claim, "succeed")
 
     def _finish(self, claim: Claim, kind: str) -> None:
-        more: dict[str, tuple[Any, ...]] = {"succeed": (None,), "fail": (PROBLEM,), "lose": (ATTEMPTS,)}
+        more: dict[str, tuple[Any, ...]] = {"succeed": (None,), "fail": (PROBLEM,), "mark_lost": (ATTEMPTS,)}
         if not self.wrote(claim, lambda c: getattr(attempts, kind)(c, claim, *more.get(kind, ()))):
             return
         expected = self.expected[claim.job]
-        if kind == "lose":
-            expected.lose()
-        elif kind == "put_back":
+        if kind == "mark_lost":
+            expected.mark_lost()
+        elif kind == "requeue":
             expected.let_go("cancelled" if expected.state == "cancelling" else "queued")
         else:
             expected.let_go({"succeed": "succeeded", "fail": "failed", "cancelled": "cancelled"}[kind])

@@ -14,8 +14,8 @@ from service.jobs import attempts
 from service.jobs.attempts import Claim
 from service.kit.file_source import FileName
 from service.settings import Settings
-from service.worker.assign import WEIGHTS, _checkpoint_name, _plain, assign
 from service.worker.executor import Work
+from service.worker.job_assignment import WEIGHTS, _checkpoint_name, _plain, assign
 from tests.service.house import House
 
 NAME: TypeAdapter[str] = TypeAdapter(FileName)

@@ -61,20 +61,22 @@ def test_what_it_cannot_end_it_puts_back(tmp_path: Path, demo_inputs: DemoInputs
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_the_dead_are_buried_and_the_living_are_not(tmp_path: Path) -> None:
+def test_folders_of_lost_workers_are_removed_and_those_of_living_ones_are_not(tmp_path: Path) -> None:
     living, dead = Scratch(tmp_path, "living"), Scratch(tmp_path, "dead")
     (dead.folder / "leftover").mkdir()
     (tmp_path / "starting").mkdir()
     dead._lock.close()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.bury()) == ["dead"]
+    assert list(ours.clear_lost()) == ["dead"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["living", "ours", "starting"]
     living.close()
     ours.close()
     assert [path.name for path in tmp_path.iterdir()] == ["starting"]
 
 
-def test_the_dead_are_buried_though_a_process_of_theirs_still_writes_for_a_moment(tmp_path: Path) -> None:
+def test_folders_of_lost_workers_are_removed_though_a_process_of_theirs_still_writes_for_a_moment(
+    tmp_path: Path,
+) -> None:
     dead = Scratch(tmp_path, "dead")
     attempt = dead.folder / "attempt"
     dead._lock.close()
@@ -93,7 +95,7 @@ def test_the_dead_are_buried_though_a_process_of_theirs_still_writes_for_a_momen
     straggler.start()
     writing.wait()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.bury()) == ["dead"]
+    assert list(ours.clear_lost()) == ["dead"]
     straggler.join()
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
     ours.close()
