@@ -11,7 +11,11 @@ from calibrate.surgery import find_sites, select, weigh_examples_
 
 
 class IEWAdapter(Adapter[IEW]):
-    """Weighs examples by α; nothing is learned. Cost: one forward pass."""
+    """Weighs examples by α; nothing is learned, so a prediction depends on its own example alone.
+
+    *Equals the source when* α is 0. Cost: one forward pass.
+    Reference: Summers & Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.1.
+    """
 
     keeps: ClassVar[Keeps] = "weights"
 

@@ -13,7 +13,10 @@ from calibrate.steps import PredictionTimeBN
 
 
 class PredictionTimeBNAdapter(Adapter[PredictionTimeBN]):
-    """Normalises by the batch; nothing is learned. Cost: one forward pass."""
+    """Normalises by the batch; nothing is learned, so a prediction depends on the examples beside it.
+
+    *Equals the source when* the batch's statistics are the running ones. Cost: one forward pass.
+    """
 
     keeps: ClassVar[Keeps] = "runtime"
 

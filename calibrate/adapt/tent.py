@@ -11,10 +11,19 @@ from calibrate.steps import Tent
 
 
 class TentAdapter(AffineAdapter[Tent]):
-    """Minimises the mean entropy of each batch. Cost: a forward and a backward pass for each of ``steps``."""
+    """Minimises the mean entropy of each batch, the layers normalising by the batch.
+
+    *Equals the source when* never: before its first step it is prediction-time BN.
+
+    With H(p) = −Σ p log p of the predictions p = softmax(logits), over γ and β of the matching layers::
+
+        γ, β ← step down the gradient of mean H(p)
+
+    Cost: a forward and a backward pass for each of ``steps``.
+    """
 
     def learn_(self, x: Tensor) -> Tensor:
-        """The logits before the first step."""
+        """The logits (n, K) of the batch ``x``, from before the first step."""
         logits = self.forward(x)
         self.descend_(entropy(logits).mean())
         for _ in range(self.settings.steps - 1):

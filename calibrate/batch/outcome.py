@@ -1,4 +1,7 @@
-"""The comparison of a batch's runs, and its three files."""
+"""The comparison of a batch's runs, and its three files.
+
+Of runs that failed it has the error in place of the numbers.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -8,7 +8,11 @@ from calibrate.cli.console import note, progress_bars, say
 
 
 def demo_command(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
-    """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them."""
+    """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them.
+
+    Writes the network and the data into OUT/inputs, to try other commands on, and the results into OUT/clean and
+    OUT/scanned.
+    """
     from calibrate.demo import run_demo
     from calibrate.report import render_brief
 

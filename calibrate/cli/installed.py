@@ -1,4 +1,7 @@
-"""Commands of other packages: the entry-point group ``afternorm.commands`` (a function, or a Typer of several)."""
+"""Commands of other packages: the entry-point group ``afternorm.commands`` (a function, or a Typer of several).
+
+So this package never imports ``service``, whose commands stand beside its own.
+"""
 
 from importlib.metadata import EntryPoint, entry_points
 

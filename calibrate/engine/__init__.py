@@ -1,7 +1,6 @@
 """Carrying out a recipe."""
 
-from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, write_onnx
-from calibrate.engine.delivery.parity_examples import proof_examples
+from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
 from calibrate.engine.execution import Outcome, Plan, carry_out, describe_sites, first_examples, plan, retrofit
 from calibrate.engine.finetuning.comparison import ArmCell, compare_arms, plan_arms, run_cell
 from calibrate.engine.finetuning.files import write_compared_arms, write_fine_tuned

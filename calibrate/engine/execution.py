@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
-from calibrate.engine.labels import check_labels
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
@@ -21,9 +20,9 @@ from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import Preprocessing, Recipe, as_recipe, parse
+from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_recipe, parse
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
 from calibrate.steps import (
     StepValue,
@@ -297,3 +296,20 @@ def skipped(sites: Sequence[Site], steps: Sequence[StepValue]) -> Mapping[str, S
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]
     return names
+
+
+def check_labels(source: Source, recipe: Recipe) -> None:
+    """Raise UsageError where ``source`` has no labels and a step of ``recipe`` needs them."""
+    needing = [step.kind for step in recipe.steps if step.needs_labels]
+    if source.labels is not None or not needing:
+        return
+    if rest := tuple(step for step in recipe.steps if not step.needs_labels):
+        other = (
+            f"the recipe without {'them' if needing[1:] else 'it'}, {Recipe(seed=recipe.seed, steps=rest).canonical}"
+        )
+    else:
+        other = f"a recipe of steps that need none: {', '.join(k for k, s in STEP_KINDS.items() if not s.needs_labels)}"
+    raise UsageError(
+        f"{source.name} has no labels, and the {'steps' if needing[1:] else 'step'} {', '.join(needing)} cannot do "
+        f"without; give labelled data, or {other}."
+    )

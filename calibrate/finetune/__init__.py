@@ -8,12 +8,11 @@ from calibrate.finetune.freezing import Trainable, freeze_, freeze_norms_, froze
 from calibrate.finetune.groups import Role, parameter_groups, parameter_roles
 from calibrate.finetune.head import find_head, head_parameters
 from calibrate.finetune.l2_sp import L2SP
-from calibrate.finetune.loop import TrainingLoop, train_
+from calibrate.finetune.loop import TrainingLoop, md5_seed, train_
 from calibrate.finetune.mixed_batches import mixup
 from calibrate.finetune.penalties import PENALTIES, make_penalties
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
-from calibrate.finetune.seeds import md5_seed
 from calibrate.finetune.state import StateFile, TrainingState
 from calibrate.finetune.weight_histograms import LayerHistory, WeightHistograms
 

@@ -11,11 +11,16 @@ Z = 1.959963984540054
 
 
 def paired_interval(fixed: int, broken: int, n: int) -> tuple[float, float]:
-    """The 95 % interval d ± z √((p + q − d²) / (n + 2)), kept in [−1, 1], of (fixed − broken) / n.
+    """The 95 % interval of (fixed − broken) / n, kept in [−1, 1].
 
-    p = (fixed + 1) / (n + 2), q = (broken + 1) / (n + 2), d = p − q. Made for few examples: without a change it is no
-    point, and it is the wider the fewer examples there are.
+    With p = (fixed + 1) / (n + 2), q = (broken + 1) / (n + 2) and d = p − q::
 
+        d ± z √((p + q − d²) / (n + 2))
+
+    Made for few examples: without a change it is no point, and it is the wider the fewer examples there are.
+
+    >>> [round(end, 3) for end in paired_interval(30, 10, 100)]
+    [0.073, 0.319]
     >>> [round(end, 3) for end in paired_interval(0, 0, 8)]
     [-0.277, 0.277]
     """

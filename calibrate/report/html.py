@@ -22,8 +22,7 @@ from calibrate.report.changed import site_cells, site_groups
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.layers_figure import layers_over_depth
 from calibrate.report.leaderboard import leaderboard_sections
-from calibrate.report.learned import learned_sections
-from calibrate.report.probes import probe_sections
+from calibrate.report.learned import learned_sections, probe_sections
 from calibrate.report.reliability_figure import reliability
 from calibrate.report.rows import (
     NO_DIFFERENCES,

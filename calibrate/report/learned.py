@@ -65,3 +65,8 @@ def _examples(item: Learned) -> str:
         f"{fmt.counted(item.learned_from, 'example')} of the calibration half, judged on {fmt.count(item.held_back)} "
         "held back of it"
     )
+
+
+def probe_sections(summary: Summary) -> tuple[Section, ...]:
+    """The sections of each probe, in the order of the recipe."""
+    return tuple(section for result in summary.probes for section in result.sections())

@@ -18,8 +18,7 @@ from calibrate.report.answers import (
 from calibrate.report.changed import site_groups
 from calibrate.report.layers import NO_LAYERS, layers_table, layers_words
 from calibrate.report.leaderboard import leaderboard_sections
-from calibrate.report.learned import learned_sections
-from calibrate.report.probes import probe_sections
+from calibrate.report.learned import learned_sections, probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,

@@ -9,8 +9,7 @@ from calibrate.report import facts
 from calibrate.report.answers import answers_words
 from calibrate.report.changed import site_groups
 from calibrate.report.leaderboard import leaderboard_sections
-from calibrate.report.learned import learned_sections
-from calibrate.report.probes import probe_sections
+from calibrate.report.learned import learned_sections, probe_sections
 from calibrate.report.rows import (
     NO_DIFFERENCES,
     NO_SCORES,

@@ -3,19 +3,21 @@
 from calibrate.result.artifact import Artifact, Latency, Parity, Serving
 from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, LayerDifference, PairedTest
 from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
-from calibrate.result.layers import LayerStatistics
-from calibrate.result.progress import Listener, Progress, silent
 from calibrate.result.summary import (
     Changes,
     Data,
     Environment,
     Finding,
+    LayerStatistics,
+    Listener,
     ModelFacts,
     ProbeResult,
+    Progress,
     SiteSummary,
     Summary,
     Timings,
     TrainingData,
+    silent,
 )
 
 __all__ = [

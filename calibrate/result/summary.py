@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Field
 
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
-from calibrate.result.layers import LayerStatistics
 from calibrate.steps import (
     AlphaSearch,
     Answers,
@@ -115,6 +116,28 @@ class Timings(Value):
     passes: float
 
 
+class LayerStatistics(Value):
+    """One normalisation layer in numbers, over its C channels; None where it has no such thing, or it is not finite.
+
+    ``positions`` is the fewest positions per channel it was seen with. ``mean_offset`` is mean |rm| / √(rv + eps) for
+    running mean rm and running variance rv; ``dead`` is the share of channels with rv < ``DEAD_VARIANCE``. γ begins at
+    1 and β at 0 in training: ``gamma_drift`` is mean |γ − 1| and ``beta_drift`` mean |β|. ``alpha`` is its mean.
+    """
+
+    name: str
+    channels: int
+    positions: int | None
+    mean_offset: float | None
+    variance_min: float | None
+    variance_median: float | None
+    variance_max: float | None
+    dead: float | None
+    gamma_mean: float | None
+    gamma_drift: float | None
+    beta_drift: float | None
+    alpha: float | None
+
+
 class Summary(Value):
     """One run, whole."""
 
@@ -147,3 +170,19 @@ class Summary(Value):
         """SHA-256 of the result: everything but timings, the files that were written and how fast they are."""
         fields = self.model_dump(mode="json", exclude={"timings", "artifacts", "serving"})
         return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """``done`` of ``total`` units of the named stage are finished; a stage ends when the two are equal."""
+
+    stage: str
+    done: int
+    total: int
+
+
+Listener = Callable[[Progress], None]
+
+
+def silent(progress: Progress) -> None:
+    """Listen to nothing."""

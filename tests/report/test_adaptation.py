@@ -8,7 +8,7 @@ import pytest
 from calibrate import steps
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.draw import svg
-from calibrate.report.probes import probe_sections
+from calibrate.report.learned import probe_sections
 from calibrate.result import ProbeResult, Summary
 from calibrate.steps import (
     IEW,

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 import onnx
+import torch
 from torch import Tensor, nn
 
+from calibrate.data import Source
 from calibrate.engine.delivery.serving import measure_serving
-from calibrate.engine.execution import Outcome
+from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
 from calibrate.engine.opening.checkpoint import Opened
+from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import ExportError, UsageError
 from calibrate.export import (
     Provenance,
@@ -25,7 +28,7 @@ from calibrate.export import (
     to_onnx,
     tuned_bytes,
 )
-from calibrate.recipe import Outputs, parse
+from calibrate.recipe import Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
 
@@ -208,3 +211,18 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
         raise UsageError(
             f"the results cannot be written to {folder}: {error.strerror}; pass another directory with --out."
         ) from None
+
+
+def proof_examples(opened: Opened, source: Source | None, preprocessing: Preprocessing | None) -> Tensor:
+    """The first inputs (n, C, *) of ``source``, n at most 64; without a source, seeded noise of the input's size."""
+    if source is not None:
+        return first_examples(source, input_dtype(opened.model))
+    side = preprocessing and (preprocessing.crop or preprocessing.resize)
+    if preprocessing is None or not side:
+        raise UsageError(
+            f"the input size of {opened.architecture} is not known; pass --data with real inputs, "
+            "or --preprocessing with a crop, such as '{crop: 224}'."
+        )
+    generator = torch.Generator().manual_seed(0)
+    shape = (KEPT_EXAMPLES, preprocessing.channels, side, side)
+    return torch.randn(*shape, generator=generator).to(input_dtype(opened.model))

@@ -14,8 +14,15 @@ from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.steps.reestimate import find_idle_
 from calibrate.engine.steps.set_alpha import set_alpha_
-from calibrate.engine.streams.batches import Rows, answered, context_of, in_domain, stream_batches
-from calibrate.engine.streams.checks import check_methods, check_stream
+from calibrate.engine.streams.batches import (
+    Rows,
+    answered,
+    check_methods,
+    check_stream,
+    context_of,
+    in_domain,
+    stream_batches,
+)
 from calibrate.errors import ModelError
 from calibrate.stats import Batches, reestimate_
 from calibrate.steps import ETA, IEW, SAR, Adapt, Kept, SetAlpha, Tent

@@ -6,7 +6,7 @@ from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
 from calibrate.engine.steps.estimation_shift import not_applicable_
-from calibrate.engine.streams.checks import check_methods
+from calibrate.engine.streams.batches import check_methods
 from calibrate.engine.streams.comparison import Bench
 from calibrate.steps import Adaptation, ProbeAdaptation, StreamScores
 

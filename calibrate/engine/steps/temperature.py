@@ -18,7 +18,10 @@ def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the
 
 
 class TemperatureHandler(Handler[Temperature]):
-    """Carries out Temperature."""
+    """Fits T on the calibration half, or on what was held back of it.
+
+    Costs the pass that gives the logits, unless these are known.
+    """
 
     def expected_passes(self, step: Temperature) -> float:  # noqa: ARG002 (the same for all)
         """See :meth:`Handler.expected_passes`."""

@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calibrate.adapt import Adapted, Context
-from calibrate.data import Corrupted, Source
+from calibrate.data import Corrupted, Source, Split, obstacle
+from calibrate.engine.handler import Given
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
+from calibrate.errors import DataError, UsageError
 from calibrate.result import Progress
-from calibrate.steps import Domain
+from calibrate.steps import Adapt, Domain, ProbeAdaptation
 
 Rows = NDArray[np.int64]
 
@@ -65,3 +67,25 @@ def context_of(run: Run) -> Context:
         return (x for _, x in drawn.after(0))
 
     return Context(run.look.outputs, in_distribution)
+
+
+#: The orders in which the labels say what comes when.
+BY_LABEL = ("class_sorted", "correlated")
+
+
+def check_stream(step: Adapt, source: Source, halves: Split) -> None:
+    """Raise where the examples cannot come as the stream of ``step`` has them."""
+    if step.stream.order in BY_LABEL and source.labels is None:
+        raise UsageError(
+            f"{source.name} has no labels, by which a stream in the order {step.stream.order} is made; give labelled "
+            "data, or the order shuffled."
+        )
+    if step.corrupts and (reason := obstacle(source, int(halves.calibration[0]))):
+        raise DataError(f"{source.name} cannot be corrupted: {reason}.")
+
+
+def check_methods(step: ProbeAdaptation | Adapt, given: Given) -> None:
+    """Let each method take one step on the first inputs, and raise what stands in its way."""
+    context = Context(given.outputs, lambda: [given.first])
+    for method in step.asked_methods:
+        Adapted(given.model, method, context, collapse=None).step(given.first)

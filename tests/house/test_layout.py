@@ -1,0 +1,46 @@
+"""The house's rules that a machine can hold: sizes of files and folders, and one name for one thing."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MODULES = [path for path in (ROOT / "calibrate").rglob("*.py") if path.name != "__init__.py"]
+
+#: Small by nature: an entry point of ``python -m``.
+SMALL = {"calibrate/cli/child.py"}
+
+
+def names_of(path: Path) -> list[str]:
+    """The functions and classes that a module defines."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+
+
+def test_no_file_is_a_crumb() -> None:
+    small = {str(path.relative_to(ROOT)) for path in MODULES if len(path.read_text().splitlines()) < 30}
+    assert small <= SMALL
+
+
+def test_no_folder_is_a_heap() -> None:
+    held = Counter(path.parent for path in MODULES)
+    assert max(held.values()) <= 30
+
+
+@pytest.mark.parametrize("package", ["calibrate", "service"])
+def test_no_function_or_class_has_the_name_of_its_module(package: str) -> None:
+    commands = {"service/app/gc.py", "service/app/serve.py", "service/app/worker.py"}  # named by entry points
+    same = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py") if path.stem in names_of(path)}
+    assert same <= commands
+
+
+def test_a_class_has_one_meaning() -> None:
+    classes = Counter(
+        node.name
+        for path in MODULES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, times in classes.items() if times > 1] == []
