@@ -3,11 +3,11 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from calibrate.errors import UsageError
-from calibrate.recipe import PRESETS, Manifest, Outputs, Preprocessing, Recipe, RunSettings, read, read_recipe
+from calibrate.recipe import PRESETS, Manifest, Preprocessing, Recipe, read, read_recipe
+from calibrate.request import RunRequest
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.:-]*://")
 TORCHVISION = "torchvision:"
@@ -15,23 +15,15 @@ TORCHVISION = "torchvision:"
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """One run to be: its names in the manifest, and what they stand for.
+    """One run to be: its names in the manifest, and what is asked for.
 
-    ``data`` is what ``--data`` takes; ``files`` is where they lie, None where that is not on this machine.
+    ``files`` and ``training_files`` are where its data lie, None where that is not on this machine or there are none.
     """
 
     names: tuple[str, str, str]
-    model: Path
-    architecture: str | None
-    architecture_args: dict[str, Any] | None
-    data: str
+    request: RunRequest
     files: Path | None
-    classes: Path | None
-    class_map: Path | None
-    preprocessing: Preprocessing | None
-    recipe: Recipe
-    outputs: Outputs
-    settings: RunSettings
+    training_files: Path | None = None
 
     @property
     def name(self) -> str:
@@ -50,26 +42,35 @@ def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, .
     shapes = {name: _preprocessing(item.preprocessing, folder) for name, item in manifest.datasets.items()}
     chosen = manifest.settings.model_copy(update={name: value for name, value in settings.items() if value is not None})
     places = {name: _data(item.data, folder) for name, item in manifest.datasets.items()}
+    training = {
+        name: (None, None) if item.training_data is None else _data(item.training_data, folder)
+        for name, item in manifest.datasets.items()
+    }
     cells = tuple(
         Combination(
             names=(model_name, dataset_name, recipe_name),
-            model=folder / model.model,
-            architecture=model.architecture,
-            architecture_args=model.architecture_args,
-            data=places[dataset_name][0],
+            request=RunRequest(
+                model=folder / model.model,
+                architecture=model.architecture,
+                architecture_args=model.architecture_args,
+                classes=folder / dataset.classes if dataset.classes else None,
+                class_map=folder / dataset.class_map if dataset.class_map else None,
+                preprocessing=shapes[dataset_name],
+                data=places[dataset_name][0],
+                training_data=training[dataset_name][0] if _uses_training_data(recipe) else None,
+                recipe=recipe,
+                outputs=manifest.outputs,
+                settings=chosen,
+            ),
             files=places[dataset_name][1],
-            classes=folder / dataset.classes if dataset.classes else None,
-            class_map=folder / dataset.class_map if dataset.class_map else None,
-            preprocessing=shapes[dataset_name],
-            recipe=recipe,
-            outputs=manifest.outputs,
-            settings=chosen,
+            training_files=training[dataset_name][1] if _uses_training_data(recipe) else None,
         )
         for model_name, model in manifest.models.items()
         for dataset_name, dataset in manifest.datasets.items()
         for recipe_name, recipe in recipes.items()
     )
     _refuse_missing(path, cells)
+    _refuse_unused(path, manifest, cells)
     return cells
 
 
@@ -95,16 +96,33 @@ def _data(given: str, folder: Path) -> tuple[str, Path | None]:
     return f"{kind}?{urlencode({**options, 'root': str(root)})}", root
 
 
+def _uses_training_data(recipe: Recipe) -> bool:
+    """Whether ``recipe`` is to be given them; others, beside it in the manifest, have no use for them."""
+    return any(step.training_data != "unused" for step in recipe.steps)
+
+
+def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...]) -> None:
+    given = [name for name, dataset in manifest.datasets.items() if dataset.training_data is not None]
+    if given and not any(cell.request.training_data for cell in cells):
+        raise UsageError(
+            f"{path} gives {given[0]} training_data, and none of its recipes uses them; leave training_data out, or "
+            "add a recipe with the step estimation_shift, with the adaptation method eata, or with reestimate and "
+            "`on: training`, such as precise_bn."
+        )
+
+
 def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
     missing: dict[str, None] = {}
     for cell in cells:
         model, dataset, _ = cell.names
-        if not cell.model.is_file():
-            missing[f"the checkpoint of {model}, {cell.model}"] = None
-        if cell.files and not cell.files.exists():
-            missing[f"the data of {dataset}, {cell.files}"] = None
-        for what, file in (("class names", cell.classes), ("class map", cell.class_map)):
-            if file and not file.is_file():
+        request = cell.request
+        if not request.model.is_file():
+            missing[f"the checkpoint of {model}, {request.model}"] = None
+        for what, place in (("data", cell.files), ("training data", cell.training_files)):
+            if place and not place.exists():
+                missing[f"the {what} of {dataset}, {place}"] = None
+        for what, file in (("class names", request.classes), ("class map", request.class_map)):
+            if isinstance(file, Path) and not file.is_file():
                 missing[f"the {what} of {dataset}, {file}"] = None
     if missing:
         raise UsageError(

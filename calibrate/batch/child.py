@@ -8,16 +8,29 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-#: The command line for children; it stops when its standard input closes.
+from calibrate.request import RunRequest
+
+#: What carries out a request; it stops when its standard input closes.
 ENTRY = "calibrate.cli.child"
+#: Where, inside a run's folder, its request is until the run ends.
+REQUEST = "run-request.json"
+#: Where, inside a run's folder, its finished passes are until it ends well.
+TRIALS = "trials"
 GRACE_SECONDS = 5.0
 
 
-def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start ``afternorm`` with ``arguments``; what it says of itself goes to ``log``."""
+def start(request: RunRequest, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    """Start a child that carries ``request`` out and writes into ``folder``; what it says of itself goes to ``log``.
+
+    The request is in ``folder`` for the child alone to read, because the URL of data may hold a password.
+    """
+    path = folder / REQUEST
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(request.model_dump_json(indent=2))
     with log.open("wb") as errors:
-        return subprocess.Popen(  # noqa: S603 (this interpreter and our own command line; no shell)
-            [sys.executable, "-m", ENTRY, *arguments],
+        return subprocess.Popen(  # noqa: S603 (this interpreter and our own module; no shell)
+            [sys.executable, "-m", ENTRY, str(path), str(folder / TRIALS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,

@@ -1,4 +1,4 @@
-"""A cell as a request: the digest by which a finished run is known again, and the command that carries it out."""
+"""The digest of a cell's request, by which a finished run is known again."""
 
 import hashlib
 import json
@@ -8,9 +8,6 @@ from typing import Any
 
 from calibrate.batch.cells import Combination
 from calibrate.errors import UsageError
-
-#: Where, inside a run's folder, its finished passes are until it ends well.
-TRIALS = "trials"
 
 
 def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
@@ -24,51 +21,33 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
     listings: dict[Path, str] = {}
     digests = []
     for cell in cells:
-        for path in (cell.model, cell.classes, cell.class_map):
-            if path is not None and path not in contents:
+        asked = cell.request
+        for path in (asked.model, asked.classes, asked.class_map):
+            if isinstance(path, Path) and path not in contents:
                 contents[path] = _content(path)
-        if cell.files is not None and cell.files not in listings:
-            listings[cell.files] = _listing(cell.files)
+        for path in (cell.files, cell.training_files):
+            if path is not None and path not in listings:
+                listings[path] = _listing(path)
         request = {
             "version": 1,
-            "model": contents[cell.model],
-            "architecture": cell.architecture,
-            "architecture_args": cell.architecture_args,
-            "data": [cell.data, listings[cell.files] if cell.files else None],
-            "classes": contents[cell.classes] if cell.classes else None,
-            "class_map": contents[cell.class_map] if cell.class_map else None,
-            "preprocessing": cell.preprocessing and cell.preprocessing.model_dump(mode="json", exclude_defaults=True),
-            "recipe": cell.recipe.digest,
-            "outputs": cell.outputs.model_dump(mode="json", exclude_defaults=True),
-            "settings": cell.settings.model_dump(mode="json", exclude_defaults=True),
+            "model": contents[asked.model],
+            "architecture": asked.architecture,
+            "architecture_args": asked.architecture_args,
+            "data": [asked.data, listings[cell.files] if cell.files else None],
+            "classes": contents[asked.classes] if isinstance(asked.classes, Path) else asked.classes,
+            "class_map": contents[asked.class_map] if isinstance(asked.class_map, Path) else asked.class_map,
+            "preprocessing": asked.preprocessing and asked.preprocessing.model_dump(mode="json", exclude_defaults=True),
+            "recipe": asked.recipe.digest,
+            "outputs": asked.outputs.model_dump(mode="json", exclude_defaults=True),
+            "settings": asked.settings.model_dump(mode="json", exclude_defaults=True),
         }
+        if asked.training_data is not None:  # in no other request, whose digest stays what it was before there were any
+            request["training_data"] = [
+                asked.training_data,
+                listings[cell.training_files] if cell.training_files else None,
+            ]
         digests.append(_digest(request))
     return tuple(digests)
-
-
-def arguments(cell: Combination, folder: Path) -> list[str]:
-    """The arguments of ``afternorm`` that carry out ``cell`` and write into ``folder``."""
-    optional = {
-        "architecture": cell.architecture,
-        "architecture-args": cell.architecture_args and json.dumps(cell.architecture_args, ensure_ascii=False),
-        "classes": cell.classes,
-        "class-map": cell.class_map,
-        "preprocessing": cell.preprocessing and cell.preprocessing.model_dump_json(),
-        "threads": cell.settings.threads,
-    }
-    options = {
-        "model": cell.model,
-        "data": cell.data,
-        "recipe": cell.recipe.model_dump_json(),
-        "out": folder,
-        "trials": folder / TRIALS,
-        "formats": ",".join(cell.outputs.formats),
-        "latency-runs": cell.outputs.latency_runs,
-        "batch-size": cell.settings.batch_size,
-        "device": cell.settings.device,
-        **{name: value for name, value in optional.items() if value is not None},
-    }
-    return ["calibrate", *(f"--{name}={value}" for name, value in options.items())]
 
 
 def _content(path: Path) -> str:

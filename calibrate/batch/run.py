@@ -8,9 +8,9 @@ from pathlib import Path
 from subprocess import Popen
 
 from calibrate.batch.cells import Combination
-from calibrate.batch.child import error_line, release, start, stop
+from calibrate.batch.child import REQUEST, TRIALS, error_line, release, start, stop
 from calibrate.batch.record import RECORD, Record, read_record, read_summary, write_record
-from calibrate.batch.request import TRIALS, arguments, request_digests
+from calibrate.batch.request import request_digests
 from calibrate.errors import UsageError
 from calibrate.result import Summary
 
@@ -70,6 +70,8 @@ def run_batch(
             time.sleep(POLL_SECONDS)
     finally:
         stop(running)
+        for run in running.values():
+            (run.folder / REQUEST).unlink(missing_ok=True)
     return tuple(state.values())
 
 
@@ -93,7 +95,7 @@ def _start(run: BatchRun) -> Popen[bytes]:
         run.folder.mkdir(parents=True, exist_ok=True)
         _empty(run.folder)
         (run.folder / MARK).write_text(f'{{"request": "{run.request}"}}\n', encoding="utf-8")
-        return start(arguments(run.cell, run.folder), run.folder / LOG)
+        return start(run.cell.request, run.folder, run.folder / LOG)
     except OSError as error:
         raise UsageError(
             f"the run {run.cell.name} cannot be started in {run.folder}: {error.strerror}; pass another --out."
@@ -114,6 +116,7 @@ def _empty(folder: Path) -> None:
 
 def _finish(run: BatchRun, code: int) -> BatchRun:
     summary = read_summary(run.folder) if code == 0 else None
+    (run.folder / REQUEST).unlink(missing_ok=True)
     error = error_line(code, run.folder / LOG)
     if code == 0 and summary is None:
         error = "it ended well but left no whole summary.json"

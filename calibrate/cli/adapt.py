@@ -6,7 +6,8 @@ import typer
 
 from calibrate.cli import options, stream_options
 from calibrate.errors import UsageError
-from calibrate.recipe import Outputs
+from calibrate.recipe import Outputs, RunSettings
+from calibrate.request import RunRequest
 
 
 def adapt_command(
@@ -52,21 +53,20 @@ def adapt_command(
         raise UsageError("--recipe says which methods meet which streams; leave the options that say so too out.")
     else:
         chosen = options.recipe(recipe, None, seed)
-
-    from calibrate.cli.requests import Request, deliver_run
-
-    outputs = Outputs() if any(step.kind == "adapt" for step in chosen.steps) else Outputs(formats=())
-    request = Request(
-        model,
-        architecture,
-        architecture_args,
-        data,
-        classes,
-        preprocessing,
-        batch_size,
-        device,
-        threads,
-        class_map,
-        training_data,
+    request = RunRequest(
+        model=model,
+        architecture=architecture,
+        architecture_args=options.mapping(architecture_args, "--architecture-args"),
+        classes=classes,
+        class_map=class_map,
+        preprocessing=options.preprocessing(preprocessing),
+        data=data,
+        training_data=training_data,
+        recipe=chosen,
+        outputs=Outputs() if any(step.kind == "adapt" for step in chosen.steps) else Outputs(formats=()),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
     )
-    deliver_run(request, chosen, out, outputs, as_json=as_json, dry_run=dry_run)
+
+    from calibrate.cli.requests import deliver_run
+
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run)

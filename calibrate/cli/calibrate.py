@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from calibrate.cli import auto_options, options
+from calibrate.recipe import RunSettings
+from calibrate.request import Requirement, RunRequest
 
 
 def calibrate_command(
@@ -38,7 +40,7 @@ def calibrate_command(
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
     require: Annotated[
-        options.Requirement | None,
+        Requirement | None,
         typer.Option(help="Write the network and exit 0 only with this verdict, else exit 6.", show_default=False),
     ] = None,
     batch_size: options.BatchSize = 64,
@@ -52,21 +54,20 @@ def calibrate_command(
     Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
     """
     chosen = auto_options.with_search(options.recipe(recipe, alpha, seed), budget, shifts, guardrail)
-    wanted = options.outputs(formats, latency_runs)
-
-    from calibrate.cli.requests import Request, deliver_run
-
-    request = Request(
-        model,
-        architecture,
-        architecture_args,
-        data,
-        classes,
-        preprocessing,
-        batch_size,
-        device,
-        threads,
-        class_map,
-        training_data,
+    request = RunRequest(
+        model=model,
+        architecture=architecture,
+        architecture_args=options.mapping(architecture_args, "--architecture-args"),
+        classes=classes,
+        class_map=class_map,
+        preprocessing=options.preprocessing(preprocessing),
+        data=data,
+        training_data=training_data,
+        recipe=chosen,
+        outputs=options.outputs(formats, latency_runs),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
     )
-    deliver_run(request, chosen, out, wanted, as_json=as_json, dry_run=dry_run, trials=trials, require=require)
+
+    from calibrate.cli.requests import deliver_run
+
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run, trials=trials, require=require)

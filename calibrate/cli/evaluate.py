@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from calibrate.cli import options
-from calibrate.recipe import Outputs
+from calibrate.recipe import Outputs, RunSettings
+from calibrate.request import RunRequest
 
 
 def evaluate_command(
@@ -50,10 +51,19 @@ def evaluate_command(
     corrupted = options.corruptions(corruptions, severity, corruption_samples)
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
-
-    from calibrate.cli.requests import Request, deliver_run
-
-    request = Request(
-        model, architecture, architecture_args, data, classes, preprocessing, batch_size, device, threads, class_map
+    request = RunRequest(
+        model=model,
+        architecture=architecture,
+        architecture_args=options.mapping(architecture_args, "--architecture-args"),
+        classes=classes,
+        class_map=class_map,
+        preprocessing=options.preprocessing(preprocessing),
+        data=data,
+        recipe=chosen,
+        outputs=Outputs(formats=()),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
     )
-    deliver_run(request, chosen, out, Outputs(formats=()), as_json=as_json, dry_run=dry_run)
+
+    from calibrate.cli.requests import deliver_run
+
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run)

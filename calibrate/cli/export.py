@@ -2,18 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from calibrate.cli import options
 from calibrate.cli.console import note, say
 from calibrate.errors import UsageError
-
-if TYPE_CHECKING:
-    from calibrate.data import Source
-    from calibrate.engine import Opened
-    from calibrate.recipe import Preprocessing
+from calibrate.request import ExportRequest
 
 
 def export_command(
@@ -33,39 +29,32 @@ def export_command(
     dry_run: options.DryRun = False,
 ) -> None:
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
-    import torch
-
-    from calibrate.engine import open_model, proof_examples, set_up_process, write_onnx
-    from calibrate.export import require_runtime
-
-    require_runtime()
+    request = ExportRequest(
+        model=model,
+        architecture=architecture,
+        architecture_args=options.mapping(architecture_args, "--architecture-args"),
+        classes=classes,
+        class_map=class_map,
+        preprocessing=options.preprocessing(preprocessing),
+        data=data,
+        threads=threads,
+    )
     if out.is_dir():
         raise UsageError(
             f"--out {out} is a directory; give the path of the file to write, such as {out / 'model.onnx'}."
         )
-    set_up_process(threads)
-    opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
-    shape = options.preprocessing(preprocessing) or opened.preprocessing
-    examples = proof_examples(opened, _source(opened, data, classes, shape, class_map), shape)
+
+    from calibrate.engine import carry_out_export, open_export
+
+    opened = open_export(request)
     if dry_run:
-        say(f"would write {out} from {opened.architecture} and inputs of shape {tuple(examples.shape[1:])}")
+        shape = tuple(opened.examples.shape[1:])
+        say(f"would write {out} from {opened.opened.architecture} and inputs of shape {shape}")
         return
-    parity = write_onnx(opened, examples, out, inputs="data" if data else "noise", threads=torch.get_num_threads())
+    parity = carry_out_export(opened, out)
     if as_json:
         say(json.dumps({"file": str(out), "parity": [item.model_dump() for item in parity]}, indent=2))
     else:
         for item in parity:
             say(f"batch {item.batch_size}: relative error {item.relative_error:.1e} on {item.inputs}")
     note(f"wrote {out}")
-
-
-def _source(
-    opened: "Opened", data: str | None, classes: Path | None, shape: "Preprocessing | None", class_map: Path | None
-) -> "Source | None":
-    from calibrate.data import open_data, read_class_map, read_classes
-
-    if data is None:
-        return None
-    names = read_classes(classes) if classes else opened.class_names
-    mapping = read_class_map(class_map) if class_map else None
-    return open_data(data, preprocessing=shape, classes=names, class_map=mapping)

@@ -1,7 +1,6 @@
 """The options that several commands share, and how their texts become values. No torch here."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -81,17 +80,6 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say w
 DEFAULT_OUT = Path("out")
 
 Value = TypeVar("Value", bound=BaseModel)
-
-
-class Requirement(StrEnum):
-    """What a verdict must be for the tuned network to be written."""
-
-    IMPROVED = "improved"
-    NOT_WORSE = "not-worse"
-
-    def is_met_by(self, verdict: str | None) -> bool:
-        """Whether a network of that verdict may be written."""
-        return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")
 
 
 def mapping(text: str | None, option: str) -> dict[str, Any] | None:

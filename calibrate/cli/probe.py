@@ -6,7 +6,8 @@ import typer
 
 from calibrate.cli import options
 from calibrate.errors import UsageError
-from calibrate.recipe import Outputs
+from calibrate.recipe import Outputs, RunSettings
+from calibrate.request import RunRequest
 from calibrate.steps import Measure, Probe
 
 
@@ -40,21 +41,20 @@ def probe_command(
             f"the recipe {recipe} has the step {changing[0]}, and afternorm probe changes nothing; leave the step out, "
             "or give the recipe to afternorm calibrate."
         )
-
-    from calibrate.cli.requests import Request, deliver_run
-
-    wanted = Outputs(formats=())
-    request = Request(
-        model,
-        architecture,
-        architecture_args,
-        data,
-        classes,
-        preprocessing,
-        batch_size,
-        device,
-        threads,
-        class_map,
-        training_data,
+    request = RunRequest(
+        model=model,
+        architecture=architecture,
+        architecture_args=options.mapping(architecture_args, "--architecture-args"),
+        classes=classes,
+        class_map=class_map,
+        preprocessing=options.preprocessing(preprocessing),
+        data=data,
+        training_data=training_data,
+        recipe=chosen,
+        outputs=Outputs(formats=()),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
     )
-    deliver_run(request, chosen, out, wanted, as_json=as_json, dry_run=dry_run)
+
+    from calibrate.cli.requests import deliver_run
+
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run)

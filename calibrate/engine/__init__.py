@@ -11,6 +11,15 @@ from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.requests import (
+    OpenedExport,
+    OpenedRun,
+    RunResult,
+    carry_out_export,
+    carry_out_run,
+    open_export,
+    open_run,
+)
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.folder import FolderTrials
 from calibrate.engine.trials.store import Trials, trial_key
@@ -24,11 +33,16 @@ __all__ = [
     "FolderTrials",
     "Inspection",
     "Opened",
+    "OpenedExport",
+    "OpenedRun",
     "Outcome",
     "Plan",
+    "RunResult",
     "Trials",
     "carry_out",
+    "carry_out_export",
     "carry_out_fine_tuning",
+    "carry_out_run",
     "check_outputs",
     "compare_arms",
     "deliver",
@@ -39,7 +53,9 @@ __all__ = [
     "input_dtype",
     "inspect_model",
     "installed",
+    "open_export",
     "open_model",
+    "open_run",
     "plan",
     "plan_arms",
     "plan_fine_tuning",

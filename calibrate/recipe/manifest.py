@@ -37,6 +37,13 @@ class ManifestDataset(Value):
     """Labelled data, how their classes are the model's, and how images are prepared."""
 
     data: Annotated[str, Field(min_length=1, description="what --data takes, relative to the manifest")]
+    training_data: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="examples that the models were trained on, given as data are, for the steps that use them",
+        ),
+    ] = None
     classes: Annotated[str | None, Field(description="file of the model's class names, one a line")] = None
     class_map: Annotated[str | None, Field(description="file that says which class of the model each is")] = None
     preprocessing: Annotated[

@@ -26,6 +26,10 @@ Folder = Annotated[Path | None, typer.Option("--out", help="Fetch the files into
 def submit(
     model: Annotated[str, typer.Option(help="The model, as in mdl_….", show_default=False)],
     dataset: Annotated[str | None, typer.Option(help="The dataset, as in dst_….", show_default=False)] = None,
+    training_dataset: Annotated[
+        str | None,
+        typer.Option(help="A dataset that the model was trained on, for the steps that use it.", show_default=False),
+    ] = None,
     kind: Annotated[Kind, typer.Option(help="What to do.")] = "calibrate",
     recipe: Annotated[
         str | None, typer.Option(help="A preset, a recipe file or a mapping. Default: the kind's.", show_default=False)
@@ -50,6 +54,7 @@ def submit(
             kind=kind,
             model=model,
             dataset=dataset,
+            training_dataset=training_dataset,
             recipe=chosen,
             outputs=options.outputs(formats, latency_runs),
             settings=JobSettings(batch_size=batch_size, threads=threads, device=device),

@@ -66,6 +66,7 @@ jobs = Table(
     Column("kind", String, nullable=False),
     Column("model", ForeignKey("models.id")),
     Column("dataset", ForeignKey("datasets.id")),
+    Column("training_dataset", ForeignKey("datasets.id")),
     Column("recipe", JSON),
     Column("recipe_digest", String(64)),
     Column("outputs", JSON, nullable=False),
@@ -85,6 +86,7 @@ jobs = Table(
     Index("jobs_by_state", "state", "slot", "id"),
     Index("jobs_by_model", "model"),
     Index("jobs_by_dataset", "dataset"),
+    Index("jobs_by_training_dataset", "training_dataset"),
 )
 
 trials = Table(

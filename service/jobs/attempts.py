@@ -45,6 +45,15 @@ class Claim:
     worker: str
 
 
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """The rows of what a job works on; None for what it does not refer to."""
+
+    model: Row[Any] | None
+    dataset: Row[Any] | None
+    training_dataset: Row[Any] | None
+
+
 def waiting(connection: Connection, lane: Lane) -> bool:
     """Whether a job is queued in the lane."""
     return connection.execute(_queued(lane)).first() is not None
@@ -71,11 +80,14 @@ def claim(connection: Connection, lane: Lane, worker: str, lease_until: float) -
     return claimed, job
 
 
-def materials(connection: Connection, job: Row[Any]) -> tuple[Row[Any] | None, Row[Any] | None]:
-    """The rows of the job's model and dataset."""
+def materials(connection: Connection, job: Row[Any]) -> Materials:
+    """The rows of the job's model and datasets."""
     model = connection.execute(select(models).where(models.c.id == job.model)).first()
-    dataset = connection.execute(select(datasets).where(datasets.c.id == job.dataset)).first()
-    return model, dataset
+    dataset, training_dataset = (
+        connection.execute(select(datasets).where(datasets.c.id == identity)).first()
+        for identity in (job.dataset, job.training_dataset)
+    )
+    return Materials(model, dataset, training_dataset)
 
 
 def trials_of(connection: Connection, job: str) -> Mapping[str, str]:

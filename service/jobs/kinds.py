@@ -29,13 +29,8 @@ WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:
     """``(json_path, message)`` for each step of ``recipe`` that jobs of ``kind`` do not permit."""
     permitted = ", ".join(sorted(PERMITTED[kind]))
-    foreign = tuple(
+    return tuple(
         (f"recipe.steps[{number}].kind", f"{step.kind!r} is not a step of {kind} jobs; these take {permitted}")
         for number, step in enumerate(recipe.steps)
         if step.kind not in PERMITTED[kind]
-    )
-    return foreign + tuple(
-        (f"recipe.steps[{number}].on", "jobs have no training data; give 'calibration', or run it with the command")
-        for number, step in enumerate(recipe.steps)
-        if step.training_data == "required"
     )

@@ -36,6 +36,9 @@ class JobRequest(Value):
     kind: Kind
     model: Identity
     dataset: Identity | None = None
+    training_dataset: Annotated[
+        Identity | None, Field(description="examples that the model was trained on, for the steps that use them")
+    ] = None
     recipe: RecipeOrName | None = None
     outputs: Outputs = Outputs()
     settings: JobSettings = JobSettings()
@@ -50,6 +53,7 @@ class Job(Value):
     state: State
     model: Identity | None
     dataset: Identity | None
+    training_dataset: Identity | None
     recipe: Recipe | None
     recipe_digest: str | None
     outputs: Outputs

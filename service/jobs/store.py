@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 
 from service.db.newest_first import newest
 from service.db.tables import artifacts, blobs, jobs, trials
@@ -50,11 +50,16 @@ def find(
     after: str | None,
     limit: int,
 ) -> Sequence[Job]:
-    """At most ``limit`` jobs for which all that is not None holds, newest first, older than ``after``."""
+    """At most ``limit`` jobs for which all that is not None holds, newest first, older than ``after``.
+
+    ``dataset`` holds for the jobs that refer to it in either way.
+    """
     wanted = newest(jobs, _COLUMNS, after=after, limit=limit)
-    for name, value in (("state", state), ("kind", kind), ("model", model), ("dataset", dataset)):
+    for name, value in (("state", state), ("kind", kind), ("model", model)):
         if value is not None:
             wanted = wanted.where(jobs.c[name] == value)
+    if dataset is not None:
+        wanted = wanted.where(or_(jobs.c.dataset == dataset, jobs.c.training_dataset == dataset))
     return [Job.model_validate(dict(row)) for row in connection.execute(wanted).mappings()]
 
 

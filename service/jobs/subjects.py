@@ -1,6 +1,6 @@
 """The models and datasets that jobs refer to: checked when they are new, kept while they are needed."""
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
 
 from calibrate.recipe import Outputs
 from service.db.tables import jobs
@@ -26,7 +26,8 @@ def release_model(connection: Connection, model: str) -> None:
 
 def release_dataset(connection: Connection, dataset: str) -> None:
     """Forget the checks of a dataset that is to be deleted; raises InUseError while other jobs refer to it."""
-    _release(connection, jobs.c.dataset == dataset, f"the dataset {dataset!r}")
+    refers = or_(jobs.c.dataset == dataset, jobs.c.training_dataset == dataset)
+    _release(connection, refers, f"the dataset {dataset!r}")
 
 
 def _add_check(connection: Connection, timeout_seconds: float, **subject: str) -> None:

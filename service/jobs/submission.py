@@ -16,12 +16,13 @@ from service.settings import Settings
 
 def submit(connection: Connection, request: JobRequest, settings: Settings, key: str | None) -> tuple[Job, bool]:
     """The job that ``request`` asks for, and whether it is new: an Idempotency-Key gives the same job each time."""
-    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    digest = _digest(request)
     earlier = key and idempotency.job_of(connection, key, digest)
     if earlier:
         return store.get(connection, earlier), False
     recipe = recipe_of(request)
     _check_materials(connection, request)
+    _check_training(request, recipe)
     if recipe is not None:
         _check_labels(connection, request, recipe)
     if request.settings.device == "cuda" and settings.gpu_slots == 0:
@@ -34,6 +35,7 @@ def submit(connection: Connection, request: JobRequest, settings: Settings, key:
         kind=request.kind,
         model=request.model,
         dataset=request.dataset,
+        training_dataset=request.training_dataset,
         recipe=recipe and recipe.model_dump(mode="json"),
         recipe_digest=recipe and recipe.digest,
         outputs=request.outputs.model_dump(mode="json"),
@@ -44,6 +46,12 @@ def submit(connection: Connection, request: JobRequest, settings: Settings, key:
     if key:
         idempotency.remember(connection, key, digest, identity)
     return store.get(connection, identity), True
+
+
+def _digest(request: JobRequest) -> str:
+    """SHA-256 of the request as an Idempotency-Key remembers it, the same as before there were training datasets."""
+    later = {name for name in ("training_dataset",) if getattr(request, name) is None}
+    return hashlib.sha256(request.model_dump_json(exclude=later).encode()).hexdigest()
 
 
 def recipe_of(request: JobRequest) -> Recipe | None:
@@ -80,6 +88,34 @@ def _check_materials(connection: Connection, request: JobRequest) -> None:
     _check_ready("model", request.model, models.state(connection, request.model))
     if request.dataset is not None:
         _check_ready("dataset", request.dataset, datasets.state(connection, request.dataset))
+    if request.training_dataset is not None:
+        state = datasets.state(connection, request.training_dataset)
+        _check_ready("training_dataset", request.training_dataset, state, "dataset")
+
+
+def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
+    """Raise for training data that are needed and not given, or given and of no use."""
+    uses = [step.training_data for step in recipe.steps] if recipe is not None else []
+    if request.training_dataset is None:
+        needing = [
+            (f"recipe.steps[{number}].on", "'training' needs a training_dataset")
+            for number, use in enumerate(uses)
+            if use == "required"
+        ]
+        if needing:
+            raise InvalidError(
+                "the recipe works on training data, and the request names none; name in `training_dataset` a dataset "
+                "that the model was trained on, which POST /v1/datasets registers, or give `on: calibration`.",
+                needing,
+            )
+    elif all(use == "unused" for use in uses):
+        raise InvalidError(
+            f"the training_dataset {request.training_dataset!r} is of no use to "
+            f"{'any step of the recipe' if uses else f'{request.kind} jobs'}; leave it out, or give a recipe with the "
+            "step estimation_shift, with the adaptation method eata, or with reestimate and `on: training`, such as "
+            "precise_bn.",
+            [("training_dataset", "no step uses it")],
+        )
 
 
 def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -> None:
@@ -98,17 +134,19 @@ def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -
         )
 
 
-def _check_ready(field: str, identity: str, state: str | None) -> None:
+def _check_ready(field: str, identity: str, state: str | None, kind: str | None = None) -> None:
+    """Raise where the model or dataset that ``field`` names, of the ``kind`` that it is called by, is not ready."""
+    kind = kind or field
     if state is None:
         raise InvalidError(
-            f"there is no {field} {identity!r}; GET /v1/{field}s lists those there are.", [(field, f"no such {field}")]
+            f"there is no {kind} {identity!r}; GET /v1/{kind}s lists those there are.", [(field, f"no such {kind}")]
         )
     if state == "checking":
         raise ConflictError(
-            f"the {field} {identity!r} is still being checked; ask again once it is ready.",
+            f"the {kind} {identity!r} is still being checked; ask again once it is ready.",
             headers={"Retry-After": "1"},
         )
     if state == "refused":
         raise ConflictError(
-            f"the {field} {identity!r} was refused; GET /v1/{field}s/{identity} says why. Register another."
+            f"the {kind} {identity!r} was refused; GET /v1/{kind}s/{identity} says why. Register another."
         )

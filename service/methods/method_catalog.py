@@ -29,7 +29,7 @@ class Method(Value):
 
 
 class Preset(Value):
-    """A recipe with a name, by which jobs can ask for it unless it wants training data, which jobs have none of."""
+    """A recipe with a name, by which jobs can ask for it."""
 
     name: str
     digest: str

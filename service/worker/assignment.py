@@ -1,43 +1,49 @@
 """The assignment: the document that tells a child what to do. It starts without torch and without a database."""
 
+from pathlib import Path
 from typing import Any, Literal
 
-from calibrate.recipe import Outputs, Preprocessing, Recipe
+from calibrate.request import ExportRequest, RunRequest
 from calibrate.values import Value
-from service.jobs.kinds import AnyKind
-from service.jobs.resources import JobSettings
 
 #: What the file of a finished pass is called: its key, and this.
 TRIAL = ".trial"
 
 
-class AssignedModel(Value):
-    """A checkpoint's file, and what its owner says of it."""
+class ModelCheck(Value):
+    """A new model to be opened: its checkpoint, and what its owner says of it."""
 
-    file: str
+    checkpoint: Path
     architecture: str | None
     architecture_args: dict[str, Any] | None
-    preprocessing: Preprocessing | None
-    class_names: tuple[str, ...] | None
 
 
-class AssignedDataset(Value):
-    """A data file, and which class of the model each of its classes is."""
+class DatasetCheck(Value):
+    """New data to be opened."""
 
-    file: str
-    class_map: dict[str, str | int] | None
+    data: str
 
 
 class Assignment(Value):
-    """What one attempt is to do, and within which limits."""
+    """What one attempt is to do, and within which limits. The files that it names are in the child's folder."""
 
-    kind: AnyKind
-    model: AssignedModel | None
-    dataset: AssignedDataset | None
-    recipe: Recipe | None
-    outputs: Outputs
-    settings: JobSettings
+    request: RunRequest | ExportRequest | ModelCheck | DatasetCheck
     slot: Literal["cpu", "gpu"]
     factories: tuple[str, ...]
     memory_bytes: int
     file_bytes: int
+
+    @property
+    def is_check(self) -> bool:
+        """Whether a new file is to be opened, for which somebody waits."""
+        return isinstance(self.request, ModelCheck | DatasetCheck)
+
+    @property
+    def threads(self) -> int:
+        """The CPU threads of the child."""
+        match self.request:
+            case RunRequest(settings=settings):
+                return settings.threads or 1
+            case ExportRequest(threads=threads):
+                return threads or 1
+        return 1

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 from sqlalchemy import Row
 
-from calibrate.recipe import Outputs
-from service.jobs.attempts import Claim
-from service.jobs.resources import JobSettings
+from calibrate.recipe import Outputs, Recipe
+from calibrate.request import ExportRequest, RunRequest
+from service.jobs.attempts import Claim, Materials
 from service.settings import Settings
 from service.storage import Blobs
-from service.worker.assignment import TRIAL, AssignedDataset, AssignedModel, Assignment
+from service.worker.assignment import TRIAL, Assignment, DatasetCheck, ModelCheck
 from service.worker.executor import Attempt, Work
 
 #: The endings under which a checkpoint keeps its name. None is importable, should a factory be looked up beside it.
@@ -24,38 +24,19 @@ WEIGHTS = "model.safetensors"
 def assign(
     claim: Claim,
     job: Row[Any],
-    model: Row[Any] | None,
-    dataset: Row[Any] | None,
+    materials: Materials,
     trials: Mapping[str, str],
     blobs: Blobs,
     settings: Settings,
 ) -> Work:
-    """What the claimed job is, as work for an executor; its finished passes come with it."""
+    """What the claimed job is, as work for an executor; its finished passes come with it.
+
+    Raises ValueError for rows that make no job.
+    """
     files: dict[str, Path] = {f"{key}{TRIAL}": blobs.path(blob) for key, blob in trials.items()}
-    assigned_model = None
-    if model is not None:
-        name = WEIGHTS if model.weights else _checkpoint_name(model.file_name)
-        files[name] = blobs.path(model.weights or model.blob)
-        assigned_model = AssignedModel(
-            file=name,
-            architecture=model.architecture,
-            architecture_args=model.architecture_args or None,
-            preprocessing=model.preprocessing,
-            class_names=model.class_names,
-        )
-    assigned_dataset = None
-    if dataset is not None:
-        name = _plain(dataset.file_name)
-        files[name] = blobs.path(dataset.blob)
-        assigned_dataset = AssignedDataset(file=name, class_map=dataset.class_map)
     slot: Literal["cpu", "gpu"] = "cpu" if job.kind == "check" else job.slot
     assignment = Assignment(
-        kind=job.kind,
-        model=assigned_model,
-        dataset=assigned_dataset,
-        recipe=job.recipe,
-        outputs=Outputs.model_validate(job.outputs),
-        settings=JobSettings.model_validate(job.settings),
+        request=_check(materials, files, blobs) if job.kind == "check" else _request(job, materials, files, blobs),
         slot=slot,
         factories=settings.factories,
         memory_bytes=settings.memory_bytes,
@@ -68,6 +49,58 @@ def assign(
         slot=slot,
         timeout_seconds=min(job.timeout_seconds, settings.timeout_seconds),
     )
+
+
+def _check(materials: Materials, files: dict[str, Path], blobs: Blobs) -> ModelCheck | DatasetCheck:
+    """The check of a new model or dataset; its file is added to ``files``."""
+    if (model := materials.model) is None:
+        if materials.dataset is None:
+            raise ValueError("a check has neither a model nor a dataset")
+        return DatasetCheck(data=_add_data(materials.dataset, files, blobs))
+    name = _checkpoint_name(model.file_name)
+    files[name] = blobs.path(model.blob)
+    return ModelCheck(
+        checkpoint=Path(name), architecture=model.architecture, architecture_args=model.architecture_args or None
+    )
+
+
+def _request(job: Row[Any], materials: Materials, files: dict[str, Path], blobs: Blobs) -> RunRequest | ExportRequest:
+    """The request of a job that is no check; the files that it names are added to ``files``."""
+    model, dataset, training = materials.model, materials.dataset, materials.training_dataset
+    if model is None:
+        raise ValueError(f"the {job.kind} job has no model")
+    files[WEIGHTS] = blobs.path(model.weights or model.blob)
+    given = {
+        "model": WEIGHTS,
+        "architecture": model.architecture,
+        "architecture_args": model.architecture_args or None,
+        "classes": model.class_names or None,
+        "class_map": dataset.class_map if dataset is not None else None,
+        "preprocessing": model.preprocessing,
+        "data": _add_data(dataset, files, blobs) if dataset is not None else None,
+    }
+    if job.kind == "export":
+        return ExportRequest.model_validate({**given, "threads": job.settings["threads"]})
+    recipe = Recipe.model_validate(job.recipe)
+    writes = job.kind == "calibrate" or (job.kind == "adapt" and any(step.kind == "adapt" for step in recipe.steps))
+    return RunRequest.model_validate(
+        {
+            **given,
+            "training_data": _add_data(training, files, blobs) if training is not None else None,
+            "recipe": recipe,
+            "outputs": job.outputs if writes else Outputs(formats=()),
+            "settings": job.settings,
+        }
+    )
+
+
+def _add_data(dataset: Row[Any], files: dict[str, Path], blobs: Blobs) -> str:
+    """The name under which the child finds the data; another file of that name keeps it."""
+    name, path = _plain(dataset.file_name), blobs.path(dataset.blob)
+    while files.get(name, path) != path:
+        name = f"other-{name}"
+    files[name] = path
+    return name
 
 
 def _checkpoint_name(name: str) -> str:

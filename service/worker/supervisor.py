@@ -254,10 +254,10 @@ class Supervisor:
             if found is None:
                 return False
             claim, job = found
-            model, dataset = attempts.materials(connection, job)
+            materials = attempts.materials(connection, job)
             trials = attempts.trials_of(connection, job.id)
         try:
-            work = assign(claim, job, model, dataset, trials, self._blobs, self._settings)
+            work = assign(claim, job, materials, trials, self._blobs, self._settings)
             self._executor.submit(work)
         except (OSError, ValueError) as error:
             log.warning("%s cannot be started: %s", claim, error)

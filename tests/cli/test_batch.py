@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from calibrate.batch.child import start, stop
+from calibrate.batch.child import REQUEST, start, stop
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.recipe import PRESETS
+from calibrate.request import RunRequest
 from tests.conftest import Ran
 
 FILES = ("comparison.html", "comparison.csv", "comparison.json")
@@ -130,17 +132,45 @@ def test_a_batch_killed_half_way_and_resumed_ends_as_if_undisturbed(
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_child_ends_when_its_parent_does(tmp_path: Path) -> None:
+def begin(folder: Path, inputs: DemoInputs, **fields: Any) -> subprocess.Popen[bytes]:
+    """A child that tunes the demo's network, or what ``fields`` say."""
+    asked: dict[str, Any] = {
+        "model": inputs.checkpoint,
+        "architecture": ARCHITECTURE,
+        "architecture_args": ARCHITECTURE_ARGS,
+        "data": str(inputs.scanned),
+        "preprocessing": PREPROCESSING,
+        "recipe": PRESETS["alpha"],
+        **fields,
+    }
+    folder.mkdir()
+    return start(RunRequest(**asked), folder, folder / "log.txt")
+
+
+def test_a_child_ends_when_its_parent_does(tmp_path: Path, demo_inputs: DemoInputs) -> None:
     """However the parent ends, the system closes the child's standard input."""
-    child = start(["demo", "--out", str(tmp_path / "out")], tmp_path / "log.txt")
+    child = begin(tmp_path / "run", demo_inputs)
     assert child.stdin is not None
     child.stdin.close()
     assert child.wait(PATIENCE) == 1
     assert not list(tmp_path.rglob("report.html"))
 
 
-def test_stopping_ends_every_child_and_waits_for_it(tmp_path: Path) -> None:
-    several = [start(["demo", "--out", str(tmp_path / name)], tmp_path / f"{name}.txt") for name in "ab"]
+def test_the_request_of_a_child_is_for_its_owner_alone(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    """A URL of data can hold a password; it is neither in the list of processes nor where others may read."""
+    url = "https://user:secret@localhost/none.zip"
+    child = begin(tmp_path / "run", demo_inputs, data=url)
+    kept = tmp_path / "run" / REQUEST
+    command = Path(f"/proc/{child.pid}/cmdline")
+    assert not command.exists() or b"secret" not in command.read_bytes()
+    assert RunRequest.model_validate_json(kept.read_bytes()).data == url
+    assert kept.stat().st_mode & 0o077 == 0
+    stop([child])
+    assert "secret" not in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_stopping_ends_every_child_and_waits_for_it(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    several = [begin(tmp_path / name, demo_inputs) for name in "ab"]
     stop(several)
     assert [child.returncode for child in several] == [-signal.SIGTERM] * 2
 
@@ -176,6 +206,27 @@ def test_a_failure_stays_alone(bench: Bench, afternorm: Callable[..., Ran]) -> N
     assert (out / "one" / "few" / "T" / "tuned.safetensors").exists()
     assert not (out / "broken" / "few" / "T" / "tuned.safetensors").exists()
     assert ran.out == (out / "comparison.json").read_text()
+
+
+def test_training_data_of_a_manifest_reach_the_recipes_that_use_them(
+    bench: Bench, afternorm: Callable[..., Ran]
+) -> None:
+    statistics = {"steps": [{"kind": "reestimate", "on": "training", "samples": 64}]}
+    manifest, out = bench.manifest("one", "few far", T="temperature", statistics=statistics), bench.folder / "out"
+    document = json.loads(manifest.read_text())
+    document["datasets"]["far"]["training_data"] = "more.npz"
+    manifest.write_text(json.dumps(document))
+    ran = afternorm("batch", manifest, "--out", out, "--keep-going", "--slots", 2)
+    assert ran.code == 3
+    assert "failed: one/few/statistics." in ran.err
+    assert "pass them with the dataset's `training_data`" in (out / "one/few/statistics/log.txt").read_text()
+    found = {
+        name: json.loads((out / "one/far" / name / "summary.json").read_text())["data"]["training"]
+        for name in ("T", "statistics")
+    }
+    assert found["T"] is None
+    assert (found["statistics"]["source"], found["statistics"]["n"]) == (str(bench.folder / "more.npz"), 160)
+    assert not list(out.rglob(REQUEST))
 
 
 def test_a_changed_recipe_and_a_damaged_run_are_run_again_and_no_other(

@@ -24,8 +24,8 @@ def main() -> None:
     """Give up rights, then import torch, then work; what goes wrong is told, and its traceback goes to the log."""
     voice = Voice(int(sys.argv[1]))
     assignment = Assignment.model_validate_json(Path("../assignment.json").read_bytes())
-    os.environ["OMP_NUM_THREADS"] = str(assignment.settings.threads)
-    niceness = 0 if assignment.kind == "check" else NICENESS
+    os.environ["OMP_NUM_THREADS"] = str(assignment.threads)
+    niceness = 0 if assignment.is_check else NICENESS
     missing = enter(assignment.memory_bytes, assignment.file_bytes, assignment.slot, niceness)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     voice.say(Sandboxed(missing=missing))

@@ -7,11 +7,10 @@ import numpy as np
 import safetensors.torch
 
 from calibrate.data import open_data
-from calibrate.engine import inspect_model
+from calibrate.engine import inspect_model, open_model
 from calibrate.io import read_checkpoint
 from calibrate.recipe import Preprocessing
-from service.worker.assignment import AssignedDataset, AssignedModel
-from service.worker.child.opening import open_assigned_model
+from service.worker.assignment import DatasetCheck, ModelCheck
 from service.worker.messages import Checked
 
 #: How many examples of new data are decoded; the others are when they are used, and their errors name them.
@@ -23,13 +22,13 @@ ANY_IMAGE = Preprocessing(resize=32, crop=32)
 OUT = Path("../out")
 
 
-def check_model(model: AssignedModel, factories: tuple[str, ...]) -> Checked:
+def check_model(model: ModelCheck) -> Checked:
     """Read the checkpoint, weights only; write it as safetensors, with its metadata; open that."""
-    checkpoint = read_checkpoint(Path(model.file))
-    converted = OUT / Path(model.file).with_suffix(".safetensors")
+    checkpoint = read_checkpoint(model.checkpoint)
+    converted = OUT / model.checkpoint.with_suffix(".safetensors")
     state = {name: tensor.clone().contiguous() for name, tensor in checkpoint.state.items()}
     safetensors.torch.save_file(state, converted, checkpoint.metadata or None)
-    opened = open_assigned_model(model, factories, str(converted))
+    opened = open_model(converted, model.architecture, model.architecture_args)
     found = inspect_model(opened)
     facts: dict[str, Any] = {
         "architecture": opened.architecture,
@@ -45,9 +44,9 @@ def check_model(model: AssignedModel, factories: tuple[str, ...]) -> Checked:
     return Checked(facts=facts, weights=converted.name)
 
 
-def check_dataset(dataset: AssignedDataset) -> Checked:
+def check_dataset(dataset: DatasetCheck) -> Checked:
     """Open the data and decode some of them."""
-    source = open_data(dataset.file, preprocessing=ANY_IMAGE)
+    source = open_data(dataset.data, preprocessing=ANY_IMAGE)
     for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
         pass
     names, labels = source.class_names, source.labels

@@ -1,18 +1,12 @@
-"""What is done for which kind of job."""
+"""What is done for which kind of request."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
 
-from calibrate.engine import carry_out as carry_out_recipe
-from calibrate.engine import check_outputs, deliver, proof_examples, set_up_process, write_onnx
-from calibrate.errors import ExportError
-from calibrate.export import require_runtime
-from calibrate.recipe import Outputs
-from service.jobs.kinds import AnyKind
-from service.worker.assignment import Assignment
+from calibrate.engine import carry_out_export, carry_out_run, open_export, open_run, set_up_process
+from calibrate.errors import UsageError
+from calibrate.request import JOB, ExportRequest, RunRequest, told_in
+from service.worker.assignment import Assignment, DatasetCheck, ModelCheck
 from service.worker.child.check import check_dataset, check_model
-from service.worker.child.opening import open_assigned_data, open_assigned_model, open_run, shape_of
 from service.worker.child.trials import FileTrials
 from service.worker.child.voice import Voice
 from service.worker.messages import Checked, Finished
@@ -21,73 +15,45 @@ OUT = Path("../out")
 ONNX = OUT / "model.onnx"
 
 
-def calibrate(assignment: Assignment, voice: Voice) -> Finished:
-    """As ``afternorm calibrate``: tune, measure, write the network's files and the reports."""
-    return _carry_out(assignment, assignment.outputs, voice)
+def carry_out(assignment: Assignment, voice: Voice) -> Finished | Checked:
+    """Do what is asked; the last message is returned, not said. Errors speak of the job's fields."""
+    set_up_process(assignment.threads)
+    with told_in(JOB):
+        match assignment.request:
+            case RunRequest() as request:
+                _refuse_foreign_code(request.architecture, assignment.factories)
+                return _run(request, voice)
+            case ExportRequest() as request:
+                _refuse_foreign_code(request.architecture, assignment.factories)
+                return _export(request, voice)
+            case ModelCheck() as check:
+                _refuse_foreign_code(check.architecture, assignment.factories)
+                return check_model(check)
+            case DatasetCheck() as check:
+                return check_dataset(check)
 
 
-def evaluate(assignment: Assignment, voice: Voice) -> Finished:
-    """As ``afternorm evaluate``: measure, write the reports."""
-    return _carry_out(assignment, Outputs(formats=()), voice)
+def _run(request: RunRequest, voice: Voice) -> Finished:
+    """As the command does: tune, look or measure, and write the files."""
+    result = carry_out_run(open_run(request, OUT, voice.progress), trials=FileTrials(OUT, voice))
+    for file in result.delivery.files:
+        voice.artifact(file)
+    if result.error is not None:
+        raise result.error
+    return Finished(verdict=result.delivery.summary.verdict)
 
 
-def adapt(assignment: Assignment, voice: Voice) -> Finished:
-    """As ``afternorm adapt``: compare methods on streams, or keep what one learns and write the network's files."""
-    kept = assignment.recipe is not None and any(step.kind == "adapt" for step in assignment.recipe.steps)
-    return _carry_out(assignment, assignment.outputs if kept else Outputs(formats=()), voice)
-
-
-def probe(assignment: Assignment, voice: Voice) -> Finished:
-    """As ``afternorm probe``: look, change nothing, write the reports."""
-    return _carry_out(assignment, Outputs(formats=()), voice)
-
-
-def export(assignment: Assignment, voice: Voice) -> Finished:
+def _export(request: ExportRequest, voice: Voice) -> Finished:
     """As ``afternorm export``: write the network as ONNX, proved on data where there are some, else on noise."""
-    assert assignment.model is not None
-    require_runtime()
-    opened = open_assigned_model(assignment.model, assignment.factories)
-    dataset = assignment.dataset
-    source = open_assigned_data(dataset, assignment.model, opened) if dataset is not None else None
-    examples = proof_examples(opened, source, shape_of(assignment.model, opened))
-    inputs: Literal["data", "noise"] = "data" if source is not None else "noise"
-    write_onnx(opened, examples, ONNX, inputs=inputs, threads=assignment.settings.threads)
+    carry_out_export(open_export(request), ONNX)
     voice.artifact(ONNX)
     return Finished()
 
 
-def check(assignment: Assignment, voice: Voice) -> Checked:  # noqa: ARG001  (a check says nothing until it knows)
-    """Open a new model or new data."""
-    if assignment.model is not None:
-        return check_model(assignment.model, assignment.factories)
-    assert assignment.dataset is not None
-    return check_dataset(assignment.dataset)
-
-
-WORK: Mapping[AnyKind, Callable[[Assignment, Voice], Finished | Checked]] = {
-    "calibrate": calibrate,
-    "evaluate": evaluate,
-    "probe": probe,
-    "adapt": adapt,
-    "export": export,
-    "check": check,
-}
-
-
-def carry_out(assignment: Assignment, voice: Voice) -> Finished | Checked:
-    """Do what the kind of job asks; the last message is returned, not said."""
-    set_up_process(assignment.settings.threads)
-    return WORK[assignment.kind](assignment, voice)
-
-
-def _carry_out(assignment: Assignment, outputs: Outputs, voice: Voice) -> Finished:
-    check_outputs(OUT, outputs)
-    opened, checked = open_run(assignment, voice)
-    trials = FileTrials(OUT, voice)
-    outcome = carry_out_recipe(opened.model, checked, opened.architecture, opened.architecture_args, trials)
-    delivery = deliver(outcome, opened.model, OUT, outputs, progress=voice.progress)
-    for file in delivery.files:
-        voice.artifact(file)
-    if delivery.problems:
-        raise ExportError(" ".join(delivery.problems))
-    return Finished(verdict=delivery.summary.verdict)
+def _refuse_foreign_code(architecture: str | None, factories: tuple[str, ...]) -> None:
+    """Raise UsageError for a factory, which is code, unless it is one that the operator allows."""
+    if architecture and ":" in architecture and architecture not in factories:
+        raise UsageError(
+            f"the architecture {architecture!r} is code of the server's operator, who has not allowed it; name "
+            "torchvision/<name>, timm/<name> or cifar/resnet<depth>, or ask for it to be allowed."
+        )

@@ -10,6 +10,8 @@ from sqlalchemy import update
 
 from calibrate.recipe import PRESETS
 from service.db.tables import datasets
+from service.jobs.resources import JobRequest
+from service.jobs.submission import _digest
 from tests.service.api.running import Running, problem
 
 TENT = {"kind": "adapt", "method": {"kind": "tent"}}
@@ -147,6 +149,65 @@ def test_cancelling_and_deleting_follow_the_state(server: Running, before: str, 
     deleted = server.client.delete(f"/v1/jobs/{job}")
     assert deleted.status_code == (409 if after in ("queued", "running", "cancelling") else 204)
     assert server.client.get(f"/v1/jobs/{job}").status_code == (404 if deleted.status_code == 204 else 200)
+
+
+def test_a_job_that_works_on_training_data_names_them(server: Running) -> None:
+    trained_on = server.dataset()
+    with server.state.database.write() as connection:
+        unlabelled = {"n": 3, "classes": None}
+        connection.execute(update(datasets).where(datasets.c.id == trained_on).values(facts=unlabelled))
+    job = server.job(server.model(), server.dataset(), recipe="precise_bn", training_dataset=trained_on)
+    assert server.client.get(f"/v1/jobs/{job}").json()["training_dataset"] == trained_on
+    probe = server.job(server.model(), server.dataset(), kind="probe", training_dataset=trained_on)
+    assert server.client.get(f"/v1/jobs/{probe}").json()["training_dataset"] == trained_on
+    without = server.job(server.model(), server.dataset())
+    assert server.client.get(f"/v1/jobs/{without}").json()["training_dataset"] is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"recipe": "alpha"}, "no use to any step of the recipe"),
+        ({"kind": "export"}, "no use to export jobs"),
+        ({"recipe": "precise_bn", "training_dataset": "dst_none"}, "there is no dataset 'dst_none'; GET /v1/datasets"),
+    ],
+)
+def test_training_data_that_cannot_be_used_are_refused(server: Running, fields: dict[str, Any], said: str) -> None:
+    body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset()}
+    answer = server.client.post("/v1/jobs", json=body | {"training_dataset": body["dataset"]} | fields)
+    told = problem(answer)
+    assert (told["status"], told["errors"][0]["path"]) == (422, "training_dataset")
+    assert said in told["detail"]
+
+
+@pytest.mark.parametrize("state", ["checking", "refused"])
+def test_only_ready_training_data_can_be_used(server: Running, state: str) -> None:
+    body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset(), "recipe": "precise_bn"}
+    trained_on = server.dataset(state)
+    told = problem(server.client.post("/v1/jobs", json={**body, "training_dataset": trained_on}))
+    assert told["status"] == 409
+    assert f"the dataset '{trained_on}'" in told["detail"]
+
+
+def test_training_data_stay_while_a_job_refers_to_them_and_lead_to_it(server: Running) -> None:
+    trained_on = server.dataset()
+    job = server.job(server.model(), server.dataset(), recipe="precise_bn", training_dataset=trained_on)
+    server.job(server.model(), server.dataset())
+    place = f"/v1/datasets/{trained_on}"
+    told = problem(server.client.delete(place))
+    assert (told["code"], job in told["detail"]) == ("in-use", True)
+    found = server.client.get(f"/v1/jobs?kind=calibrate&dataset={trained_on}").json()["data"]
+    assert [item["id"] for item in found] == [job]
+    server.client.post(f"/v1/jobs/{job}/cancel")
+    assert server.client.delete(f"/v1/jobs/{job}").status_code == 204
+    assert server.client.delete(place).status_code == 204
+
+
+def test_a_key_remembers_a_request_of_before_there_were_training_datasets() -> None:
+    """The literal is what commit 97bd6f0 wrote down for this request."""
+    request = JobRequest(kind="calibrate", model="mdl_1", dataset="dst_1", recipe="alpha")
+    assert _digest(request) == "6d82f45e3da34cc86c3f5a368f15f514142f60f9a2c2a19584dac514cfb9c839"
+    assert _digest(request.model_copy(update={"training_dataset": "dst_2"})) != _digest(request)
 
 
 def test_what_jobs_refer_to_stays(server: Running) -> None:

@@ -89,6 +89,28 @@ def test_asking_twice_with_one_key_is_asking_once(client: Client, demo_inputs: D
     client.delete_dataset(dataset.id)
 
 
+def test_training_data_are_named_by_the_client_and_by_the_command(
+    client: Client,
+    server: str,
+    demo_inputs: DemoInputs,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = client.add_model(demo_inputs.checkpoint, architecture="cifar/resnet8", architecture_args={"in_channels": 1})
+    dataset, trained_on = client.add_dataset(demo_inputs.scanned), client.add_dataset(demo_inputs.digits)
+    job = client.submit(model=model.id, dataset=dataset.id, training_dataset=trained_on.id, recipe="precise_bn")
+    assert job.training_dataset == trained_on.id
+    arguments = ["--model", model.id, "--dataset", dataset.id, "--training-dataset", trained_on.id, "--url", server]
+    monkeypatch.setattr("sys.argv", ["afternorm", "jobs", "submit", *arguments, "--recipe", "precise_bn"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    other = client.job(capsys.readouterr().out.strip())
+    assert (other.training_dataset, other.recipe_digest) == (trained_on.id, job.recipe_digest)
+    for each in (job, other):
+        client.cancel(each.id)
+
+
 def test_a_file_that_is_no_checkpoint_is_refused_with_its_reason(client: Client, tmp_path: Path) -> None:
     file = tmp_path / "weights.pt"
     file.write_bytes(b"\x80\x04cposix\nsystem\n(S'touch /tmp/hacked'\ntR.")

@@ -194,7 +194,7 @@ def checked() -> None:
 def assigned() -> str:
     """What to do: the document says it, or, where a supervisor wrote the document, the name of the data file."""
     document = json.loads(Path("../assignment.json").read_text())
-    return str(document["do"] if "do" in document else Path(document["dataset"]["file"]).stem)
+    return str(document["do"] if "do" in document else Path(document["request"]["data"]).stem)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Assigning: the names under which a child sees files are harmless, whatever clients call them."""
 
 import importlib.machinery
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,14 +12,18 @@ from pydantic import TypeAdapter
 from sqlalchemy import Row
 
 from calibrate.demo import DemoInputs
+from calibrate.recipe import PRESETS, Outputs, Recipe
+from calibrate.request import RunRequest
 from service.jobs import attempts
 from service.jobs.attempts import Claim
 from service.kit.file_source import FileName
 from service.settings import Settings
+from service.worker.assignment import Assignment
 from service.worker.executor import Work
 from service.worker.job_assignment import WEIGHTS, _checkpoint_name, _plain, assign
 from tests.service.house import House
 
+MEASURE = PRESETS["measure"].model_dump(mode="json")
 NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 
@@ -33,13 +39,13 @@ def test_a_good_name_stays(name: str) -> None:
     assert _plain(name) == name
 
 
-def assigned(house: House, kind: str, **columns: str) -> Work:
+def assigned(house: House, kind: str, **columns: Any) -> Work:
     job = house.job(kind, **columns)
     claim = Claim(job, 1, "one")
     row: Row[tuple[object]] = house.row(job)
     with house.database.read() as connection:
-        model, dataset = attempts.materials(connection, row)
-    return assign(claim, row, model, dataset, {"ab" * 32: "cd" * 32}, house.blobs, Settings(timeout_seconds=50))
+        materials = attempts.materials(connection, row)
+    return assign(claim, row, materials, {"ab" * 32: "cd" * 32}, house.blobs, Settings(timeout_seconds=50))
 
 
 def test_a_check_gets_the_upload_and_a_job_the_converted_weights(tmp_path: Path, demo_inputs: DemoInputs) -> None:
@@ -50,7 +56,47 @@ def test_a_check_gets_the_upload_and_a_job_the_converted_weights(tmp_path: Path,
     assert check.slot == "cpu"
     weights = house.blob(demo_inputs.digits)
     ready = house.model(demo_inputs.checkpoint, "ready", weights=weights)
-    work = assigned(house, "evaluate", model=ready, dataset=house.dataset(demo_inputs.digits))
+    dataset = house.dataset(demo_inputs.digits)
+    work = assigned(house, "evaluate", model=ready, dataset=dataset, recipe=MEASURE)
     assert work.files[WEIGHTS] == house.blobs.path(weights)
     assert work.files["digits.npz"] == house.blobs.path(house.blob(demo_inputs.digits))
     assert work.timeout_seconds == 50
+
+
+def test_two_datasets_of_one_name_are_two_files_and_one_dataset_is_one(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    house = House(tmp_path)
+    other = tmp_path / "other" / demo_inputs.digits.name
+    other.parent.mkdir()
+    shutil.copyfile(demo_inputs.scanned, other)
+    data = {"model": house.demo_model(demo_inputs), "dataset": house.dataset(demo_inputs.digits)}
+    trained_on = house.dataset(other)
+    recipe = PRESETS["precise_bn"].model_dump(mode="json")
+    work = assigned(house, "calibrate", **data, training_dataset=trained_on, recipe=recipe)
+    request = Assignment.model_validate(work.document).request
+    assert isinstance(request, RunRequest)
+    assert request.training_data is not None
+    assert (request.data, request.training_data) == ("digits.npz", "other-digits.npz")
+    assert work.files[request.training_data] == house.blobs.path(house.row(trained_on).blob)
+    assert work.files[request.data] == house.blobs.path(house.row(data["dataset"]).blob)
+    work = assigned(house, "calibrate", **data, training_dataset=data["dataset"], recipe=recipe)
+    assert (work.document["request"]["training_data"], len(work.files)) == ("digits.npz", 3)
+
+
+def test_only_jobs_that_tune_write_a_network(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    house = House(tmp_path)
+    data = {"model": house.demo_model(demo_inputs), "dataset": house.dataset(demo_inputs.digits)}
+    outputs = Outputs(formats=("onnx",)).model_dump(mode="json")
+    keep = Recipe(steps=[{"kind": "adapt", "method": {"kind": "tent"}}]).model_dump(mode="json")
+    written = {
+        (kind, recipe["steps"][0]["kind"]): assigned(house, kind, **data, recipe=recipe, outputs=outputs).document[
+            "request"
+        ]["outputs"]["formats"]
+        for kind, recipe in (
+            ("calibrate", MEASURE),
+            ("evaluate", MEASURE),
+            ("probe", PRESETS["probe"].model_dump(mode="json")),
+            ("adapt", PRESETS["adaptation"].model_dump(mode="json")),
+            ("adapt", keep),
+        )
+    }
+    assert [kind for kind, formats in written.items() if formats] == [("calibrate", "measure"), ("adapt", "adapt")]

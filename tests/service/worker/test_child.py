@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibrate.batch.child import REQUEST, release, start
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
-from calibrate.recipe import PRESETS, Outputs, Recipe
+from calibrate.recipe import PRESETS, Outputs, Recipe, RunSettings
+from calibrate.request import RunRequest
 from calibrate.result import Summary
 from calibrate.steps import IEW, Auto, Candidate, Probe, ProbeAdaptation, Reestimate, Stream, Tent, TuneAffine
-from service.worker.assignment import AssignedDataset
+from service.worker.assignment import DatasetCheck
 from service.worker.child.check import check_dataset
 from tests.conftest import Ran
 from tests.service.house import QUICK
@@ -71,6 +73,85 @@ def test_a_job_equals_the_command_line(
     shutil.rmtree(inputs / "out")
 
 
+def test_a_request_gives_the_same_through_all_three_doors(
+    server: Server,
+    inputs: Path,
+    demo_inputs: DemoInputs,
+    afternorm: Callable[..., Ran],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The command line, the child of a batch, and the child of a worker; with statistics of training data."""
+    house = server.house
+    shutil.copyfile(demo_inputs.digits, inputs / "seen.npz")
+    request = RunRequest(
+        model=inputs / "digits.safetensors",
+        architecture=ARCHITECTURE,
+        architecture_args=ARCHITECTURE_ARGS,
+        preprocessing=PREPROCESSING,
+        data="digits.npz",
+        training_data="seen.npz",
+        recipe=STATISTICS,
+        outputs=Outputs(formats=("safetensors",)),
+        settings=RunSettings(threads=1, device="cpu"),
+    )
+    monkeypatch.chdir(inputs)
+    ran = afternorm(
+        "calibrate",
+        *("--model", request.model, "--architecture", ARCHITECTURE),
+        *("--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json()),
+        *("--data", "digits.npz", "--training-data", "seen.npz", "--recipe", STATISTICS.model_dump_json()),
+        *("--threads", 1, "--device", "cpu", "--formats", "safetensors", "--out", "of-the-command"),
+    )
+    assert ran.code == 0, ran.err
+    of_the_batch = Path("of-the-batch")
+    of_the_batch.mkdir()
+    assert release(start(request, of_the_batch, of_the_batch / "log.txt")) == 0
+    job = house.quick_job(
+        house.demo_model(demo_inputs),
+        house.dataset(inputs / "digits.npz"),
+        STATISTICS,
+        training_dataset=house.dataset(inputs / "seen.npz"),
+        outputs=request.outputs.model_dump(mode="json"),
+    )
+    server.run(job)
+    assert house.row(job).problem is None
+    results = [
+        {path.name: path.read_bytes() for path in Path("of-the-command").iterdir()},
+        {path.name: path.read_bytes() for path in of_the_batch.iterdir() if path.is_file()},
+        house.artifacts(job),
+    ]
+    assert {*results[1]} - {"log.txt", REQUEST} == {*results[0]} == {*results[2]}
+    summaries = [Summary.model_validate_json(files["summary.json"]) for files in results]
+    assert len({summary.digest for summary in summaries}) == 1
+    assert len({files["tuned.safetensors"] for files in results}) == 1
+    assert summaries[0].data.training is not None
+    assert summaries[0].data.training.n == len(np.load("seen.npz")["y"])
+    assert summaries[0].reestimations[0].on == "training"
+
+
+def test_what_cannot_be_opened_is_told_in_the_fields_of_a_job(
+    server: Server, inputs: Path, demo_inputs: DemoInputs
+) -> None:
+    """Submitting refuses the first; but what is queued may be older than the rule."""
+    house = server.house
+    data = house.demo_model(demo_inputs), house.dataset(inputs / "digits.npz")
+    without = house.quick_job(*data, STATISTICS)
+    useless = house.quick_job(*data, training_dataset=data[1])
+    server.run(without, useless)
+    told = [house.row(job).problem for job in (without, useless)]
+    assert [problem["code"] for problem in told] == ["usage", "usage"]
+    assert "pass them with `training_dataset`" in told[0]["detail"]
+    assert "leave `training_dataset` out" in told[1]["detail"]
+    assert not any("--" in problem["detail"] for problem in told)
+
+
+STATISTICS = Recipe(
+    steps=[
+        {"kind": "reestimate", "on": "training", "samples": 100},
+        {"kind": "temperature"},
+        {"kind": "measure", "resamples": 200},
+    ]
+)
 SEARCH = Auto(
     candidates=(
         Candidate(name="re-estimated", steps=(Reestimate(),)),
@@ -142,7 +223,7 @@ def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Serve
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
     np.savez(tmp_path / "bare.npz", x=np.load(demo_inputs.scanned)["x"])
-    facts = check_dataset(AssignedDataset(file=str(tmp_path / "bare.npz"), class_map=None)).facts
+    facts = check_dataset(DatasetCheck(data=str(tmp_path / "bare.npz"))).facts
     assert (facts["n"], facts["classes"], facts["class_names"]) == (899, None, None)
 
 

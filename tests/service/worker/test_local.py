@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.recipe import Outputs
-from service.jobs.resources import JobSettings
-from service.worker.assignment import AssignedDataset, Assignment
+from service.worker.assignment import Assignment, DatasetCheck
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
 from tests.service.executor_contract import Audience, ExecutorContract, alive, until
@@ -69,12 +67,7 @@ time.sleep(60)
 def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
     """The real child, in the seconds that it takes to import torch."""
     assignment = Assignment(
-        kind="check",
-        model=None,
-        dataset=AssignedDataset(file="none.npz", class_map=None),
-        recipe=None,
-        outputs=Outputs(),
-        settings=JobSettings(),
+        request=DatasetCheck(data="none.npz"),
         slot="cpu",
         factories=(),
         memory_bytes=2**32,

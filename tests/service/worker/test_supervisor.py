@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from calibrate.recipe import PRESETS
 from service.db.database import FILE
 from service.jobs import attempts
 from service.settings import Settings
@@ -38,6 +39,9 @@ class Stage:
     def job(self, does: str, kind: str = "evaluate", state: str = "ready", **columns: Any) -> str:
         file = self.house.folder / f"{does}.npz"
         file.write_text(does)
+        if kind != "check":
+            recipe = PRESETS["measure"].model_dump(mode="json")
+            columns = {"model": self.house.model(file, "ready"), "recipe": recipe, **columns}
         return self.house.job(kind, dataset=self.house.dataset(file, state), **columns)
 
     def run(self, supervisor: Supervisor, *jobs: str) -> None:
@@ -237,7 +241,9 @@ def test_a_file_that_finds_no_space_fails_its_job(house: House, stage: Stage) ->
     assert not list((house.folder / "staging").iterdir())
 
 
-@pytest.mark.parametrize("columns", [{"settings": {"batch_size": 0}}, {"recipe": {"steps": []}}, {"slot": "tpu"}])
+@pytest.mark.parametrize(
+    "columns", [{"settings": {"batch_size": 0}}, {"recipe": {"steps": []}}, {"slot": "tpu"}, {"model": None}]
+)
 def test_a_row_that_makes_no_sense_stops_nobody(house: House, stage: Stage, columns: dict[str, Any]) -> None:
     senseless, sensible = stage.job("finish", **columns), stage.job("finish")
     stage.run(stage.supervisor(), sensible)
@@ -245,10 +251,7 @@ def test_a_row_that_makes_no_sense_stops_nobody(house: House, stage: Stage, colu
 
 
 def test_the_name_of_a_file_is_made_harmless(house: House, stage: Stage) -> None:
-    file = house.folder / "finish.npz"
-    file.write_text("")
-    dataset = house.dataset(file)
-    job = house.job("evaluate", dataset=dataset)
+    job = stage.job("finish")
     with house.database.write() as connection:
         connection.exec_driver_sql("UPDATE datasets SET file_name = '../../finish.npz'")
     stage.run(stage.supervisor(), job)

@@ -1,0 +1,139 @@
+"""From a request to its results: the one way that commands, batches and jobs take."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from calibrate.data import Source, open_data, read_class_map, read_classes
+from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
+from calibrate.engine.execution import Plan, carry_out, plan
+from calibrate.engine.opening.checkpoint import Opened, open_model
+from calibrate.engine.opening.process import set_up_process
+from calibrate.engine.trials.folder import FolderTrials
+from calibrate.engine.trials.store import Trials
+from calibrate.errors import AfternormError, ExportError, GateError
+from calibrate.export import require_runtime
+from calibrate.recipe import Preprocessing
+from calibrate.request import ExportRequest, Requirement, RunRequest
+from calibrate.result import Listener, Parity, silent
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedRun:
+    """A request whose model and data are open and whose recipe can be carried out on them; results go to ``out``."""
+
+    request: RunRequest
+    out: Path | None
+    opened: Opened
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run came to: its summary and files, and the ``error`` to raise once these have been shown."""
+
+    delivery: Delivery
+    error: AfternormError | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedExport:
+    """A model to be exported, and the inputs (n, C, *) to prove its file on."""
+
+    request: ExportRequest
+    opened: Opened
+    examples: Tensor
+
+
+def open_run(request: RunRequest, out: Path | None, progress: Listener = silent) -> OpenedRun:
+    """Set up this process, open the model and the data, and check everything before the first full pass.
+
+    The results are to go to the folder ``out``; None means that nothing is to be written.
+    """
+    if out is not None:
+        check_outputs(out, request.outputs)
+    set_up_process(request.settings.threads)
+    opened = _open_model(request)
+    shape = _preprocessing(request, opened)
+    checked = plan(
+        opened.model,
+        request.recipe,
+        data=_open_data(request, request.data, opened, shape),
+        training=request.training_data,
+        preprocessing=shape,
+        classes=None,
+        batch_size=request.settings.batch_size,
+        device=request.settings.device,
+        progress=progress,
+    )
+    return OpenedRun(request, out, opened, checked)
+
+
+def carry_out_run(
+    run: OpenedRun, *, trials: Trials | Path | None = None, require: Requirement | None = None
+) -> RunResult:
+    """Carry out an opened run and write its files.
+
+    Passes that ``trials`` (as a path: a folder) recalls are not made again. Without the verdict that is required, the
+    reports are written and the tuned model is not.
+    """
+    request, opened, out = run.request, run.opened, run.out
+    if isinstance(trials, Path):
+        trials = FolderTrials(trials, run.plan, opened.architecture, opened.architecture_args)
+    outcome = carry_out(opened.model, run.plan, opened.architecture, opened.architecture_args, trials)
+    verdict = outcome.summary.verdict
+    passed = require is None or require.is_met_by(verdict)
+    delivery = Delivery(outcome.summary, (), ())
+    if out is not None:
+        wanted = request.outputs if passed else request.outputs.model_copy(update={"formats": ()})
+        delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.setting.progress)
+    error: AfternormError | None = None
+    if not passed:
+        error = GateError(
+            f"the verdict is {verdict or 'none'}, and --require {require} was given, so no network was written; "
+            f"{'the report' if out is None else out / 'report.html'} says why."
+        )
+    elif delivery.problems:
+        error = ExportError(" ".join(delivery.problems))
+    return RunResult(delivery, error)
+
+
+def open_export(request: ExportRequest) -> OpenedExport:
+    """Set up this process, open the model, and read the inputs to prove its file on: the data's first, else noise."""
+    require_runtime()
+    set_up_process(request.threads)
+    opened = _open_model(request)
+    shape = _preprocessing(request, opened)
+    source = None if request.data is None else _open_data(request, request.data, opened, shape)
+    return OpenedExport(request, opened, proof_examples(opened, source, shape))
+
+
+def carry_out_export(export: OpenedExport, path: Path) -> tuple[Parity, ...]:
+    """Write the model to ``path`` as ONNX, once the file has proved to compute the same."""
+    inputs: Literal["data", "noise"] = "noise" if export.request.data is None else "data"
+    return write_onnx(export.opened, export.examples, path, inputs=inputs, threads=torch.get_num_threads())
+
+
+def _open_model(request: RunRequest | ExportRequest) -> Opened:
+    return open_model(request.model, request.architecture, request.architecture_args)
+
+
+def _preprocessing(request: RunRequest | ExportRequest, opened: Opened) -> Preprocessing | None:
+    """How images are prepared: as the request says, else as the model's architecture or its tuned file does."""
+    return request.preprocessing or opened.preprocessing
+
+
+def _open_data(
+    request: RunRequest | ExportRequest, data: str, opened: Opened, preprocessing: Preprocessing | None
+) -> Source:
+    """``data``, with the classes of the model where they are known."""
+    classes, class_map = request.classes, request.class_map
+    return open_data(
+        data,
+        preprocessing=preprocessing,
+        classes=(read_classes(classes) if isinstance(classes, Path) else classes) or opened.class_names,
+        class_map=read_class_map(class_map) if isinstance(class_map, Path) else class_map,
+    )

@@ -1,0 +1,65 @@
+"""What is asked for, as frozen values that commands, batches and jobs have in common."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from calibrate.recipe import Outputs, Preprocessing, Recipe, RunSettings
+from calibrate.values import NUMBER, Value
+
+
+class _ModelOnData(Value):
+    """A checkpoint, how it is opened, and how data become its inputs and labels.
+
+    ``classes`` are the names of the model's classes in the order of its outputs, ``class_map`` says which of them each
+    class of the data is; each is a file or stands in the request itself.
+    """
+
+    model: Annotated[Path, Field(description="checkpoint")]
+    architecture: Annotated[str | None, Field(description="None for a tuned file, which names its own")] = None
+    architecture_args: dict[str, Any] | None = None
+    classes: Path | tuple[str, ...] | None = None
+    class_map: Path | dict[str, str | int] | None = None
+    preprocessing: Annotated[Preprocessing | None, Field(description="else the architecture's own")] = None
+
+
+class RunRequest(_ModelOnData):
+    """One run: everything that its numbers depend on, and which files of the tuned model it writes.
+
+    Where the files go, where finished passes are kept and which verdict is required is not part of it: whoever carries
+    the request out says so. It survives JSON:
+
+    >>> request = RunRequest(model="r8.pth", data="digits.npz", recipe={"steps": [{"kind": "measure"}]})
+    >>> RunRequest.model_validate_json(request.model_dump_json()) == request
+    True
+    """
+
+    version: Annotated[Literal[1], NUMBER] = 1
+    data: Annotated[str, Field(description="what --data takes")]
+    training_data: Annotated[
+        str | None, Field(description="examples that the model was trained on, named as data are; no labels needed")
+    ] = None
+    recipe: Recipe
+    outputs: Outputs = Outputs()
+    settings: RunSettings = RunSettings()
+
+
+class ExportRequest(_ModelOnData):
+    """A model to be written as ONNX; the file is proved on ``data`` where they are given, else on noise."""
+
+    version: Annotated[Literal[1], NUMBER] = 1
+    data: Annotated[str | None, Field(description="what --data takes")] = None
+    threads: Annotated[int | None, Field(ge=1, description="CPU threads; else torch's own choice")] = None
+
+
+class Requirement(StrEnum):
+    """What a verdict must be for the tuned network to be written."""
+
+    IMPROVED = "improved"
+    NOT_WORSE = "not-worse"
+
+    def is_met_by(self, verdict: str | None) -> bool:
+        """Whether a network of that verdict may be written."""
+        return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")
