@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from calibrate import Summary, open_model
-from calibrate.batch.request import TRIALS
+from calibrate.batch.child import TRIALS
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from tests.conftest import Ran
 
