@@ -1,14 +1,10 @@
 """A source whose images are augmented, as those that networks are trained on often are."""
 
-import hashlib
-from collections.abc import Generator
-from contextlib import closing
-
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 from calibrate.errors import DataError
 
@@ -29,7 +25,7 @@ def flip_crop(pixels: Tensor, seed: int, index: int) -> Tensor:
     return pad(pixels, (right, right, down, down))[:, top : top + height, left : left + width]
 
 
-class Augmented(Source):
+class Augmented(Derived):
     """The images of ``source`` after :func:`flip_crop`, which they go through once cropped, before they are scaled.
 
     What becomes of an image depends on its pixels, its index in the source and ``seed`` alone, so it is the same in
@@ -42,25 +38,8 @@ class Augmented(Source):
                 f"{source.name} cannot be augmented: it holds floating point network input, which may be no images; "
                 "give images, or leave out what augments them."
             )
-        self._source, self._seed = source, seed
-        super().__init__(
-            name=source.name,
-            labels=source.labels,
-            fingerprint=hashlib.sha256(f"{source.fingerprint}\0flip_crop\0{seed}".encode()).hexdigest(),
-            preprocessing=source.preprocessing,
-            class_names=source.class_names,
-            listed=source.listed,
-            findings=source.findings,
-        )
+        self._seed = seed
+        super().__init__(source, f"\0flip_crop\0{seed}".encode())
 
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def entry(self, index: int) -> str:
-        """The example's name in the source."""
-        return self._source.entry(index)
-
-    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
-        with closing(self._source._stream(indices, ahead)) as stream:
-            for index, pixels in zip(indices.tolist(), stream, strict=True):
-                yield flip_crop(pixels, self._seed, index)
+    def _changed(self, example: Tensor, index: int) -> Tensor:
+        return flip_crop(example, self._seed, index)

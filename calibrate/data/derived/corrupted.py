@@ -1,15 +1,13 @@
 """A source whose images are corrupted."""
 
-import hashlib
-from collections.abc import Generator
 from contextlib import closing
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from calibrate.data.c_style import SMALLEST_SIDE, corrupt, require_corruptions
+from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 from calibrate.errors import DataError
 from calibrate.steps import Corruption, c_style
@@ -17,7 +15,7 @@ from calibrate.steps import Corruption, c_style
 NO_PIXELS = "it holds floating point network input, and corruptions are made in 8-bit pixels; give images"
 
 
-class Corrupted(Source):
+class Corrupted(Derived):
     """The images of ``source`` with one C-style corruption, made after resizing and cropping.
 
     What becomes of an image depends on its pixels, its index in the source, the corruption, the severity and ``seed``
@@ -31,39 +29,18 @@ class Corrupted(Source):
         require_corruptions()
         if source.preprocessing is None:
             raise DataError(f"{source.name} cannot be corrupted: {NO_PIXELS}.")
-        self._source = source
         self._corruption, self._severity, self._seed = corruption, severity, seed
-        made = f"{corruption}\0{severity}\0{seed}"
-        super().__init__(
-            name=f"{source.name}, {c_style(corruption)}, severity {severity}",
-            labels=source.labels,
-            fingerprint=hashlib.sha256(f"{source.fingerprint}\0{made}".encode()).hexdigest(),
-            preprocessing=source.preprocessing,
-            class_names=source.class_names,
-            listed=source.listed,
-            findings=source.findings,
-        )
+        name = f"{source.name}, {c_style(corruption)}, severity {severity}"
+        super().__init__(source, f"\0{corruption}\0{severity}\0{seed}".encode(), name=name)
 
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def entry(self, index: int) -> str:
-        """The example's name in the source."""
-        return self._source.entry(index)
-
-    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
-        with closing(self._source._stream(indices, ahead)) as stream:
-            for index, pixels in zip(indices.tolist(), stream, strict=True):
-                if min(pixels.shape[1:]) < SMALLEST_SIDE:
-                    raise DataError(f"{self.entry(index)} cannot be corrupted: {_too_small(pixels)}.")
-                yield self._corrupted(pixels, index)
-
-    def _corrupted(self, pixels: Tensor, index: int) -> Tensor:
-        image = pixels.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
+    def _changed(self, example: Tensor, index: int) -> Tensor:
+        if min(example.shape[1:]) < SMALLEST_SIDE:
+            raise DataError(f"{self.entry(index)} cannot be corrupted: {_too_small(example)}.")
+        image = example.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
         entropy = (self._seed, index, int.from_bytes(self._corruption.encode()))
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
         corrupted = corrupt(image, self._corruption, self._severity, seed)
-        return torch.from_numpy(corrupted.transpose(2, 0, 1)[: len(pixels)].copy())
+        return torch.from_numpy(corrupted.transpose(2, 0, 1)[: len(example)].copy())
 
 
 def obstacle(source: Source, index: int) -> str | None:

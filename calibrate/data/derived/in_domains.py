@@ -1,6 +1,5 @@
 """A source each of whose examples comes as one of several sources has it."""
 
-import hashlib
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 
@@ -8,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 
 
-class InDomains(Source):
+class InDomains(Derived):
     """The examples of ``domains``, sources of the same examples: each as one of them has it, as many from each.
 
     Which one is drawn with ``seed``. So a network meets all domains in one pass, and no example comes twice, which
@@ -20,21 +20,10 @@ class InDomains(Source):
 
     def __init__(self, domains: Sequence[Source], seed: int) -> None:
         self._domains = tuple(domains)
-        first = self._domains[0]
+        first, *others = self._domains
         self._turns = np.random.Generator(np.random.PCG64(seed)).permutation(len(first)) % len(self._domains)
-        marks = "\0".join(domain.fingerprint for domain in self._domains).encode()
-        super().__init__(
-            name="; ".join(domain.name for domain in self._domains),
-            labels=first.labels,
-            fingerprint=hashlib.sha256(marks + self._turns.astype("<i8").tobytes()).hexdigest(),
-            preprocessing=first.preprocessing,
-            class_names=first.class_names,
-            listed=first.listed,
-            findings=first.findings,
-        )
-
-    def __len__(self) -> int:
-        return len(self._domains[0])
+        mark = "".join(f"\0{domain.fingerprint}" for domain in others).encode() + self._turns.astype("<i8").tobytes()
+        super().__init__(first, mark, name="; ".join(domain.name for domain in self._domains))
 
     def entry(self, index: int) -> str:
         """The example's name in its source."""

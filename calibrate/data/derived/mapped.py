@@ -1,27 +1,24 @@
 """A source whose classes are called otherwise than the model's."""
 
 import difflib
-import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 from calibrate.data.class_list import check_classes
 from calibrate.data.class_map import ClassMap, resolve
+from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 from calibrate.errors import DataError
 
 
-class Mapped(Source):
+class Mapped(Derived):
     """The examples of ``source`` with the labels that ``class_map`` gives their classes.
 
     The classes of data that have indices only go by these indices. ``classes`` are the names of the model's classes.
     """
 
     def __init__(self, source: Source, class_map: ClassMap, classes: Sequence[str] | None = None) -> None:
-        self._source = source
         if source.labels is None:
             raise DataError(f"{source.name} has no labels that a class map could rename; leave the class map out.")
         names = None if classes is None else check_classes(classes, "the class list")
@@ -34,25 +31,8 @@ class Mapped(Source):
                 raise _unmapped(called, source, names)
             indices.append(targets[called])
         labels = np.array(indices, dtype=np.int64)[places]
-        super().__init__(
-            name=source.name,
-            labels=labels,
-            fingerprint=hashlib.sha256(source.fingerprint.encode() + labels.astype("<i8").tobytes()).hexdigest(),
-            preprocessing=source.preprocessing,
-            class_names=names,
-            listed=names is not None,
-            findings=source.findings,
-        )
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def entry(self, index: int) -> str:
-        """The example's name in the source."""
-        return self._source.entry(index)
-
-    def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
-        return self._source._stream(indices, ahead)
+        mark = labels.astype("<i8").tobytes()
+        super().__init__(source, mark, labels=labels, class_names=names, listed=names is not None)
 
 
 def _unmapped(called: str, source: Source, names: tuple[str, ...] | None) -> DataError:

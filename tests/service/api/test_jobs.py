@@ -160,14 +160,8 @@ def test_a_job_that_works_on_training_data_names_them(server: Running) -> None:
     assert server.client.get(f"/v1/jobs/{job}").json()["training_dataset"] == trained_on
     probe = server.job(server.model(), server.dataset(), kind="probe", training_dataset=trained_on)
     assert server.client.get(f"/v1/jobs/{probe}").json()["training_dataset"] == trained_on
-<<<<<<< HEAD
     without = server.job(server.model(), server.dataset())
     assert server.client.get(f"/v1/jobs/{without}").json()["training_dataset"] is None
-=======
-    assert (
-        server.client.get(f"/v1/jobs/{server.job(server.model(), server.dataset())}").json()["training_dataset"] is None
-    )
->>>>>>> 76091f5 (Take the trials folder's name from where the child is started)
 
 
 @pytest.mark.parametrize(
