@@ -6,6 +6,7 @@ Of runs that failed it has the error in place of the numbers.
 from collections.abc import Sequence
 from pathlib import Path
 
+from calibrate.atomic import replace_files
 from calibrate.batch.run import BatchRun
 from calibrate.errors import UsageError
 from calibrate.report import BatchComparison, Compared
@@ -24,9 +25,6 @@ def write_comparison(comparison: BatchComparison, out: Path) -> None:
     """Write comparison.html, comparison.csv and comparison.json into ``out``, each appearing whole."""
     files = {"comparison.html": comparison.html(), "comparison.csv": comparison.csv(), COMPARISON: comparison.json()}
     try:
-        for name, content in files.items():
-            part = out / f"{name}.part"
-            part.write_bytes(content.encode())
-            part.replace(out / name)
+        replace_files(out, {name: content.encode() for name, content in files.items()})
     except OSError as error:
         raise UsageError(f"the comparison cannot be written to {out}: {error.strerror}; pass another --out.") from None

@@ -1,11 +1,11 @@
 """The record of a run: the last file written into its folder, and what makes the run count as ended."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
+from calibrate.atomic import replace_files
 from calibrate.result import Summary
 from calibrate.values import Value
 
@@ -25,12 +25,7 @@ class Record(Value):
 
 def write_record(folder: Path, record: Record) -> None:
     """Write ``record`` into ``folder``, whole or not at all."""
-    part = folder / f"{RECORD}.part"
-    with part.open("w", encoding="utf-8") as file:
-        file.write(record.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / RECORD)
+    replace_files(folder, {RECORD: (record.model_dump_json(indent=2) + "\n").encode()}, durable=True)
 
 
 def read_record(folder: Path) -> Record | None:

@@ -1,6 +1,5 @@
 """The state of an unfinished training: a file that is written whole, and from which it goes on bit for bit."""
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from calibrate.atomic import replacing
 from calibrate.errors import UsageError
 from calibrate.result import Epoch
 
@@ -35,12 +35,8 @@ class StateFile:
     def write(self, state: TrainingState) -> None:
         """Write the file, whole or not at all."""
         document = {**vars(state), "epochs": [epoch.model_dump() for epoch in state.epochs], "request": self.request}
-        staging = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with staging.open("wb") as file:
+        with replacing(self.path, durable=True) as file:
             torch.save(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(self.path)
 
     def read(self, device: torch.device) -> TrainingState:
         """The state in the file, loaded weights-only; a fresh one where there is no file.

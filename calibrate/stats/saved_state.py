@@ -1,11 +1,11 @@
 """The checkpoint: a file from which an interrupted re-estimation goes on."""
 
-import os
 import time
 from pathlib import Path
 
 import torch
 
+from calibrate.atomic import replace_files
 from calibrate.errors import UsageError
 from calibrate.stats.gathered import Gathered
 
@@ -37,12 +37,7 @@ class ReestimationState:
         """Write the file, if it is time to."""
         if gathered.settled == self._settled and time.monotonic() - self._written < self._seconds:
             return
-        staging = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        with staging.open("wb") as file:
-            file.write(gathered.to_bytes(self._request))
-            file.flush()
-            os.fsync(file.fileno())
-        staging.replace(self._path)
+        replace_files(self._path.parent, {self._path.name: gathered.to_bytes(self._request)}, durable=True)
         self._written, self._settled = time.monotonic(), gathered.settled
 
     def end_(self) -> None:

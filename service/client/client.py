@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 from pydantic import BaseModel
 
+from calibrate.atomic import replacing
 from calibrate.errors import UnavailableError, UsageError
 from calibrate.recipe import Outputs, Preprocessing, Recipe
 from service.client.errors import RemoteError
@@ -223,20 +224,17 @@ class Client:
         self._transport.send("PATCH", f"/uploads/{upload.id}", content=content, headers=headers)
 
     def _download(self, identity: str, artifact: Artifact, folder: Path) -> Path:
-        part, digest = folder / f".{artifact.name}.part", hashlib.sha256()
-        try:
-            with (
-                self._transport.stream(f"/jobs/{identity}/artifacts/{artifact.name}") as response,
-                part.open("wb") as file,
-            ):
-                for chunk in response.iter_bytes(2**20):
-                    digest.update(chunk)
-                    file.write(chunk)
+        path, digest = folder / artifact.name, hashlib.sha256()
+        with (
+            self._transport.stream(f"/jobs/{identity}/artifacts/{artifact.name}") as response,
+            replacing(path) as file,
+        ):
+            for chunk in response.iter_bytes(2**20):
+                digest.update(chunk)
+                file.write(chunk)
             if digest.hexdigest() != artifact.sha256:
                 raise UnavailableError(f"{artifact.name} arrived damaged; fetch it again.")
-            return part.replace(folder / artifact.name)
-        finally:
-            part.unlink(missing_ok=True)
+        return path
 
     def _all(self, kind: type[Item], path: str, query: Mapping[str, Any]) -> Iterator[Item]:
         after: dict[str, str] = {}

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from calibrate.atomic import replace_files
 from calibrate.data import Source
 from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
@@ -202,11 +202,7 @@ def write_files(folder: Path, files: dict[str, bytes]) -> None:
     """Write ``files`` by their names into ``folder``, made where it is missing: each appears whole."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=folder) as staging:
-            for name, content in files.items():
-                (Path(staging) / name).write_bytes(content)
-            for name in files:
-                (Path(staging) / name).replace(folder / name)
+        replace_files(folder, files)
     except OSError as error:
         raise UsageError(
             f"the results cannot be written to {folder}: {error.strerror}; pass another directory with --out."

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from calibrate.atomic import replace_files
 from calibrate.engine.execution import Plan
 from calibrate.engine.opening.machine import environment
 from calibrate.errors import TrialsError
@@ -50,10 +50,7 @@ class FolderTrials:
         """Write ``logits`` whole, or nothing."""
         content = safetensors.torch.save({_NAME: logits.detach().to("cpu", copy=True).contiguous()})
         try:
-            with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=self._folder) as staging:
-                part = Path(staging) / key
-                part.write_bytes(content)
-                part.replace(self._folder / f"{key}.safetensors")
+            replace_files(self._folder, {f"{key}.safetensors": content})
         except OSError as error:
             raise TrialsError(
                 f"passes cannot be kept in {self._folder}: {error.strerror}; make room, or leave --trials out."
