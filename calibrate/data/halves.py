@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.errors import DataError
+from calibrate.generators import numpy_generator
 from calibrate.result import Finding
 
 
@@ -36,7 +37,7 @@ def split(labels: NDArray[np.int64], seed: int) -> Split:
         raise DataError(
             f"the data hold {len(labels)} example(s); a split in halves needs 2, and many more to mean much."
         )
-    random = np.random.Generator(np.random.PCG64(seed))
+    random = numpy_generator(seed)
     shuffled = random.permutation(len(labels))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
     _, counts = np.unique(labels, return_counts=True)

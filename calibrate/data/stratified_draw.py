@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.errors import DataError
+from calibrate.generators import numpy_generator
 
 Rows = NDArray[np.int64]
 
@@ -20,7 +21,7 @@ def stratified(labels: Rows, rows: Rows, share: float, seed: Sequence[int], what
     >>> len(drawn), len(left)
     (3, 3)
     """
-    draw = np.random.Generator(np.random.PCG64(list(seed)))
+    draw = numpy_generator(list(seed))
     shuffled = draw.permutation(np.sort(rows))
     drawn = []
     for label in np.unique(labels[rows]):

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.generators import numpy_generator
 from calibrate.steps import Stream
 
 Rows = NDArray[np.int64]
@@ -15,7 +16,7 @@ def stream_order(labels: Rows, stream: Stream, seed: int) -> tuple[Rows, Rows]:
     >>> domains.tolist(), np.array([1, 0, 1, 0])[rows].tolist()
     ([0, 0, 0, 0], [0, 0, 1, 1])
     """
-    draw = np.random.Generator(np.random.PCG64(seed))
+    draw = numpy_generator(seed)
     domains, rows = [], []
     for _ in range(stream.cycles or 1):
         for domain in range(len(stream.domains)):

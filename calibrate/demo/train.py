@@ -18,8 +18,8 @@ from torch import Tensor
 from calibrate.data.preprocess import scale
 from calibrate.demo.digits import PREPROCESSING, Images, training_digits
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT, fresh_network
+from calibrate.generators import seeded, torch_generator
 from calibrate.io.cifar_resnets import CifarResNet
-from calibrate.surgery import drawing_from
 
 SEED = 0
 EPOCHS = 20
@@ -45,8 +45,8 @@ def train_digits(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEE
     Same seed, number of threads and machine, same weights.
     """
     images, labels = (torch.from_numpy(array[:limit]) for array in training_digits())
-    random = torch.Generator().manual_seed(seed)
-    with drawing_from(seed):
+    random = torch_generator(seed)
+    with seeded(seed):
         network = fresh_network().train()
     optimizer = torch.optim.SGD(
         network.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, nesterov=True

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from calibrate.errors import UsageError
+from calibrate.generators import numpy_generator
 from calibrate.metrics import score
 from calibrate.steps import NoiseCurve, NoiseLevel
 from calibrate.surgery import Site
@@ -108,4 +109,4 @@ def noise_level(delta: float, logits: Sequence[Tensor], labels: Tensor) -> Noise
 def _draw(seed: int, repetition: int, name: str, size: int) -> Tensor:
     """Two rows of ``size`` float64 numbers from U(−1, 1)."""
     key = hashlib.sha256(f"{seed} {repetition} {name}".encode()).digest()
-    return torch.from_numpy(np.random.Generator(np.random.PCG64(int.from_bytes(key))).uniform(-1, 1, (2, size)))
+    return torch.from_numpy(numpy_generator(int.from_bytes(key)).uniform(-1, 1, (2, size)))

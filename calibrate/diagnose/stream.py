@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.diagnose.advice import advise
 from calibrate.diagnose.estimation_shifts import estimation_shift
+from calibrate.generators import torch_generator
 from calibrate.nn.moments import instance_moments
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerShift, StreamDiagnosis, StreamMeasures
@@ -71,7 +72,7 @@ def label_correlation(logits: Tensor, seed: int = 0) -> tuple[float, float]:
     wide = wide - wide.mean(1, keepdim=True)
     variance, mean = torch.var_mean(wide, 0, correction=0)
     standard = torch.where(variance > 0, (wide - mean) * variance.rsqrt(), 0.0)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     shuffled = [_alike_nearby(standard[torch.randperm(len(standard), generator=generator)]) for _ in range(SHUFFLES)]
     return _alike_nearby(standard), float(torch.tensor(shuffled, dtype=torch.float64).quantile(0.99))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ExportError, UnavailableError
 from calibrate.export.onnx_graph import INPUT, OUTPUT
+from calibrate.generators import numpy_generator
 from calibrate.result import Latency, Parity
 from calibrate.surgery import evaluating
 
@@ -81,7 +82,7 @@ def _time(sessions: list[Any], batch: Tensor, runs: int, threads: int) -> Latenc
         call()
     seconds = np.array([[_seconds(call) for call in calls] for _ in range(runs)])
     tuned, plain = _fastest_half(seconds)
-    picks = np.random.Generator(np.random.PCG64(0)).integers(0, runs, (500, runs))
+    picks = numpy_generator(0).integers(0, runs, (500, runs))
     ratios = [np.divide(*_fastest_half(seconds[pick])) for pick in picks]
     low, high = np.percentile(ratios, [2.5, 97.5])
     return Latency(

@@ -22,6 +22,7 @@ from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
 from calibrate.finetune.state import StateFile, TrainingState
 from calibrate.finetune.weight_histograms import WeightHistograms
+from calibrate.generators import numpy_generator
 from calibrate.metrics import score
 from calibrate.nn import clamp_gates_
 from calibrate.recipe import FineTuning
@@ -131,7 +132,7 @@ def _epoch_(
     torch_seed, order_seed, image_seed = np.random.SeedSequence([recipe.seed, *place]).generate_state(3).tolist()
     torch.manual_seed(torch_seed)
     source = Augmented(given.source, image_seed) if recipe.augmentation == "flip_crop" else given.source
-    order = np.random.Generator(np.random.PCG64(order_seed)).permutation(given.training)
+    order = numpy_generator(order_seed).permutation(given.training)
     batches = _batches(order, recipe.batch_size)
     sums = torch.zeros(2, device=device, dtype=torch.float64)
     learner.train()

@@ -1,11 +1,11 @@
 """Mixup: each batch is mixed with itself in another order."""
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from calibrate.errors import UsageError
+from calibrate.generators import numpy_generator
 
 
 def mixup(
@@ -27,7 +27,7 @@ def mixup(
         raise UsageError(f"mixup's alpha is {alpha}; it is both parameters of a Beta distribution: give one above 0.")
     device = None if generator is None else generator.device
     seed = torch.randint(2**63 - 1, (), generator=generator, device=device)
-    weight = np.random.default_rng(int(seed)).beta(alpha, alpha)
+    weight = numpy_generator(int(seed)).beta(alpha, alpha)
     order = torch.randperm(len(x), generator=generator, device=device).to(x.device)
     shares = F.one_hot(y, classes).to(torch.promote_types(x.dtype, torch.float32))
     return torch.lerp(x[order], x, weight), torch.lerp(shares[order], shares, weight)

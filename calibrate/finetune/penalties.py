@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
@@ -17,9 +16,10 @@ from calibrate.finetune.delta import Delta
 from calibrate.finetune.l2_sp import L2SP
 from calibrate.finetune.loop import TrainingLoop, train_
 from calibrate.finetune.penalty import Penalty
+from calibrate.generators import numpy_generator, seeded
 from calibrate.recipe import finetuning
 from calibrate.result import silent
-from calibrate.surgery import drawing_from, renew_head_
+from calibrate.surgery import renew_head_
 
 #: How a head is trained before it tells which channels matter to the target: alone, on features as they are.
 HEAD_EPOCHS = 3
@@ -48,7 +48,7 @@ def _delta(model: nn.Module, source: nn.Module, given: TrainingLoop, wanted: fin
 def _with_trained_head(source: nn.Module, given: TrainingLoop) -> nn.Module:
     """A copy of ``source`` whose head knows the target's classes."""
     model = copy.deepcopy(source)
-    with drawing_from(given.recipe.seed):
+    with seeded(given.recipe.seed):
         renew_head_(model, given.head, given.outputs)
     first = given.recipe.phases[0]
     phase = finetuning.Phase(epochs=HEAD_EPOCHS, lr=first.lr, trainable="head", norms=AS_IN_INFERENCE)
@@ -58,7 +58,7 @@ def _with_trained_head(source: nn.Module, given: TrainingLoop) -> nn.Module:
 
 
 def _examples(given: TrainingLoop, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-    draw = np.random.Generator(np.random.PCG64([given.recipe.seed, 2]))
+    draw = numpy_generator([given.recipe.seed, 2])
     rows = draw.permutation(given.training)[:count]
     for batch in given.source.batches(rows, given.recipe.batch_size):
         yield batch.inputs.to(given.device), torch.from_numpy(given.labels[batch.indices]).to(given.device)

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from calibrate.generators import numpy_generator
 from calibrate.metrics.calibration_error import bin_index
 from calibrate.metrics.scores import Column, PerExample
 from calibrate.values import Metric
@@ -82,7 +83,7 @@ def _on_grid(column: Column) -> Column:
 
 def _weights(n: int, resamples: int, seed: int) -> Iterator[Column]:
     """How often each example is drawn, in chunks (rows, n): each row is Multinomial(n; 1/n, …, 1/n)."""
-    generator = np.random.Generator(np.random.PCG64(seed))
+    generator = numpy_generator(seed)
     rows = max(1, CHUNK // n)
     for start in range(0, resamples, rows):
         count = min(rows, resamples - start)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from calibrate.generators import torch_generator
 from calibrate.search.temperature import FittedTemperature, fit_temperature
 
 #: With fewer examples an eighth of them does not determine a temperature, so that every α sees all of them.
@@ -27,7 +28,7 @@ class Landscape:
     def __init__(self, logits_at: LogitsAt, labels: Tensor, seed: int) -> None:
         n = len(labels)
         self._logits_at = logits_at
-        self._order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        self._order = torch.randperm(n, generator=torch_generator(seed))
         self._logits: dict[float, Tensor] = {}
         self._evaluated = 0
         self.labels = labels[self._order]

@@ -1,7 +1,7 @@
 """Finding normalisation layers in a network and replacing them."""
 
 from calibrate.surgery.blocks import Block, find_blocks
-from calibrate.surgery.borrow import drawing_from, evaluating, normalising_by_batch, watching
+from calibrate.surgery.borrow import evaluating, normalising_by_batch, watching
 from calibrate.surgery.fold import for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
@@ -39,7 +39,6 @@ __all__ = [
     "checked_logits",
     "divide_after_",
     "divide_logits_",
-    "drawing_from",
     "evaluating",
     "every_odd",
     "final_layer",

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -37,19 +36,6 @@ def watching(
                 hooks.enter_context(layer.register_forward_pre_hook(before))
             if after is not None:
                 hooks.enter_context(layer.register_forward_hook(after))
-        yield
-
-
-@contextmanager
-def drawing_from(seed: int) -> Iterator[None]:
-    """Let torch's generator for the CPU start at ``seed`` inside, and be afterwards where it was before.
-
-    >>> with drawing_from(0):
-    ...     torch.rand(1)
-    tensor([0.4963])
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
         yield
 
 

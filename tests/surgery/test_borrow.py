@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from calibrate.surgery import drawing_from, watching
+from calibrate.generators import seeded
+from calibrate.surgery import watching
 from tests.networks import Tied, convolutional, lived_in
 
 
@@ -125,12 +126,12 @@ def test_hooks_are_given_what_goes_in_and_comes_out_and_may_replace_it() -> None
 
 def test_draws_depend_on_the_seed_and_the_generator_goes_on_where_it_was() -> None:
     state = torch.get_rng_state()
-    with drawing_from(3):
+    with seeded(3):
         drawn = torch.rand(4)
     assert torch.equal(drawn, torch.rand(4, generator=torch.Generator().manual_seed(3)))
 
     def fail_midway() -> None:
-        with drawing_from(4):
+        with seeded(4):
             torch.rand(4)
             raise ZeroDivisionError
 

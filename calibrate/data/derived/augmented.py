@@ -1,12 +1,12 @@
 """A source whose images are augmented, as those that networks are trained on often are."""
 
-import numpy as np
 from torch import Tensor
 from torch.nn.functional import pad
 
 from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 from calibrate.errors import DataError
+from calibrate.generators import numpy_generator
 
 
 def flip_crop(pixels: Tensor, seed: int, index: int) -> Tensor:
@@ -16,7 +16,7 @@ def flip_crop(pixels: Tensor, seed: int, index: int) -> Tensor:
     32 × 32 pixels it is a crop of the image with 4 pixels of black around it.
     Reference: He et al., Deep Residual Learning for Image Recognition, CVPR 2016, §4.2.
     """
-    random = np.random.Generator(np.random.PCG64([seed, index]))
+    random = numpy_generator([seed, index])
     if random.integers(2):
         pixels = pixels.flip(2)
     height, width = pixels.shape[1:]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
+from calibrate.generators import numpy_generator
 
 
 class InDomains(Derived):
@@ -21,7 +22,7 @@ class InDomains(Derived):
     def __init__(self, domains: Sequence[Source], seed: int) -> None:
         self._domains = tuple(domains)
         first, *others = self._domains
-        self._turns = np.random.Generator(np.random.PCG64(seed)).permutation(len(first)) % len(self._domains)
+        self._turns = numpy_generator(seed).permutation(len(first)) % len(self._domains)
         mark = "".join(f"\0{domain.fingerprint}" for domain in others).encode() + self._turns.astype("<i8").tobytes()
         super().__init__(first, mark, name="; ".join(domain.name for domain in self._domains))
 

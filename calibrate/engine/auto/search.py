@@ -14,6 +14,7 @@ from calibrate.engine.auto.budget import Budget, deferred, expected, first_share
 from calibrate.engine.auto.forks import Forks
 from calibrate.engine.run import Run
 from calibrate.errors import AfternormError, TrialsError
+from calibrate.generators import numpy_generator
 from calibrate.search import Candidacy, paired_gap
 from calibrate.steps import Auto, Candidate, Rung
 
@@ -107,7 +108,7 @@ def _halve_(
 ) -> list[Candidate]:
     """The better half of ``alive`` on ``share`` of the calibration half, best first."""
     n, floor = len(base.split.calibration), left() / 2
-    rows = np.sort(np.random.Generator(np.random.PCG64(base.seed)).permutation(n)[: int(share * n)])
+    rows = np.sort(numpy_generator(base.seed).permutation(n)[: int(share * n)])
     assert base.plain_calibration is not None, "the original network was looked at first"
     part = replace(
         base,

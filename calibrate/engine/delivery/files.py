@@ -28,6 +28,7 @@ from calibrate.export import (
     to_onnx,
     tuned_bytes,
 )
+from calibrate.generators import torch_generator
 from calibrate.recipe import Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
@@ -219,6 +220,6 @@ def proof_examples(opened: Opened, source: Source | None, preprocessing: Preproc
             f"the input size of {opened.architecture} is not known; pass --data with real inputs, "
             "or --preprocessing with a crop, such as '{crop: 224}'."
         )
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(0)
     shape = (KEPT_EXAMPLES, preprocessing.channels, side, side)
     return torch.randn(*shape, generator=generator).to(input_dtype(opened.model))

@@ -17,12 +17,13 @@ from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.passes.prediction import predict
 from calibrate.errors import ModelError
 from calibrate.finetune import StateFile, TrainingLoop, find_head, make_penalties, train_
+from calibrate.generators import seeded
 from calibrate.io import fingerprint
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
 from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, silent
 from calibrate.steps import Measurement
-from calibrate.surgery import carry_out_placement, drawing_from, look, renew_head_
+from calibrate.surgery import carry_out_placement, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15
 
@@ -140,7 +141,7 @@ def carry_out_fine_tuning(
 
 def _prepared(given: nn.Module, plan: FineTuningPlan) -> nn.Module:
     """A copy of the network with its layers placed and, where the classes ask for it, a fresh head."""
-    with drawing_from(plan.recipe.seed):
+    with seeded(plan.recipe.seed):
         placed = (
             carry_out_placement(given, Placement(steps=plan.recipe.layers)) if plan.recipe.layers else copied(given)
         )

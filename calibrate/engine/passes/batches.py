@@ -10,6 +10,7 @@ from torch import Tensor
 from calibrate.data import Source
 from calibrate.engine.passes.prediction import Setting
 from calibrate.errors import DataError
+from calibrate.generators import numpy_generator
 from calibrate.stats import Batches
 from calibrate.steps import ProbeCorruptions, Reestimate
 
@@ -24,7 +25,7 @@ class RandomBatches(Batches):
         self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int
     ) -> None:
         self._source, self._setting, self._dtype = source, setting, dtype
-        self._indices = np.random.Generator(np.random.PCG64(seed)).permutation(indices)
+        self._indices = numpy_generator(seed).permutation(indices)
 
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """See :meth:`Batches.after`."""
@@ -65,4 +66,4 @@ def drawn(indices: Indices, samples: int | None, seed: int) -> Indices:
     """``samples`` of ``indices``, drawn without replacement, ascending; all of them for None."""
     if samples is None:
         return indices
-    return np.sort(np.random.Generator(np.random.PCG64(seed)).choice(indices, samples, replace=False))
+    return np.sort(numpy_generator(seed).choice(indices, samples, replace=False))

@@ -13,6 +13,7 @@ from calibrate.engine.passes.batches import Indices, SourceBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import AlphaTrial, alpha_trial, settle_
+from calibrate.generators import numpy_generator
 from calibrate.search import TermsAt, agreement, answers, entropy, search_label_free, spread
 from calibrate.steps import Criterion, LabelFreeAlpha, LayerShift
 from calibrate.surgery import Site, find_sites, keeping_statistics, select
@@ -83,7 +84,7 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
     keeping = keeping_statistics(find_sites(trial.model))
     last = shift_of(keeping, indices[:2]).name
     sites = [site for site in keeping if site.name == last]
-    shuffled = np.random.Generator(np.random.PCG64(run.seed)).permutation(indices)
+    shuffled = numpy_generator(run.seed).permutation(indices)
     parts = np.array_split(shuffled, max(1, min(PARTS, len(indices) // 2)))
 
     def terms_at(alpha: float) -> Tensor:

@@ -3,7 +3,6 @@
 import copy
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.streams.batches import Rows, Take, answered, context_of, in_domain, stream_batches
 from calibrate.engine.streams.scores import Course, method_scores, visit_scores
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
+from calibrate.generators import numpy_generator
 from calibrate.result import Progress
 from calibrate.steps import IEW, Domain, Method, ProbeAdaptation, Stream, StreamDiagnosis, StreamScores
 from calibrate.surgery import checked_logits, evaluating
@@ -34,7 +34,7 @@ class Bench:
 
     def __init__(self, run: Run, step: ProbeAdaptation, sample: Rows) -> None:
         self._run, self._step, self._labels = run, step, run.labels_of(sample)
-        self._shuffled = torch.from_numpy(np.random.Generator(np.random.PCG64(run.seed)).permutation(len(sample)))
+        self._shuffled = torch.from_numpy(numpy_generator(run.seed).permutation(len(sample)))
         domains = dict.fromkeys([AS_THEY_ARE, *(domain for stream in step.streams for domain in stream.domains)])
         self._inputs = {domain: self._made(domain, sample) for domain in domains}
         self._plain = {domain: self._logits(run.model, inputs) for domain, inputs in self._inputs.items()}

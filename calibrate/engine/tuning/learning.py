@@ -11,6 +11,7 @@ from calibrate.data import hold_back
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.trials.store import learning_key
+from calibrate.generators import numpy_generator
 from calibrate.result import Progress
 from calibrate.search import Chosen, Learnable, LearnedEpoch, choose, fit_temperature, learn, place_
 from calibrate.steps import ChangedTensor, LearnAlpha, Learned, LearningEpoch, TuneAffine
@@ -123,7 +124,7 @@ def labelled_batches(
 
     An example counts as three passes: learning goes forward once, and backward for twice the cost.
     """
-    order = np.random.Generator(np.random.PCG64([run.seed, epoch])).permutation(indices)
+    order = numpy_generator([run.seed, epoch]).permutation(indices)
     dtype, device = input_dtype(run.model), run.setting.device
     for begin in range(0, len(order), batch_size):
         chosen = order[begin : begin + batch_size]
