@@ -20,9 +20,9 @@ from calibrate.batch.record import RECORD, Record, write_record
 from calibrate.engine import FolderTrials
 from calibrate.engine.delivery.files import write_files
 from calibrate.errors import TrialsError, UsageError
-from calibrate.finetune import State, StateFile
+from calibrate.finetune import StateFile, TrainingState
 from calibrate.report import BatchComparison, Compared
-from calibrate.stats import Checkpoint
+from calibrate.stats import ReestimationState
 from calibrate.stats.gathered import Gathered
 
 ROOT = Path(__file__).parents[1]
@@ -153,7 +153,7 @@ class Trials(FolderTrials):
 
 
 def keep_checkpoint(folder: Path) -> None:
-    checkpoint = Checkpoint(folder / "checkpoint", seconds=0)
+    checkpoint = ReestimationState(folder / "checkpoint", seconds=0)
     checkpoint._settled = -1  # as if a call had been settled since
     checkpoint.keep_(Gathered())
 
@@ -167,7 +167,7 @@ WRITERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
     ),
     "report.txt": (lambda at: write_files(at, {"report.txt": b"new", "other": b"new"}), UsageError),
     "key.safetensors": (lambda at: Trials(at).keep("key", "stage", torch.zeros(2)), TrialsError),
-    "state": (lambda at: StateFile(at / "state", "r").write(State()), OSError),
+    "state": (lambda at: StateFile(at / "state", "r").write(TrainingState()), OSError),
     "checkpoint": (keep_checkpoint, OSError),
 }
 

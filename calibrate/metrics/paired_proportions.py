@@ -17,10 +17,11 @@ def paired_interval(fixed: int, broken: int, n: int) -> tuple[float, float]:
 
         d ± z √((p + q − d²) / (n + 2))
 
+    ``fixed`` of the n examples are right only after the change, ``broken`` only before.
     Made for few examples: without a change it is no point, and it is the wider the fewer examples there are.
 
     >>> [round(end, 3) for end in paired_interval(30, 10, 100)]
-    [0.073, 0.319]
+    [0.078, 0.315]
     >>> [round(end, 3) for end in paired_interval(0, 0, 8)]
     [-0.277, 0.277]
     """

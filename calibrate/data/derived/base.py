@@ -13,7 +13,7 @@ from torch import Tensor
 from calibrate.data.source import Source
 
 
-class Changes(TypedDict, total=False):
+class DerivedFacts(TypedDict, total=False):
     """What a derived source says of itself in place of what its source says."""
 
     name: str
@@ -30,7 +30,7 @@ class Derived(Source):
     """
 
     @abstractmethod
-    def __init__(self, source: Source, mark: bytes | None = None, **changes: Unpack[Changes]) -> None:
+    def __init__(self, source: Source, mark: bytes | None = None, **changes: Unpack[DerivedFacts]) -> None:
         self._source = source
         own = source.fingerprint if mark is None else hashlib.sha256(source.fingerprint.encode() + mark).hexdigest()
         super().__init__(

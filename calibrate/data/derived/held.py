@@ -17,6 +17,8 @@ class Held(Derived):
     """The examples ``rows`` of ``source``, for passes in any order: a pass over an archive reads it from its start.
 
     Images are held as 8-bit pixels, cropped and not yet scaled. Asking for another row is a KeyError.
+
+    Cost: each example is decoded once, and 3 bytes a pixel are held of an RGB image.
     """
 
     def __init__(self, source: Source, rows: NDArray[np.int64]) -> None:
