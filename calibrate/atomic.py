@@ -1,7 +1,7 @@
 """Files that appear whole: whoever reads them finds the old content or the new, however the writing ends."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +14,14 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[BinaryIO]:
 
     With ``durable`` its bytes are on the disk before it appears, so that it is whole after a power cut too.
     """
-    with _staging(path.parent) as staging:
-        with (staging / path.name).open("wb") as file:
+    part = _part(path)
+    try:
+        with part.open("xb") as file:
             yield file
             _settle(file, durable)
-        (staging / path.name).replace(path)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes], *, durable: bool = False) -> None:
@@ -26,20 +29,22 @@ def replace_files(folder: Path, files: Mapping[str, bytes], *, durable: bool = F
 
     They appear one after the other, in their order; with ``durable`` as in :func:`replacing`.
     """
-    with _staging(folder) as staging:
+    parts = {name: _part(folder / name) for name in files}
+    try:
         for name, content in files.items():
-            with (staging / name).open("wb") as file:
+            with parts[name].open("xb") as file:
                 file.write(content)
                 _settle(file, durable)
-        for name in files:
-            (staging / name).replace(folder / name)
+        for name, part in parts.items():
+            part.replace(folder / name)
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A new folder in ``folder``, so on the same disk, and no other writer's; removed in the end."""
-    with tempfile.TemporaryDirectory(prefix=".afternorm-", dir=folder) as staging:
-        yield Path(staging)
+def _part(path: Path) -> Path:
+    """Beside ``path``, so on the same disk; no other writer has this name, and nobody who looks for ``path`` finds it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
 
 
 def _settle(file: BinaryIO, durable: bool) -> None:

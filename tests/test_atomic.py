@@ -37,6 +37,8 @@ def test_files_replace_what_was_there_and_leave_nothing_else(tmp_path: Path) -> 
     with replacing(tmp_path / "a") as file:
         file.write(b"new")
         assert (tmp_path / "a").read_bytes() == b"old"
+        assert list(tmp_path.rglob("a")) == [tmp_path / "a"], "what is not whole goes by another name"
+        assert all(path.is_file() for path in tmp_path.iterdir()), "nobody who walks the folder meets one that vanishes"
     replace_files(tmp_path, {"b": b"1", "c": b"2"})
     assert contents(tmp_path) == {"a": b"new", "b": b"1", "c": b"2"}
 
