@@ -43,7 +43,7 @@ def replace_files(folder: Path, files: Mapping[str, bytes], *, durable: bool = F
 
 
 def _part(path: Path) -> Path:
-    """Beside ``path``, so on the same disk; no other writer has this name, and nobody who looks for ``path`` finds it."""
+    """Beside ``path``, so on the same disk, under a name that no other writer has and no search for ``path`` finds."""
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
 
 
