@@ -8,7 +8,9 @@ from torch import Tensor, nn
 class DropAndAct(nn.Module):
     """Mixed in before a normalisation layer: that layer, then ``drop``, then ``act``: y = act(drop(norm(x))).
 
-    >>> class BatchNormAct(DropAndAct, nn.BatchNorm1d): pass
+    >>> import torch
+    >>> class BatchNormAct(DropAndAct, nn.BatchNorm1d):
+    ...     pass
     >>> layer = BatchNormAct(2, act=nn.ReLU()).eval()
     >>> bool((layer(torch.randn(4, 2)) >= 0).all())
     True

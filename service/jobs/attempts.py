@@ -96,7 +96,7 @@ def trials_of(connection: Connection, job: str) -> Mapping[str, str]:
     return {row.key: row.blob for row in found}
 
 
-def leaderboard_row(connection: Connection, claims: Collection[Claim]) -> Mapping[Claim, str]:
+def states_of(connection: Connection, claims: Collection[Claim]) -> Mapping[Claim, str]:
     """The states, running or cancelling, of those of ``claims`` that still hold their jobs."""
     if not claims:
         return {}
@@ -221,7 +221,7 @@ def _held(claim: Claim) -> Any:
 
 def _touch(connection: Connection, claim: Claim) -> None:
     """Refuse a stale claim."""
-    if not leaderboard_row(connection, [claim]):
+    if not states_of(connection, [claim]):
         raise StaleError(claim)
 
 

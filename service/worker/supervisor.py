@@ -198,7 +198,7 @@ class Supervisor:
         if ended.last_words:
             log.info("%s, exit code %d, said:\n%s", ended.attempt, ended.exit_code, ended.last_words)
         with self._database.write() as connection:
-            match attempts.leaderboard_row(connection, [claim]).get(claim), running.last:
+            match attempts.states_of(connection, [claim]).get(claim), running.last:
                 case None, _:
                     raise StaleError(claim)
                 case "cancelling", _:
@@ -230,7 +230,7 @@ class Supervisor:
     def _stop_cancelled(self) -> None:
         """Stop what clients no longer want, and what is not ours any more."""
         with self._database.read() as connection:
-            states = attempts.leaderboard_row(connection, [running.claim for running in self._running.values()])
+            states = attempts.states_of(connection, [running.claim for running in self._running.values()])
         for attempt, running in self._running.items():
             if states.get(running.claim) != "running":
                 self._executor.cancel(attempt)

@@ -19,7 +19,7 @@ def old_house(folder: Path, revision: str, monkeypatch: pytest.MonkeyPatch) -> H
     """A server's folder, whose database stands at ``revision``."""
     upgrade = command.upgrade
     with monkeypatch.context() as then:
-        then.setattr("service.db.migrate.command.upgrade", lambda config, _: upgrade(config, revision))
+        then.setattr("service.db.upgrade.command.upgrade", lambda config, _: upgrade(config, revision))
         return House(folder)
 
 

@@ -152,8 +152,8 @@ def test_renewing_extends_what_is_still_held(house: House) -> None:
     write(house, attempts.renew, [kept, stale], 500.0)
     assert (house.row(first).lease_until, house.row(second).lease_until) == (500.0, 150.0)
     with house.database.read() as connection:
-        assert attempts.standing(connection, [kept, stale, taken]) == {kept: "running", taken: "running"}
-        assert attempts.standing(connection, []) == {}
+        assert attempts.states_of(connection, [kept, stale, taken]) == {kept: "running", taken: "running"}
+        assert attempts.states_of(connection, []) == {}
 
 
 def test_trials_are_kept_once_and_artifacts_replaced(house: House) -> None:
