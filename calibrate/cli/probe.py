@@ -8,7 +8,6 @@ from calibrate.cli import options
 from calibrate.errors import UsageError
 from calibrate.recipe import Outputs, RunSettings
 from calibrate.request import RunRequest
-from calibrate.steps import Measure, Probe
 
 
 def probe_command(
@@ -36,7 +35,7 @@ def probe_command(
     Writes report.html with the figures, report.md, report.txt and summary.json.
     """
     chosen = options.recipe(recipe, None, seed)
-    if changing := [step.kind for step in chosen.steps if not isinstance(step, Probe | Measure)]:
+    if changing := [step.kind for step in chosen.steps if "probe" not in step.jobs]:
         raise UsageError(
             f"the recipe {recipe} has the step {changing[0]}, and afternorm probe changes nothing; leave the step out, "
             "or give the recipe to afternorm calibrate."

@@ -120,7 +120,7 @@ class Corruptions(Probed):
 class ProbeCorruptions(Probe):
     """Measure on C-style corruptions of the images.
 
-    Measure the original network, and as it stands, on C-style corruptions of the images, each seeded.
+    Measure the original network and the network as it stands on seeded C-style corruptions of the images.
 
     Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
 

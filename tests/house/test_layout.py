@@ -44,3 +44,15 @@ def test_a_class_has_one_meaning() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [name for name, times in classes.items() if times > 1] == []
+
+
+def test_no_code_asks_which_class_a_step_is() -> None:
+    """What a step needs, may and costs are attributes of it or of its handler."""
+    rooms = ("calibrate/engine", "calibrate/cli", "calibrate/report", "service")
+    asking = [
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        if "isinstance(step," in path.read_text(encoding="utf-8")
+    ]
+    assert asking == []

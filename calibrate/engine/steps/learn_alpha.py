@@ -6,16 +6,16 @@ from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.engine.tuning.learning import learn_
-from calibrate.engine.tuning.learning_checks import check_examples, check_network
+from calibrate.engine.tuning.learning_checks import check_examples, check_precision, learning_passes
 from calibrate.nn import ExampleWeighed
-from calibrate.search import learnable_alpha
+from calibrate.search import check_channels, learnable_alpha
 from calibrate.steps import LearnAlpha
 from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 
 def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     """Give the matching sites the α's that are learned from the calibration half, if they are convincing."""
-    check_network(step, run.model)
+    _check_network(step, run.model)
     check_examples(step, len(run.split.calibration))
     trial = estimate_group_moments_(run, share_weights(run.model), step.sites)
     fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
@@ -23,12 +23,18 @@ def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step))
 
 
+def _check_network(step: LearnAlpha, model: nn.Module) -> None:
+    """Raise ModelError or UsageError where ``model`` has nothing for the step to learn, or not as it wants it."""
+    check_channels(select(find_sites(model), step.sites), step)
+    check_precision(step, model)
+
+
 class LearnAlphaHandler(Handler[LearnAlpha]):
     """Carries out LearnAlpha."""
 
     def check_network(self, step: LearnAlpha, model: nn.Module) -> None:
         """See :meth:`Handler.check_network`."""
-        check_network(step, model)
+        _check_network(step, model)
 
     def check_data(self, step: LearnAlpha, given: Given) -> None:
         """See :meth:`Handler.check_data`."""
@@ -36,7 +42,7 @@ class LearnAlphaHandler(Handler[LearnAlpha]):
 
     def expected_passes(self, step: LearnAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""
-        return 1 + step.epochs * (3 * 3 + 1) / 4
+        return learning_passes(step)
 
     def run(self, run: Run, step: LearnAlpha) -> None:
         """See :meth:`Handler.run`."""

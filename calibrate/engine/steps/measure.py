@@ -1,4 +1,4 @@
-"""The step ``measure``: the original network and as it stands, on the holdout half."""
+"""The step ``measure``: the original network and the network as it stands, on the holdout half."""
 
 from torch import Tensor
 
@@ -11,7 +11,7 @@ from calibrate.surgery import find_sites
 
 
 def measure_(run: Run, step: Measure) -> None:
-    """Compare the original network and as it stands on the holdout half, each with and without its temperature."""
+    """Compare the original network with the network as it stands on the holdout half, with and without temperature."""
     plain = run.on_holdout(run.plain, "measure, as it came")
     compare_(run, step, plain, run.on_holdout(run.model, "measure, tuned") if run.changed else None)
 

@@ -5,7 +5,7 @@ from torch import nn
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.learning import learn_
-from calibrate.engine.tuning.learning_checks import check_examples, check_network
+from calibrate.engine.tuning.learning_checks import check_examples, check_precision, learning_passes
 from calibrate.search import affine_tensors, learnable_affine
 from calibrate.steps import TuneAffine
 from calibrate.surgery import share_weights
@@ -13,10 +13,16 @@ from calibrate.surgery import share_weights
 
 def tune_affine_(run: Run, step: TuneAffine) -> None:
     """Give the matching sites the γ and β that are learned from the calibration half, if they are convincing."""
-    check_network(step, run.model)
+    _check_network(step, run.model)
     check_examples(step, len(run.split.calibration))
     trial = share_weights(run.model)
     learn_(run, step, trial, learnable_affine(affine_tensors(trial, step.sites), step))
+
+
+def _check_network(step: TuneAffine, model: nn.Module) -> None:
+    """Raise ModelError or UsageError where ``model`` has nothing for the step to learn, or not as it wants it."""
+    affine_tensors(model, step.sites)
+    check_precision(step, model)
 
 
 class TuneAffineHandler(Handler[TuneAffine]):
@@ -24,7 +30,7 @@ class TuneAffineHandler(Handler[TuneAffine]):
 
     def check_network(self, step: TuneAffine, model: nn.Module) -> None:
         """See :meth:`Handler.check_network`."""
-        check_network(step, model)
+        _check_network(step, model)
 
     def check_data(self, step: TuneAffine, given: Given) -> None:
         """See :meth:`Handler.check_data`."""
@@ -32,7 +38,7 @@ class TuneAffineHandler(Handler[TuneAffine]):
 
     def expected_passes(self, step: TuneAffine) -> float:
         """See :meth:`Handler.expected_passes`."""
-        return 1 + step.epochs * (3 * 3 + 1) / 4
+        return learning_passes(step)
 
     def run(self, run: Run, step: TuneAffine) -> None:
         """See :meth:`Handler.run`."""

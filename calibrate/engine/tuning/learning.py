@@ -77,7 +77,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     run.learned.append(
         Learned(
             kind=step.kind,
-            per=step.per if isinstance(step, LearnAlpha) else None,
+            per=getattr(step, "per", None),
             learned_from=len(learned),
             held_back=len(held_back),
             temperature=temperature,
