@@ -29,5 +29,5 @@ def check_examples(step: Learning, available: int) -> None:
 
 
 def learning_passes(step: Learning) -> float:
-    """The most passes that the step makes; each epoch three of three quarters, for the gradients, and one of the rest."""
+    """The most passes that the step makes: an epoch learns from three quarters, at three each, and judges the rest."""
     return 1 + step.epochs * (3 * 3 + 1) / 4
