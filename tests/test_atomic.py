@@ -121,7 +121,7 @@ def test_a_durable_file_is_on_the_disk_before_it_appears(
 
 
 def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
-    (tmp_path / "plain").write_bytes(b"")
+    (tmp_path / "original").write_bytes(b"")
     replace_files(tmp_path, {"a": b""})
     with replacing(tmp_path / "b"):
         pass

@@ -1,12 +1,13 @@
 """The record of a run: the last file written into its folder, and what makes the run count as ended."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from calibrate.atomic import replace_files
-from calibrate.result import Summary
+from calibrate.result import Summary, digest_of
 from calibrate.values import Value
 
 RECORD = "run.json"
@@ -36,11 +37,15 @@ def read_record(folder: Path) -> Record | None:
         return None
 
 
-def read_summary(folder: Path) -> Summary | None:
-    """The summary in ``folder``; None where there is none that can be read, or a file that it lists is not whole."""
+def read_summary(folder: Path, result: str | None = None) -> Summary | None:
+    """The summary in ``folder``, of this version or an earlier one.
+
+    None where there is none that can be read, a file that it lists is not whole, or its digest is not ``result``.
+    """
     try:
-        summary = Summary.model_validate_json((folder / SUMMARY).read_bytes())
+        content = (folder / SUMMARY).read_bytes()
+        summary = Summary.model_validate_json(content)
         whole = all((folder / item.name).stat().st_size == item.bytes for item in summary.artifacts)
     except (OSError, ValidationError):
         return None
-    return summary if whole else None
+    return summary if whole and result in (None, digest_of(json.loads(content))) else None

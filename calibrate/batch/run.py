@@ -77,9 +77,8 @@ def run_batch(
 
 def _look(run: BatchRun) -> BatchRun:
     record = read_record(run.folder)
-    summary = read_summary(run.folder) if record and record.exit_code == 0 and record.request == run.request else None
-    if record and summary and summary.digest != record.result:
-        summary = None
+    ended_well = record is not None and record.exit_code == 0 and record.request == run.request
+    summary = read_summary(run.folder, record.result) if record and ended_well else None
     return replace(run, record=record, summary=summary)
 
 

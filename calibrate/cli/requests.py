@@ -11,22 +11,22 @@ from calibrate.request import Requirement, RunRequest
 
 def describe(run: OpenedRun) -> dict[str, object]:
     """What a dry run prints: the plan in words and numbers."""
-    checked = run.plan
+    given, recipe = run.plan.given, run.plan.recipe
     return {
         "architecture": run.opened.architecture,
-        "outputs": checked.look.outputs,
-        "sites": len(checked.look.positions),
-        "data": checked.source.name,
-        "n": len(checked.source),
-        "calibration": len(checked.split.calibration),
-        "holdout": len(checked.split.holdout),
-        "stratified": checked.split.stratified,
-        "training_data": checked.training.name if checked.training is not None else None,
-        "preprocessing": checked.source.preprocessing.model_dump() if checked.source.preprocessing else None,
-        "recipe": checked.recipe.model_dump(mode="json"),
-        "recipe_digest": checked.recipe.digest,
-        "device": str(checked.setting.device),
-        "batch_size": checked.setting.batch_size,
+        "outputs": given.look.outputs,
+        "sites": len(given.look.positions),
+        "data": given.source.name,
+        "n": len(given.source),
+        "calibration": len(given.split.calibration),
+        "holdout": len(given.split.holdout),
+        "stratified": given.split.stratified,
+        "training_data": given.training.name if given.training is not None else None,
+        "preprocessing": given.source.preprocessing.model_dump() if given.source.preprocessing else None,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_digest": recipe.digest,
+        "device": str(given.setting.device),
+        "batch_size": given.setting.batch_size,
     }
 
 
@@ -50,6 +50,6 @@ def deliver_run(
             return
         result = carry_out_run(run, trials=trials, require=require)
     delivery = result.delivery
-    show(delivery.summary, lambda: render_text(delivery.summary), delivery.files, as_json=as_json)
+    show(delivery.summary, lambda: render_text(delivery.summary, details=False), delivery.files, as_json=as_json)
     if result.error is not None:
         raise result.error

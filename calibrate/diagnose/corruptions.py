@@ -41,14 +41,14 @@ def corruption_means(
     arms_of = {name: [np.mean(arm, axis=0) for arm in zip(*cells, strict=True)] for name, cells in rows.items()}
     changes: dict[str, tuple[Estimate, Estimate]] = {}
     if len(clean) == 2:
-        differences = {name: tuned - plain for name, (plain, tuned) in arms_of.items()}
+        differences = {name: tuned - original for name, (original, tuned) in arms_of.items()}
         samples = mean_samples(np.concatenate(list(differences.values())).T, resamples=resamples, seed=seed)
         spread = dict(zip(differences, np.split(samples, len(differences), axis=1), strict=True))
         changes = {name: _estimates(differences[name], spread[name]) for name in differences}
     return tuple(
         CorruptionMean(
             corruption=name,
-            plain=means(arms[0]),
+            original=means(arms[0]),
             tuned=means(arms[1]) if arms[1:] else None,
             top1_change=changes[name][0] if changes else None,
             nll_change=changes[name][1] if changes else None,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import Source, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import Setting, input_dtype
-from calibrate.engine.run import Run
+from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
 from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_recipe, parse
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
-from calibrate.steps import (
-    StepValue,
-)
+from calibrate.steps import StepValue
 from calibrate.surgery import (
     BESIDE_BATCH_NORM,
-    Look,
     Site,
     divide_logits_,
     find_sites,
@@ -83,11 +80,7 @@ class Plan:
     """A checked request, before anything expensive."""
 
     recipe: Recipe
-    source: Source
-    split: Split
-    look: Look
-    setting: Setting
-    training: Source | None = None
+    given: Given
 
 
 def retrofit(
@@ -166,15 +159,16 @@ def plan(
     halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
     opened = open_training(training, recipe, preprocessing)
     first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
-    there = copied(model).to(setting.device)
-    seen = look(there, find_sites(there), first)
+    original = copied(model).to(setting.device)
+    seen = look(original, find_sites(original), first)
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
-    given = Given(source, halves, opened, recipe.seed, seen.outputs, first, there)
+    given = Given(original, source, halves, opened, recipe.seed, seen, first, setting, HANDLERS)
+    trial = share_weights(original)
     for step in recipe.steps:
-        HANDLERS[type(step)].check_data(step, given)
-    return Plan(recipe, source, halves, seen, setting, opened)
+        trial = HANDLERS[type(step)].check_data(step, given, trial)
+    return Plan(recipe, given)
 
 
 def carry_out(
@@ -185,72 +179,52 @@ def carry_out(
     trials: Trials | None = None,
 ) -> Outcome:
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
-    source, setting, training = plan.source, plan.setting, plan.training
-    plain = copied(model).to(setting.device)
-    run = Run(
-        plain=plain,
-        model=share_weights(plain),
-        source=source,
-        split=plan.split,
-        look=plan.look,
-        setting=setting,
-        seed=plan.recipe.seed,
-        handlers=HANDLERS,
-        trials=trials,
-        training=training,
-        findings=[*source.findings, *plan.split.findings, *(training.findings if training is not None else ())],
-    )
+    given = replace(plan.given, trials=trials)
+    source, split, training, setting = given.source, given.split, given.training, given.setting
+    found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
+    run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):
         start = time.perf_counter()
         HANDLERS[type(step)].run(run, step)
         seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
-    examples = first_examples(source, input_dtype(model), plan.split.holdout)
-    run.model = copied(run.model)  # from here on it shares no weights
+    examples = first_examples(source, input_dtype(model), split.holdout)
+    tuned, temperature, notes = copied(run.state.model), run.state.temperature, run.notes  # it shares no weights now
     folded_into = None
-    if run.temperature != 1:
-        folded_into = divide_logits_(run.model, run.temperature, examples[:2].to(setting.device))
-    for obstacle, names in skipped(find_sites(run.model), run.kept_steps or plan.recipe.steps).items():
+    if temperature != 1:
+        folded_into = divide_logits_(tuned, temperature, examples[:2].to(setting.device))
+    for obstacle, names in skipped(find_sites(tuned), notes.steps or plan.recipe.steps).items():
         which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
         run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(
         recipe=plan.recipe,
         recipe_digest=plan.recipe.digest,
-        model=model_facts(model, plan.look.outputs, architecture, architecture_args),
+        model=model_facts(model, given.look.outputs, architecture, architecture_args),
         data=Data(
             source=source.name,
             fingerprint=source.fingerprint,
             n=len(source),
-            calibration=len(plan.split.calibration),
-            holdout=len(plan.split.holdout),
+            calibration=len(split.calibration),
+            holdout=len(split.holdout),
             classes_present=0 if source.labels is None else len(np.unique(source.labels)),
-            stratified=plan.split.stratified,
+            stratified=split.stratified,
             preprocessing=source.preprocessing,
             training=_training(training),
         ),
-        changes=Changes(
-            sites=describe_sites(run.model), temperature=run.temperature, temperature_folded_into=folded_into
-        ),
-        search=run.search,
-        label_free=tuple(run.label_free),
-        measurement=run.measurement,
-        verdict=run.verdict,
-        reasons=run.reasons,
-        findings=tuple(run.findings),
+        changes=Changes(sites=describe_sites(tuned), temperature=temperature, temperature_folded_into=folded_into),
+        outcomes=notes.outcomes,
+        verdict=notes.verdict,
+        reasons=notes.reasons,
+        findings=notes.findings,
         environment=environment(setting.device, setting.batch_size),
-        timings=Timings(seconds=seconds, passes=run.forwards / len(plan.split.calibration)),
-        layers=layer_statistics(find_sites(run.model), plan.look.positions),
-        reestimations=tuple(run.reestimations),
-        probes=tuple(run.probes),
-        kept=tuple(run.kept),
-        learned=tuple(run.learned),
-        answers=run.answers,
-        leaderboard=run.leaderboard,
+        timings=Timings(seconds=seconds, passes=notes.forwards / len(split.calibration)),
+        layers=layer_statistics(find_sites(tuned), given.look.positions),
     )
-    changed = [example.index for example in run.answers.examples] if run.answers else []
-    shown = run.measured_source or source
+    changes = None if summary.measurement is None else summary.measurement.changes
+    changed = [example.index for example in changes.examples] if changes else []
     home = next(model.parameters(), examples).device
-    return Outcome(run.model.to(home), summary, examples, source.class_names, shown.thumbnails(changed), run.graphs)
+    thumbnails = (notes.measured or source).thumbnails(changed)
+    return Outcome(tuned.to(home), summary, examples, source.class_names, thumbnails, notes.graphs)
 
 
 def describe_sites(model: nn.Module) -> tuple[SiteSummary, ...]:

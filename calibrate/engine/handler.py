@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
+from calibrate.engine.passes.prediction import Setting
+from calibrate.engine.trials.store import Trials
 from calibrate.steps import StepValue
-from calibrate.surgery import find_sites, matching, select, weigh_examples_
+from calibrate.surgery import Look, find_sites, matching, select, weigh_examples_
 
 if TYPE_CHECKING:
     from calibrate.engine.run import Run
@@ -17,25 +19,23 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=StepValue)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Given:
-    """What a run was given, before its first full pass.
+    """What a run was given: the ``original`` network, the examples, and how passes over them are made.
 
-    ``first`` are the inputs (n, C, *) of some holdout examples, ``outputs`` how many logits the network has. ``model``
-    is a copy to try things on: its layers are of the kinds that they will be where the step stands.
+    ``first`` are the inputs (n, C, *) of some holdout examples. ``handlers`` carry out the steps that a step holds.
     """
 
+    original: nn.Module
     source: Source
     split: Split
     training: Source | None
     seed: int
-    outputs: int
+    look: Look
     first: Tensor
-    model: nn.Module
-
-    def weigh_(self, sites: tuple[str, ...]) -> None:
-        """Let the layers of ``model`` that ``sites`` names weigh examples, as a step that gives them an α does."""
-        self.model = weigh_examples_(self.model, select(find_sites(self.model), sites), 1.0)
+    setting: Setting
+    handlers: "Handlers"
+    trials: Trials | None = None
 
 
 class Handler(ABC, Generic[S]):
@@ -52,8 +52,13 @@ class Handler(ABC, Generic[S]):
         if patterns := getattr(step, "sites", ()):
             matching(find_sites(model), patterns)
 
-    def check_data(self, step: S, given: Given) -> None:
-        """Raise DataError or UsageError where the step cannot be carried out on what was given."""
+    def check_data(self, step: S, given: Given, model: nn.Module) -> nn.Module:  # noqa: ARG002 (a step that fits all)
+        """Raise DataError or UsageError where the step cannot be carried out on what was given.
+
+        ``model`` is a copy to try things on, whose layers are of the kinds that they will be where the step stands;
+        returned with those that they are of after it.
+        """
+        return model
 
     def expected_passes(self, step: S) -> float:  # noqa: ARG002 (a step that makes none)
         """Passes over the calibration half that the step is expected to make; one with gradients counts as three."""
@@ -65,3 +70,8 @@ class Handler(ABC, Generic[S]):
 
 
 Handlers = Mapping[type[StepValue], Handler[Any]]
+
+
+def weighed(model: nn.Module, sites: tuple[str, ...]) -> nn.Module:
+    """``model`` whose layers that ``sites`` names weigh examples, as after a step that gives them an α."""
+    return weigh_examples_(model, select(find_sites(model), sites), 1.0)

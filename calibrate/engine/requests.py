@@ -89,7 +89,7 @@ def carry_out_run(
     delivery = Delivery(outcome.summary, (), ())
     if out is not None:
         wanted = request.outputs if passed else request.outputs.model_copy(update={"formats": ()})
-        delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.setting.progress)
+        delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
     error: AfternormError | None = None
     if not passed:
         error = GateError(

@@ -68,10 +68,10 @@ def check_parity(
 
 
 def measure_latency(
-    tuned: onnx.ModelProto, plain: onnx.ModelProto, batches: Iterable[Tensor], runs: int, threads: int
+    tuned: onnx.ModelProto, original: onnx.ModelProto, batches: Iterable[Tensor], runs: int, threads: int
 ) -> tuple[Latency, ...]:
     """Time both graphs in turn on each batch: mean of the fastest half of the runs, and a bootstrap of their ratio."""
-    sessions = [session(graph, threads) for graph in (tuned, plain)]
+    sessions = [session(graph, threads) for graph in (tuned, original)]
     return tuple(_time(sessions, batch, runs, threads) for batch in batches)
 
 
@@ -81,15 +81,15 @@ def _time(sessions: list[Any], batch: Tensor, runs: int, threads: int) -> Latenc
     for call in calls * 3:
         call()
     seconds = np.array([[_seconds(call) for call in calls] for _ in range(runs)])
-    tuned, plain = _fastest_half(seconds)
+    tuned, original = _fastest_half(seconds)
     picks = numpy_generator(0).integers(0, runs, (500, runs))
     ratios = [np.divide(*_fastest_half(seconds[pick])) for pick in picks]
     low, high = np.percentile(ratios, [2.5, 97.5])
     return Latency(
         batch_size=len(batch),
         tuned_ms=1000 * tuned,
-        plain_ms=1000 * plain,
-        ratio=tuned / plain,
+        original_ms=1000 * original,
+        ratio=tuned / original,
         ratio_low=float(low),
         ratio_high=float(high),
         runs=runs,

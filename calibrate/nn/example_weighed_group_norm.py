@@ -38,7 +38,7 @@ class ExampleWeighedGroupNorm(ExampleWeighed, nn.GroupNorm):
     torch.Size([2, 4, 3, 3])
     """
 
-    plain_alpha = 1.0
+    trained_alpha = 1.0
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ class ExampleWeighed(nn.Module):
 
     alpha: Tensor
     #: The α at which the layer computes as it was trained: none of an example's own statistics, where it had none.
-    plain_alpha = 0.0
+    trained_alpha = 0.0
     num_features: int
     eps: float
     running_mean: Tensor | None
@@ -47,10 +47,10 @@ class ExampleWeighed(nn.Module):
         return f"alpha={alpha}"
 
     def _is_plain(self) -> bool:
-        """Whether every α is ``plain_alpha``, without asking the device unless α was changed in place."""
+        """Whether every α is ``trained_alpha``, without asking the device unless α was changed in place."""
         if not torch.compiler.is_compiling() and _version(self.alpha) != self._alpha_version:
             self._note_alpha()
-        return self._largest_alpha == self.plain_alpha
+        return self._largest_alpha == self.trained_alpha
 
     def _note_alpha(self) -> None:
         self._alpha_version = _version(self.alpha)

@@ -78,6 +78,15 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{count(number)} {noun if number == 1 else plural or noun + 's'}"
 
 
+def counted_roughly(number: float, noun: str, plural: str) -> str:
+    """A number of things that need not be whole, in at most four significant digits.
+
+    >>> counted_roughly(1.0, "pass", "passes"), counted_roughly(2.25, "pass", "passes")
+    ('1 pass', '2.25 passes')
+    """
+    return f"{short(number)} {noun if number == 1 else plural}"
+
+
 def size(number: int) -> str:
     """A file's size in decimal units.
 

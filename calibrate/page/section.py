@@ -1,11 +1,15 @@
 """Sections and tables: plain values that every format of a page shows."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from calibrate.page.figure import Figure
 
 #: What stands in a table where there is no number.
 ABSENT = "absent"
+
+#: A label and what there is to say.
+Fact = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +23,39 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a line of a table is about, a note beneath it, and one cell for each column."""
+    """What a line of a table is about, a note beneath it, and one cell for each column.
+
+    ``example`` is the place in the data of an example whose picture stands beside it, where there is one.
+    """
 
     label: str
     note: str
     cells: tuple[Cell, ...]
+    example: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under column headings."""
+    """Rows under column headings; their cells are numbers, or ``words``."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading, what shows, maybe a figure and a table, and paragraphs on how to read them.
+    """A heading, what shows, and paragraphs on how to read it.
 
-    The first of ``words`` says what shows.
+    The first of ``words`` says what shows; then come ``facts``, ``points`` (a list), the figure and the table, and the
+    other words. ``tone`` sets a section apart as good news, bad, or neither. ``detail`` is for who reads it all.
     """
 
     title: str
-    words: tuple[str, ...]
+    words: tuple[str, ...] = ()
     table: Table | None = None
     figure: Figure | None = None
+    facts: tuple[Fact, ...] = ()
+    points: tuple[str, ...] = ()
+    tone: Literal["", "good", "bad", "even"] = ""
+    detail: bool = False

@@ -7,10 +7,11 @@ from calibrate.recipe.manifest import Manifest, RunSettings
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
 from calibrate.recipe.preprocessing import Preprocessing
-from calibrate.recipe.recipe import PRESETS, STEP_KINDS, Recipe, Step
+from calibrate.recipe.recipe import ALL_STEPS, PRESETS, STEP_KINDS, Recipe, Step
 from calibrate.recipe.yaml_text import plain
 
 __all__ = [
+    "ALL_STEPS",
     "ARMS",
     "FINE_TUNING_KINDS",
     "PRESETS",

@@ -7,10 +7,8 @@ from calibrate.report.compared import Compared
 from calibrate.report.compared_arms import compared_arms_page
 from calibrate.report.comparison import BatchComparison
 from calibrate.report.fine_tuned import fine_tuned_page
-from calibrate.report.html import render_html
-from calibrate.report.markdown import render_markdown
 from calibrate.report.page import Page
-from calibrate.report.text import render_brief, render_text
+from calibrate.report.run import render_brief, render_html, render_markdown, render_text, run_page
 
 __all__ = [
     "BatchComparison",
@@ -22,4 +20,5 @@ __all__ = [
     "render_html",
     "render_markdown",
     "render_text",
+    "run_page",
 ]

@@ -1,11 +1,16 @@
 """What the tuned network does differently, in words."""
 
-from collections import Counter
-
 from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.result import Changes, SiteSummary
 
-NO_ALPHA = "none: normalisation as it came"
+NO_ALPHA = "none: normalisation of the original network"
+
+
+def changed_section(changes: Changes) -> Section:
+    """The α and T that the tuned network has, and its layers by kind."""
+    facts = (("α", alpha_words(changes)), ("T", temperature_words(changes)))
+    return Section("What was changed", facts=facts, points=site_groups(changes))
 
 
 def alpha_words(changes: Changes) -> str:
@@ -24,23 +29,20 @@ def temperature_words(changes: Changes) -> str:
     return f"{temperature}: folded into the weights of {fmt.printable(changes.temperature_folded_into)}"
 
 
-def site_cells(site: SiteSummary) -> tuple[str, ...]:
-    """All names of one site (a tied layer has several), its kind, channels, α and note."""
-    names = ", ".join(fmt.printable(name) for name in site.names)
-    return names, fmt.printable(site.kind), fmt.count(site.channels), _site_alpha(site), fmt.printable(site.note)
-
-
 def site_groups(changes: Changes) -> tuple[str, ...]:
-    """The sites counted by kind, α and note, in order of first appearance."""
-    groups = Counter((site.kind, _site_alpha(site), site.note) for site in changes.sites)
+    """The sites counted by kind and note, in order of first appearance, with the α's of each group."""
+    groups: dict[tuple[str, bool, str], list[SiteSummary]] = {}
+    for site in changes.sites:
+        groups.setdefault((site.kind, site.alpha is None, site.note), []).append(site)
     return tuple(
-        f"{number} × {fmt.printable(kind)}: α {alpha}" + (f" ({fmt.printable(note)})" if note else "")
-        for (kind, alpha, note), number in groups.items()
+        f"{len(sites)} × {fmt.printable(kind)}: α {_alpha_of(sites)}" + (f" ({fmt.printable(note)})" if note else "")
+        for (kind, _, note), sites in groups.items()
     ) or ("none: the network has no normalisation layers",)
 
 
-def _site_alpha(site: SiteSummary) -> str:
-    return "none" if site.alpha is None else _span(_alphas(site))
+def _alpha_of(sites: list[SiteSummary]) -> str:
+    values = [value for site in sites for value in _alphas(site)]
+    return _span(values) if values else "none"
 
 
 def _alphas(site: SiteSummary) -> tuple[float, ...]:
@@ -49,6 +51,6 @@ def _alphas(site: SiteSummary) -> tuple[float, ...]:
     return site.alpha if isinstance(site.alpha, tuple) else (site.alpha,)
 
 
-def _span(values: tuple[float, ...] | list[float]) -> str:
+def _span(values: list[float]) -> str:
     low, high = fmt.short(min(values)), fmt.short(max(values))
     return low if low == high else f"{low} to {high}"

@@ -10,7 +10,7 @@ from calibrate.values import Metric
 Field = str | int | float | None
 
 COMPARED: tuple[Metric, ...] = ("top1", "nll")
-ARMS: dict[Arm, str] = {"plain": "plain", "T": "t", "alpha+T": "alpha_t", "tuned+T": "tuned_t"}
+ARMS: dict[Arm, str] = {"original": "original", "T": "t", "alpha+T": "alpha_t", "tuned+T": "tuned_t"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Compared:
 
     @property
     def latency(self) -> Latency | None:
-        """Tuned over plain at the smallest batch that was timed."""
+        """Tuned over original at the smallest batch that was timed."""
         timed = [item for artifact in self.summary.artifacts for item in artifact.latency] if self.summary else []
         return min(timed, key=lambda item: item.batch_size, default=None)
 

@@ -3,7 +3,7 @@
 from calibrate.page import format as fmt
 from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.report.arm_weights import weights_sections
-from calibrate.report.fine_tuned import environment_words, model_words
+from calibrate.report.facts import model_name, software_words
 from calibrate.report.page import Page
 from calibrate.result import ArmResult, ComparedArms, ComparedMetric
 from calibrate.values import METRICS
@@ -16,10 +16,10 @@ def compared_arms_page(result: ComparedArms) -> Page:
     data = result.data
     sizes = f"{fmt.count(data.training)} to train on, {fmt.count(data.validation)} to choose the epoch"
     return Page(
-        title=f"{fmt.counted(len(result.arms), 'arm')} of fine-tuning {model_words(result.model)} on "
+        title=f"{fmt.counted(len(result.arms), 'arm')} of fine-tuning {model_name(result.model)} on "
         f"{fmt.printable(data.source)}",
         heading=(
-            ("model", f"{model_words(result.model)} ({fmt.counted(result.model.parameters, 'parameter')})"),
+            ("model", f"{model_name(result.model)} ({fmt.counted(result.model.parameters, 'parameter')})"),
             ("data", f"{fmt.printable(data.source)} ({sizes}, in the baseline)"),
             ("test data", f"{fmt.printable(data.test_source)} ({fmt.counted(data.test, 'example')})"),
             ("classes", fmt.printable(f"{len(data.classes)}: {', '.join(data.classes[:10])}")),
@@ -29,7 +29,7 @@ def compared_arms_page(result: ComparedArms) -> Page:
         sections=(_tests(result), _every(result), *weights_sections(result)),
         made=(
             *((f"recipe of {arm.name}", arm.recipe.canonical) for arm in result.arms),
-            ("environment", environment_words(result.environment)),
+            ("environment", software_words(result.environment)),
             ("time", f"{result.seconds:.0f} s for {fmt.counted(len(result.arms) * len(result.seeds), 'fine-tuning')}"),
             ("result digest", result.digest),
         ),

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from calibrate.page import format as fmt
-from calibrate.page.section import ABSENT, Cell, Row, Table
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.report.compared import ARMS, COMPARED, Compared, Field
-from calibrate.report.facts import Fact
-from calibrate.report.html import templates
+from calibrate.report.page import Page
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Latency, Summary
 from calibrate.steps import Difference, Measurement
@@ -33,24 +32,13 @@ class BatchComparison:
 
     def html(self) -> str:
         """One self-contained page: no script, no request."""
-        return (
-            templates()
-            .get_template("comparison.html.jinja")
-            .render(
-                title=f"Comparison of {fmt.counted(len(self.runs), 'run')}",
-                heading=self._heading(),
-                runs=Table(_columns(), tuple(_row(run) for run in self.runs)),
-                how_to_read=HOW_TO_READ,
-                sentences=tuple((run.name, verdict_sentence(run.summary)) for run in self.runs if run.summary),
-                failures=tuple((run.name, fmt.printable(run.error)) for run in self.runs if run.error),
-            )
-        )
+        return self._page().html()
 
     def csv(self) -> str:
         """One line per run, the columns those of :meth:`json`; what is absent is empty."""
         lines = io.StringIO()
         fields = [run.fields() for run in self.runs]
-        writer = csv.DictWriter(lines, fieldnames=list(fields[0]), lineterminator="\n")
+        writer = csv.DictWriter(lines, fieldnames=list(Compared(("", "", "")).fields()), lineterminator="\n")
         writer.writeheader()
         writer.writerows(fields)
         return lines.getvalue()
@@ -67,10 +55,21 @@ class BatchComparison:
         """One paragraph per run, for a terminal."""
         return "\n".join(f"{run.name}: {_said(run)}" for run in self.runs) + "\n"
 
-    def _heading(self) -> tuple[Fact, ...]:
+    def _page(self) -> Page:
         states = [run.state for run in self.runs]
         verdicts = [run.summary.verdict or "none" for run in self.runs if run.summary]
-        return (("runs", _counts(states)), ("verdicts", _counts(verdicts) or ABSENT))
+        sentences = tuple((run.name, verdict_sentence(run.summary)) for run in self.runs if run.summary)
+        failures = tuple((run.name, fmt.printable(run.error)) for run in self.runs if run.error)
+        return Page(
+            title=f"Comparison of {fmt.counted(len(self.runs), 'run')}",
+            heading=(("runs", _counts(states)), ("verdicts", _counts(verdicts) or ABSENT)),
+            sections=(
+                Section("Runs", (HOW_TO_READ,), Table(_columns(), tuple(map(_row, self.runs)))),
+                Section("Verdicts", () if sentences else ("Absent: no run is finished.",), facts=sentences),
+                Section("Failures", () if failures else ("None.",), facts=failures),
+            ),
+            wide=True,
+        )
 
 
 def _counts(things: Iterable[str]) -> str:

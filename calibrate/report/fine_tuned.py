@@ -1,36 +1,23 @@
 """How a fine-tuning reads."""
 
 from calibrate.page import format as fmt
-from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.report.facts import Fact, interval_words
+from calibrate.page.section import ABSENT, Cell, Fact, Row, Section, Table
+from calibrate.report.facts import finding_facts, model_name, software_words
 from calibrate.report.fine_tuning_figures import course, weights
 from calibrate.report.page import Page
-from calibrate.report.rows import differences_table, scores_table
-from calibrate.result import Environment, Finding, FineTuned, ModelFacts
+from calibrate.result import FineTuned
 from calibrate.result.finetuned import Epoch
+from calibrate.steps import differences_table, interval_words, scores_table
 
 
 def fine_tuned_page(result: FineTuned) -> Page:
     """The page of one fine-tuning: its test scores, its course and, where they were kept, its weights."""
     return Page(
-        title=f"fine-tuning of {model_words(result.model)} on {fmt.printable(result.data.source)}",
+        title=f"fine-tuning of {model_name(result.model)} on {fmt.printable(result.data.source)}",
         heading=_heading(result),
         sections=(_scores(result), *_differences(result), _course(result), *_weights(result)),
-        made=(*_finding_facts(result.findings), *_made(result)),
+        made=(*finding_facts(result.findings), *_made(result)),
     )
-
-
-def model_words(model: ModelFacts) -> str:
-    """The architecture, with its arguments where it has some."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in sorted(model.architecture_args.items()))
-    return fmt.printable(f"{model.architecture}({arguments})" if arguments else model.architecture)
-
-
-def environment_words(place: Environment) -> str:
-    """Software and machine."""
-    versions = {"afternorm": place.afternorm, "Python": place.python, **place.versions}
-    software = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return fmt.printable(f"{software}; {place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}")
 
 
 def _heading(result: FineTuned) -> tuple[Fact, ...]:
@@ -42,7 +29,7 @@ def _heading(result: FineTuned) -> tuple[Fact, ...]:
         for phase in recipe.phases
     )
     return (
-        ("model", f"{model_words(result.model)} ({fmt.counted(result.model.parameters, 'parameter')})"),
+        ("model", f"{model_name(result.model)} ({fmt.counted(result.model.parameters, 'parameter')})"),
         ("data", f"{fmt.printable(data.source)} ({sizes})"),
         ("test data", f"{fmt.printable(data.test_source)} ({fmt.counted(data.test, 'example')})"),
         ("classes", fmt.printable(f"{len(data.classes)}: {', '.join(data.classes[:10])}{_more(data.classes)}")),
@@ -64,16 +51,16 @@ def _scores(result: FineTuned) -> Section:
     why = "the best on the validation split" if result.data.validation else "the last"
     return Section(
         f"Scores on {fmt.counted(measurement.n, 'test example')}",
-        (f"Of the network after {chosen}, {why}.", interval_words(measurement)),
-        scores_table(measurement),
+        (f"Of the network after {chosen}, {why}.", interval_words(measurement.resamples)),
+        scores_table(measurement.arms),
     )
 
 
 def _differences(result: FineTuned) -> tuple[Section, ...]:
     if not result.measurement.differences:
         return ()
-    words = "Fine-tuned minus as it came."
-    return (Section("Differences on the same examples", (words,), differences_table(result.measurement)),)
+    words = "Fine-tuned minus original."
+    return (Section("Differences on the same examples", (words,), differences_table(result.measurement.differences)),)
 
 
 def _course(result: FineTuned) -> Section:
@@ -125,14 +112,10 @@ def _weights(result: FineTuned) -> tuple[Section, ...]:
     )
 
 
-def _finding_facts(findings: tuple[Finding, ...]) -> tuple[Fact, ...]:
-    return tuple((item.severity, f"{fmt.printable(item.message)} ({fmt.printable(item.code)})") for item in findings)
-
-
 def _made(result: FineTuned) -> tuple[Fact, ...]:
     return (
         ("preprocessing", fmt.printable(str(result.data.preprocessing or "absent: the inputs are taken as they are"))),
-        ("environment", environment_words(result.environment)),
+        ("environment", software_words(result.environment)),
         ("time", f"{result.seconds:.1f} s"),
         ("recipe", result.recipe.canonical),
         ("recipe digest", result.recipe_digest),

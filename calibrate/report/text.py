@@ -1,87 +1,47 @@
-"""The report as plain text, for a terminal of 100 columns or a log file."""
+"""Pages as plain text, for a terminal of 100 columns or a log file."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
-from calibrate.page import format as fmt
-from calibrate.page.section import Section, Table
-from calibrate.report import facts
-from calibrate.report.answers import answers_words
-from calibrate.report.changed import site_groups
-from calibrate.report.leaderboard import leaderboard_sections
-from calibrate.report.learned import learned_sections, probe_sections
-from calibrate.report.rows import (
-    NO_DIFFERENCES,
-    NO_SCORES,
-    difference_words,
-    differences_table,
-    scores_table,
-    top5_note,
-)
-from calibrate.report.verdict import verdict_sentence
-from calibrate.report.written_files import NO_FILES, files
-from calibrate.result import Summary
+from calibrate.page.section import Cell, Fact, Section, Table
 
 WIDTH = 100
+#: How plain text marks what HTML and markdown show in bold.
+MARK = " *"
 
 
-def render_text(summary: Summary) -> str:
-    """The report as lines of at most 100 columns (a table of unusually large numbers may pass them), without colour."""
-    chosen = (*facts.choice_facts(summary), ("sites", "; ".join(site_groups(summary.changes))))
-    numbers = (*facts.environment_facts(summary), *facts.fingerprint_facts(summary))
-    blocks = (
-        titled(f"Afternorm: {facts.title(summary)}", fact_lines(facts.heading_facts(summary)), "="),
-        *_sections(leaderboard_sections(summary)),
-        titled(*_scores(summary)),
-        titled("Differences on the same examples", _differences(summary)),
-        titled("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
-        titled("Chosen", fact_lines(chosen)),
-        *_sections(learned_sections(summary)),
-        *_sections(probe_sections(summary)),
-        titled("Findings", fact_lines(facts.finding_facts(summary)) or [facts.NO_FINDINGS]),
-        titled("Files", _files(summary)),
-        titled("How it was made", fact_lines(numbers)),
-    )
+def text_page(title: str, heading: Sequence[Fact], sections: Iterable[Section]) -> str:
+    """The page as lines of at most 100 columns (a table of unusually large numbers may pass them), without colour."""
+    blocks = [_titled(f"Afternorm: {title}", _facts(heading), "=")]
+    blocks += [_titled(section.title, _lines(section)) for section in sections]
     return "\n\n".join(blocks) + "\n"
 
 
-def render_brief(summary: Summary) -> str:
-    """The part of the report that answers the question: what was measured, on what, and the verdict."""
-    blocks = (
-        titled(facts.title(summary), fact_lines(facts.heading_facts(summary)), "="),
-        titled(*_scores(summary)),
-        titled("Verdict", [*_wrap(verdict_sentence(summary)), *_items(summary.reasons)]),
-    )
-    return "\n\n".join(blocks) + "\n"
-
-
-def titled(heading: str, lines: Iterable[str], underline: str = "-") -> str:
+def _titled(heading: str, lines: Iterable[str], underline: str = "-") -> str:
     """A heading, underlined, over ``lines``."""
     above = _wrap(heading)
     return "\n".join((*above, underline * max(map(len, above)), *lines))
 
 
-def _scores(summary: Summary) -> tuple[str, list[str]]:
-    measurement = summary.measurement
-    if measurement is None:
-        return "Scores", [NO_SCORES]
-    notes = [*_wrap(facts.interval_words(measurement)), *_wrap(top5_note(summary))]
-    return f"Scores on {facts.measured_on(summary)}", [*table_lines(scores_table(measurement)), "", *notes]
+def _lines(section: Section) -> list[str]:
+    """What shows, the facts and numbers, and how to read them."""
+    parts = [
+        _wrap(" ".join(section.words[:1])),
+        _facts(section.facts),
+        [line for point in section.points for line in _item(point)],
+    ]
+    table = [] if section.table is None else _words(section.table) if section.table.words else _numbers(section.table)
+    rest = [line for paragraph in section.words[1:] for line in _wrap(paragraph)]
+    lines = list(chain.from_iterable(parts))
+    return [*lines, *([""] if table and lines else []), *table, *([""] if table and rest else []), *rest]
 
 
-def _differences(summary: Summary) -> list[str]:
-    measurement = summary.measurement
-    if measurement is None or not measurement.differences:
-        return [NO_DIFFERENCES]
-    counts = _wrap(answers_words(summary.answers)) if summary.answers else []
-    return [*table_lines(differences_table(measurement)), "", *_wrap(difference_words(measurement)), *counts]
-
-
-def table_lines(table: Table) -> list[str]:
+def _numbers(table: Table) -> list[str]:
     """Values over their intervals; columns two spaces apart, one where the line would pass the width."""
     lines = [("", *table.columns)]
     for row in table.rows:
-        lines.append((row.label, *(cell.value for cell in row.cells)))
+        lines.append((row.label, *map(_value, row.cells)))
         if row.note or any(cell.interval for cell in row.cells):
             lines.append((row.note, *(cell.interval for cell in row.cells)))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -89,37 +49,30 @@ def table_lines(table: Table) -> list[str]:
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
 
 
-def _sections(sections: Iterable[Section]) -> Iterator[str]:
-    return (titled(section.title, shown(section)) for section in sections)
+def _words(table: Table) -> list[str]:
+    """An item for each row: words have no columns that fit a line."""
+    return [
+        line
+        for row in table.rows
+        for line in _item(
+            f"{' '.join(filter(None, (row.label, row.note)))}: "
+            + "; ".join(f"{column}: {_value(cell)}" for column, cell in zip(table.columns, row.cells, strict=True))
+        )
+    ]
 
 
-def shown(section: Section) -> list[str]:
-    """What shows, the numbers, and how to read them."""
-    table = ["", *table_lines(section.table), ""] if section.table else []
-    return [*_wrap(section.words[0]), *table, *paragraphs(section.words[1:])]
+def _value(cell: Cell) -> str:
+    return f"{cell.value}{MARK}" if cell.strong else cell.value
 
 
-def paragraphs(words: Iterable[str]) -> list[str]:
-    """Paragraphs, wrapped."""
-    return [line for paragraph in words for line in _wrap(paragraph)]
-
-
-def _files(summary: Summary) -> list[str]:
-    lines: list[str] = []
-    for file in files(summary):
-        lines += [*_wrap(f"{file.name} ({file.kind})"), *_items((f"sha256 {file.sha256}", *file.checks))]
-    return lines or [NO_FILES]
-
-
-def fact_lines(pairs: tuple[facts.Fact, ...]) -> list[str]:
+def _facts(pairs: Sequence[Fact]) -> list[str]:
     """Labels and values, in two columns."""
     indent = max((len(label) for label, _ in pairs), default=0) + 2
     return [line for label, value in pairs for line in _wrap(value, label.ljust(indent), " " * indent)]
 
 
-def _items(items: Iterable[str]) -> Iterator[str]:
-    for item in items:
-        yield from _wrap(fmt.printable(item), "  - ", "    ")
+def _item(text: str) -> Iterator[str]:
+    yield from _wrap(text, "  - ", "    ")
 
 
 def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:

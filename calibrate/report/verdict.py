@@ -1,10 +1,12 @@
 """The verdict as one plain sentence."""
 
+from typing import Literal
+
 from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.result import Summary
-from calibrate.steps import JUDGED, Difference
-from calibrate.steps.adaptation_words import method_name
+from calibrate.steps import JUDGED, Difference, Measurement
 from calibrate.values import Estimate, Metric, Verdict
 
 _WORDS: dict[Verdict, str] = {"improved": "Improved", "no evidence": "No evidence", "worse": "Worse"}
@@ -13,7 +15,19 @@ _ADVICE: dict[Verdict, str] = {
     "no evidence": " These examples do not show that {what} adds anything to the temperature.",
     "worse": " Prefer the network with the temperature alone.",
 }
+_TONES: dict[Verdict | None, Literal["good", "bad", "even"]] = {
+    "improved": "good",
+    "worse": "bad",
+    "no evidence": "even",
+    None: "even",
+}
 _T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none into it."
+
+
+def verdict_section(summary: Summary) -> Section:
+    """The verdict, set apart, with its reasons."""
+    reasons = tuple(map(fmt.printable, summary.reasons))
+    return Section("Verdict", (verdict_sentence(summary),), points=reasons, tone=_TONES[summary.verdict])
 
 
 def verdict_sentence(summary: Summary) -> str:
@@ -30,43 +44,39 @@ def verdict_sentence(summary: Summary) -> str:
         )
     if difference is None:
         reasons = fmt.printable("; ".join(summary.reasons)) or "no reason is given"
-        return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(summary)}"
+        return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(measurement)}"
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
     outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."
-    advice = _ADVICE[summary.verdict].format(what="it" if summary.reestimations or _learned(summary) else "α")
+    advice = _ADVICE[summary.verdict].format(what="it" if _tuned_parts(summary) else "α")
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
-    return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}{_domains(summary)}"
+    return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}{_domains(measurement)}"
 
 
-def _domains(summary: Summary) -> str:
+def _domains(measurement: Measurement) -> str:
     """That the examples were shifted, where they were."""
-    domains = summary.leaderboard.domains if summary.leaderboard else ()
+    domains = measurement.domains
     return f" Measured on the examples shifted: {', '.join(domains)}." if domains else ""
 
 
 def _subject(summary: Summary) -> str:
     """What the tuned network normalises by."""
     alpha = alpha_words(summary.changes)
-    statistics = ("re-estimated statistics",) if summary.reestimations else ()
-    learned = _learned(summary)
     weighed = () if alpha == NO_ALPHA else (f"α = {alpha}",)
-    return ", ".join((*statistics, *learned, *weighed)) or "normalisation as it came"
+    return ", ".join((*_tuned_parts(summary), *weighed)) or "the original normalisation"
 
 
-def _learned(summary: Summary) -> tuple[str, ...]:
-    """What adaptation and tuning left in the network."""
-    adapted = tuple(f"γ and β from {method_name(item.method)}" for item in summary.kept if item.learned)
-    tuned = any(item.kind == "tune_affine" and item.kept for item in summary.learned)
-    return (*adapted, "tuned γ and β") if tuned else adapted
+def _tuned_parts(summary: Summary) -> tuple[str, ...]:
+    """What the steps changed besides α, each thing once."""
+    return tuple(dict.fromkeys(part for outcome in summary.outcomes for part in outcome.tuned_parts))
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:
     """The best there is to say: the last arm against the original network."""
-    against_plain = [item for item in differences if item.baseline == "plain"]
-    if not against_plain:
+    against_original = [item for item in differences if item.baseline == "original"]
+    if not against_original:
         return "The scores say how good the network is, not that it became better."
-    last = against_plain[-1]
+    last = against_original[-1]
     return f"{last.arm} against the original network: {_outcome(last)}."
 
 

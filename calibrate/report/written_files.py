@@ -1,34 +1,34 @@
-"""The files a run wrote, each with its parity and latency in words."""
-
-from dataclasses import dataclass
+"""The files a run wrote, each with its parity and latency in words, and the graphs that were timed."""
 
 from calibrate.page import format as fmt
-from calibrate.result import Artifact, Latency, Parity, Summary
-
-NO_FILES = "No files were written."
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A written file: its name, what it is, and one line for each check of it."""
-
-    name: str
-    kind: str
-    sha256: str
-    checks: tuple[str, ...]
+from calibrate.page.section import ABSENT, Cell, Row, Section, Table
+from calibrate.result import Artifact, Latency, Parity, Serving, Summary
 
 
-def files(summary: Summary) -> tuple[File, ...]:
+def files_section(summary: Summary) -> Section:
     """The written files; a network's file says also which checks are absent."""
-    return tuple(
-        File(
-            fmt.printable(item.name),
-            f"{item.format}, {fmt.size(item.bytes)}",
-            fmt.printable(item.sha256),
-            _checks(item),
-        )
-        for item in summary.artifacts
-    )
+    facts = tuple((fmt.printable(item.name), _words(item)) for item in summary.artifacts)
+    return Section("Files", () if facts else ("No files were written.",), facts=facts)
+
+
+def serving_section(serving: tuple[Serving, ...]) -> Section:
+    """The graphs of a leaderboard in ONNX Runtime, against the folded original network."""
+    rows = tuple(Row(fmt.printable(item.graph), "", _costs(item)) for item in serving)
+    words = ("Size and latency of the ONNX graphs, over those of the folded original network (smallest batch timed).",)
+    return Section("Serving", words, Table(("size", "latency"), rows))
+
+
+def _costs(serving: Serving) -> tuple[Cell, ...]:
+    size = Cell(f"{serving.bytes / serving.original_bytes:.2f}")
+    if not serving.latency:
+        return size, Cell(ABSENT)
+    first = serving.latency[0]
+    return size, Cell(f"{first.ratio:.2f}", f"[{first.ratio_low:.2f}, {first.ratio_high:.2f}]")
+
+
+def _words(artifact: Artifact) -> str:
+    what = f"{artifact.format}, {fmt.size(artifact.bytes)}"
+    return "; ".join((what, f"sha256 {fmt.printable(artifact.sha256)}", *_checks(artifact)))
 
 
 def _checks(artifact: Artifact) -> tuple[str, ...]:
@@ -50,6 +50,6 @@ def _parity(parity: Parity) -> str:
 
 def _latency(latency: Latency) -> str:
     ratio = f"ratio {latency.ratio:.3f} [{latency.ratio_low:.3f}, {latency.ratio_high:.3f}]"
-    times = f"{latency.tuned_ms:.2f} ms against {latency.plain_ms:.2f} ms plain, {ratio}"
+    times = f"{latency.tuned_ms:.2f} ms against {latency.original_ms:.2f} ms of the original, {ratio}"
     conditions = f"{fmt.counted(latency.runs, 'run')}, {fmt.counted(latency.threads, 'thread')}"
     return f"latency at batch {latency.batch_size}: {times} ({conditions})"

@@ -14,11 +14,11 @@ class Parity(Value):
 
 
 class Latency(Value):
-    """Tuned over plain folded network in ONNX Runtime, interleaved runs: mean of the fastest half, and its spread."""
+    """Tuned over folded original in ONNX Runtime, interleaved runs: mean of the fastest half, and its spread."""
 
     batch_size: int
     tuned_ms: float
-    plain_ms: float
+    original_ms: float
     ratio: float
     ratio_low: float
     ratio_high: float
@@ -38,9 +38,9 @@ class Artifact(Value):
 
 
 class Serving(Value):
-    """A graph that candidates of a leaderboard share, in ONNX: its size and speed against the plain folded network."""
+    """A graph that candidates of a leaderboard share, in ONNX: its size and speed against the folded original."""
 
     graph: str
     bytes: int
-    plain_bytes: int
+    original_bytes: int
     latency: tuple[Latency, ...] = ()

@@ -3,10 +3,13 @@
 import hashlib
 import json
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import model_validator
 
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result.summary import Environment, Finding, ModelFacts
+from calibrate.result.version_1 import fine_tuned_from_version_1, reading
 from calibrate.steps import Measurement
 from calibrate.values import Value
 
@@ -58,9 +61,12 @@ class LayerHistogram(Value):
 
 
 class FineTuned(Value):
-    """One fine-tuning, whole; ``best`` is the number of the epoch that was kept, counted from 0."""
+    """One fine-tuning, whole; ``best`` is the number of the epoch that was kept, counted from 0.
 
-    version: Literal[1] = 1
+    Those of version 1 are read too, and become of version 2.
+    """
+
+    version: Literal[2] = 2
     recipe: FineTuning
     recipe_digest: str
     request: str
@@ -76,6 +82,11 @@ class FineTuned(Value):
     environment: Environment
     seconds: float
     histograms: tuple[LayerHistogram, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, document: Any) -> Any:
+        return reading(document, fine_tuned_from_version_1)
 
     @property
     def digest(self) -> str:

@@ -2,37 +2,29 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from calibrate.recipe import Preprocessing, Recipe
+from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
-from calibrate.steps import (
-    AlphaSearch,
-    Answers,
-    Kept,
-    LabelFreeSearch,
-    Leaderboard,
-    Learned,
-    Measurement,
-    NotApplicable,
-    Probed,
-    Reestimation,
-)
-from calibrate.steps.table import STEPS
+from calibrate.result.version_1 import reading, summary_from_version_1
+from calibrate.steps import Measurement, NotApplicable, StepResult
 from calibrate.values import Value, Verdict
 
 if TYPE_CHECKING:
-    ProbeResult = Probed
+    StepOutcome = StepResult
 else:
-    #: What came of a probe, told apart by its ``kind``; or why there was nothing to look at.
-    ProbeResult = Annotated[
-        Union[(*(step.result for step in STEPS if step.only_looks and step.result), NotApplicable)],
+    #: What came of a step, told apart by its ``kind``; or why a probe had nothing to look at.
+    StepOutcome = Annotated[
+        Union[(*dict.fromkeys(step.result for step in ALL_STEPS if step.result), NotApplicable)],
         Field(discriminator="kind"),
     ]
+
+
+R = TypeVar("R", bound=StepResult)
 
 
 class SiteSummary(Value):
@@ -139,16 +131,19 @@ class LayerStatistics(Value):
 
 
 class Summary(Value):
-    """One run, whole."""
+    """One run, whole: what was given, what came of each step, how the network stands, and the verdict.
 
-    version: Literal[1] = 1
+    ``outcomes`` stand in the order of the recipe; of a step that leaves nothing to say there is none. Summaries of
+    version 1 are read too, and become of version 2.
+    """
+
+    version: Literal[2] = 2
     recipe: Recipe
     recipe_digest: str
     model: ModelFacts
     data: Data
     changes: Changes
-    search: AlphaSearch | None
-    measurement: Measurement | None
+    outcomes: tuple[StepOutcome, ...]
     verdict: Verdict | None
     reasons: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -156,20 +151,36 @@ class Summary(Value):
     timings: Timings
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
-    reestimations: tuple[Reestimation, ...] = ()
-    probes: tuple[ProbeResult, ...] = ()
-    kept: tuple[Kept, ...] = ()
-    learned: tuple[Learned, ...] = ()
-    label_free: tuple[LabelFreeSearch, ...] = ()
-    answers: Answers | None = None
-    leaderboard: Leaderboard | None = None
     serving: tuple[Serving, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_version_1(cls, document: Any) -> Any:
+        return reading(document, summary_from_version_1)
+
+    def of(self, result: type[R]) -> tuple[R, ...]:
+        """The outcomes that are of the class ``result``, in the order of the recipe."""
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, result))
+
+    def last(self, result: type[R]) -> R | None:
+        """The last of them; None where there is none."""
+        return next(reversed(self.of(result)), None)
+
+    @property
+    def measurement(self) -> Measurement | None:
+        """The scores of the original and the tuned network; None where the recipe does not measure."""
+        return self.last(Measurement)
 
     @property
     def digest(self) -> str:
         """SHA-256 of the result: everything but timings, the files that were written and how fast they are."""
-        fields = self.model_dump(mode="json", exclude={"timings", "artifacts", "serving"})
-        return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        return digest_of(self.model_dump(mode="json"))
+
+
+def digest_of(document: Mapping[str, Any]) -> str:
+    """The digest of a summary as it stands in a file, of whatever version; that of a summary is of its own JSON."""
+    fields = {name: value for name, value in document.items() if name not in ("timings", "artifacts", "serving")}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,20 +26,20 @@ class Found:
     """The search as it goes into the summary, and the two trials that later steps need."""
 
     search: AlphaSearch
-    plain: AlphaPoint
+    trained: AlphaPoint
     chosen: AlphaPoint
 
 
 def search_alpha(
-    logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed: int, plain_alpha: float = 0.0
+    logits_at: LogitsAt, labels: Tensor, step: SearchAlpha, *, seed: int, trained_alpha: float = 0.0
 ) -> Found:
-    """Choose the α within ``step.maximum`` of ``plain_alpha`` whose cross-entropy after its own best T is lowest.
+    """Choose the α within ``step.maximum`` of ``trained_alpha`` whose cross-entropy after its own best T is lowest.
 
-    ``logits_at(α, rows)`` evaluates examples of the calibration half. ``plain_alpha`` is how the network was trained: 0
-    for BatchNorm, 1 for GroupNorm. The search is over the departure from it, |α − ``plain_alpha``|: that is the α of
+    ``logits_at(α, rows)`` evaluates examples of the calibration half. ``trained_alpha`` is that of the training: 0 for
+    BatchNorm, 1 for GroupNorm. The search is over the departure from it, |α − ``trained_alpha``|: that is the α of
     :class:`Landscape` and of what works on it. Successive halving closes in on the optimum; with ``step.curve`` the
     dense curve's true evaluations follow, and the best of all α's evaluated on all examples is compared with
-    ``plain_alpha``, which stays unless it is beaten by more than ``step.margin`` standard errors of the paired
+    ``trained_alpha``, which stays unless it is beaten by more than ``step.margin`` standard errors of the paired
     difference. A curve whose interpolation is further off than ``TOLERANCE`` is not shown.
 
     Cost: 5 passes at most with 2 refinements, and 8 for the curve.
@@ -47,7 +47,7 @@ def search_alpha(
     """
 
     def alpha_at(departure: float) -> float:
-        return abs(plain_alpha - departure)
+        return abs(trained_alpha - departure)
 
     landscape = Landscape(lambda departure, rows: logits_at(alpha_at(departure), rows), labels, seed)
     closest = close_in_(landscape, step.maximum, step.refinements)
@@ -58,34 +58,36 @@ def search_alpha(
     points = curve_points([*true, *shown], alpha_at, seed)
     points, curve = points[: len(true)], points[len(true) :]
 
-    plain, best = true[0], min(true, key=lambda scored: (float(scored.temperature.nll.mean()), scored.alpha))
-    gain = paired_gain(plain.temperature.nll, best.temperature.nll)
-    chosen = best if gain.beats(step.margin) else plain
+    trained, best = true[0], min(true, key=lambda scored: (float(scored.temperature.nll.mean()), scored.alpha))
+    gain = paired_gain(trained.temperature.nll, best.temperature.nll)
+    chosen = best if gain.beats(step.margin) else trained
     search = AlphaSearch(
         points=points,
         chosen=alpha_at(chosen.alpha),
         best_by_nll=alpha_at(best.alpha),
         best_by_top1=max(points, key=lambda point: point.top1).alpha,
         standard_error=gain.standard_error,
-        reason=_reason(alpha_at(best.alpha), plain_alpha, gain, step.margin),
+        reason=_reason(alpha_at(best.alpha), trained_alpha, gain, step.margin),
         passes=passes,
         curve=curve,
         curve_passes=landscape.passes - passes,
         curve_error=None if dense is None else dense.error,
     )
-    return Found(search, *(_trial(landscape.whole(one.alpha), labels, alpha_at(one.alpha)) for one in (plain, chosen)))
+    return Found(
+        search, *(_trial(landscape.whole(one.alpha), labels, alpha_at(one.alpha)) for one in (trained, chosen))
+    )
 
 
 def _trial(logits: Tensor, labels: Tensor, alpha: float) -> AlphaPoint:
     return AlphaPoint(alpha, logits, fit_temperature(logits, labels))
 
 
-def _reason(best: float, plain: float, gain: Gain, margin: float) -> str:
-    if best == plain:
-        side = "below" if plain else "above"
+def _reason(best: float, trained: float, gain: Gain, margin: float) -> str:
+    if best == trained:
+        side = "below" if trained else "above"
         return (
-            f"no α {side} {plain:g} lowered the cross-entropy of the calibration half once the temperature was fitted"
+            f"no α {side} {trained:g} lowered the cross-entropy of the calibration half once the temperature was fitted"
         )
     if gain.beats(margin):
-        return f"α = {best:.4g} beat α = {plain:g} {gain.words(margin)}"
-    return f"α = {best:.4g} beat α = {plain:g} only {gain.words(margin)}, so α = {plain:g} stays"
+        return f"α = {best:.4g} beat α = {trained:g} {gain.words(margin)}"
+    return f"α = {best:.4g} beat α = {trained:g} only {gain.words(margin)}, so α = {trained:g} stays"

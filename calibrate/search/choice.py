@@ -36,10 +36,10 @@ def choose_simplest(candidacies: Sequence[Candidacy], margin: float) -> Candidac
     error rule).
 
     >>> rows = np.arange(4)
-    >>> plain = Candidacy("plain", rows, np.array([1.0, 2.0, 1.0, 2.0]))
+    >>> original = Candidacy("original", rows, np.array([1.0, 2.0, 1.0, 2.0]))
     >>> lucky = Candidacy("lucky", rows, np.array([0.9, 2.0, 1.0, 2.0]))
-    >>> choose_simplest([plain, lucky], 1.0).name
-    'plain'
+    >>> choose_simplest([original, lucky], 1.0).name
+    'original'
     """
 
     def near(one: Candidacy, other: Candidacy) -> bool:

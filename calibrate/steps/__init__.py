@@ -1,6 +1,6 @@
 """The steps of a recipe: for each kind its value, its result and what a report says of it. No torch here."""
 
-from calibrate.steps.adapt import Adapt, Kept
+from calibrate.steps.adapt import Adapt, StreamLearning
 from calibrate.steps.adaptation import (
     Adaptation,
     MethodScores,
@@ -33,6 +33,7 @@ from calibrate.steps.adaptation_methods import (
 from calibrate.steps.adaptation_words import NAMES, described, method_name, method_settings, stream_words
 from calibrate.steps.auto import (
     CANDIDATES,
+    ORIGINAL,
     TAKEN,
     TUNING_KINDS,
     Auto,
@@ -80,8 +81,6 @@ from calibrate.steps.learning import ChangedTensor, Learned, Learning, LearningE
 from calibrate.steps.measure import (
     DECIMALS,
     JUDGED,
-    Answer,
-    Answers,
     Arm,
     Bin,
     ChangedExample,
@@ -90,9 +89,14 @@ from calibrate.steps.measure import (
     Direction,
     Measure,
     Measurement,
+    Prediction,
+    PredictionChanges,
     Scores,
     TunedArm,
+    differences_table,
+    interval_words,
     judge,
+    scores_table,
     verdict_of,
 )
 from calibrate.steps.output_bound import LayerBound, OutputBound, ProbeOutputBound, Span
@@ -135,6 +139,7 @@ __all__ = [
     "METHODS",
     "METHOD_KINDS",
     "NAMES",
+    "ORIGINAL",
     "PRUNED_GAMMA",
     "SAR",
     "SGD",
@@ -147,8 +152,6 @@ __all__ = [
     "Adaptation",
     "Alpha",
     "AlphaSearch",
-    "Answer",
-    "Answers",
     "Arm",
     "Auto",
     "BNAlpha",
@@ -178,7 +181,6 @@ __all__ = [
     "HeldOut",
     "InputShift",
     "JobKind",
-    "Kept",
     "LabelFreeAlpha",
     "LabelFreePoint",
     "LabelFreeSearch",
@@ -203,6 +205,8 @@ __all__ = [
     "Optimizer",
     "Order",
     "OutputBound",
+    "Prediction",
+    "PredictionChanges",
     "PredictionTimeBN",
     "Probe",
     "ProbeAdaptation",
@@ -227,6 +231,7 @@ __all__ = [
     "StepValue",
     "Stream",
     "StreamDiagnosis",
+    "StreamLearning",
     "StreamMeasures",
     "StreamScores",
     "StreamWarning",
@@ -242,12 +247,15 @@ __all__ = [
     "Weather",
     "c_style",
     "described",
+    "differences_table",
+    "interval_words",
     "introduction",
     "judge",
     "kind_of",
     "method_name",
     "method_settings",
     "read_card",
+    "scores_table",
     "stream_words",
     "verdict_of",
 ]

@@ -4,17 +4,44 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
 from calibrate.steps.adaptation_methods import (
     EATA,
     CollapseRule,
     Method,
 )
-from calibrate.steps.step import StepValue, TrainingDataUse
+from calibrate.steps.adaptation_words import described, method_name, stream_words
+from calibrate.steps.step import StepResult, StepValue, TrainingDataUse
 from calibrate.steps.streams import Stream
-from calibrate.values import Value
 
 #: The methods whose result can be kept as weights.
 KEPT = ("iew", "tent", "eta", "eata", "sar")
+
+
+class StreamLearning(StepResult):
+    """What the ``method`` learned from the ``stream`` of ``images`` examples, and left in the network.
+
+    ``learned`` are the names of tensors; ``reestimated`` says whether the running statistics were fitted to them;
+    ``collapses`` counts how often the adapted network went back to the source.
+    """
+
+    kind: Literal["adapt"] = "adapt"
+    method: Method
+    stream: Stream
+    images: int
+    learned: tuple[str, ...]
+    reestimated: bool
+    collapses: int
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """γ and β, where the method learned some."""
+        return (f"γ and β from {method_name(self.method)}",) if self.learned else ()
+
+    def sections(self) -> tuple[Section, ...]:
+        """What was learned by which method from which stream."""
+        return (Section(f"Learned from a stream by {method_name(self.method)}", (_shows(self),)),)
 
 
 class Adapt(StepValue):
@@ -50,6 +77,7 @@ class Adapt(StepValue):
 
     needs_labels = False
     jobs = frozenset({"calibrate", "adapt"})
+    result = StreamLearning
 
     kind: Literal["adapt"] = "adapt"
     method: Method
@@ -90,12 +118,13 @@ class Adapt(StepValue):
         return self
 
 
-class Kept(Value):
-    """What the step ``adapt`` has put into the network: what was learned on ``images`` examples, and how."""
-
-    method: Method
-    stream: Stream
-    images: int
-    learned: tuple[str, ...]
-    reestimated: bool
-    collapses: int
+def _shows(result: StreamLearning) -> str:
+    if not result.learned:
+        return f"By {described(result.method)}, which learns nothing from a stream: the network has its α."
+    back = f", after {fmt.counted(result.collapses, 'collapse')} back to the source" if result.collapses else ""
+    return (
+        f"{fmt.counted(len(result.learned), 'tensor')} learned by {described(result.method)} from "
+        f"{fmt.counted(result.images, 'example')} of the calibration half, without labels "
+        f"({stream_words(result.stream)}){back}"
+        f"{'; running statistics re-estimated on the same examples' if result.reestimated else ''}."
+    )

@@ -81,7 +81,7 @@ class CorruptionScores(Value):
 
     corruption: Corruption
     severity: int
-    plain: TopOneAndNll
+    original: TopOneAndNll
     tuned: TopOneAndNll | None
 
 
@@ -92,7 +92,7 @@ class CorruptionMean(Value):
     """
 
     corruption: Corruption | Literal["all", "clean"]
-    plain: TopOneAndNll
+    original: TopOneAndNll
     tuned: TopOneAndNll | None
     top1_change: Estimate | None
     nll_change: Estimate | None
@@ -190,11 +190,11 @@ def _section(result: Corruptions) -> Section:
 
 def _shows(result: Corruptions) -> str:
     clean, over_all = result.means[0], result.means[-1]
-    worst = min(result.means[1:-1], key=lambda mean: mean.plain.top1)
+    worst = min(result.means[1:-1], key=lambda mean: mean.original.top1)
     sentence = (
-        f"As it came, the network answers {fmt.score('top1', clean.plain.top1)} % of the clean images right and "
-        f"{fmt.score('top1', over_all.plain.top1)} % in the mean over the C-style corruptions; fewest under "
-        f"{_name(worst)}, {fmt.score('top1', worst.plain.top1)} %."
+        f"As it came, the network answers {fmt.score('top1', clean.original.top1)} % of the clean images right and "
+        f"{fmt.score('top1', over_all.original.top1)} % in the mean over the C-style corruptions; fewest under "
+        f"{_name(worst)}, {fmt.score('top1', worst.original.top1)} %."
     )
     if over_all.tuned is None or over_all.top1_change is None:
         return sentence
@@ -231,7 +231,7 @@ def _name(mean: CorruptionMean) -> str:
 
 
 def _row(mean: CorruptionMean) -> Row:
-    cells = [*_cells(mean.plain)]
+    cells = [*_cells(mean.original)]
     if mean.tuned is not None and mean.top1_change is not None and mean.nll_change is not None:
         cells += _cells(mean.tuned)
         changes: tuple[tuple[Metric, Estimate], ...] = (("top1", mean.top1_change), ("nll", mean.nll_change))
@@ -247,7 +247,7 @@ def _cells(scores: TopOneAndNll) -> tuple[Cell, ...]:
 
 def _figure(result: Corruptions) -> Figure:
     """Corruptions by severities: top-1 lost against clean images by the original and, where it is tuned, the change."""
-    clean = result.means[0].plain.top1
+    clean = result.means[0].original.top1
     names = list(dict.fromkeys(scores.corruption for scores in result.scores))
     severities = list(dict.fromkeys(scores.severity for scores in result.scores))
 
@@ -257,7 +257,7 @@ def _figure(result: Corruptions) -> Figure:
 
     x_names = tuple((place + 0.5, str(severity)) for place, severity in enumerate(severities))
     y_names = tuple((place + 0.5, c_style(name)) for place, name in enumerate(names))
-    lost = table(lambda scores: clean - scores.plain.top1)
+    lost = table(lambda scores: clean - scores.original.top1)
     most = max(1.0, *(max(row) for row in lost))
     first = Panel(
         (Cells(lost, "Oranges", 0.0, most, ".0f"),),
@@ -270,7 +270,7 @@ def _figure(result: Corruptions) -> Figure:
     label = f"Top-1 lost under {len(names)} C-style corruptions by severity"
     if result.arm is None:
         return Figure(label, ((first,),), 8.6, 1.6 + 0.32 * len(names))
-    change = table(lambda scores: (scores.tuned or scores.plain).top1 - scores.plain.top1)
+    change = table(lambda scores: (scores.tuned or scores.original).top1 - scores.original.top1)
     widest = max(1.0, *(abs(value) for row in change for value in row))
     second = Panel(
         (Cells(change, "PuOr", -widest, widest, "+.1f"),),

@@ -4,10 +4,55 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calibrate.steps.step import Sites, StepValue
+from calibrate.page import format as fmt
+from calibrate.page.figure import Band, Figure, Line, Panel, Rule
+from calibrate.page.section import Cell, Row, Section, Table
+from calibrate.steps.search_alpha import X_LABEL
+from calibrate.steps.step import Sites, StepResult, StepValue
 from calibrate.values import NUMBER, Value
 
 Criterion = Literal["entropy", "agreement", "estimation_shift"]
+
+
+class LabelFreePoint(Value):
+    """The criterion at one α; lower is better.
+
+    ``low`` and ``high`` are the 95 % interval of the paired difference from the search's first point, added to the
+    value there: where they leave that value out, α made a difference.
+    """
+
+    alpha: float
+    value: float
+    low: float
+    high: float
+
+
+class LabelFreeSearch(StepResult):
+    """The choice of one α by ``criterion``, on ``n`` examples of the calibration half, without their labels.
+
+    The first point is the network as trained, at α = 0 for BatchNorm and 1 for GroupNorm; the others depart from it
+    further and further. ``best`` is where the criterion is lowest, by ``gain`` from the first point, with a
+    ``standard_error``; ``chosen`` is ``best``, or the first point's α, as ``reason`` says. Passes are forward passes
+    over the calibration half, parts by their share.
+    """
+
+    kind: Literal["label_free_alpha"] = "label_free_alpha"
+    criterion: Criterion
+    points: tuple[LabelFreePoint, ...]
+    chosen: float
+    best: float
+    gain: float
+    standard_error: float
+    reason: str
+    n: int
+    passes: float
+
+    def sections(self) -> tuple[Section, ...]:
+        """What was chosen by what and why, and the criterion at each α."""
+        title = f"Search for α without labels: {self.criterion.replace('_', ' ')}"
+        rows = tuple(_row(self, point) for point in self.points)
+        table = Table(("criterion",), rows) if rows else None
+        return (Section(title, (_shows(self), *_how(self)), table, _figure(self) if self.points else None),)
 
 
 class LabelFreeAlpha(StepValue):
@@ -49,6 +94,7 @@ class LabelFreeAlpha(StepValue):
     needs_labels = False
     tunes = True
     weighs_examples = True
+    result = LabelFreeSearch
 
     kind: Literal["label_free_alpha"] = "label_free_alpha"
     criterion: Annotated[Criterion, Field(description="what to go by instead of labels")] = "entropy"
@@ -61,34 +107,51 @@ class LabelFreeAlpha(StepValue):
     sites: Sites = ("*",)
 
 
-class LabelFreePoint(Value):
-    """The criterion at one α; lower is better.
-
-    ``low`` and ``high`` are the 95 % interval of the paired difference from the search's first point, added to the
-    value there: where they leave that value out, α made a difference.
-    """
-
-    alpha: float
-    value: float
-    low: float
-    high: float
+_CRITERIA = {
+    "entropy": "predictions that are sure, of all classes",
+    "agreement": "predictions that agree on two views of an image",
+    "estimation_shift": "the estimation shift in the last layer",
+}
 
 
-class LabelFreeSearch(Value):
-    """The choice of one α by ``criterion``, on ``n`` examples of the calibration half, without their labels.
+def _shows(search: LabelFreeSearch) -> str:
+    return (
+        f"Chose α = {fmt.short(search.chosen)} by {_CRITERIA[search.criterion]}: "
+        f"{fmt.printable(search.reason).rstrip('.')}."
+    )
 
-    The first point is the network as trained, at α = 0 for BatchNorm and 1 for GroupNorm; the others depart from it
-    further and further. ``best`` is where the criterion is lowest, by ``gain`` from the first point, with a
-    ``standard_error``; ``chosen`` is ``best``, or the first point's α, as ``reason`` says. Passes are forward passes
-    over the calibration half, parts by their share.
-    """
 
-    criterion: Literal["entropy", "agreement", "estimation_shift"]
-    points: tuple[LabelFreePoint, ...]
-    chosen: float
-    best: float
-    gain: float
-    standard_error: float
-    reason: str
-    n: int
-    passes: float
+def _how(search: LabelFreeSearch) -> tuple[str, ...]:
+    passes = fmt.counted_roughly(search.passes, "pass", "passes")
+    return (
+        f"On {fmt.counted(search.n, 'example')} of the calibration half ({passes}), none of whose labels was used; "
+        "lower is better, and in brackets is the 95 % interval of the difference from the first. Only a measurement "
+        "with labels shows whether it helps.",
+    )
+
+
+def _row(search: LabelFreeSearch, point: LabelFreePoint) -> Row:
+    cell = Cell(f"{point.value:.4f}", f"[{point.low:.4f}, {point.high:.4f}]")
+    return Row(f"α = {fmt.short(point.alpha)}", "chosen" if point.alpha == search.chosen else "", (cell,))
+
+
+def _figure(search: LabelFreeSearch) -> Figure:
+    """The criterion at each α that was tried, the band of its difference from the first, and the chosen α."""
+    start = search.points[0].alpha
+    name = search.criterion.replace("_", " ")
+    departures = [abs(point.alpha - start) for point in search.points]
+    chosen = f"chosen: α = {fmt.short(search.chosen)}"
+    low, high = [point.low for point in search.points], [point.high for point in search.points]
+    panel = Panel(
+        (
+            Line(departures, [point.value for point in search.points], "blue", name, "o", size=4),
+            Band(departures, low, high, "blue", f"95 % of the difference from α = {fmt.short(start)}", 0.2),
+            Rule(x=abs(search.chosen - start), color="orange", label=chosen, dash="-", width=5, opacity=0.3),
+        ),
+        x_label=X_LABEL,
+        y_label="criterion (lower is better)",
+        alpha_from=start,
+        legend="best",
+    )
+    label = f"The criterion {name}, without labels, against α on the calibration half; {chosen}"
+    return Figure(label, ((panel,),), 7.0, 3.4)

@@ -4,8 +4,45 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from calibrate.steps.step import Sites, StepValue, TrainingDataUse
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
+from calibrate.steps.step import Sites, StepResult, StepValue, TrainingDataUse
 from calibrate.values import NUMBER, Value
+
+
+class Moved(Value):
+    """One layer: mean |rm − rm₀| / √(rv₀ + eps) over its channels, and mean |log((rv + eps) / (rv₀ + eps))|.
+
+    rm₀ and rv₀ are the running statistics from before.
+    """
+
+    name: str
+    mean: float
+    log_variance: float
+
+
+class Reestimation(StepResult):
+    """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
+
+    ``on`` says whether these are of the calibration half or of the training data, and ``augmentation`` what was done to
+    them. ``passes`` is what that cost, in forward passes over these examples.
+    """
+
+    kind: Literal["reestimate"] = "reestimate"
+    on: Literal["calibration", "training"] = "calibration"
+    augmentation: Literal["none", "flip_crop"] = "none"
+    images: int
+    passes: float
+    layers: tuple[Moved, ...]
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """The statistics."""
+        return ("re-estimated statistics",)
+
+    def sections(self) -> tuple[Section, ...]:
+        """How many layers got new statistics from what, and how far these moved."""
+        return (Section("Running statistics", (_shows(self), *_moved(self))),)
 
 
 class Reestimate(StepValue):
@@ -43,6 +80,7 @@ class Reestimate(StepValue):
 
     needs_labels = False
     tunes = True
+    result = Reestimation
 
     kind: Literal["reestimate"] = "reestimate"
     on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"
@@ -72,27 +110,27 @@ class Reestimate(StepValue):
         return self
 
 
-class Moved(Value):
-    """One layer: mean |rm − rm₀| / √(rv₀ + eps) over its channels, and mean |log((rv + eps) / (rv₀ + eps))|.
-
-    rm₀ and rv₀ are the running statistics from before.
-    """
-
-    name: str
-    mean: float
-    log_variance: float
+_WHICH = {"calibration": "calibration half", "training": "training data"}
+_MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}
 
 
-class Reestimation(Value):
-    """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
+def _shows(result: Reestimation) -> str:
+    if not result.layers:
+        return "Re-estimated, but no example came to any of the layers."
+    passes = fmt.counted_roughly(result.passes, "pass", "passes")
+    return (
+        f"{fmt.counted(len(result.layers), 'layer')} re-estimated on {fmt.counted(result.images, 'example')} of the "
+        f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels ({passes})."
+    )
 
-    ``on`` says whether these are of the calibration half or of the training data, and
-    ``augmentation`` what was done to them. ``passes`` is what that cost, in
-    forward passes over these examples.
-    """
 
-    on: Literal["calibration", "training"] = "calibration"
-    augmentation: Literal["none", "flip_crop"] = "none"
-    images: int
-    passes: float
-    layers: tuple[Moved, ...]
+def _moved(result: Reestimation) -> tuple[str, ...]:
+    if not result.layers:
+        return ()
+    furthest = max(result.layers, key=lambda layer: layer.mean)
+    widest = max(result.layers, key=lambda layer: layer.log_variance)
+    return (
+        f"In the mean over channels, the running mean moved by up to {furthest.mean:.2f} standard deviations "
+        f"({fmt.printable(furthest.name)}) and |log variance| by up to {widest.log_variance:.2f} "
+        f"({fmt.printable(widest.name)}).",
+    )

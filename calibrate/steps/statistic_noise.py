@@ -222,21 +222,23 @@ def _figure(result: StatisticNoise) -> Figure:
     return Figure(label, ((_by_magnitude(curve, *of_top1), _by_magnitude(curve, *of_nll)),), 7.0, 3.2)
 
 
-def _by_magnitude(curve: NoiseCurve, y_label: str, plain: float, mean: _Level, sd: _Level) -> Panel:
+def _by_magnitude(curve: NoiseCurve, y_label: str, undisturbed: float, mean: _Level, sd: _Level) -> Panel:
     """Against Δ, from the undisturbed network on."""
     bars = ErrorBars(
         [0.0, *(level.delta for level in curve.levels)],
-        [plain, *(or_gap(mean(level)) for level in curve.levels)],
+        [undisturbed, *(or_gap(mean(level)) for level in curve.levels)],
         [0.0, *(or_gap(sd(level)) for level in curve.levels)],
         "blue",
     )
     return Panel((bars,), x_label="magnitude Δ of the noise", y_label=y_label, x_from=0)
 
 
-def _by_layer(result: StatisticNoise, y_label: str, plain: float, mean: _Level, sd: _Level, *, last: bool) -> Panel:
+def _by_layer(
+    result: StatisticNoise, y_label: str, undisturbed: float, mean: _Level, sd: _Level, *, last: bool
+) -> Panel:
     """With one layer disturbed at a time; the dashed line is the undisturbed network."""
     depth, count = range(1, len(result.curves) + 1), len(result.curves[0].levels)
-    marks: list[Mark] = [Rule(y=plain)]
+    marks: list[Mark] = [Rule(y=undisturbed)]
     for number in range(count):
         levels = [curve.levels[number] for curve in result.curves]
         heights, spreads = ([or_gap(value(level)) for level in levels] for value in (mean, sd))

@@ -39,7 +39,14 @@ class Described(Value):
 
 
 class StepResult(Value):
-    """What came of a step, for a summary; how it reads is said beside it."""
+    """What came of a step, for a summary, told apart by its ``kind``; how it reads is said beside it."""
+
+    kind: str
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """What the step changed in the network besides α, in words; nothing where it did not."""
+        return ()
 
     def sections(self) -> tuple[Section, ...]:
         """The sections of a report that tell of it."""

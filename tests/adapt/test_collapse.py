@@ -32,7 +32,7 @@ class Drifting(Adapter[Tent]):
 
 
 def network() -> nn.Module:
-    """Answers the class whose column of its input is largest, and has a BatchNorm layer."""
+    """PredictionChanges the class whose column of its input is largest, and has a BatchNorm layer."""
     model = nn.Sequential(nn.BatchNorm1d(K), nn.Linear(K, K, bias=False)).eval()
     with torch.no_grad():
         model[1].weight.copy_(12 * torch.eye(K))

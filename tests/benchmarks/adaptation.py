@@ -67,7 +67,7 @@ def main() -> None:
             with torch.inference_mode():
                 return model(x)
 
-        steps = {"plain": plain, **{name: adapted.step for name, adapted in adapters.items()}}
+        steps = {"original": plain, **{name: adapted.step for name, adapted in adapters.items()}}
         for step in steps.values():
             step(images[:size])
         before = {name: dataclasses.replace(adapted.tally) for name, adapted in adapters.items()}

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from calibrate import Recipe, open_model, retrofit
-from calibrate.steps import Adaptation, Domain, ProbeAdaptation, Stream
+from calibrate.steps import Adaptation, Domain, ProbeAdaptation, Probed, Stream
 from calibrate.values import Estimate
 
 DOMAINS = [Domain()] + [
@@ -58,7 +58,7 @@ def main() -> None:
             data=shared / "data/cifar10-val-5k.zip",
             preprocessing=opened.preprocessing,
         )
-        (found,) = outcome.summary.probes
+        (found,) = outcome.summary.of(Probed)
         assert isinstance(found, Adaptation)
         (scores,) = found.streams
         for item in scores.methods:

@@ -20,7 +20,7 @@ from calibrate.data import Corrupted
 from calibrate.engine import carry_out
 from calibrate.recipe import PRESETS
 from calibrate.report import render_text
-from calibrate.steps import Auto, Learning
+from calibrate.steps import Auto, Leaderboard, Learning
 from tests.benchmarks.label_free import CASES, opened, planned
 
 
@@ -58,7 +58,7 @@ def main() -> None:
                 summary = deliver(outcome, model, Path(folder), Outputs(formats=("onnx",))).summary
             whole = render_text(summary)
             print(whole[: whole.index("Scores on")].rstrip())
-            board = summary.leaderboard
+            board = summary.last(Leaderboard)
             assert board is not None
             print(f"{seconds:.0f} s for the search")
             if board.recipe is not None:

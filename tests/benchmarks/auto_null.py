@@ -25,6 +25,7 @@ from calibrate.engine import carry_out, plan
 from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.recipe import PRESETS
 from calibrate.result import silent
+from calibrate.steps import Leaderboard
 
 
 class Remembered:
@@ -74,7 +75,7 @@ def main() -> None:
                 device="cpu",
                 progress=silent,
             )
-            board = carry_out(opened.model, checked, ARCHITECTURE, ARCHITECTURE_ARGS, trials).summary.leaderboard
+            board = carry_out(opened.model, checked, ARCHITECTURE, ARCHITECTURE_ARGS, trials).summary.last(Leaderboard)
             assert board is not None, "the recipe has the step auto"
             if board.recommended is not None:
                 recommended.append(board.recommended)

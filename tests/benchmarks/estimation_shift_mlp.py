@@ -45,8 +45,8 @@ ARMS = {
     "BN": ("BN", RATE),
     "GNBN": ("GNBN", RATE),
     "half BN": ("half BN", RATE),
-    "plain": ("plain", RATE),
-    "plain, rate 0.02": ("plain", 0.02),
+    "original": ("original", RATE),
+    "plain, rate 0.02": ("original", 0.02),
 }
 
 

@@ -28,7 +28,7 @@ from calibrate.metrics import interval, mean_samples, score
 from calibrate.recipe import Preprocessing
 from calibrate.result import Summary, silent
 from calibrate.search import fit_temperature
-from calibrate.steps import Corruption, LabelFreeAlpha, SearchAlpha
+from calibrate.steps import AlphaSearch, Corruption, LabelFreeAlpha, LabelFreeSearch, SearchAlpha
 
 CASES: tuple[tuple[Corruption, int] | None, ...] = (None, ("gaussian_noise", 3), ("fog", 3))
 HANDLERS = {
@@ -86,7 +86,7 @@ def planned(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Pl
 
 def chosen(summary: Summary) -> float:
     """The α that the one step of the recipe chose."""
-    return summary.search.chosen if summary.search else summary.label_free[0].chosen
+    return summary.last(AlphaSearch).chosen if summary.last(AlphaSearch) else summary.of(LabelFreeSearch)[0].chosen
 
 
 def scored(model: nn.Module, source: Source, split: Split, setting: Setting) -> np.ndarray:

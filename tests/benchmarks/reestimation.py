@@ -26,7 +26,7 @@ from calibrate.metrics import ArmScores, measure, score
 from calibrate.result import silent
 from calibrate.search import fit_temperature
 from calibrate.stats import reestimate
-from calibrate.steps import CORRUPTION_SETS, SearchAlpha
+from calibrate.steps import CORRUPTION_SETS, AlphaSearch, SearchAlpha
 
 SETTING = Setting(64, torch.device("cpu"), silent)
 
@@ -77,7 +77,7 @@ def main() -> None:
     for name, build in networks.items():
         model = build()
         found = retrofit(model, Recipe(steps=[SearchAlpha(curve=False)]), data=data)
-        for label, tuned in ((name, model), (f"{name}, α {found.summary.search.chosen:.3f}", found.model)):
+        for label, tuned in ((name, model), (f"{name}, α {found.summary.last(AlphaSearch).chosen:.3f}", found.model)):
             pair = [arms[0], arm("tuned+T", tuned)]
             difference = measure(pair, [("tuned+T", "T")], resamples=2000, bins=15, seed=0).differences[0].metrics
             top1, nll = difference["top1"], difference["nll"]

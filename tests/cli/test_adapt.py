@@ -10,7 +10,20 @@ from calibrate import Summary, open_model
 from calibrate.cli.stream_options import adaptation_recipe, stream_of
 from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.recipe import Recipe
-from calibrate.steps import EATA, IEW, Adapt, BNAlpha, Domain, Measure, ProbeAdaptation, Stream, Temperature, Tent
+from calibrate.steps import (
+    EATA,
+    IEW,
+    Adapt,
+    BNAlpha,
+    Domain,
+    Measure,
+    ProbeAdaptation,
+    Probed,
+    Stream,
+    StreamLearning,
+    Temperature,
+    Tent,
+)
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
@@ -71,7 +84,7 @@ def test_methods_are_compared_and_reports_written(
     flags = ("--methods", "iew,tent", "--stream-batch", 50, "--seeds", 1, "--samples", 100, "--json")
     ran = afternorm("adapt", *given, *flags)
     assert ran.code == 0, ran.err
-    (found,) = Summary.model_validate_json(ran.out).probes
+    (found,) = Summary.model_validate_json(ran.out).of(Probed)
     assert found.kind == "adaptation"
     assert [item.method and item.method.kind for item in found.streams[0].methods] == [None, "iew", "tent"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -91,7 +104,7 @@ def test_what_a_method_learned_is_kept_measured_and_reopens(
     assert summary.verdict == "improved"
     assert summary.measurement is not None
     assert {scores.arm for scores in summary.measurement.arms} >= {"tuned", "tuned+T"}
-    (kept,) = summary.kept
+    (kept,) = summary.of(StreamLearning)
     assert kept.method == Tent()
     assert open_model(tmp_path / "out" / "tuned.safetensors").architecture == "cifar/resnet8"
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {"tuned.safetensors", "tuned.onnx"}

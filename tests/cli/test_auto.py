@@ -11,6 +11,7 @@ import pytest
 from calibrate import Summary, open_model
 from calibrate.batch.child import TRIALS
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.steps import Leaderboard
 from tests.conftest import Ran
 
 SEARCH = {
@@ -49,12 +50,12 @@ def test_the_leaderboard_the_files_and_what_serving_costs(
     ran = afternorm(*options(data, demo_inputs, out, "--latency-runs", 2, "--trials", kept, "--require", "improved"))
     assert ran.code == 0, ran.err
     summary = Summary.model_validate_json(ran.out)
-    board = summary.leaderboard
+    board = summary.last(Leaderboard)
     assert board is not None
     assert board.recommended == "re-estimated"
     (served,) = summary.serving
-    assert served.graph == board.leaderboard_row("α = 0.3").held_out.graph  # type: ignore[union-attr]
-    assert served.plain_bytes == pytest.approx(len(onnx.load(out / "tuned.onnx").SerializeToString()), rel=0.05)
+    assert served.graph == board.row("α = 0.3").held_out.graph  # type: ignore[union-attr]
+    assert served.original_bytes == pytest.approx(len(onnx.load(out / "tuned.onnx").SerializeToString()), rel=0.05)
     assert open_model(out / "tuned.safetensors").architecture == ARCHITECTURE
     text = (out / "report.txt").read_text()
     assert "Recommended: re-estimated." in text
@@ -62,7 +63,7 @@ def test_the_leaderboard_the_files_and_what_serving_costs(
 
     files = {path: path.stat().st_mtime_ns for path in kept.rglob("*.safetensors")}
     again = afternorm(*options(data, demo_inputs, tmp_path / "again", "--formats", "", "--trials", kept))
-    assert Summary.model_validate_json(again.out).leaderboard == board
+    assert Summary.model_validate_json(again.out).last(Leaderboard) == board
     assert {path: path.stat().st_mtime_ns for path in kept.rglob("*.safetensors")} == files
 
 
@@ -87,7 +88,7 @@ def test_a_batch_searches_too_and_leaves_no_passes_behind(
     ran = afternorm("batch", manifest, "--out", out)
     assert ran.code == 0, ran.err
     assert not (cell / TRIALS).exists()
-    assert json.loads((cell / "summary.json").read_text())["leaderboard"]["recommended"] == "re-estimated"
+    assert json.loads((cell / "summary.json").read_text())["outcomes"][0]["recommended"] == "re-estimated"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.demo.digits import held_out_digits
 from calibrate.io import build
 from calibrate.recipe import STEP_KINDS
-from calibrate.steps import EstimationShift
+from calibrate.steps import EstimationShift, Probed, Reestimation
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
@@ -87,8 +87,8 @@ def test_evaluate_measures_a_tuned_file_on_the_half_nothing_was_chosen_on(
     again = Summary.model_validate_json(ran.out)
     assert again.measurement is not None
     assert summary.measurement is not None
-    assert [arm.arm for arm in again.measurement.arms] == ["plain", "T"]
-    before, after = summary.measurement.arm("alpha+T"), again.measurement.arm("plain")
+    assert [arm.arm for arm in again.measurement.arms] == ["original", "T"]
+    before, after = summary.measurement.arm("alpha+T"), again.measurement.arm("original")
     assert after.metrics["top1"] == before.metrics["top1"]
     assert after.metrics["nll"].value == pytest.approx(before.metrics["nll"].value, rel=1e-5)
     assert again.measurement.arm("T").temperature == pytest.approx(1, abs=1e-3)
@@ -201,7 +201,7 @@ def test_training_data_are_prepared_as_the_data_are(
     given = (*given, "--training-data", demo_inputs.digits, "--out", tmp_path / "out")
     ran = afternorm("probe", *given)
     summary = Summary.model_validate_json(ran.out)
-    found = summary.probes[0]
+    found = summary.of(Probed)[0]
     assert isinstance(found, EstimationShift)
     assert found.input is not None
     unit, seen = held_out_digits()[0] / 255, np.load(demo_inputs.scanned)["x"][np.sort(_holdout(demo_inputs))] / 255
@@ -210,7 +210,7 @@ def test_training_data_are_prepared_as_the_data_are(
     assert found.input.deviation == pytest.approx(abs(unit.std() - seen.std()) / PREPROCESSING.std[0], rel=1e-5)
     ran = afternorm("calibrate", *given, "--recipe", "precise_bn", "--formats", "safetensors")
     summary = Summary.model_validate_json(ran.out)
-    assert summary.reestimations[0].on == "training"
+    assert summary.of(Reestimation)[0].on == "training"
     assert summary.data.training is not None
     assert (summary.data.training.source, summary.data.training.n) == (str(demo_inputs.digits), 899)
 
@@ -228,7 +228,7 @@ def test_images_without_labels_are_probed(
     assert ran.code == 0, ran.err
     summary = Summary.model_validate_json(ran.out)
     assert (summary.data.n, summary.data.classes_present) == (60, 0)
-    assert [type(found) for found in summary.probes] == [EstimationShift]
+    assert [type(found) for found in summary.of(Probed)] == [EstimationShift]
 
 
 def _holdout(inputs: DemoInputs) -> NDArray[np.int64]:

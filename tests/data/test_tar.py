@@ -107,7 +107,7 @@ def test_damage_anywhere_in_plain_content_is_an_error_or_other_data(write_tar: W
     assert all(str(path) in message for message in messages)
 
 
-def test_gzip_is_read_from_any_place_like_the_plain_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gzip_is_read_from_any_place_like_the_original_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SPACING", 5000)
     content = np.random.default_rng(0).integers(0, 4, 1_500_000, dtype=np.uint8).tobytes()
     packed = gzip.compress(content[:600_000], 1) + gzip.compress(content[600_000:], 1) + bytes(100)

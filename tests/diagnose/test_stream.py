@@ -101,7 +101,7 @@ def test_known_shapes_of_distributions() -> None:
 
 
 def source() -> nn.Sequential:
-    """Answers the class whose pixels are bright; its BatchNorm knows clean images."""
+    """PredictionChanges the class whose pixels are bright; its BatchNorm knows clean images."""
     model = nn.Sequential(nn.BatchNorm2d(K), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(K, K, bias=False)).eval()
     with torch.no_grad():
         model[3].weight.copy_(20 * torch.eye(K))

@@ -29,6 +29,7 @@ from calibrate.steps import (
     Method,
     SetAlpha,
     Stream,
+    StreamLearning,
     Temperature,
     Tent,
 )
@@ -94,7 +95,7 @@ def test_the_network_is_the_one_made_by_hand(method: Method, stream: Stream) -> 
     assert_same_state(outcome.model, kept_by_hand(adapted, trained(), x))
     assert not torch.equal(outcome.model[4].bias, trained()[4].bias)
     assert [type(module) for module in outcome.model] == [type(module) for module in trained()]
-    (kept,) = outcome.summary.kept
+    (kept,) = outcome.summary.of(StreamLearning)
     assert kept.learned == ("1.weight", "1.bias", "4.weight", "4.bias")
     assert (kept.method, kept.stream, kept.images, kept.reestimated) == (method, stream, len(x), True)
 
@@ -112,12 +113,12 @@ def test_domains_are_corrupted_for_learning_and_for_re_estimating() -> None:
     for batch in x[domains, places].split(8):
         adapted.step(batch)
     assert_same_state(outcome.model, kept_by_hand(adapted, network(), x.flatten(0, 1)))
-    assert outcome.summary.kept[0].images == len(rows)
+    assert outcome.summary.of(StreamLearning)[0].images == len(rows)
 
 
 def test_only_the_matching_layers_learn_and_are_re_estimated() -> None:
     outcome = ran(Adapt(method=TENT.model_copy(update={"sites": ("4",)})))
-    assert outcome.summary.kept[0].learned == ("4.weight", "4.bias")
+    assert outcome.summary.of(StreamLearning)[0].learned == ("4.weight", "4.bias")
     before, after = trained().state_dict(), outcome.model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"4.weight", "4.bias", "4.running_mean", "4.running_var"}
@@ -139,7 +140,7 @@ def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
     steps = [Adapt(method=TENT, stream=Stream(batch_size=15)), Temperature(), Measure(resamples=100)]
     summary = ran(*steps, data=[(3 * x + 4, y) for x, y in examples()]).summary
     assert summary.measurement is not None
-    assert [scores.arm for scores in summary.measurement.arms] == ["plain", "T", "tuned", "tuned+T"]
+    assert [scores.arm for scores in summary.measurement.arms] == ["original", "T", "tuned", "tuned+T"]
     assert summary.verdict == "improved"
 
 
@@ -150,7 +151,7 @@ def test_iew_is_the_step_set_alpha() -> None:
     )
     assert_same_state(kept.model, set_.model)
     assert kept.summary.measurement == set_.summary.measurement
-    (said,) = kept.summary.kept
+    (said,) = kept.summary.of(StreamLearning)
     assert (said.images, said.learned, said.reestimated) == (0, (), False)
     grouped_ = ran(Adapt(method=IEW(alpha=0.7)), model=lived_in(grouped()))
     assert_same_state(grouped_.model, ran(SetAlpha(alpha=0.7), model=lived_in(grouped())).model)
@@ -170,14 +171,14 @@ def test_collapses_are_counted() -> None:
     """One by one, images lose the brightness that is their class, and all are answered alike."""
     rule = CollapseRule(memory=4, checked=4, entropy_share=1.0)
     step = Adapt(method=TENT, stream=Stream(batch_size=1), collapse=rule)
-    assert ran(step).summary.kept[0].collapses > 0
-    assert ran(step.model_copy(update={"collapse": None})).summary.kept[0].collapses == 0
+    assert ran(step).summary.of(StreamLearning)[0].collapses > 0
+    assert ran(step.model_copy(update={"collapse": None})).summary.of(StreamLearning)[0].collapses == 0
 
 
 def test_labels_are_needed_where_they_make_the_order(tmp_path: Path) -> None:
     data = tmp_path / "bare.npz"
     np.savez(data, x=np.stack([x.numpy() for x, _ in examples()]))
-    assert ran(Adapt(method=TENT), data=data).summary.kept[0].images == 45
+    assert ran(Adapt(method=TENT), data=data).summary.of(StreamLearning)[0].images == 45
     for stream in (Stream(order="class_sorted"), Stream(order="correlated", concentration=0.1)):
         with pytest.raises(UsageError, match=f"has no labels, by which a stream in the order {stream.order}"):
             ran(Adapt(method=TENT, stream=stream), data=data)

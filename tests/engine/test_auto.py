@@ -19,7 +19,18 @@ from calibrate.engine import FolderTrials, carry_out, plan
 from calibrate.engine.delivery.graph import graphs_of
 from calibrate.errors import DataError, TrialsError
 from calibrate.result import silent
-from calibrate.steps import Auto, Candidate, Leaderboard, Measure, Reestimate, SearchAlpha, SetAlpha, Temperature
+from calibrate.steps import (
+    AlphaSearch,
+    Auto,
+    Candidate,
+    Leaderboard,
+    Measure,
+    Reestimate,
+    Reestimation,
+    SearchAlpha,
+    SetAlpha,
+    Temperature,
+)
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, storages, trained
 from tests.networks import convolutional, grouped, lived_in
@@ -48,8 +59,8 @@ def network() -> nn.Module:
 
 
 def board_of(outcome: Outcome) -> Leaderboard:
-    assert outcome.summary.leaderboard is not None
-    return outcome.summary.leaderboard
+    assert outcome.summary.last(Leaderboard) is not None
+    return outcome.summary.last(Leaderboard)
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +78,17 @@ def test_every_number_of_a_candidate_is_that_of_its_recipe_alone(searched: Outco
     for candidate in CANDIDATES:
         recipe = Recipe(steps=(*candidate.steps, Temperature(), Measure(resamples=300)))
         alone = retrofit(network(), recipe, data=scanned).summary
-        held = board.leaderboard_row(candidate.name).held_out
+        held = board.row(candidate.name).held_out
         assert held is not None
         assert alone.measurement is not None
         difference = alone.measurement.verdict_difference
         assert difference is not None
         assert held.metrics == alone.measurement.arm(difference.arm).metrics
         assert held.against_t == difference.metrics
-        assert held.against_plain == alone.measurement.difference(difference.arm, "plain").metrics
+        assert held.against_original == alone.measurement.difference(difference.arm, "original").metrics
         assert held.verdict == alone.verdict
         assert held.temperature == alone.changes.temperature
-        assert board.leaderboard_row("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
+        assert board.row("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
 
 
 def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_numbers(
@@ -97,8 +108,8 @@ def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_number
 def test_it_is_never_worse_than_the_candidates_that_are_simpler_by_more_than_noise(searched: Outcome) -> None:
     """The rule, from the numbers in the leaderboard: nothing simpler is within its own noise of the best."""
     board = board_of(searched)
-    gaps = {item.name: item.calibration.value for item in board.standings if item.calibration is not None}
-    names = [item.name for item in board.standings]
+    gaps = {item.name: item.calibration.value for item in board.rows if item.calibration is not None}
+    names = [item.name for item in board.rows]
     assert gaps["T"] == 0
     best = min(gaps, key=gaps.__getitem__)
     assert names.index(board.chosen) <= names.index(best)
@@ -108,7 +119,7 @@ def test_it_is_never_worse_than_the_candidates_that_are_simpler_by_more_than_noi
 def test_the_passes_of_all_are_fewer_than_those_of_each_alone(searched: Outcome) -> None:
     """What candidates begin with alike is done once."""
     board = board_of(searched)
-    alone = sum(item.passes + 1 for item in board.standings[2:])
+    alone = sum(item.passes + 1 for item in board.rows[2:])
     assert board.passes == searched.summary.timings.passes < alone + 2
     assert board.passes <= 60
 
@@ -125,8 +136,8 @@ def test_where_nothing_helps_nothing_is_recommended_and_nothing_changed() -> Non
     board = board_of(outcome)
     assert_untouched(model, before)
     assert board.recommended in (None, "T")
-    assert not outcome.summary.reestimations
-    assert outcome.summary.search is None
+    assert not outcome.summary.of(Reestimation)
+    assert outcome.summary.last(AlphaSearch) is None
     assert outcome.summary.verdict == ("improved" if board.recommended else "no evidence")
     if board.recommended is None:
         assert_untouched(outcome.model, before)
@@ -144,36 +155,36 @@ def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
     outcome = retrofit(network(), auto(), data=open_data(data, preprocessing=PREPROCESSING))
     board = board_of(outcome)
     assert board.chosen.startswith("re-estimated")
-    assert board.leaderboard_row(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
+    assert board.row(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
     assert board.recommended in (None, "T")
     assert board.chosen in board.reason
-    assert not outcome.summary.reestimations
+    assert not outcome.summary.of(Reestimation)
 
 
 def test_a_candidate_that_cannot_be_carried_out_says_why_and_leaves_the_others() -> None:
     data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
     board = board_of(retrofit(lived_in(grouped()), auto(), data=data))
     for name in ("re-estimated", "re-estimated, α"):
-        standing = board.leaderboard_row(name)
+        standing = board.row(name)
         assert standing.state == "not applicable"
         assert "statistics" in standing.note
-    assert board.leaderboard_row("α").state == "measured"
+    assert board.row("α").state == "measured"
 
 
 def test_a_network_without_normalisation_is_left_with_its_temperature() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval()
     board = board_of(retrofit(model, auto(), data=examples(60)))
-    assert {item.state for item in board.standings[2:]} == {"not applicable"}
-    assert board.chosen in ("plain", "T")
+    assert {item.state for item in board.rows[2:]} == {"not applicable"}
+    assert board.chosen in ("original", "T")
 
 
 @pytest.mark.parametrize("passes", [6.0, 9.0, 14.0, 18.0])
 def test_a_budget_is_kept_and_what_it_left_out_is_said(passes: float, scanned: Source) -> None:
     board = board_of(retrofit(network(), auto(max_passes=passes), data=scanned))
     assert board.passes <= passes
-    kinds = {item.name: item.state for item in board.standings[2:]}
+    kinds = {item.name: item.state for item in board.rows[2:]}
     assert set(kinds.values()) - {"measured"}
-    assert all(item.note for item in board.standings if item.state != "measured")
+    assert all(item.note for item in board.rows if item.state != "measured")
     for rung in board.rungs:
         assert set(rung.kept) <= set(rung.tried)
         assert len(rung.kept) == -(-len(rung.tried) // 2)
@@ -189,8 +200,8 @@ def test_a_budget_that_pays_for_all_changes_nothing(searched: Outcome, scanned: 
 
 def test_a_budget_of_no_time_leaves_the_network_as_it_came(scanned: Source) -> None:
     board = board_of(retrofit(network(), auto(max_minutes=1e-6), data=scanned))
-    assert {item.state for item in board.standings[2:]} == {"not tried"}
-    assert board.chosen in ("plain", "T")
+    assert {item.state for item in board.rows[2:]} == {"not tried"}
+    assert board.chosen in ("original", "T")
 
 
 def planned(model: nn.Module, recipe: Recipe, source: Source) -> Any:
@@ -288,7 +299,7 @@ def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
         with torch.inference_mode():
             return float((model(batch.inputs).argmax(1).numpy() == labels).mean())
 
-    plain = board.leaderboard_row("plain").held_out
+    plain = board.row("original").held_out
     assert plain is not None
     assert plain.metrics["top1"].value == pytest.approx(right(domains))
     assert right(domains) != right(source)
@@ -299,8 +310,8 @@ def test_the_guardrail_keeps_out_what_costs_the_data_as_they_are() -> None:
     source, only_bright = rgb(90), {"shifts": [{"corruption": "brightness", "severity": 5}]}
     loose = board_of(retrofit(coloured(), auto(guardrail=1.0, **only_bright), data=source))
     strict = board_of(retrofit(coloured(), auto(guardrail=0.07, **only_bright), data=source))
-    changes = {item.name: item.held_out.clean for item in loose.standings if item.held_out is not None}
-    assert {item.name: item.held_out and item.held_out.clean for item in strict.standings} == changes
+    changes = {item.name: item.held_out.clean for item in loose.rows if item.held_out is not None}
+    assert {item.name: item.held_out and item.held_out.clean for item in strict.rows} == changes
     assert loose.recommended is not None
     cost = changes[loose.recommended]
     assert cost is not None
@@ -337,18 +348,15 @@ def test_the_search_starts_from_the_network_as_it_came_and_leaves_no_site_behind
 def test_the_preset_works_on_group_norm_and_says_what_does_not_apply() -> None:
     data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
     board = board_of(retrofit(lived_in(grouped()), PRESETS["auto"], data=data))
-    states = {item.name: item.state for item in board.standings}
+    states = {item.name: item.state for item in board.rows}
     assert states["α per channel"] == "not applicable"
-    assert (
-        "one number" in board.leaderboard_row("α per channel").note
-        or "channel" in board.leaderboard_row("α per channel").note
-    )
+    assert "one number" in board.row("α per channel").note or "channel" in board.row("α per channel").note
     assert states["α"] == "measured"
 
 
 def test_too_few_examples_to_learn_from_are_said_for_each_candidate() -> None:
     board = board_of(retrofit(trained(), PRESETS["auto"], data=examples(12)))
-    standing = board.leaderboard_row("γ and β")
+    standing = board.row("γ and β")
     assert standing.state == "not applicable"
     assert "calibration half has 6 examples" in standing.note
 
@@ -374,8 +382,8 @@ def _is_norm(module: nn.Module) -> bool:
 
 def test_a_candidate_that_gives_no_numbers_has_no_place_and_the_others_have() -> None:
     board = board_of(retrofit(NoNumbers().eval(), auto(), data=examples(90)))
-    assert "not a number" in board.leaderboard_row("re-estimated").note
-    assert board.leaderboard_row("α").state == "measured"
+    assert "not a number" in board.row("re-estimated").note
+    assert board.row("α").state == "measured"
 
 
 def test_a_full_disk_is_an_error_and_no_property_of_a_candidate(scanned: Source, tmp_path: Path) -> None:
@@ -410,7 +418,7 @@ def test_a_tight_budget_counts_the_guardrail_s_passes() -> None:
 def test_few_minutes_halve_the_candidates_too() -> None:
     """A clock that was started before the first pass knows how long one takes."""
     board = board_of(retrofit(trained(), auto(candidates=FREE, max_minutes=1e-3), data=examples(1200)))
-    assert board.rungs or all(item.state == "not tried" for item in board.standings[2:])
+    assert board.rungs or all(item.state == "not tried" for item in board.rows[2:])
 
 
 def test_t_is_recommended_with_what_was_found_of_it() -> None:
@@ -420,10 +428,10 @@ def test_t_is_recommended_with_what_was_found_of_it() -> None:
     searched = retrofit(network(), auto(candidates=()), data=source).summary
     codes = {finding.code for finding in alone.findings}
     assert "temperature-at-limit" in codes
-    assert searched.leaderboard is not None
-    if searched.leaderboard.recommended == "T":
+    assert searched.last(Leaderboard) is not None
+    if searched.last(Leaderboard).recommended == "T":
         assert codes <= {finding.code for finding in searched.findings}
-    assert "temperature" in searched.leaderboard.leaderboard_row("T").note
+    assert "temperature" in searched.last(Leaderboard).row("T").note
 
 
 def test_with_shifts_a_recommended_t_has_a_recipe_that_survives_json() -> None:
@@ -452,13 +460,13 @@ def test_graphs_are_shared_by_networks_that_differ_in_numbers_only() -> None:
     sites = len(find_sites(trained()))
     names = graphs_of(
         {
-            "plain": trained(),
+            "original": trained(),
             "none": weighed(0.0, sites),
             "all": weighed(0.1, sites),
             "more": weighed(0.2, sites),
             "one": weighed(0.1, 1),
         }
     )
-    assert names["plain"] == names["none"] == "folded"
+    assert names["original"] == names["none"] == "folded"
     assert names["all"] == names["more"] == "α"
     assert names["one"] == ("α" if sites == 1 else f"α at 1 of {sites} layers")

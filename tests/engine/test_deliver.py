@@ -105,7 +105,8 @@ def test_the_examples_kept_for_proofs_are_of_the_network_s_precision() -> None:
 def test_thumbnails_are_in_the_html_alone(tmp_path: Path) -> None:
     outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.6), Measure(resamples=100)]), data=examples())
     deliver(outcome, trained(), tmp_path, Outputs(formats=()))
-    assert outcome.summary.answers is not None
+    assert outcome.summary.measurement is not None
+    assert outcome.summary.measurement.changes is not None
     shown = (tmp_path / "report.html").read_text().count("data:image/png;base64,")
-    assert shown == len(outcome.summary.answers.examples) > 0
+    assert shown == len(outcome.summary.measurement.changes.examples) > 0
     assert not [path for path in tmp_path.iterdir() if path.suffix != ".html" and "base64" in path.read_text()]

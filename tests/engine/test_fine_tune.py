@@ -70,7 +70,7 @@ def test_scores_are_of_the_returned_network_on_the_test_data() -> None:
         came = score(model_of(4)(inputs), torch.tensor(tested.labels))
     measurement = outcome.result.measurement
     assert measurement.n == 80
-    for arm, scores in (("tuned", own), ("plain", came)):
+    for arm, scores in (("tuned", own), ("original", came)):
         assert measurement.arm(arm).metrics["nll"].value == pytest.approx(scores.nll.mean(), rel=1e-5)  # type: ignore[arg-type]
     (difference,) = measurement.differences
     assert difference.metrics["top1"].value == pytest.approx(own.top1.mean() - came.top1.mean())

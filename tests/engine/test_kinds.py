@@ -152,7 +152,7 @@ def test_group_norm_beside_batch_norm_is_left_and_named() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("build", [convolutional, frozen], ids=["plain", "frozen"])
+@pytest.mark.parametrize("build", [convolutional, frozen], ids=["original", "frozen"])
 def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_path: Path) -> None:
     """ONNX Runtime proves float16; bfloat16 it cannot run, which is said, and the weights are written all the same."""
     model = lived_in(build()).to(dtype)

@@ -13,7 +13,7 @@ from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Outputs
 from calibrate.search import fit_temperature
-from calibrate.steps import LearnAlpha, Learning, Measure, SetAlpha, Temperature, TuneAffine
+from calibrate.steps import LearnAlpha, Learned, Learning, Measure, SetAlpha, Temperature, TuneAffine
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
 from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 
@@ -58,7 +58,7 @@ def test_t_is_fitted_on_what_was_held_back(step: Learning) -> None:
     """T is in the returned network's last layer, so that on those rows, and there alone, the best T is now 1."""
     steps, data = improvable(step)
     outcome = ran(*steps, step, Temperature(), data=data)
-    (item,) = outcome.summary.learned
+    (item,) = outcome.summary.of(Learned)
     assert item.kept
     learned, held_back = rows(data)
     assert (item.learned_from, item.held_back) == (len(learned), len(held_back))
@@ -81,8 +81,8 @@ def test_nothing_is_learned_from_what_was_held_back_nor_from_the_holdout_half(st
     learned, _ = rows(data)
     others = [(x if row in set(learned) else 0.98 * x, y) for row, (x, y) in enumerate(data)]
     one, two = (ran(*steps, step, data=which) for which in (data, others))
-    assert one.summary.learned[0].kept == two.summary.learned[0].kept == 1
-    assert one.summary.learned[0].epochs != two.summary.learned[0].epochs
+    assert one.summary.of(Learned)[0].kept == two.summary.of(Learned)[0].kept == 1
+    assert one.summary.of(Learned)[0].epochs != two.summary.of(Learned)[0].epochs
     assert_same_state(one.model, two.model)
 
 
@@ -91,18 +91,18 @@ def test_gamma_and_beta_alone_change_and_the_arm_is_tuned() -> None:
     before, after = trained().state_dict(), outcome.model.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed - {"8.weight", "8.bias"} == {"4.weight", "4.bias"}  # T is in the last layer
-    (item,) = outcome.summary.learned
+    (item,) = outcome.summary.of(Learned)
     for tensor in item.changed:
         difference = (after[tensor.name] - before[tensor.name]).double()
         assert tensor.change == pytest.approx(float(difference.square().mean().sqrt()))
-    assert [arm.arm for arm in outcome.summary.measurement.arms] == ["plain", "T", "tuned", "tuned+T"]
+    assert [arm.arm for arm in outcome.summary.measurement.arms] == ["original", "T", "tuned", "tuned+T"]
     assert all(parameter.requires_grad and parameter.grad is None for parameter in outcome.model.parameters())
 
 
 @pytest.mark.parametrize("step", [BY_LAYER, BY_CHANNEL], ids=lambda step: step.per)
 def test_learned_alpha_is_stored_and_reopens(step: LearnAlpha, tmp_path: Path) -> None:
     outcome = ran(SetAlpha(alpha=0.1), step, Measure(resamples=100), architecture=f"{trained.__module__}:trained")
-    assert [arm.arm for arm in outcome.summary.measurement.arms] == ["plain", "T", "alpha", "alpha+T"]
+    assert [arm.arm for arm in outcome.summary.measurement.arms] == ["original", "T", "alpha", "alpha+T"]
     for site in outcome.summary.changes.sites:
         stored = outcome.model.get_submodule(site.names[0]).alpha
         assert isinstance(site.alpha, tuple) == (step.per == "channel")
@@ -117,7 +117,7 @@ def test_learned_alpha_is_stored_and_reopens(step: LearnAlpha, tmp_path: Path) -
 @pytest.mark.parametrize("step", [AFFINE, BY_LAYER, BY_CHANNEL], ids=lambda step: step.kind)
 def test_where_nothing_helps_the_network_stays_bit_for_bit(step: Learning) -> None:
     outcome = ran(step.model_copy(update={"lr": 100.0, "margin": 1.0}))
-    (item,) = outcome.summary.learned
+    (item,) = outcome.summary.of(Learned)
     assert (item.kept, item.changed) == (0, ())
     assert_same_state(outcome.model, trained())
     assert not any(isinstance(module, ExampleWeighed) for module in outcome.model.modules())
@@ -147,14 +147,14 @@ def test_every_setting_changes_something(step: Learning, changed: dict[str, obje
     if "patience" in changed:  # which it takes learning that falters to see
         step, against = step.model_copy(update={"lr": 20 * step.lr}), {"epochs": 6, "patience": 3}
     steps, data = improvable(step)
-    one, two = (ran(*steps, step.model_copy(update=each), data=data).summary.learned for each in (against, changed))
+    one, two = (ran(*steps, step.model_copy(update=each), data=data).summary.of(Learned) for each in (against, changed))
     assert one != two
 
 
 def test_passes_are_counted() -> None:
     """One for the start, and for each epoch three over what is learned from and one over what is held back."""
     summary = ran(AFFINE).summary
-    (item,) = summary.learned
+    (item,) = summary.of(Learned)
     epochs = len(item.epochs) - 1
     n = item.learned_from + item.held_back
     assert summary.timings.passes == pytest.approx(1 + epochs * (3 * item.learned_from + item.held_back) / n)
@@ -164,7 +164,7 @@ def test_tied_layers_learn_once_and_stay_tied() -> None:
     data = [(x, y + y // 2) for x, y in shifted()]
     for step in (AFFINE, BY_LAYER):
         outcome = ran(step, model=lived_in(Tied()), data=data)
-        assert [tensor.name.split(".")[0] for tensor in outcome.summary.learned[0].changed] in (
+        assert [tensor.name.split(".")[0] for tensor in outcome.summary.of(Learned)[0].changed] in (
             [],
             ["norm"],
             ["norm"] * 2,
@@ -174,7 +174,7 @@ def test_tied_layers_learn_once_and_stay_tied() -> None:
 
 def test_group_norm_learns_an_alpha_below_one_for_each_layer() -> None:
     outcome = ran(BY_LAYER, model=lived_in(grouped()))
-    (item,) = outcome.summary.learned
+    (item,) = outcome.summary.of(Learned)
     assert item.kept
     assert all(0 < site.alpha < 1 for site in outcome.summary.changes.sites)
     with pytest.raises(UsageError, match="is a GroupNorm, whose statistics span channels"):
@@ -186,14 +186,14 @@ def test_awkward_layers_learn_too() -> None:
     outcome = ran(BY_CHANNEL, AFFINE, model=lived_in(Mixed()))
     said = {finding.code for finding in outcome.summary.findings}
     assert "site-skipped" in said
-    names = {tensor.name.rpartition(".")[0] for item in outcome.summary.learned for tensor in item.changed}
+    names = {tensor.name.rpartition(".")[0] for item in outcome.summary.of(Learned) for tensor in item.changed}
     assert names <= {"maps", "point", "vector"}
 
 
 @pytest.mark.parametrize("step", [AFFINE, BY_CHANNEL], ids=lambda step: step.kind)
 def test_bfloat16_networks_learn(step: Learning) -> None:
     outcome = ran(step, model=trained().bfloat16())
-    assert outcome.summary.learned[0].kept
+    assert outcome.summary.of(Learned)[0].kept
     assert {parameter.dtype for parameter in outcome.model.parameters()} == {torch.bfloat16}
 
 
@@ -224,5 +224,5 @@ def test_learning_that_diverges_is_said() -> None:
     model = lived_in(nn.Sequential(nn.BatchNorm2d(1), Exponential(), nn.Flatten(), nn.Linear(64, 3)))
     outcome = ran(AFFINE.model_copy(update={"lr": 100.0}), model=model, data=examples())
     assert "learning-diverged" in {finding.code for finding in outcome.summary.findings}
-    assert (outcome.summary.learned[0].kept, len(outcome.summary.learned[0].epochs)) == (0, 1)
+    assert (outcome.summary.of(Learned)[0].kept, len(outcome.summary.of(Learned)[0].epochs)) == (0, 1)
     assert_same_state(outcome.model, model)

@@ -30,6 +30,7 @@ from calibrate.steps import (
     NotApplicable,
     PredictionTimeBN,
     ProbeAdaptation,
+    Probed,
     SearchAlpha,
     SetAlpha,
     Stream,
@@ -54,7 +55,7 @@ def ran(probe: ProbeAdaptation, model: nn.Module | None = None, **arguments: obj
 
 
 def probed(outcome: Outcome) -> Adaptation:
-    (found,) = outcome.summary.probes
+    (found,) = outcome.summary.of(Probed)
     assert isinstance(found, Adaptation)
     return found
 
@@ -165,7 +166,7 @@ def test_domains_are_corrupted_and_come_in_turn_or_mixed() -> None:
 
 
 def test_images_that_cannot_be_corrupted_are_no_failure() -> None:
-    (found,) = ran(step(Stream(domains=(Domain(corruption="fog", severity=1),)))).summary.probes
+    (found,) = ran(step(Stream(domains=(Domain(corruption="fog", severity=1),)))).summary.of(Probed)
     assert isinstance(found, NotApplicable)
     assert "floating point" in found.reason
 
@@ -253,7 +254,7 @@ def test_group_norm_weighs_examples_against_moments_of_the_calibration_half() ->
     measured = retrofit(model, Recipe(seed=SEED, steps=steps), data=examples(), batch_size=16).summary.measurement
     assert measured is not None
     assert found["iew"].nll == pytest.approx(measured.arm("alpha").metrics["nll"].value, rel=1e-5)
-    assert found["source"].nll == pytest.approx(measured.arm("plain").metrics["nll"].value, rel=1e-5)
+    assert found["source"].nll == pytest.approx(measured.arm("original").metrics["nll"].value, rel=1e-5)
 
 
 @pytest.mark.parametrize("before", [SetAlpha(alpha=0.1), SearchAlpha()])

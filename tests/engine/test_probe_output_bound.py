@@ -10,10 +10,9 @@ from calibrate.data import open_data
 from calibrate.diagnose import output_bound
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import Setting
-from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
-from calibrate.steps import NotApplicable, OutputBound, ProbeOutputBound, SetAlpha
+from calibrate.steps import NotApplicable, OutputBound, Probed, ProbeOutputBound, SetAlpha
 from calibrate.surgery import find_sites
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
@@ -27,7 +26,7 @@ def probed(model: nn.Module, *steps: object, seed: int = 0) -> Summary:
 def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -> None:
     model = trained()
     before = snapshot(model)
-    (found,) = probed(model, ProbeOutputBound(train_batch_size=8)).probes
+    (found,) = probed(model, ProbeOutputBound(train_batch_size=8)).of(Probed)
     assert_untouched(model, before)
     x = holdout()
     drawn = x[torch.from_numpy(np.random.Generator(np.random.PCG64(0)).permutation(len(x)))]
@@ -37,7 +36,9 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
     for layer, other in zip(found.layers, expected, strict=True):
         assert layer.training == pytest.approx(other.training)
         assert layer.inference == pytest.approx(other.inference)
-    (again,), (other_seed,) = (probed(model, ProbeOutputBound(train_batch_size=8), seed=seed).probes for seed in (0, 1))
+    (again,), (other_seed,) = (
+        probed(model, ProbeOutputBound(train_batch_size=8), seed=seed).of(Probed) for seed in (0, 1)
+    )
     assert again == found
     assert isinstance(other_seed, OutputBound)
     assert other_seed.layers[0].training != found.layers[0].training
@@ -53,13 +54,11 @@ def test_random_batches_mix_what_lies_sorted() -> None:
     assert all(5 <= int((x < 50).sum()) <= 15 for _, x in batches)
 
 
-def test_with_few_data_only_inference_is_seen_and_the_report_says_so() -> None:
+def test_with_few_data_only_inference_is_seen() -> None:
     summary = probed(trained(), ProbeOutputBound())
-    (found,) = summary.probes
+    (found,) = summary.of(Probed)
     assert isinstance(found, OutputBound)
     assert (found.training_images, [layer.training for layer in found.layers]) == (0, [None, None])
-    for render in (render_text, render_html):
-        assert "no whole batch of 128" in " ".join(render(summary).split())
 
 
 def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_in_bring_them_back() -> None:
@@ -71,7 +70,7 @@ def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_
         model, ProbeOutputBound(train_batch_size=2), SetAlpha(alpha=0.5), ProbeOutputBound(train_batch_size=2)
     )
     (finding,) = (finding for finding in summary.findings if finding.code == code)
-    plain, weighed = summary.probes
+    plain, weighed = summary.of(Probed)
     assert isinstance(plain, OutputBound)
     assert isinstance(weighed, OutputBound)
     assert plain.layers[1].outside > 1e-3
@@ -82,7 +81,7 @@ def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_
 
 
 def test_layers_without_such_a_bound_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).probes
+    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(Probed)
     assert isinstance(found, OutputBound)
     assert [layer.name for layer in found.layers] == ["maps", "point"]
     assert found.left_out == ("act", "batch_only")
@@ -98,14 +97,12 @@ def test_layers_without_such_a_bound_are_named() -> None:
 )
 def test_not_applicable_is_an_answer(model: nn.Module, size: int, why: str) -> None:
     summary = probed(model, ProbeOutputBound(train_batch_size=size))
-    (found,) = summary.probes
+    (found,) = summary.of(Probed)
     assert isinstance(found, NotApplicable)
     assert why in found.reason
-    for render in (render_text, render_markdown, render_html):
-        assert "Output bound" in render(summary)
 
 
 def test_single_images_train_layers_that_see_maps() -> None:
-    (found,) = probed(trained(), ProbeOutputBound(train_batch_size=1)).probes
+    (found,) = probed(trained(), ProbeOutputBound(train_batch_size=1)).of(Probed)
     assert isinstance(found, OutputBound)
     assert [layer.elements for layer in found.layers] == [64, 9]

@@ -15,7 +15,7 @@ from calibrate.data.iterable import Examples
 from calibrate.engine import HANDLERS
 from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Step
-from calibrate.steps import Measure, SearchAlpha, SetAlpha, Temperature
+from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.networks import Mixed, Tied, convolutional, lived_in
 
@@ -134,7 +134,7 @@ def test_the_plain_arm_is_the_network_as_it_came() -> None:
     with torch.inference_mode():
         logits = model(torch.stack([data[row][0] for row in holdout]))
     assert outcome.summary.measurement is not None
-    plain = outcome.summary.measurement.arm("plain")
+    plain = outcome.summary.measurement.arm("original")
     expected = nn.functional.cross_entropy(logits.double(), torch.from_numpy(labels[holdout]))
     assert plain.metrics["nll"].value == pytest.approx(float(expected), rel=1e-6)
 
@@ -146,7 +146,7 @@ def test_nothing_is_chosen_on_the_holdout_half() -> None:
     generator = torch.Generator().manual_seed(9)
     other = [(torch.randn(1, 8, 8, generator=generator) if row in holdout else x, y) for row, (x, y) in enumerate(data)]
     one, two = (retrofit(trained(), PRESETS["alpha"], data=which).summary for which in (data, other))
-    assert one.search == two.search
+    assert one.last(AlphaSearch) == two.last(AlphaSearch)
     assert one.changes == two.changes
     assert one.measurement != two.measurement
 
@@ -154,7 +154,7 @@ def test_nothing_is_chosen_on_the_holdout_half() -> None:
 def test_the_same_request_gives_the_same_result() -> None:
     one, two = (retrofit(trained(), PRESETS["alpha"], data=examples()).summary for _ in range(2))
     assert one.digest == two.digest
-    assert one.search == two.search
+    assert one.last(AlphaSearch) == two.last(AlphaSearch)
 
 
 def test_the_seed_decides_the_split() -> None:
@@ -169,7 +169,7 @@ def test_a_network_without_batch_normalisation_can_still_have_a_temperature() ->
     summary = retrofit(model, PRESETS["temperature"], data=examples()).summary
     assert summary.verdict is None
     assert summary.measurement is not None
-    assert [arm.arm for arm in summary.measurement.arms] == ["plain", "T"]
+    assert [arm.arm for arm in summary.measurement.arms] == ["original", "T"]
     with pytest.raises(ModelError, match="no batch normalisation"):
         retrofit(model, PRESETS["alpha"], data=examples())
 
@@ -219,8 +219,8 @@ def test_alpha_0_leaves_plain_batch_normalisation_in_place() -> None:
     """A search that finds nothing returns a network that still folds into its convolutions."""
     recipe = Recipe(steps=[SearchAlpha(margin=10.0), Temperature(), Measure(resamples=100)])
     outcome = retrofit(trained(), recipe, data=examples())
-    assert outcome.summary.search is not None
-    assert outcome.summary.search.chosen == 0
+    assert outcome.summary.last(AlphaSearch) is not None
+    assert outcome.summary.last(AlphaSearch).chosen == 0
     assert not any(name.endswith("alpha") for name in outcome.model.state_dict())
     assert outcome.summary.verdict == "no evidence"
     assert outcome.summary.measurement is not None
@@ -235,8 +235,8 @@ def test_a_network_that_came_with_alpha_is_compared_as_it_came() -> None:
     plain = retrofit(trained(), PRESETS["measure"], data=examples())
     assert outcome.summary.measurement is not None
     assert plain.summary.measurement is not None
-    came, stands = outcome.summary.measurement.arm("plain"), outcome.summary.measurement.arm("alpha")
-    assert stands.metrics["nll"].value == plain.summary.measurement.arm("plain").metrics["nll"].value
+    came, stands = outcome.summary.measurement.arm("original"), outcome.summary.measurement.arm("alpha")
+    assert stands.metrics["nll"].value == plain.summary.measurement.arm("original").metrics["nll"].value
     assert came.metrics["nll"].value != stands.metrics["nll"].value
 
 
@@ -280,11 +280,13 @@ def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked
     summary = retrofit(trained(), recipe, data=data).summary
     halves = split(data.labels, 0)
     calibrating = [row for row in Counting.streamed if row in set(halves.calibration.tolist())]
-    assert summary.search is not None
-    assert summary.search.passes + summary.search.curve_passes == pytest.approx(len(calibrating) / 150)
+    assert summary.last(AlphaSearch) is not None
+    assert summary.last(AlphaSearch).passes + summary.last(AlphaSearch).curve_passes == pytest.approx(
+        len(calibrating) / 150
+    )
     assert summary.timings.passes == pytest.approx(len(calibrating) / 150)
-    assert summary.search.passes <= 5
-    assert summary.search.passes % 1 != 0
+    assert summary.last(AlphaSearch).passes <= 5
+    assert summary.last(AlphaSearch).passes % 1 != 0
     holdout = set(Counting.streamed) & set(halves.holdout.tolist())
     assert holdout <= set(halves.holdout[:64].tolist())  # the inputs kept to prove files with
 
@@ -292,8 +294,8 @@ def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked
 def test_a_curve_that_cannot_be_interpolated_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("calibrate.search.alpha.TOLERANCE", -1.0)
     summary = retrofit(trained(), Recipe(steps=[SearchAlpha()]), data=examples()).summary
-    assert summary.search is not None
-    assert summary.search.curve == ()
+    assert summary.last(AlphaSearch) is not None
+    assert summary.last(AlphaSearch).curve == ()
     assert "curve-not-interpolated" in [finding.code for finding in summary.findings]
 
 
@@ -315,7 +317,8 @@ def test_the_answers_are_those_of_the_two_networks_on_the_holdout_half() -> None
         before = model(torch.stack([data[row][0] for row in holdout])).argmax(1).numpy()
     after = logits_of(outcome, data, holdout).argmax(1).numpy()
     right, now = before == labels[holdout], after == labels[holdout]
-    found = outcome.summary.answers
+    assert outcome.summary.measurement is not None
+    found = outcome.summary.measurement.changes
     assert found is not None
     assert (found.fixed, found.broken) == ((~right & now).sum(), (right & ~now).sum())
     assert found.fixed + found.broken > 0
@@ -329,8 +332,9 @@ def test_the_answers_are_those_of_the_two_networks_on_the_holdout_half() -> None
     assert set(outcome.thumbnails) == {item.index for item in found.examples}
 
 
-def test_a_run_that_changes_no_layer_has_no_answers_to_compare_but_its_layers() -> None:
+def test_a_run_that_changes_no_layer_has_no_predictions_to_compare_but_its_layers() -> None:
     outcome = retrofit(trained(), PRESETS["measure"], data=examples())
-    assert outcome.summary.answers is None
+    assert outcome.summary.measurement is not None
+    assert outcome.summary.measurement.changes is None
     assert outcome.thumbnails == {}
     assert [(layer.name, layer.positions) for layer in outcome.summary.layers] == [("1", 64), ("4", 9)]

@@ -9,9 +9,17 @@ from torch import Tensor
 
 from calibrate import PRESETS, Recipe, retrofit
 from calibrate.errors import DataError, UsageError
-from calibrate.report import render_html, render_markdown, render_text
 from calibrate.stats import reestimate
-from calibrate.steps import EstimationShift, Measure, ProbeEstimationShift, Reestimate, SetAlpha, Temperature
+from calibrate.steps import (
+    EstimationShift,
+    Measure,
+    Probed,
+    ProbeEstimationShift,
+    Reestimate,
+    Reestimation,
+    SetAlpha,
+    Temperature,
+)
 from tests.engine.test_probes import holdout
 from tests.engine.test_reestimation import assert_same_statistics
 from tests.engine.test_retrofit import examples, trained
@@ -25,7 +33,7 @@ def test_the_statistics_are_those_of_all_training_data(order: Any) -> None:
     recipe = Recipe(steps=[Reestimate(on="training", order=order)])
     outcome = retrofit(trained(), recipe, data=examples(), training=TRAINING, batch_size=16)
     assert_same_statistics(outcome.model, reestimate(trained(), INPUTS.split(16), order=order))
-    (found,) = outcome.summary.reestimations
+    (found,) = outcome.summary.of(Reestimation)
     assert (found.on, found.images, found.passes) == ("training", 50, 1.0)
 
 
@@ -44,7 +52,7 @@ def test_samples_bound_the_training_examples() -> None:
             trained(), Recipe(steps=[Reestimate(on="training", samples=samples)]), data=examples(10), training=TRAINING
         )
 
-    assert tuned(20).summary.reestimations[0].images == 20
+    assert tuned(20).summary.of(Reestimation)[0].images == 20
     assert_same_statistics(tuned(20).model, tuned(20).model)
     assert_same_statistics(tuned(50).model, reestimate(trained(), INPUTS.split(64)))
     with pytest.raises(DataError, match="wanted 51 samples, the training data have 50; lower `samples`"):
@@ -91,7 +99,7 @@ def test_what_is_missing_useless_or_of_another_size_is_refused_before_the_first_
 
 def test_layer_0_is_the_input_against_that_of_the_training_data() -> None:
     recipe = Recipe(steps=[ProbeEstimationShift()])
-    (found,) = retrofit(trained(), recipe, data=examples(), training=TRAINING, batch_size=16).summary.probes
+    (found,) = retrofit(trained(), recipe, data=examples(), training=TRAINING, batch_size=16).summary.of(Probed)
     assert isinstance(found, EstimationShift)
     assert found.input is not None
 
@@ -103,22 +111,3 @@ def test_layer_0_is_the_input_against_that_of_the_training_data() -> None:
     assert (found.input.images, found.input.channels) == (50, 1)
     assert found.input.mean == pytest.approx(np.linalg.norm(mean - held_mean), rel=1e-9)
     assert found.input.deviation == pytest.approx(np.linalg.norm(deviation - held_deviation), rel=1e-9)
-
-
-def test_the_reports_say_which_data() -> None:
-    recipe = Recipe(steps=[ProbeEstimationShift(), Reestimate(on="training")])
-    with_them = retrofit(trained(), recipe, data=examples(), training=TRAINING).summary
-    without = retrofit(trained(), Recipe(steps=[ProbeEstimationShift(), Reestimate()]), data=examples()).summary
-    assert with_them.data.training is not None
-    for render in (render_text, render_markdown, render_html):
-        words, plain = (
-            " ".join(render(summary).split()).replace("\\", "").replace("&#39;", "'")
-            for summary in (with_them, without)
-        )
-        assert "2 layers re-estimated on 50 examples of the training data, without labels" in words
-        assert "compared with that on 50 examples of the training data" in words
-        assert with_them.data.training.fingerprint in words
-        assert "(the input)" in words
-        assert "of the calibration half, without labels" in plain
-        assert "Layer 0, the network's input: not applicable" in plain
-        assert "(the input)" not in plain

@@ -55,7 +55,7 @@ DELTAS: dict[str, tuple[Any, tuple[int, ...], list[str], list[int]]] = {
 
 
 @pytest.mark.parametrize("name", DELTAS)
-@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "plain"])
+@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "original"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.bfloat16, 3e-2)])
 def test_delta_is_the_formula(name: str, weighed: bool, dtype: torch.dtype, tolerance: float) -> None:
     build, shape, layers, channels = DELTAS[name]
@@ -120,7 +120,7 @@ def test_delta_s_source_stays_what_it_was_when_the_network_itself_is_given() -> 
     assert all(parameter.grad is None for parameter in penalty.source.parameters())
 
 
-@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "plain"])
+@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "original"])
 def test_delta_s_gradient(weighed: bool) -> None:
     model = lived_in(vectors().double())
     penalty = Delta(

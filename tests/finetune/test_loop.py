@@ -41,7 +41,7 @@ FROZEN = {
 @pytest.mark.parametrize(
     ("document", "layer"),
     [(PLAIN, None), (ALL, "StochNorm"), (ADAM, "BatchInstanceNorm"), (FROZEN, None)],
-    ids=["plain", "all", "adam", "frozen"],
+    ids=["original", "all", "adam", "frozen"],
 )
 @pytest.mark.parametrize("death", ["epoch 1", "epoch 2", "epoch 3", "batch 3", "batch 7", "batch 17"])
 def test_a_resumed_training_is_the_unbroken_one_bit_for_bit(

@@ -73,8 +73,8 @@ class ToyProbeHandler(Handler[ProbeToy]):
 
     def run(self, run: Run, step: ProbeToy) -> None:
         """See :meth:`Handler.run`."""
-        count = sum(parameter.numel() for parameter in run.model.parameters())
-        run.probes.append(ToyCount(tuned=run.changed, images=0, parameters=count))
+        count = sum(parameter.numel() for parameter in run.state.model.parameters())
+        run.note(ToyCount(tuned=run.state.changed, images=0, parameters=count))
 '''
 
 TOY_STEP = '''
@@ -82,7 +82,24 @@ TOY_STEP = '''
 
 from typing import Literal
 
-from calibrate.steps.step import Sites, StepValue
+from calibrate.page.section import Section
+from calibrate.steps.step import Sites, StepResult, StepValue
+
+
+class ToyScaled(StepResult):
+    """γ was scaled by the factor."""
+
+    kind: Literal["toy_scale"] = "toy_scale"
+    factor: float
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """γ."""
+        return ("toy γ",)
+
+    def sections(self) -> tuple[Section, ...]:
+        """The factor."""
+        return (Section("Toy scale", (f"Toy γ is {self.factor:g} times what it was.",)),)
 
 
 class ToyScale(StepValue):
@@ -107,6 +124,7 @@ class ToyScale(StepValue):
 
     needs_labels = False
     tunes = True
+    result = ToyScaled
 
     kind: Literal["toy_scale"] = "toy_scale"
     factor: float = 2.0
@@ -122,7 +140,7 @@ import torch
 
 from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
-from calibrate.steps.toy_scale import ToyScale
+from calibrate.steps.toy_scale import ToyScale, ToyScaled
 from calibrate.surgery import find_sites, matching
 
 
@@ -131,11 +149,12 @@ class ToyScaleHandler(Handler[ToyScale]):
 
     def run(self, run: Run, step: ToyScale) -> None:
         """See :meth:`Handler.run`."""
-        run.model = copy.deepcopy(run.model)
+        run.state.model = copy.deepcopy(run.state.model)
         with torch.no_grad():
-            for site in matching(find_sites(run.model), step.sites):
+            for site in matching(find_sites(run.state.model), step.sites):
                 site.module.weight.mul_(step.factor)
         run.change_()
+        run.note(ToyScaled(factor=step.factor))
 '''
 
 PROGRAM = """
@@ -143,6 +162,7 @@ import json
 import torch
 from torch import nn
 import calibrate
+import calibrate.steps
 from calibrate.cli.methods import _find
 from calibrate.recipe import Recipe, STEP_KINDS
 from calibrate.report import render_html, render_markdown, render_text
@@ -154,7 +174,7 @@ generator = torch.Generator().manual_seed(0)
 examples = [(torch.randn(1, 8, 8, generator=generator), i % 2) for i in range(40)]
 candidates = [{"name": "toy", "steps": [{"kind": "toy_scale", "factor": 0.5}]}]
 auto = Recipe.model_validate({"steps": [{"kind": "auto", "candidates": candidates}]})
-board = calibrate.retrofit(network, auto, data=examples).summary.leaderboard
+board = calibrate.retrofit(network, auto, data=examples).summary.last(calibrate.steps.Leaderboard)
 recipe = Recipe.model_validate({"steps": [{"kind": "toy_scale"}, {"kind": "toy_probe"}]})
 outcome = calibrate.retrofit(network, recipe, data=examples)
 summary = type(outcome.summary).model_validate_json(outcome.summary.model_dump_json())
@@ -164,10 +184,13 @@ print(json.dumps({
     "methods": [_find(name).card.sentence for name in ("toy_probe", "toy_scale")],
     "catalogue": sorted(m.kind for m in catalogue(PERMITTED).methods if m.kind.startswith("toy")),
     "jobs": {kind: sorted(k for k in steps if k.startswith("toy")) for kind, steps in PERMITTED.items()},
-    "tried": [[item.name, item.state] for item in board.standings],
+    "tried": [[item.name, item.state] for item in board.rows],
     "factor": float(outcome.model[1].weight[0] / network[1].weight[0]),
-    "found": [found.model_dump(mode="json") for found in summary.probes],
-    "reports": ["338 toy parameters." in render(summary) for render in (render_text, render_markdown, render_html)],
+    "found": [found.model_dump(mode="json") for found in summary.outcomes],
+    "reports": [
+        "338 toy parameters." in report and "Toy γ is 2 times what it was." in report
+        for report in (render(summary) for render in (render_text, render_markdown, render_html))
+    ],
 }))
 """
 
@@ -235,10 +258,13 @@ def test_jobs_permit_what_the_steps_say(told: dict[str, object]) -> None:
 
 
 def test_auto_tries_the_tuning_step(told: dict[str, object]) -> None:
-    assert told["tried"] == [["plain", "measured"], ["T", "measured"], ["toy", "measured"]]
+    assert told["tried"] == [["original", "measured"], ["T", "measured"], ["toy", "measured"]]
 
 
 def test_both_are_carried_out_and_told_in_the_summary_and_in_all_reports(told: dict[str, object]) -> None:
     assert told["factor"] == 2.0
-    assert told["found"] == [{"tuned": True, "images": 0, "kind": "toy_probe", "parameters": 338}]
+    assert told["found"] == [
+        {"kind": "toy_scale", "factor": 2.0},
+        {"tuned": True, "images": 0, "kind": "toy_probe", "parameters": 338},
+    ]
     assert told["reports"] == [True, True, True]

@@ -26,7 +26,7 @@ def arms() -> list[ArmScores]:
     logits, labels = network(120, 8, seed=0)
     noise = 0.3 * network(120, 8, seed=1, skill=0)[0]
     return [
-        ArmScores("plain", False, 1.0, score(3 * logits, labels)),
+        ArmScores("original", False, 1.0, score(3 * logits, labels)),
         ArmScores("T", False, 2.5, score(3 * logits, labels, 2.5)),
         ArmScores("alpha", True, 1.0, score(3 * logits + noise, labels)),
         ArmScores("alpha+T", True, 3.0, score(3 * logits + noise, labels, 3.0)),
@@ -34,7 +34,7 @@ def arms() -> list[ArmScores]:
 
 
 def run(arms: list[ArmScores], *, seed: int = 5) -> Measurement:
-    pairs = [("alpha+T", "T"), ("T", "plain")]
+    pairs = [("alpha+T", "T"), ("T", "original")]
     return measure(arms, pairs, resamples=200, bins=10, seed=seed)
 
 
@@ -59,7 +59,7 @@ def test_values_are_the_plain_metrics_and_intervals_the_bootstrap(arms: list[Arm
 def test_a_difference_is_arm_minus_baseline_on_the_same_resamples(arms: list[ArmScores]) -> None:
     result = run(arms)
     samples = bootstrap([item.per_example for item in arms], resamples=200, bins=10, seed=5)
-    assert [(item.arm, item.baseline) for item in result.differences] == [("alpha+T", "T"), ("T", "plain")]
+    assert [(item.arm, item.baseline) for item in result.differences] == [("alpha+T", "T"), ("T", "original")]
     for metric, estimate in result.difference("alpha+T", "T").metrics.items():
         own = result.arm("alpha+T").metrics[metric].value - result.arm("T").metrics[metric].value
         assert estimate.value == pytest.approx(own, abs=1e-15)
@@ -73,23 +73,23 @@ def test_an_interval_holds_its_value_also_where_resampling_is_biased() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2000, 5, generator=generator)
     labels = torch.distributions.Categorical(logits=logits).sample()
-    arm = ArmScores("plain", False, 1.0, score(logits, labels))
+    arm = ArmScores("original", False, 1.0, score(logits, labels))
     result = measure([arm], [], resamples=500, bins=15, seed=0)
     samples = bootstrap([arm.per_example], resamples=500, bins=15, seed=0)[0, ORDER.index("ece")]
-    ece = result.arm("plain").metrics["ece"]
+    ece = result.arm("original").metrics["ece"]
     assert samples.mean() > ece.value
     assert ece.low < ece.value < ece.high
 
 
 def test_temperature_alone_changes_no_accuracy(arms: list[ArmScores]) -> None:
-    difference = run(arms).difference("T", "plain")
+    difference = run(arms).difference("T", "original")
     for metric in ("top1", "top5"):
         estimate = difference.metrics[metric]
         assert (estimate.value, estimate.low, estimate.high) == (0, 0, 0)
 
 
 def test_an_arm_swapped_with_its_baseline_turns_the_interval_over(arms: list[ArmScores]) -> None:
-    pairs = [("alpha", "plain"), ("plain", "alpha")]
+    pairs = [("alpha", "original"), ("original", "alpha")]
     one, other = measure(arms, pairs, resamples=201, bins=10, seed=0).differences
     for metric, estimate in one.metrics.items():
         turned = other.metrics[metric]
@@ -109,8 +109,8 @@ def test_survives_json(arms: list[ArmScores]) -> None:
 
 
 def test_one_example_is_enough_and_none_is_not() -> None:
-    one = ArmScores("plain", False, 1.0, score(*network(1, 3, seed=0)))
+    one = ArmScores("original", False, 1.0, score(*network(1, 3, seed=0)))
     assert measure([one], [], resamples=100, bins=2, seed=0).n == 1
-    nothing = ArmScores("plain", False, 1.0, PerExample(*(np.empty(0) for _ in range(5))))
+    nothing = ArmScores("original", False, 1.0, PerExample(*(np.empty(0) for _ in range(5))))
     with pytest.raises(DataError, match="no labelled examples"):
         measure([nothing], [], resamples=100, bins=2, seed=0)

@@ -41,10 +41,10 @@ def scores(n: int = 400, arms: int = 4) -> list:  # type: ignore[type-arg]
 
 def test_values_and_intervals_are_those_of_a_measurement() -> None:
     arms = scores()
-    names = ("plain", "T", "alpha+T", "tuned+T")
+    names = ("original", "T", "alpha+T", "tuned+T")
     whole = measure(
         [ArmScores(name, False, 1.0, arm) for name, arm in zip(names, arms, strict=True)],  # type: ignore[arg-type]
-        [("tuned+T", "T"), ("tuned+T", "plain")],
+        [("tuned+T", "T"), ("tuned+T", "original")],
         resamples=300,
         bins=15,
         seed=3,
@@ -52,7 +52,7 @@ def test_values_and_intervals_are_those_of_a_measurement() -> None:
     ranked = rank(arms, resamples=300, bins=15, seed=3)
     assert [item.metrics for item in ranked] == [item.metrics for item in whole.arms]
     assert ranked[3].against_second == whole.difference("tuned+T", "T").metrics
-    assert ranked[3].against_first == whole.difference("tuned+T", "plain").metrics
+    assert ranked[3].against_first == whole.difference("tuned+T", "original").metrics
     assert ranked[0].against_first == ranked[0].against_second == ranked[1].against_second == {}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from calibrate import Summary
-from calibrate.steps import judge
+from calibrate.steps import AlphaSearch, judge
 from tests.conftest import Ran
 
 pytestmark = pytest.mark.slow
@@ -44,11 +44,11 @@ def test_cifar_networks_under_the_jpeg_shift(
     assert summary.measurement is not None
     assert summary.measurement.n == 2500
     scores = {arm.arm: arm.metrics for arm in summary.measurement.arms}
-    assert 0.79 < scores["plain"]["top1"].value < 0.85
+    assert 0.79 < scores["original"]["top1"].value < 0.85
     for arm in ("T", "alpha+T"):
-        assert scores[arm]["nll"].value < 2 / 3 * scores["plain"]["nll"].value  # type: ignore[index]
-    assert summary.search is not None
-    assert 0 <= summary.search.chosen <= 0.2
+        assert scores[arm]["nll"].value < 2 / 3 * scores["original"]["nll"].value  # type: ignore[index]
+    assert summary.last(AlphaSearch) is not None
+    assert 0 <= summary.last(AlphaSearch).chosen <= 0.2
 
 
 def test_an_imagenet_network_from_a_package(shared: Path, afternorm: Callable[..., Ran], tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_an_imagenet_network_from_a_package(shared: Path, afternorm: Callable[..
     assert_honest(summary)
     assert summary.measurement is not None
     scores = {arm.arm: arm.metrics for arm in summary.measurement.arms}
-    assert 0.70 < scores["plain"]["top1"].value < 0.85
+    assert 0.70 < scores["original"]["top1"].value < 0.85
     assert scores["alpha+T"]["nll"].value < scores["T"]["nll"].value
     assert not summary.data.stratified
     assert "not-stratified" in [finding.code for finding in summary.findings]

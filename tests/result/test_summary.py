@@ -6,37 +6,43 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calibrate.recipe import PRESETS
 from calibrate.result import Changes, SiteSummary, Summary, Timings, TrainingData
 from calibrate.steps import (
+    AlphaSearch,
     ChangedTensor,
+    ChannelHealth,
     CorruptionMean,
     Corruptions,
     CorruptionScores,
     EstimationShift,
     InputShift,
-    Kept,
     LayerShift,
     Learned,
     LearningEpoch,
+    Measurement,
     Moved,
     NoiseCurve,
     NoiseLevel,
+    OutputBound,
+    Probed,
     Reestimation,
     StatisticNoise,
     Stream,
+    StreamLearning,
     Tent,
     TopOneAndNll,
 )
 from calibrate.values import Estimate
 from tests.samples import (
-    answers,
+    changes,
     channel_health,
     label_free,
     layers,
     leaderboard,
     measurement,
+    outcomes,
     output_bound,
+    search,
     serving,
     summary,
 )
@@ -53,7 +59,7 @@ def test_survives_json() -> None:
 
 
 def test_survives_json_with_nothing_done() -> None:
-    value = summary().model_copy(update={"search": None, "measurement": None, "verdict": None, "artifacts": ()})
+    value = summary().model_copy(update={"outcomes": (), "verdict": None, "artifacts": ()})
     assert Summary.model_validate(json.loads(value.model_dump_json())) == value
 
 
@@ -74,13 +80,13 @@ def changed(value: Any) -> Any:
     return value + 1 if isinstance(value, int) else f"{value}!"
 
 
-PLAIN = TopOneAndNll(top1=0.6, nll=1.25)
+SCORES = TopOneAndNll(top1=0.6, nll=1.25)
 CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
     data=summary().data.model_copy(update={"training": TrainingData(source="train", fingerprint="sha256:56", n=8)}),
-    reestimations=(Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),),
-    probes=(
+    outcomes=(
+        Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),
         EstimationShift(
             tuned=False,
             images=9,
@@ -105,8 +111,10 @@ SHORT = summary(
             arm="tuned+T",
             temperatures=(1.5, 1.25),
             resamples=100,
-            scores=(CorruptionScores(corruption="fog", severity=3, plain=PLAIN, tuned=PLAIN),),
-            means=(CorruptionMean(corruption="all", plain=PLAIN, tuned=PLAIN, top1_change=CHANGE, nll_change=CHANGE),),
+            scores=(CorruptionScores(corruption="fog", severity=3, original=SCORES, tuned=SCORES),),
+            means=(
+                CorruptionMean(corruption="all", original=SCORES, tuned=SCORES, top1_change=CHANGE, nll_change=CHANGE),
+            ),
         ),
         output_bound(2),
         channel_health(2),
@@ -125,9 +133,9 @@ SHORT = summary(
                 ),
             ),
         ),
-    ),
-    kept=(Kept(method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1),),
-    learned=(
+        StreamLearning(
+            method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1
+        ),
         Learned(
             kind="learn_alpha",
             per="layer",
@@ -145,8 +153,13 @@ SHORT = summary(
             reason="it helped",
             changed=(ChangedTensor(name="bn1.alpha", change=0.125),),
         ),
+        label_free(),
+        search(),
+        leaderboard(guardrail=0.01, domains=("as they are", "fog"), recipe={"steps": [{"kind": "temperature"}]}),
+        measurement(("original", "T", "alpha+T"), bins=2).model_copy(
+            update={"changes": changes(2), "domains": ("fog",), "outputs": 10}
+        ),
     ),
-    label_free=(label_free(),),
     changes=Changes(
         sites=(
             SiteSummary(names=("bn1", "alias.bn1"), kind="BatchNorm2d", channels=2, alpha=(0.1, 0.2), note="1×1 maps"),
@@ -155,12 +168,7 @@ SHORT = summary(
         temperature=1.5,
         temperature_folded_into="fc",
     ),
-    measurement=measurement(("plain", "T", "alpha+T"), bins=2),
     layers=layers(2),
-    answers=answers(2),
-    leaderboard=leaderboard(
-        guardrail=0.01, domains=("as they are", "fog"), recipe=PRESETS["temperature"].model_dump(mode="json")
-    ),
     serving=(serving(),),
 )
 DOCUMENT = SHORT.model_dump(mode="json")
@@ -169,8 +177,8 @@ CHOICES = {
     "improved": "worse",
     "info": "warning",
     "warning": "info",
-    "plain": "T",
-    "T": "plain",
+    "original": "T",
+    "T": "original",
     "alpha": "alpha+T",
     "alpha+T": "alpha",
     "tuned+T": "alpha+T",
@@ -215,10 +223,23 @@ def test_the_digest_covers_every_leaf_but_timings_and_files() -> None:
     assert covered == set(Summary.model_fields) - {"version"}
 
 
-@pytest.mark.parametrize("field", ["search", "measurement", "verdict"])
-def test_the_digest_tells_what_was_left_undone(field: str) -> None:
+@pytest.mark.parametrize(
+    "less", [{"outcomes": outcomes(search=None)}, {"outcomes": outcomes(measurement=None)}, {"verdict": None}]
+)
+def test_the_digest_tells_what_was_left_undone(less: dict[str, Any]) -> None:
     value = summary()
-    assert value.model_copy(update={field: None}).digest != value.digest
+    assert value.model_copy(update=less).digest != value.digest
+
+
+def test_outcomes_are_found_by_their_class() -> None:
+    assert [type(outcome) for outcome in SHORT.of(Probed)] == [
+        EstimationShift, Corruptions, OutputBound, ChannelHealth, StatisticNoise,
+    ]  # fmt: skip
+    assert SHORT.last(Measurement) is SHORT.measurement is SHORT.outcomes[-1]
+    assert (summary(outcomes=()).last(Measurement), summary(outcomes=()).of(Learned)) == (None, ())
+    twice = summary(outcomes=(search(), label_free(), search().model_copy(update={"chosen": 0.1})))
+    assert [found.chosen for found in twice.of(AlphaSearch)] == [0.05, 0.1]
+    assert twice.last(AlphaSearch) is twice.outcomes[-1]
 
 
 def test_the_digest_ignores_timings_files_and_the_order_of_keys() -> None:

@@ -55,10 +55,10 @@ def test_the_chosen_alpha_was_really_evaluated_and_its_logits_are_returned_in_or
     valley = Valley(0.08)
     found = search_alpha(valley, valley.labels, SearchAlpha(curve=curve), seed=0)
     assert torch.equal(valley.rows_at(found.chosen.alpha), torch.arange(len(valley.labels)))
-    for trial in (found.chosen, found.plain):
+    for trial in (found.chosen, found.trained):
         assert torch.equal(trial.logits, valley.logits(trial.alpha))
         assert trial.temperature.value == fit_temperature(trial.logits, valley.labels).value
-    assert found.plain.alpha == 0 < found.chosen.alpha == found.search.chosen
+    assert found.trained.alpha == 0 < found.chosen.alpha == found.search.chosen
 
 
 def test_points_are_what_an_evaluation_of_all_examples_says() -> None:
@@ -142,8 +142,8 @@ def test_from_the_other_end_the_search_is_the_same_mirrored() -> None:
         return mirrored(1 - alpha, rows)
 
     one = search_alpha(valley, valley.labels, SearchAlpha(), seed=0)
-    other = search_alpha(from_1, mirrored.labels, SearchAlpha(), seed=0, plain_alpha=1.0)
-    assert other.plain.alpha == other.search.points[0].alpha == other.search.curve[0].alpha == 1
+    other = search_alpha(from_1, mirrored.labels, SearchAlpha(), seed=0, trained_alpha=1.0)
+    assert other.trained.alpha == other.search.points[0].alpha == other.search.curve[0].alpha == 1
     assert other.chosen.alpha == other.search.chosen == other.search.best_by_nll == 1 - one.search.chosen < 1
     for here, there in ((one.search.points, other.search.points), (one.search.curve, other.search.curve)):
         assert [point.alpha for point in there] == [1 - point.alpha for point in here]
@@ -158,7 +158,7 @@ def test_from_the_other_end_the_search_is_the_same_mirrored() -> None:
 def test_where_leaving_alpha_1_does_not_help_it_stays() -> None:
     valley = Valley(0.0)
     search = search_alpha(
-        lambda alpha, rows: valley(1 - alpha, rows), valley.labels, QUICK, seed=0, plain_alpha=1.0
+        lambda alpha, rows: valley(1 - alpha, rows), valley.labels, QUICK, seed=0, trained_alpha=1.0
     ).search
     assert search.chosen == 1
     assert "no α below 1 lowered" in search.reason

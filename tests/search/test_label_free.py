@@ -23,10 +23,10 @@ class Valley:
         return self.level + (alpha**0.5 - self.optimum**0.5) ** 2 * (1 + self.noise * self.errors)
 
 
-def search(valley: Valley, plain_alpha: float = 0.0, **fields: object) -> LabelFreeSearch:
+def search(valley: Valley, trained_alpha: float = 0.0, **fields: object) -> LabelFreeSearch:
     step = LabelFreeAlpha(**fields)
-    terms_at = (lambda alpha: valley(abs(plain_alpha - alpha))) if plain_alpha else valley
-    return search_label_free(terms_at, step, n=50, passes=0.5, seed=0, plain_alpha=plain_alpha)
+    terms_at = (lambda alpha: valley(abs(trained_alpha - alpha))) if trained_alpha else valley
+    return search_label_free(terms_at, step, n=50, passes=0.5, seed=0, trained_alpha=trained_alpha)
 
 
 @pytest.mark.parametrize("optimum", [0.003, 0.02, 0.06, 0.2, 0.45])
@@ -79,7 +79,7 @@ def test_a_flat_criterion_and_a_single_term_change_nothing() -> None:
 
 
 def test_from_1_it_is_the_mirror_image() -> None:
-    here, there = search(Valley(0.1), maximum=0.3), search(Valley(0.1), plain_alpha=1.0, maximum=0.3)
+    here, there = search(Valley(0.1), maximum=0.3), search(Valley(0.1), trained_alpha=1.0, maximum=0.3)
     assert there.chosen == pytest.approx(1 - here.chosen, abs=1e-12)
     assert [1 - point.alpha for point in there.points] == pytest.approx([point.alpha for point in here.points])
     assert [point.value for point in there.points] == pytest.approx([point.value for point in here.points])

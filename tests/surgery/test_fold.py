@@ -115,7 +115,7 @@ class Volumes(nn.Module):
 
 #: Each network, the sites that a convolution takes part of, and the sites that stay whole.
 NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
-    "plain": (convolutional, {"1", "4"}, set()),  # type: ignore[dict-item]
+    "original": (convolutional, {"1", "4"}, set()),  # type: ignore[dict-item]
     "mixed": (Mixed, {"maps"}, {"point", "vector"}),
     "tied": (Tied, set(), {"norm"}),
     "read twice": (ReadTwice, set(), {"norm"}),

@@ -16,7 +16,7 @@ def wide(tensor: Tensor | None) -> np.ndarray:
     return tensor.detach().double().numpy()
 
 
-@pytest.mark.parametrize("build", [convolutional, Tied, Mixed], ids=["plain", "tied", "mixed"])
+@pytest.mark.parametrize("build", [convolutional, Tied, Mixed], ids=["original", "tied", "mixed"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_numbers_are_numpy_s(build: "type[nn.Module]", dtype: torch.dtype) -> None:
     model = lived_in(build()).to(dtype)

@@ -30,7 +30,7 @@ def test_a_swap_keeps_ties_and_keys_and_shares_the_statistics() -> None:
     assert set(model.state_dict()) == keys | {"norm.alpha", "again.norm.alpha"}
 
 
-@pytest.mark.parametrize("build", [Tied, Mixed, convolutional], ids=["tied", "mixed", "plain"])
+@pytest.mark.parametrize("build", [Tied, Mixed, convolutional], ids=["tied", "mixed", "original"])
 def test_alpha_0_changes_no_bit_of_the_network(build: "type[nn.Module]") -> None:
     model = lived_in(build())
     x = torch.randn(3, 1, 8, 8)

@@ -40,12 +40,12 @@ def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
     and the better half of its candidates goes on to twice as many. No round takes more than half of what is left, and a
     candidate that could not be paid for on all examples is not tried.
     """
-    search, n = CandidateSearch(), len(base.split.calibration)
-    costs = {candidate.name: expected(candidate, step, base.handlers) for candidate in step.candidates}
+    search, n = CandidateSearch(), len(base.given.split.calibration)
+    costs = {candidate.name: expected(candidate, step, base.given.handlers) for candidate in step.candidates}
 
     def left() -> float:
         measured = 1 + len(search.finished)
-        return budget.left(base.forwards / n) - deferred(step) * measured
+        return budget.left(base.notes.forwards / n) - deferred(step) * measured
 
     within = left()
     alive = [candidate for candidate in step.candidates if costs[candidate.name] <= within]
@@ -70,7 +70,7 @@ def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
 def candidacy(name: str, run: Run) -> Candidacy:
     """A run's cross-entropy after its temperature, on those examples of its half that it did not learn from."""
     nll = run.model_temperature().nll.numpy()
-    return Candidacy(name, np.arange(len(nll)) if run.held_back is None else run.held_back.numpy(), nll)
+    return Candidacy(name, np.arange(len(nll)) if run.state.held_back is None else run.state.held_back.numpy(), nll)
 
 
 def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
@@ -87,7 +87,7 @@ def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: C
         search.not_applicable[candidate.name] = str(error)
         return None
     finally:
-        base.forwards += forks.made - before
+        base.notes.forwards += forks.made - before
 
 
 def _leave_out_(search: CandidateSearch, candidate: Candidate) -> None:
@@ -107,13 +107,13 @@ def _halve_(
     left: Callable[[], float],
 ) -> list[Candidate]:
     """The better half of ``alive`` on ``share`` of the calibration half, best first."""
-    n, floor = len(base.split.calibration), left() / 2
-    rows = np.sort(numpy_generator(base.seed).permutation(n)[: int(share * n)])
-    assert base.plain_calibration is not None, "the original network was looked at first"
+    n, floor = len(base.given.split.calibration), left() / 2
+    rows = np.sort(numpy_generator(base.given.seed).permutation(n)[: int(share * n)])
+    assert base.original_logits is not None, "the original network was looked at first"
     part = replace(
         base,
-        split=replace(base.split, calibration=base.split.calibration[rows]),
-        plain_calibration=base.plain_calibration[torch.from_numpy(rows)],
+        given=replace(base.given, split=replace(base.given.split, calibration=base.given.split.calibration[rows])),
+        original_logits=base.original_logits[torch.from_numpy(rows)],
     )
     forks, baseline, gaps = Forks(part), candidacy("T", part), dict[str, float]()
     for candidate in alive:

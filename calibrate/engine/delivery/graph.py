@@ -16,8 +16,8 @@ Key = tuple[tuple[str, int], ...]
 def graphs_of(models: Mapping[str, nn.Module]) -> dict[str, str]:
     """The name of each model's graph: the same for two whose layers weigh examples in the same places, by as many α's.
 
-    >>> graphs_of({"plain": nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))})
-    {'plain': 'folded'}
+    >>> graphs_of({"original": nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))})
+    {'original': 'folded'}
     """
     names: dict[Key, str] = {(): FOLDED}
     graphs = {}
@@ -34,7 +34,7 @@ def _key(model: nn.Module) -> Key:
     return tuple(
         (site.name, site.module.alpha.dim())
         for site in find_sites(model)
-        if isinstance(site.module, ExampleWeighed) and bool((site.module.alpha != site.module.plain_alpha).any())
+        if isinstance(site.module, ExampleWeighed) and bool((site.module.alpha != site.module.trained_alpha).any())
     )
 
 

@@ -34,7 +34,7 @@ def measure_serving(
             Serving(
                 graph=name,
                 bytes=graph.ByteSize(),
-                plain_bytes=folded.ByteSize(),
+                original_bytes=folded.ByteSize(),
                 latency=measure_latency(graph, folded, batches, runs, threads),
             )
         )

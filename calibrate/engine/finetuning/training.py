@@ -165,8 +165,8 @@ def _measured(given: nn.Module, learner: nn.Module, plan: FineTuningPlan) -> Mea
     labels = torch.from_numpy(plan.test_data.labels[plan.test])
     arms = [ArmScores("tuned", False, 1.0, score(_logits(learner, plan), labels))]
     if not plan.fresh:
-        arms.insert(0, ArmScores("plain", False, 1.0, score(_logits(given, plan), labels)))
-    compared = [] if plan.fresh else [("tuned", "plain")]
+        arms.insert(0, ArmScores("original", False, 1.0, score(_logits(given, plan), labels)))
+    compared = [] if plan.fresh else [("tuned", "original")]
     return measure(arms, compared, resamples=RESAMPLES, bins=BINS, seed=plan.recipe.seed)  # type: ignore[arg-type]
 
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.adapt import Adapted, adaptable
 from calibrate.data.stream_orders import stream_order
-from calibrate.engine.handler import Given, Handler
+from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
@@ -25,7 +25,7 @@ from calibrate.engine.streams.batches import (
 )
 from calibrate.errors import ModelError
 from calibrate.stats import Batches, reestimate_
-from calibrate.steps import ETA, IEW, SAR, Adapt, Kept, SetAlpha, Tent
+from calibrate.steps import ETA, IEW, SAR, Adapt, SetAlpha, StreamLearning, Tent
 
 
 def adapt_(run: Run, step: Adapt) -> None:
@@ -35,37 +35,37 @@ def adapt_(run: Run, step: Adapt) -> None:
     kept, which normalises by them at every layer, has its own, however the stream fell into batches.
     IEW learns nothing from a stream, so none is run: its α is set.
     """
-    method, stream, examples = step.method, step.stream, run.split.calibration
+    method, stream, examples = step.method, step.stream, run.given.split.calibration
     if isinstance(method, IEW):
         set_alpha_(run, SetAlpha(alpha=method.alpha, sites=method.sites))
-        run.kept.append(Kept(method=method, stream=stream, images=0, learned=(), reestimated=False, collapses=0))
+        run.note(StreamLearning(method=method, stream=stream, images=0, learned=(), reestimated=False, collapses=0))
         return
     assert isinstance(method, Tent | ETA | SAR)  # the recipe takes no other
-    domains = [in_domain(run.source, domain, run.seed) for domain in stream.domains]
-    labels = np.zeros(len(examples), np.int64) if run.source.labels is None else run.source.labels[examples]
-    order = stream_order(labels, stream, run.seed)
+    domains = [in_domain(run.given.source, domain, run.given.seed) for domain in stream.domains]
+    labels = np.zeros(len(examples), np.int64) if run.given.source.labels is None else run.given.source.labels[examples]
+    order = stream_order(labels, stream, run.given.seed)
 
     def take(domain: int, rows: Rows) -> Tensor:
         distinct, places = np.unique(rows, return_inverse=True)
         (batch,) = domains[domain].batches(examples[distinct], len(distinct))
         return batch.inputs[torch.from_numpy(places)]
 
-    adapted = Adapted(run.model, method, context_of(run), collapse=step.collapse)
+    adapted = Adapted(run.state.model, method, context_of(run), collapse=step.collapse)
     for _ in answered(run, adapted, stream_batches(order, stream.batch_size, take), "adapt", len(order[0])):
         pass
     _put_(run, adapted)
-    parts = [SourceBatches(domain, examples, run.setting, input_dtype(run.model)) for domain in domains]
+    parts = [SourceBatches(domain, examples, run.given.setting, input_dtype(run.state.model)) for domain in domains]
     found = reestimate_(
-        run.model,
+        run.state.model,
         _InTurn(parts, len(examples)),
-        sites=[site.name for site in adaptable(run.model, method.sites)],
-        progress=run.setting.progress,
+        sites=[site.name for site in adaptable(run.state.model, method.sites)],
+        progress=run.given.setting.progress,
     )
     find_idle_(run, found)
     run.change_()
-    run.forwards += sum(part.read for part in parts)
-    run.kept.append(
-        Kept(
+    run.notes.forwards += sum(part.read for part in parts)
+    run.note(
+        StreamLearning(
             method=method,
             stream=stream,
             images=len(examples),
@@ -85,7 +85,7 @@ def _put_(run: Run, adapted: Adapted) -> None:
         )
     with torch.no_grad():
         for name, value in learned.items():
-            run.model.get_parameter(name).copy_(value)
+            run.state.model.get_parameter(name).copy_(value)
 
 
 class _InTurn(Batches):
@@ -105,12 +105,11 @@ class _InTurn(Batches):
 class AdaptHandler(Handler[Adapt]):
     """Carries out Adapt."""
 
-    def check_data(self, step: Adapt, given: Given) -> None:
+    def check_data(self, step: Adapt, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         check_stream(step, given.source, given.split)
-        check_methods(step, given)
-        if isinstance(step.method, IEW):
-            given.weigh_(step.method.sites)
+        check_methods(step, given, model)
+        return weighed(model, step.method.sites) if isinstance(step.method, IEW) else model
 
     def run(self, run: Run, step: Adapt) -> None:
         """See :meth:`Handler.run`."""

@@ -1,5 +1,7 @@
 """The step ``adaptation``: adapters on streams of the holdout half, beside the network as it stands."""
 
+from torch import nn
+
 from calibrate.data import obstacle
 from calibrate.diagnose import BY_BATCH
 from calibrate.engine.handler import Given, Handler
@@ -17,14 +19,14 @@ def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
     Memory: the inputs of the sample are made once for each domain and held, as float32: 12 MB for each 1,000 images of
     32 × 32 pixels, 600 MB for as many of 224 × 224. So are the network's logits.
     """
-    half = run.split.holdout
-    sample = drawn(half, None if step.max_samples is None else min(step.max_samples, len(half)), run.seed)
-    if step.corrupts and (reason := obstacle(run.source, int(sample[0]))):
+    half = run.given.split.holdout
+    sample = drawn(half, None if step.max_samples is None else min(step.max_samples, len(half)), run.given.seed)
+    if step.corrupts and (reason := obstacle(run.given.source, int(sample[0]))):
         not_applicable_(run, step, reason)
         return
     bench = Bench(run, step, sample)
     found = Adaptation(
-        tuned=run.changed,
+        tuned=run.state.changed,
         images=len(sample),
         seeds=step.seeds,
         resamples=step.resamples,
@@ -33,7 +35,7 @@ def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
             for number, stream in enumerate(step.streams, 1)
         ),
     )
-    run.probes.append(found)
+    run.note(found)
     for scores in found.streams:
         _find(run, scores)
 
@@ -59,9 +61,10 @@ def _find(run: Run, scores: StreamScores) -> None:
 class AdaptationHandler(Handler[ProbeAdaptation]):
     """Carries out ProbeAdaptation."""
 
-    def check_data(self, step: ProbeAdaptation, given: Given) -> None:
+    def check_data(self, step: ProbeAdaptation, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
-        check_methods(step, given)
+        check_methods(step, given, model)
+        return model
 
     def run(self, run: Run, step: ProbeAdaptation) -> None:
         """See :meth:`Handler.run`."""

@@ -1,13 +1,14 @@
 """The step ``auto``: candidates, the choice among them, and what is recommended and kept."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.data import InDomains
 from calibrate.engine.auto.budget import Budget
-from calibrate.engine.auto.forks import Forks, adopt_, fork
+from calibrate.engine.auto.forks import Forks
 from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, leaderboard_row
 from calibrate.engine.auto.search import NON_FINITE, CandidateSearch, candidacy, search_candidates
 from calibrate.engine.handler import Given, Handler
@@ -18,7 +19,7 @@ from calibrate.errors import DataError
 from calibrate.metrics import paired_interval
 from calibrate.recipe import Recipe
 from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
-from calibrate.steps import Auto, HeldOut, Leaderboard, Measure, Temperature, TuningStep, verdict_of
+from calibrate.steps import ORIGINAL, Auto, HeldOut, Leaderboard, Measure, Temperature, TuningStep, verdict_of
 
 
 def auto_(run: Run, step: Auto) -> None:
@@ -26,40 +27,43 @@ def auto_(run: Run, step: Auto) -> None:
     budget = Budget(step)
     base = _on_shifts(run, step)
     with_t = Forks(base).carry_out(())
-    base.forwards, base.plain_calibration = with_t.forwards, with_t.plain_calibration
+    base.notes.forwards, base.original_logits = with_t.notes.forwards, with_t.original_logits
     search = search_candidates(base, step, budget)
     runs, logits = _on_holdout_(base, with_t, step, search)
 
-    plain, baseline = _baselines(base)
-    candidacies = [plain, baseline, *(candidacy(name, runs[name]) for name in [*runs][2:])]
-    clean = clean_changes_(run, runs, run.split.calibration) if step.shifts else {}
+    original, baseline = _baselines(base)
+    candidacies = [original, baseline, *(candidacy(name, runs[name]) for name in [*runs][2:])]
+    clean = clean_changes_(run, runs, run.given.split.calibration) if step.shifts else {}
     allowed = [item for item in candidacies[2:] if paired_gap(item, baseline)[0] < 0]
     allowed = [item for item in allowed if not clean or clean[item.name].value >= -step.guardrail]
-    chosen = choose_simplest([plain, baseline, *allowed], step.margin).name
-    fallback = choose_simplest([plain, baseline], step.margin).name
+    chosen = choose_simplest([original, baseline, *allowed], step.margin).name
+    fallback = choose_simplest([original, baseline], step.margin).name
 
-    clean = clean_changes_(run, runs, run.split.holdout) if step.shifts else {}
+    clean = clean_changes_(run, runs, run.given.split.holdout) if step.shifts else {}
     measured = held_out(base, step, runs, logits, clean)
     recommended, reason = _recommended(chosen, fallback, measured, step)
-    run.graphs = {held.graph: runs[name].model for name, held in reversed(measured.items()) if not held.folds}
-    known = {finding.code for finding in base.findings}
-    standings = [leaderboard_row(item, baseline, runs[item.name], measured[item.name], known) for item in candidacies]
-    run.forwards += base.forwards
-    run.leaderboard = Leaderboard(
-        n=len(run.split.holdout),
+    run.notes.graphs = {
+        held.graph: runs[name].state.model for name, held in reversed(measured.items()) if not held.folds
+    }
+    known = {finding.code for finding in base.notes.findings}
+    rows = [leaderboard_row(item, baseline, runs[item.name], measured[item.name], known) for item in candidacies]
+    run.notes.forwards += base.notes.forwards
+    board = Leaderboard(
+        n=len(run.given.split.holdout),
         resamples=step.resamples,
-        standings=in_order(step, standings, search),
+        rows=in_order(step, rows, search),
         chosen=chosen,
         recommended=recommended,
-        recipe=None if recommended is None else _alone(run.seed, step, recommended).model_dump(mode="json"),
+        recipe=None if recommended is None else json.loads(_alone(run.given.seed, step, recommended).canonical),
         reason=reason,
-        passes=run.forwards / len(run.split.calibration),
+        passes=run.notes.forwards / len(run.given.split.calibration),
         rungs=tuple(search.rungs),
         domains=tuple(domain.title for domain in step.shifts),
         guardrail=step.guardrail if step.shifts else None,
     )
-    run.kept_steps = _steps_of(step, recommended)
-    _keep_(run, runs[recommended or "plain"], step, logits["plain"], logits.get(recommended or "plain"))
+    run.note(board)
+    run.notes.steps = _steps_of(step, recommended)
+    _adopt_(run, runs[recommended or ORIGINAL], step, board, (logits[ORIGINAL], logits[recommended or ORIGINAL]))
 
 
 def check_guardrail(step: Auto, examples: int) -> None:
@@ -79,10 +83,10 @@ def _on_holdout_(
     base: Run, with_t: Run, step: Auto, search: CandidateSearch
 ) -> tuple[dict[str, Run], dict[str, Tensor]]:
     """The original network, without and with T, and the candidates that give numbers there; and these, by name."""
-    plain = base.on_holdout(base.plain, "leaderboard, plain")
-    runs, logits = {"plain": base, "T": with_t}, {"plain": plain, "T": plain}
+    original = base.on_holdout(base.given.original, "leaderboard, original")
+    runs, logits = {ORIGINAL: base, "T": with_t}, {ORIGINAL: original, "T": original}
     for name in (item.name for item in step.candidates if item.name in search.finished):
-        found = base.on_holdout(search.finished[name].model, f"leaderboard, {name}")
+        found = base.on_holdout(search.finished[name].state.model, f"leaderboard, {name}")
         if found.isfinite().all():
             runs[name], logits[name] = search.finished[name], found
         else:
@@ -92,23 +96,24 @@ def _on_holdout_(
 
 def _on_shifts(run: Run, step: Auto) -> Run:
     """A fork of ``run`` whose examples come in the step's domains, where it has any."""
-    base = replace(fork(run), forwards=0)
+    base = run.fork()
+    base.notes.forwards = 0
     if step.shifts:
-        domains = [in_domain(run.source, domain, run.seed) for domain in step.shifts]
-        base = replace(base, source=InDomains(domains, run.seed))
+        domains = [in_domain(run.given.source, domain, run.given.seed) for domain in step.shifts]
+        base.given = replace(base.given, source=InDomains(domains, run.given.seed))
     return base
 
 
 def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
     """The original network, without and with its temperature."""
-    assert base.plain_calibration is not None, "its temperature was fitted"
-    without = cross_entropy(base.plain_calibration, base.calibration_labels, 1.0)
-    return Candidacy("plain", np.arange(len(without)), without.numpy()), candidacy("T", base)
+    assert base.original_logits is not None, "its temperature was fitted"
+    without = cross_entropy(base.original_logits, base.calibration_labels, 1.0)
+    return Candidacy(ORIGINAL, np.arange(len(without)), without.numpy()), candidacy("T", base)
 
 
 def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step: Auto) -> tuple[str | None, str]:
     """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
-    if chosen == "plain":
+    if chosen == ORIGINAL:
         return None, (
             f"on the calibration half nothing beats the original network by more than {step.margin:g} standard errors"
         )
@@ -119,7 +124,7 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step:
             f"{first}, may cost more than {100 * step.guardrail:g} points of top-1 on the data as they are "
             f"(interval [{100 * clean.low:+.2f}, {100 * clean.high:+.2f}])"
         )
-    elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_plain) != "worse":
+    elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_original) != "worse":
         return chosen, f"{first}, improves on {'the original network' if chosen == 'T' else 'T'} on the holdout half"
     else:
         failed = f"{first}, is not shown to improve by the holdout half"
@@ -142,26 +147,30 @@ def _alone(seed: int, step: Auto, name: str) -> Recipe:
     return Recipe(seed=seed, steps=(*_steps_of(step, name), Temperature(), measure))
 
 
-def _keep_(run: Run, kept: Run, step: Auto, plain: Tensor, tuned: Tensor | None) -> None:
-    """Let ``run`` stand where ``kept`` stands, with the measurement of that on its own examples."""
-    assert run.leaderboard is not None
-    measured = replace(kept, findings=[*kept.findings])
-    compare_(measured, Measure(resamples=step.resamples, bins=step.bins), plain, tuned if kept.changed else None)
-    adopt_(run, measured)
-    run.measurement, run.answers = measured.measurement, measured.answers
-    run.measured_source = kept.source
-    run.verdict, run.reasons = measured.verdict, measured.reasons
-    if not kept.changed:
-        run.verdict = "improved" if run.leaderboard.recommended else "no evidence"
-        run.reasons = (run.leaderboard.reason,)
+def _adopt_(run: Run, chosen: Run, step: Auto, board: Leaderboard, logits: tuple[Tensor, Tensor]) -> None:
+    """Let ``run`` stand where ``chosen`` stands, with the measurement of that on its own examples.
+
+    ``logits`` are the original network's on the holdout half, and those of ``chosen``.
+    """
+    original, tuned = logits
+    measured = chosen.fork()
+    asked = Measure(resamples=step.resamples, bins=step.bins)
+    compare_(measured, asked, original, tuned if chosen.state.changed else None, board.domains)
+    run.adopt_(measured)
+    run.notes.measured = chosen.given.source
+    run.notes.verdict, run.notes.reasons = measured.notes.verdict, measured.notes.reasons
+    if not chosen.state.changed:
+        run.notes.verdict = "improved" if board.recommended else "no evidence"
+        run.notes.reasons = (board.reason,)
 
 
 class AutoHandler(Handler[Auto]):
     """Carries out Auto."""
 
-    def check_data(self, step: Auto, given: Given) -> None:
+    def check_data(self, step: Auto, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         check_guardrail(step, len(given.split.holdout))
+        return model
 
     def run(self, run: Run, step: Auto) -> None:
         """See :meth:`Handler.run`."""

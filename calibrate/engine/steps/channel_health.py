@@ -12,17 +12,17 @@ from calibrate.surgery import find_sites, matching
 
 def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
     """Note the health of the matching sites, and what of it the reader should know."""
-    chosen = matching(find_sites(run.model), step.sites)
+    chosen = matching(find_sites(run.state.model), step.sites)
     sites = normalising_by_channel(chosen)
     if not sites:
         not_applicable_(run, step, "none of the matching layers normalises each channel by running statistics")
         return
-    layers = channel_health(run.model, on_holdout(run), sites)
+    layers = channel_health(run.state.model, on_holdout(run), sites)
     described = {layer.name for layer in layers}
-    run.probes.append(
+    run.note(
         ChannelHealth(
-            tuned=run.changed,
-            images=len(run.split.holdout),
+            tuned=run.state.changed,
+            images=len(run.given.split.holdout),
             layers=layers,
             left_out=tuple(site.name for site in chosen if site.name not in described),
         )

@@ -1,6 +1,7 @@
 """The step ``corruptions``: both networks on the same corrupted images."""
 
 import numpy as np
+from torch import nn
 
 from calibrate.data import Corrupted, Source, obstacle
 from calibrate.diagnose import corruption_means, means, seen
@@ -14,47 +15,47 @@ from calibrate.steps import CorruptionMean, Corruptions, CorruptionScores, Probe
 
 def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
     """Note top-1 and NLL of each arm for every corruption and severity, and the means."""
-    sample = drawn(run.split.holdout, step.samples, run.seed)
-    if reason := obstacle(run.source, int(sample[0])):
+    sample = drawn(run.given.split.holdout, step.samples, run.given.seed)
+    if reason := obstacle(run.given.source, int(sample[0])):
         not_applicable_(run, step, reason)
         return
     labels = run.labels_of(sample)
-    models, temperatures = [run.plain], [run.plain_temperature().value]
-    if run.changed:
-        models.append(run.model)
+    models, temperatures = [run.given.original], [run.original_temperature().value]
+    if run.state.changed:
+        models.append(run.state.model)
         temperatures.append(run.model_temperature().value)
 
     def arms(source: Source, stage: str) -> list[np.ndarray]:
         logits = run.side_by_side(models, source, sample, stage)
         return [seen(score(z, labels, temperature)) for z, temperature in zip(logits, temperatures, strict=True)]
 
-    clean = arms(run.source, "corruptions, clean images")
+    clean = arms(run.given.source, "corruptions, clean images")
     cells = [(corruption, severity) for corruption in step.corruptions for severity in step.severities]
     corrupted = {
         (corruption, severity): arms(
-            Corrupted(run.source, corruption, severity, run.seed),
+            Corrupted(run.given.source, corruption, severity, run.given.seed),
             f"corruptions, {number} of {len(cells)}: {c_style(corruption)}, severity {severity}",
         )
         for number, (corruption, severity) in enumerate(cells, 1)
     }
     found = Corruptions(
-        tuned=run.changed,
+        tuned=run.state.changed,
         images=len(sample),
-        arm=run.tuned_arms[1] if run.changed else None,
+        arm=run.tuned_arms[1] if run.state.changed else None,
         temperatures=tuple(temperatures),
         resamples=step.resamples,
         scores=tuple(
             CorruptionScores(
                 corruption=corruption,
                 severity=severity,
-                plain=means(columns[0]),
-                tuned=means(columns[1]) if run.changed else None,
+                original=means(columns[0]),
+                tuned=means(columns[1]) if run.state.changed else None,
             )
             for (corruption, severity), columns in corrupted.items()
         ),
-        means=corruption_means(clean, corrupted, resamples=step.resamples, seed=run.seed),
+        means=corruption_means(clean, corrupted, resamples=step.resamples, seed=run.given.seed),
     )
-    run.probes.append(found)
+    run.note(found)
     _find(run, found.means[-1])
 
 
@@ -77,9 +78,10 @@ def _find(run: Run, over_all: CorruptionMean) -> None:
 class CorruptionsHandler(Handler[ProbeCorruptions]):
     """Carries out ProbeCorruptions."""
 
-    def check_data(self, step: ProbeCorruptions, given: Given) -> None:
+    def check_data(self, step: ProbeCorruptions, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         check_samples(step, "holdout half has", len(given.split.holdout))
+        return model
 
     def run(self, run: Run, step: ProbeCorruptions) -> None:
         """See :meth:`Handler.run`."""

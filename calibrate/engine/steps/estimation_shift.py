@@ -18,15 +18,15 @@ TIMES_CHANCE = 3.0
 
 def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
     """Note the estimation shift of the matching sites, and which of it is more than chance."""
-    sites = keeping_statistics(matching(find_sites(run.model), step.sites))
+    sites = keeping_statistics(matching(find_sites(run.state.model), step.sites))
     if not sites:
         not_applicable_(run, step, "none of the matching layers keeps running statistics of its input")
         return
-    layers = estimation_shift(run.model, on_holdout(run), sites)
-    run.probes.append(
+    layers = estimation_shift(run.state.model, on_holdout(run), sites)
+    run.note(
         EstimationShift(
-            tuned=run.changed,
-            images=len(run.split.holdout),
+            tuned=run.state.changed,
+            images=len(run.given.split.holdout),
             input=_input_shift(run),
             layers=layers,
             correlation_with_depth=rank_correlation([layer.deviation_in_deviations for layer in layers]),
@@ -46,22 +46,22 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
 
 def _input_shift(run: Run) -> InputShift | None:
     """How far the holdout half is from the training data, where these were given."""
-    if run.training is None:
+    if run.given.training is None:
         return None
-    dtype = input_dtype(run.model)
-    training = SourceBatches(run.training, np.arange(len(run.training)), run.setting, dtype)
-    return input_shift(training, SourceBatches(run.source, run.split.holdout, run.setting, dtype))
+    dtype = input_dtype(run.state.model)
+    training = SourceBatches(run.given.training, np.arange(len(run.given.training)), run.given.setting, dtype)
+    return input_shift(training, SourceBatches(run.given.source, run.given.split.holdout, run.given.setting, dtype))
 
 
 def on_holdout(run: Run) -> SourceBatches:
     """The examples of the holdout half; their pass is counted."""
-    run.forwards += len(run.split.holdout)
-    return SourceBatches(run.source, run.split.holdout, run.setting, input_dtype(run.model))
+    run.notes.forwards += len(run.given.split.holdout)
+    return SourceBatches(run.given.source, run.given.split.holdout, run.given.setting, input_dtype(run.state.model))
 
 
 def not_applicable_(run: Run, step: Probe, reason: str) -> None:
     """Note that there is nothing to probe."""
-    run.probes.append(NotApplicable(tuned=run.changed, images=0, probe=step.kind, reason=reason))
+    run.note(NotApplicable(tuned=run.state.changed, images=0, probe=step.kind, reason=reason))
 
 
 def _is_shifted(layer: LayerShift) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source
 from calibrate.diagnose import estimation_shift
-from calibrate.engine.handler import Given, Handler
+from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.passes.batches import Indices, SourceBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
@@ -25,27 +25,27 @@ PARTS = 10
 def label_free_alpha_(run: Run, step: LabelFreeAlpha) -> None:
     """Give the matching sites the α at which the step's criterion is lowest, if it is convincing."""
     trial = alpha_trial(run, step)
-    half = run.split.calibration
-    indices = drawn(half, None if step.samples is None else min(step.samples, len(half)), run.seed)
+    half = run.given.split.calibration
+    indices = drawn(half, None if step.samples is None else min(step.samples, len(half)), run.given.seed)
     terms, views = CRITERIA[step.criterion]
     found = search_label_free(
         terms(run, trial, indices),
         step.model_copy(update={"maximum": trial.maximum}),
         n=len(indices),
         passes=views * len(indices) / len(half),
-        seed=run.seed,
-        plain_alpha=trial.plain,
+        seed=run.given.seed,
+        trained_alpha=trial.trained,
     )
-    run.label_free.append(found)
+    run.note(found)
     settle_(run, step, trial, found.chosen, found.best)
 
 
 def _entropy(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
-    return _of_answers(run, trial, indices, [run.source], entropy)
+    return _of_answers(run, trial, indices, [run.given.source], entropy)
 
 
 def _agreement(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
-    return _of_answers(run, trial, indices, [run.source, Augmented(run.source, run.seed)], agreement)
+    return _of_answers(run, trial, indices, [run.given.source, Augmented(run.given.source, run.given.seed)], agreement)
 
 
 def _of_answers(
@@ -61,10 +61,10 @@ def _of_answers(
         stage = f"label_free_alpha, α = {alpha:.4g} on {len(indices)} examples"
         return [run.side_by_side([trial.model], view, indices, stage)[0] for view in views]
 
-    trained = logits_at(trial.plain)
+    trained = logits_at(trial.trained)
 
     def terms_at(alpha: float) -> Tensor:
-        logits = trained if alpha == trial.plain else logits_at(alpha)
+        logits = trained if alpha == trial.trained else logits_at(alpha)
         scale = spread(trained[0]) / (spread(logits[0]) or 1.0)
         return criterion(*(answers(one, scale) for one in logits))
 
@@ -78,18 +78,18 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
     """
 
     def shift_of(sites: Sequence[Site], part: Indices) -> LayerShift:
-        batches = SourceBatches(run.source, part, run.setting, input_dtype(trial.model))
+        batches = SourceBatches(run.given.source, part, run.given.setting, input_dtype(trial.model))
         return estimation_shift(trial.model, batches, sites)[-1]
 
     keeping = keeping_statistics(find_sites(trial.model))
     last = shift_of(keeping, indices[:2]).name
     sites = [site for site in keeping if site.name == last]
-    shuffled = numpy_generator(run.seed).permutation(indices)
+    shuffled = numpy_generator(run.given.seed).permutation(indices)
     parts = np.array_split(shuffled, max(1, min(PARTS, len(indices) // 2)))
 
     def terms_at(alpha: float) -> Tensor:
         trial.weigh_(alpha)
-        run.forwards += len(indices)
+        run.notes.forwards += len(indices)
         shifts = [shift_of(sites, part) for part in parts]
         squares = [shift.mean_in_deviations**2 + shift.deviation_in_deviations**2 for shift in shifts]
         return torch.tensor(squares, dtype=torch.float64)
@@ -112,11 +112,11 @@ class LabelFreeAlphaHandler(Handler[LabelFreeAlpha]):
         """See :meth:`Handler.check_network`."""
         select(find_sites(model), step.sites)
 
-    def check_data(self, step: LabelFreeAlpha, given: Given) -> None:
+    def check_data(self, step: LabelFreeAlpha, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         if step.criterion == "agreement":
             Augmented(given.source, given.seed)
-        given.weigh_(step.sites)
+        return weighed(model, step.sites)
 
     def expected_passes(self, step: LabelFreeAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""

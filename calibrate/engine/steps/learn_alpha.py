@@ -15,9 +15,9 @@ from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     """Give the matching sites the α's that are learned from the calibration half, if they are convincing."""
-    _check_network(step, run.model)
-    check_examples(step, len(run.split.calibration))
-    trial = estimate_group_moments_(run, share_weights(run.model), step.sites)
+    _check_network(step, run.state.model)
+    check_examples(step, len(run.given.split.calibration))
+    trial = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
     fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
     trial = weigh_examples_(trial, fresh, 0.0)
     learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step))
@@ -36,9 +36,10 @@ class LearnAlphaHandler(Handler[LearnAlpha]):
         """See :meth:`Handler.check_network`."""
         _check_network(step, model)
 
-    def check_data(self, step: LearnAlpha, given: Given) -> None:
+    def check_data(self, step: LearnAlpha, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         check_examples(step, len(given.split.calibration))
+        return model
 
     def expected_passes(self, step: LearnAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""

@@ -4,43 +4,46 @@ from torch import Tensor
 
 from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
-from calibrate.metrics import Answered, ArmScores, answered_classes, compare_answers, measure, near_chance, score
+from calibrate.metrics import ArmScores, Predicted, measure, near_chance, predicted_classes, prediction_changes, score
 from calibrate.nn import ExampleWeighed
-from calibrate.steps import Arm, Measure, judge
+from calibrate.steps import Arm, Measure, PredictionChanges, judge
 from calibrate.surgery import find_sites
 
 
 def measure_(run: Run, step: Measure) -> None:
     """Compare the original network with the network as it stands on the holdout half, with and without temperature."""
-    plain = run.on_holdout(run.plain, "measure, as it came")
-    compare_(run, step, plain, run.on_holdout(run.model, "measure, tuned") if run.changed else None)
+    original = run.on_holdout(run.given.original, "measure, as it came")
+    compare_(run, step, original, run.on_holdout(run.state.model, "measure, tuned") if run.state.changed else None)
 
 
-def compare_(run: Run, step: Measure, plain: Tensor, tuned: Tensor | None) -> None:
-    """:func:`measure_` on the logits of the holdout half, ``tuned`` where the network is changed."""
-    labels = run.holdout_labels
-    temperature = run.plain_temperature().value
-    arms = [ArmScores("plain", False, 1.0, score(plain, labels))]
-    arms.append(ArmScores("T", False, temperature, score(plain, labels, temperature)))
-    comparisons: list[tuple[Arm, Arm]] = [("T", "plain")]
-    run.answers = None
+def compare_(run: Run, step: Measure, original: Tensor, tuned: Tensor | None, domains: tuple[str, ...] = ()) -> None:
+    """:func:`measure_` on the logits of the holdout half, ``tuned`` where the network is changed.
+
+    ``domains`` are those that its examples come in, where they are not as they are.
+    """
+    labels, holdout, source = run.holdout_labels, run.given.split.holdout, run.given.source
+    temperature = run.original_temperature().value
+    arms = [ArmScores("original", False, 1.0, score(original, labels))]
+    arms.append(ArmScores("T", False, temperature, score(original, labels, temperature)))
+    comparisons: list[tuple[Arm, Arm]] = [("T", "original")]
+    changes: PredictionChanges | None = None
     if tuned is not None:
         name, name_t = run.tuned_arms
-        weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
-        before = Answered(answered_classes(plain), arms[-1].per_example.confidence)
+        weighed = any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.state.model))
+        before = Predicted(predicted_classes(original), arms[-1].per_example.confidence)
         temperature = run.model_temperature().value
         arms.append(ArmScores(name, weighed, 1.0, score(tuned, labels)))
         arms.append(ArmScores(name_t, weighed, temperature, score(tuned, labels, temperature)))
-        comparisons += [(name, "plain"), (name_t, "plain"), (name_t, "T")]
-        after = Answered(answered_classes(tuned), arms[-1].per_example.confidence)
-        source, holdout = run.source, run.split.holdout
-        run.answers = compare_answers(before, after, labels.numpy(), holdout, source.class_names, source.entry, name_t)
-    run.measurement = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.seed)
-    if run.measurement.verdict_difference is not None:
-        run.verdict, run.reasons = judge(run.measurement.verdict_difference)
-    hint = near_chance(run.measurement.arm("plain").metrics["top1"], run.look.outputs)
-    if hint is not None:
-        run.findings.append(hint)
+        comparisons += [(name, "original"), (name_t, "original"), (name_t, "T")]
+        after = Predicted(predicted_classes(tuned), arms[-1].per_example.confidence)
+        changes = prediction_changes(before, after, labels.numpy(), holdout, source.class_names, source.entry, name_t)
+    measured = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.given.seed)
+    measured = measured.model_copy(update={"outputs": run.given.look.outputs, "domains": domains, "changes": changes})
+    run.note(measured)
+    if measured.verdict_difference is not None:
+        run.notes.verdict, run.notes.reasons = judge(measured.verdict_difference)
+    if hint := near_chance(measured.arm("original").metrics["top1"], run.given.look.outputs):
+        run.find(hint.code, hint.message, hint.severity)
 
 
 class MeasureHandler(Handler[Measure]):

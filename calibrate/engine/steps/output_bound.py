@@ -17,7 +17,7 @@ NOTABLE_OUTSIDE = 1e-3
 
 def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     """Note the bound of the matching sites and how much lies outside, in batches as training draws them."""
-    every, size = find_sites(run.model), step.train_batch_size
+    every, size = find_sites(run.state.model), step.train_batch_size
     chosen = matching(every, step.sites)
     sites = bounded(chosen)
     if not sites:
@@ -27,7 +27,9 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
             "none of the matching layers normalises by the batch in training and by running statistics in inference",
         )
         return
-    single = [site.name for site in every if trains_by_batch(site.module) and run.look.positions.get(site.name) == 1]
+    single = [
+        site.name for site in every if trains_by_batch(site.module) and run.given.look.positions.get(site.name) == 1
+    ]
     if size == 1 and single:
         not_applicable_(
             run,
@@ -36,17 +38,21 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
             "give the batch size of the training as train_batch_size",
         )
         return
-    holdout = run.split.holdout
+    holdout = run.given.split.holdout
     batches = RandomBatches(
-        run.source, holdout, replace(run.setting, batch_size=size), input_dtype(run.model), run.seed
+        run.given.source,
+        holdout,
+        replace(run.given.setting, batch_size=size),
+        input_dtype(run.state.model),
+        run.given.seed,
     )
-    layers = output_bound(run.model, batches, sites, size)
+    layers = output_bound(run.state.model, batches, sites, size)
     training_images = len(holdout) - len(holdout) % size
-    run.forwards += len(holdout) + training_images
+    run.notes.forwards += len(holdout) + training_images
     described = {layer.name for layer in layers}
-    run.probes.append(
+    run.note(
         OutputBound(
-            tuned=run.changed,
+            tuned=run.state.changed,
             images=len(holdout),
             train_batch_size=size,
             training_images=training_images,

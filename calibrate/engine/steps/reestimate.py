@@ -21,24 +21,24 @@ Statistics = tuple[Tensor, Tensor]
 
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
-    source, examples = data_of(step, run.source, run.split, run.training, run.seed)
-    indices = drawn(examples, step.samples, run.seed)
-    sites = with_statistics(find_sites(run.model), step.sites)
+    source, examples = data_of(step, run.given.source, run.given.split, run.given.training, run.given.seed)
+    indices = drawn(examples, step.samples, run.given.seed)
+    sites = with_statistics(find_sites(run.state.model), step.sites)
     before = [_statistics(site.module) for site in sites]
-    batches = SourceBatches(source, indices, run.setting, input_dtype(run.model))
+    batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model))
     found = reestimate_(
-        run.model,
+        run.state.model,
         batches,
         order=step.order,
         prior=step.prior,
         variant=step.variant,
         sites=step.sites,
-        progress=run.setting.progress,
+        progress=run.given.setting.progress,
     )
     run.change_()
-    run.forwards += batches.read
+    run.notes.forwards += batches.read
     find_idle_(run, found)
-    run.reestimations.append(
+    run.note(
         Reestimation(
             on=step.on,
             augmentation=step.augmentation,
@@ -94,9 +94,10 @@ class ReestimateHandler(Handler[Reestimate]):
         """See :meth:`Handler.check_network`."""
         with_statistics(find_sites(model), step.sites)
 
-    def check_data(self, step: Reestimate, given: Given) -> None:
+    def check_data(self, step: Reestimate, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         data_of(step, given.source, given.split, given.training, given.seed)
+        return model
 
     def expected_passes(self, step: Reestimate) -> float:  # noqa: ARG002 (the same for all)
         """See :meth:`Handler.expected_passes`."""

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from calibrate.engine.handler import Given, Handler
+from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import alpha_trial, settle_
 from calibrate.search import search_alpha
@@ -22,19 +22,19 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
         return run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
 
     capped = step.model_copy(update={"maximum": trial.maximum})
-    found = search_alpha(logits_at, run.calibration_labels, capped, plain_alpha=trial.plain, seed=run.seed)
-    run.search = found.search
+    found = search_alpha(logits_at, run.calibration_labels, capped, trained_alpha=trial.trained, seed=run.given.seed)
+    run.note(found.search)
     if step.curve and not found.search.curve:
         run.find(
             "curve-not-interpolated",
             f"the curve over α shows true evaluations only, because interpolated ones were up to "
             f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",
         )
-    as_it_came = not run.changed
+    as_it_came = not run.state.changed
     settle_(run, step, trial, found.chosen.alpha, found.search.best_by_nll)
-    run.model_calibration = found.chosen.logits
+    run.state.logits = found.chosen.logits
     if trial.as_trained and as_it_came:
-        run.plain_calibration = found.plain.logits
+        run.original_logits = found.trained.logits
 
 
 class SearchAlphaHandler(Handler[SearchAlpha]):
@@ -46,9 +46,9 @@ class SearchAlphaHandler(Handler[SearchAlpha]):
         """See :meth:`Handler.check_network`."""
         select(find_sites(model), step.sites)
 
-    def check_data(self, step: SearchAlpha, given: Given) -> None:
+    def check_data(self, step: SearchAlpha, given: Given, model: nn.Module) -> nn.Module:  # noqa: ARG002
         """See :meth:`Handler.check_data`."""
-        given.weigh_(step.sites)
+        return weighed(model, step.sites)
 
     def expected_passes(self, step: SearchAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""

@@ -25,29 +25,29 @@ NOTABLE_LOSS = 0.01
 
 def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
     """Note top-1 and cross-entropy on the holdout half, undisturbed and with each noise, and whether little hurts."""
-    kept = keeping_statistics(matching(find_sites(run.model), step.sites))
-    sites = tuple(site for site in kept if site.name in run.look.positions)
+    kept = keeping_statistics(matching(find_sites(run.state.model), step.sites))
+    sites = tuple(site for site in kept if site.name in run.given.look.positions)
     if not sites:
         not_applicable_(run, step, "none of the matching layers keeps running statistics of its input and is called")
         return
-    chosen, sites = _chosen(run.model, sites, step.where)
-    half = np.arange(len(run.split.holdout))
+    chosen, sites = _chosen(run.state.model, sites, step.where)
+    half = np.arange(len(run.given.split.holdout))
     samples = None if step.max_samples is None else min(step.max_samples, len(half))
-    rows = torch.from_numpy(drawn(half, samples, run.seed))
+    rows = torch.from_numpy(drawn(half, samples, run.given.seed))
     labels = run.holdout_labels[rows]
 
     def answer(which: str) -> Tensor:
-        return run.on_holdout(run.model, f"statistic_noise, {which}", rows)
+        return run.on_holdout(run.state.model, f"statistic_noise, {which}", rows)
 
-    plain = score(answer("Δ = 0"), labels)
+    undisturbed = score(answer("Δ = 0"), labels)
     found = StatisticNoise(
-        tuned=run.changed,
+        tuned=run.state.changed,
         images=len(rows),
         chosen=chosen,
         granularity=step.granularity,
         repetitions=step.repetitions,
-        top1=float(plain.top1.mean()),
-        nll=float(plain.nll.mean()),
+        top1=float(undisturbed.top1.mean()),
+        nll=float(undisturbed.nll.mean()),
         curves=tuple(
             noise_curve(
                 answer,
@@ -56,12 +56,12 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
                 deltas=step.deltas,
                 repetitions=step.repetitions,
                 granularity=step.granularity,
-                seed=run.seed,
+                seed=run.given.seed,
             )
             for group in ([sites] if step.disturb == "together" else [(site,) for site in sites])
         ),
     )
-    run.probes.append(found)
+    run.note(found)
     _find(run, found)
 
 

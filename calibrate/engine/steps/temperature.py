@@ -14,7 +14,7 @@ def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the
             f"the fitted temperature, {fitted.value:.3g}, is at the end of its range: the calibration half is answered "
             "(nearly) all right or all wrong and does not determine it; use more, or harder, examples.",
         )
-    run.temperature = fitted.value
+    run.state.temperature = fitted.value
 
 
 class TemperatureHandler(Handler[Temperature]):

@@ -13,9 +13,9 @@ from calibrate.surgery import share_weights
 
 def tune_affine_(run: Run, step: TuneAffine) -> None:
     """Give the matching sites the γ and β that are learned from the calibration half, if they are convincing."""
-    _check_network(step, run.model)
-    check_examples(step, len(run.split.calibration))
-    trial = share_weights(run.model)
+    _check_network(step, run.state.model)
+    check_examples(step, len(run.given.split.calibration))
+    trial = share_weights(run.state.model)
     learn_(run, step, trial, learnable_affine(affine_tensors(trial, step.sites), step))
 
 
@@ -32,9 +32,10 @@ class TuneAffineHandler(Handler[TuneAffine]):
         """See :meth:`Handler.check_network`."""
         _check_network(step, model)
 
-    def check_data(self, step: TuneAffine, given: Given) -> None:
+    def check_data(self, step: TuneAffine, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
         check_examples(step, len(given.split.calibration))
+        return model
 
     def expected_passes(self, step: TuneAffine) -> float:
         """See :meth:`Handler.expected_passes`."""

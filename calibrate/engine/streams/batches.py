@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from calibrate.adapt import Adapted, Context
 from calibrate.data import Corrupted, Source, Split, obstacle
@@ -48,11 +48,11 @@ def answered(run: Run, adapted: Adapted, batches: Iterable[Tensor], stage: str, 
     """The logits (n, K), on the CPU, that ``adapted`` gives for each of ``batches``, in all ``visits`` images."""
     done, passes = 0, 0
     for x in batches:
-        logits = adapted.step(x.to(run.setting.device, input_dtype(run.model))).cpu()
+        logits = adapted.step(x.to(run.given.setting.device, input_dtype(run.state.model))).cpu()
         spent = adapted.tally.forward + adapted.checks
-        run.forwards += (spent - passes) * len(x)
+        run.notes.forwards += (spent - passes) * len(x)
         done, passes = done + len(x), spent
-        run.setting.progress(Progress(stage, done, visits))
+        run.given.setting.progress(Progress(stage, done, visits))
         yield logits
 
 
@@ -60,13 +60,13 @@ def context_of(run: Run) -> Context:
     """What methods may ask for; in-distribution images are training data where given, else the calibration half."""
 
     def in_distribution() -> Iterator[Tensor]:
-        source, indices = run.source, run.split.calibration
-        if run.training is not None:
-            source, indices = run.training, np.arange(len(run.training))
-        drawn = RandomBatches(source, indices, run.setting, input_dtype(run.model), run.seed)
+        source, indices = run.given.source, run.given.split.calibration
+        if run.given.training is not None:
+            source, indices = run.given.training, np.arange(len(run.given.training))
+        drawn = RandomBatches(source, indices, run.given.setting, input_dtype(run.state.model), run.given.seed)
         return (x for _, x in drawn.after(0))
 
-    return Context(run.look.outputs, in_distribution)
+    return Context(run.given.look.outputs, in_distribution)
 
 
 #: The orders in which the labels say what comes when.
@@ -84,8 +84,8 @@ def check_stream(step: Adapt, source: Source, halves: Split) -> None:
         raise DataError(f"{source.name} cannot be corrupted: {reason}.")
 
 
-def check_methods(step: ProbeAdaptation | Adapt, given: Given) -> None:
+def check_methods(step: ProbeAdaptation | Adapt, given: Given, model: nn.Module) -> None:
     """Let each method take one step on the first inputs, and raise what stands in its way."""
-    context = Context(given.outputs, lambda: [given.first])
+    context = Context(given.look.outputs, lambda: [given.first])
     for method in step.asked_methods:
-        Adapted(given.model, method, context, collapse=None).step(given.first)
+        Adapted(model, method, context, collapse=None).step(given.first)

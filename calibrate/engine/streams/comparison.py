@@ -29,22 +29,22 @@ Order = tuple[Rows, Rows]
 class Bench:
     """The inputs of the examples ``sample`` in each domain, and what the network answers without adapting.
 
-    Both are made once. The network, ``run.model``, is never changed.
+    Both are made once. The network, ``run.state.model``, is never changed.
     """
 
     def __init__(self, run: Run, step: ProbeAdaptation, sample: Rows) -> None:
         self._run, self._step, self._labels = run, step, run.labels_of(sample)
-        self._shuffled = torch.from_numpy(numpy_generator(run.seed).permutation(len(sample)))
+        self._shuffled = torch.from_numpy(numpy_generator(run.given.seed).permutation(len(sample)))
         domains = dict.fromkeys([AS_THEY_ARE, *(domain for stream in step.streams for domain in stream.domains)])
         self._inputs = {domain: self._made(domain, sample) for domain in domains}
-        self._plain = {domain: self._logits(run.model, inputs) for domain, inputs in self._inputs.items()}
+        self._plain = {domain: self._logits(run.state.model, inputs) for domain, inputs in self._inputs.items()}
         self._sources = {method: self._source(method) for method in step.methods}
         self._before: dict[Method, float] = {}
 
     def scores(self, stream: Stream, stage: str) -> StreamScores:
         """All methods on ``stream``, the network without adapting first."""
         run, seeds = self._run, self._step.seeds
-        orders = [stream_order(self._labels.numpy(), stream, run.seed + number) for number in range(seeds)]
+        orders = [stream_order(self._labels.numpy(), stream, run.given.seed + number) for number in range(seeds)]
         courses = [[self._unadapted(stream, order) for order in orders]]
         for method in self._step.methods:
             of_method = f"{stage}, {method.kind}"
@@ -63,7 +63,7 @@ class Bench:
                 courses,
                 examples=len(self._labels),
                 resamples=self._step.resamples,
-                seed=run.seed,
+                seed=run.given.seed,
             ),
         )
 
@@ -107,8 +107,8 @@ class Bench:
         run = self._run
         first = order[0][:DIAGNOSED], order[1][:DIAGNOSED]
         batches = [self._on_device(x) for x in stream_batches(first, stream.batch_size, self._take(stream))]
-        run.forwards += len(first[0])
-        return diagnose_stream(run.model, batches, run.seed)
+        run.notes.forwards += len(first[0])
+        return diagnose_stream(run.state.model, batches, run.given.seed)
 
     def _take(self, stream: Stream) -> Take:
         return lambda domain, rows: self._inputs[stream.domains[domain]][torch.from_numpy(rows)]
@@ -122,18 +122,20 @@ class Bench:
         return float(visit_scores(logits, self._labels[self._shuffled])[0].mean())
 
     def _logits(self, model: nn.Module, inputs: Tensor) -> Tensor:
-        self._run.forwards += len(inputs)
+        self._run.notes.forwards += len(inputs)
         with evaluating(model), torch.inference_mode():
-            batches = inputs.split(self._run.setting.batch_size)
+            batches = inputs.split(self._run.given.setting.batch_size)
             return torch.cat([checked_logits(model, self._on_device(x)).cpu() for x in batches])
 
     def _on_device(self, x: Tensor) -> Tensor:
-        return x.to(self._run.setting.device, input_dtype(self._run.model))
+        return x.to(self._run.given.setting.device, input_dtype(self._run.state.model))
 
     def _made(self, domain: Domain, sample: Rows) -> Tensor:
         """The inputs (n, C, ...) of the sample in ``domain``."""
-        setting, made = self._run.setting, []
-        for batch in in_domain(self._run.source, domain, self._run.seed).batches(sample, setting.batch_size):
+        setting, made = self._run.given.setting, []
+        for batch in in_domain(self._run.given.source, domain, self._run.given.seed).batches(
+            sample, setting.batch_size
+        ):
             made.append(batch.inputs)
             done = sum(map(len, made))
             setting.progress(Progress(f"adaptation, inputs {domain.title}", done, len(sample)))
@@ -142,5 +144,5 @@ class Bench:
     def _source(self, method: Method) -> nn.Module:
         """The network that ``method`` sets out from: GroupNorm layers weigh examples only against running moments."""
         if isinstance(method, IEW):
-            return estimate_group_moments_(self._run, copy.deepcopy(self._run.model), method.sites)
-        return self._run.model
+            return estimate_group_moments_(self._run, copy.deepcopy(self._run.state.model), method.sites)
+        return self._run.state.model

@@ -18,14 +18,14 @@ LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlphaTrial:
-    """The copy; ``plain`` is the α at which it computes as it was trained, and ``maximum`` how far to depart from it.
+    """The copy; ``trained`` is the α at which it computes as it was trained, and ``maximum`` how far to depart from it.
 
     ``as_trained`` says that no layer of the network that came weighs examples.
     """
 
     model: nn.Module
     layers: Sequence[nn.Module]
-    plain: float
+    trained: float
     maximum: float
     as_trained: bool
 
@@ -37,7 +37,7 @@ class AlphaTrial:
 
 def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
     """The network as it stands, its matching sites ready to be weighed, at the α at which they were trained."""
-    model = estimate_group_moments_(run, share_weights(run.model), step.sites)
+    model = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
     sites = select(find_sites(model), step.sites)
     maximum = step.maximum
     if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):
@@ -47,10 +47,10 @@ def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
             f"α was searched up to {maximum} instead of {step.maximum:g}, because the layer {blind[0]} sees one "
             "position per channel and would put out a constant at α = 1.",
         )
-    plain = 1.0 if sites[0].is_group_norm else 0.0
-    as_trained = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.model))
-    model = weigh_examples_(model, sites, plain)
-    return AlphaTrial(model, [model.get_submodule(site.name) for site in sites], plain, maximum, as_trained)
+    trained = 1.0 if sites[0].is_group_norm else 0.0
+    as_trained = not any(isinstance(site.module, ExampleWeighed) for site in find_sites(run.state.model))
+    model = weigh_examples_(model, sites, trained)
+    return AlphaTrial(model, [model.get_submodule(site.name) for site in sites], trained, maximum, as_trained)
 
 
 def settle_(run: Run, step: SearchAlpha | LabelFreeAlpha, trial: AlphaTrial, chosen: float, best: float) -> None:
@@ -58,10 +58,10 @@ def settle_(run: Run, step: SearchAlpha | LabelFreeAlpha, trial: AlphaTrial, cho
 
     A network without α stays as it came where that is what was chosen.
     """
-    if best == abs(trial.plain - trial.maximum) and trial.maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
-        which = "smallest that was tried" if trial.plain else "largest that was tried"
+    if best == abs(trial.trained - trial.maximum) and trial.maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
+        which = "smallest that was tried" if trial.trained else "largest that was tried"
         run.find("alpha-at-maximum", f"the best α is the {which}, {best:g}; raise `maximum` in the step {step.kind}.")
-    if chosen != trial.plain or not trial.as_trained:
+    if chosen != trial.trained or not trial.as_trained:
         trial.weigh_(chosen)
-        run.model = trial.model
+        run.state.model = trial.model
     run.change_()

@@ -20,15 +20,15 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
         return model
     with pooled_inputs(site.module for site in fresh) as moments:
         logits = run.at_work(model, "estimate the moments of GroupNorm layers")
-    if not run.changed:
-        run.plain_calibration = logits
+    if not run.state.changed:
+        run.original_logits = logits
     model = weigh_examples_(model, fresh, 1.0)
     for site in fresh:
         if (seen := moments.get(site.module)) is not None:
-            layer = model.get_submodule(site.name).to(run.setting.device)
+            layer = model.get_submodule(site.name).to(run.given.setting.device)
             layer.get_buffer("running_mean").copy_(seen.mean)
             layer.get_buffer("running_var").copy_(seen.variance)
-    run.find("group-moments", _words(fresh, len(run.split.calibration)), "info")
+    run.find("group-moments", _words(fresh, len(run.given.split.calibration)), "info")
     return model
 
 

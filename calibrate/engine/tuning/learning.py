@@ -22,8 +22,8 @@ PASSES = 3
 
 def inner_split(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ascending rows of the calibration half: to learn from, and to hold back; the same for all steps of a run."""
-    assert run.source.labels is not None, "check_labels refuses a recipe whose steps need them"
-    return hold_back(run.source.labels[run.split.calibration], run.seed)
+    assert run.given.source.labels is not None, "check_labels refuses a recipe whose steps need them"
+    return hold_back(run.given.source.labels[run.given.split.calibration], run.given.seed)
 
 
 def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable: Learnable) -> None:
@@ -32,11 +32,11 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     Epochs that an earlier attempt at the run has learned are not learned again.
     """
     learned, held_back = (torch.from_numpy(rows) for rows in inner_split(run))
-    indices, labels = run.split.calibration[learned.numpy()], run.calibration_labels
+    indices, labels = run.given.split.calibration[learned.numpy()], run.calibration_labels
     before = run.model_logits()
     temperature = fit_temperature(before[learned], labels[learned]).value
-    key = learning_key(trial, run.source, indices, step)
-    known = None if run.trials is None else run.trials.recall(key)
+    key = learning_key(trial, run.given.source, indices, step)
+    known = None if run.given.trials is None else run.given.trials.recall(key)
     state = trial.state_dict()
     start = {name: state[name].clone() for name in learnable.entries(learnable.start)}
     place_(trial, learnable.entries(learnable.start))
@@ -48,7 +48,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     def epochs() -> Iterator[LearnedEpoch]:
         new = learn(trial, learnable, batches, epochs=step.epochs, lr=step.lr, temperature=temperature)
         for epoch in new if known is None else (_epoch(row, learnable.start) for row in known):
-            run.forwards += PASSES * len(indices)
+            run.notes.forwards += PASSES * len(indices)
             tried.append(epoch)
             yield epoch
 
@@ -59,8 +59,8 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     chosen = choose(
         epochs(), logits_after, before[held_back], labels[held_back], patience=step.patience, margin=step.margin
     )
-    if run.trials is not None and known is None:
-        run.trials.keep(key, step.kind, torch.stack([_row(epoch) for epoch in tried]))
+    if run.given.trials is not None and known is None:
+        run.given.trials.keep(key, step.kind, torch.stack([_row(epoch) for epoch in tried]))
     if chosen.diverged:
         run.find(
             "learning-diverged",
@@ -69,12 +69,12 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     if chosen.kept:
         entries = learnable.entries(chosen.epochs[chosen.kept - 1].vector)
         place_(trial, entries)
-        run.model, run.held_back = trial, held_back
+        run.state.model, run.state.held_back = trial, held_back
         run.change_()
     else:
         entries = {}
-        run.changed, run.model_calibration = True, before
-    run.learned.append(
+        run.state.changed, run.state.logits = True, before
+    run.note(
         Learned(
             kind=step.kind,
             per=getattr(step, "per", None),
@@ -124,10 +124,10 @@ def labelled_batches(
 
     An example counts as three passes: learning goes forward once, and backward for twice the cost.
     """
-    order = numpy_generator([run.seed, epoch]).permutation(indices)
-    dtype, device = input_dtype(run.model), run.setting.device
+    order = numpy_generator([run.given.seed, epoch]).permutation(indices)
+    dtype, device = input_dtype(run.state.model), run.given.setting.device
     for begin in range(0, len(order), batch_size):
         chosen = order[begin : begin + batch_size]
-        for batch in run.source.batches(chosen, batch_size):
+        for batch in run.given.source.batches(chosen, batch_size):
             yield batch.inputs.to(device, dtype), run.labels_of(batch.indices).to(device)
-        run.setting.progress(Progress(stage, begin + len(chosen), len(order)))
+        run.given.setting.progress(Progress(stage, begin + len(chosen), len(order)))

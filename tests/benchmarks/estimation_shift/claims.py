@@ -123,7 +123,7 @@ def of_subsets(found: Mapping[str, Subsets], sizes: Sequence[int]) -> list[Claim
         *(
             Claim(f"no norm beats BN: BN - {kind}, points, N = {sizes[0]}", (bn.test - found[kind].test)[:, 0])
             for kind in found
-            if kind.startswith("plain")
+            if kind.startswith("original")
         ),
     ]
 

@@ -56,7 +56,7 @@ def shift_over_iterations(courses: Mapping[str, Course]) -> Figure:
 
 def shift_by_depth(found: Mapping[str, Subsets], sizes: Sequence[int]) -> Figure:
     """Setup two: ESM_σ of each BN at the end of training, by layer; layer 0 is the shift of the input."""
-    kinds = [kind for kind in found if not kind.startswith("plain")]
+    kinds = [kind for kind in found if not kind.startswith("original")]
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(1, len(kinds), sharey=True)
     for axes, kind in zip(panels, kinds, strict=True):

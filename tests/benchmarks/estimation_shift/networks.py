@@ -23,7 +23,7 @@ KINDS: dict[str, Callable[[nn.Sequential], nn.Module]] = {
     "BN": lambda model: model,
     "GNBN": lambda model: place_(model, gnbn(model, num_groups=4)),
     "half BN": lambda model: without_(model, every_odd(model)),
-    "plain": lambda model: without_(model, batch_norms(model)),
+    "original": lambda model: without_(model, batch_norms(model)),
 }
 
 

@@ -13,7 +13,20 @@ from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoI
 from calibrate.recipe import PRESETS, Outputs, Recipe, RunSettings
 from calibrate.request import RunRequest
 from calibrate.result import Summary
-from calibrate.steps import IEW, Auto, Candidate, Probe, ProbeAdaptation, Reestimate, Stream, Tent, TuneAffine
+from calibrate.steps import (
+    IEW,
+    Auto,
+    Candidate,
+    Leaderboard,
+    Probe,
+    ProbeAdaptation,
+    Probed,
+    Reestimate,
+    Reestimation,
+    Stream,
+    Tent,
+    TuneAffine,
+)
 from service.worker.assignment import DatasetCheck
 from service.worker.child.check import check_dataset
 from tests.conftest import Ran
@@ -126,7 +139,7 @@ def test_a_request_gives_the_same_through_all_three_doors(
     assert len({files["tuned.safetensors"] for files in results}) == 1
     assert summaries[0].data.training is not None
     assert summaries[0].data.training.n == len(np.load("seen.npz")["y"])
-    assert summaries[0].reestimations[0].on == "training"
+    assert summaries[0].of(Reestimation)[0].on == "training"
 
 
 def test_what_cannot_be_opened_is_told_in_the_fields_of_a_job(
@@ -188,8 +201,8 @@ def test_jobs_that_look_or_search_equal_the_command_line(
     theirs = Summary.model_validate_json((inputs / kind / "summary.json").read_bytes())
     ours = Summary.model_validate(house.summary(job))
     assert ours.digest == theirs.digest
-    assert [probe.kind for probe in ours.probes] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
-    assert (ours.leaderboard is not None) == (kind == "calibrate")
+    assert [probe.kind for probe in ours.of(Probed)] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
+    assert (ours.last(Leaderboard) is not None) == (kind == "calibrate")
     assert set(house.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
 
 

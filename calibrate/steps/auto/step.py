@@ -1,9 +1,10 @@
-"""The step ``auto``: several candidates tried, and the one that is proven to help recommended."""
+"""The step: candidates, and how one is chosen."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, Union
+from typing import TYPE_CHECKING, Annotated, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
+from calibrate.steps.auto.result import TAKEN, Leaderboard
 from calibrate.steps.label_free_alpha import LabelFreeAlpha
 from calibrate.steps.learn_alpha import LearnAlpha
 from calibrate.steps.reestimate import Reestimate
@@ -12,11 +13,7 @@ from calibrate.steps.step import StepValue, kind_of
 from calibrate.steps.streams import Domain
 from calibrate.steps.table import STEPS
 from calibrate.steps.tune_affine import TuneAffine
-from calibrate.values import NUMBER, Estimate, Metric, Value, Verdict
-
-#: Names that the leaderboard gives to the original network, without and with its temperature.
-TAKEN = ("plain", "T")
-
+from calibrate.values import NUMBER, Value
 
 if TYPE_CHECKING:
     TuningStep = StepValue
@@ -97,6 +94,8 @@ class Auto(StepValue):
     Trees, 1984, §3.4.3 (the choice); Holm, Scand. J. Statist. 6, 1979
     """
 
+    result = Leaderboard
+
     kind: Literal["auto"] = "auto"
     candidates: Annotated[tuple[Candidate, ...], Field(max_length=100)] = CANDIDATES
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors that count as noise"), NUMBER] = 1.0
@@ -144,77 +143,3 @@ class Auto(StepValue):
         if len(set(self.shifts)) < len(self.shifts):
             raise ValueError("a shift is listed twice; name each once")
         return self
-
-
-class HeldOut(Value):
-    """A network with its temperature on the holdout half; the original network, ``plain``, has T = 1.
-
-    ``against_plain`` and ``against_t`` are paired differences from the original network, without and with its
-    temperature; empty for these two, and ``holm`` with them: p-values of ``against_t``, two-sided, as they count among
-    those of all candidates in both metrics. ``detectable`` is the smallest true difference from T (T's: from plain)
-    that as many examples show four times in five. ``verdict`` is on that same difference. ``graph`` names the graph it
-    is served as, see ``Serving``; ``folds`` says that nothing
-    of the change is left to compute in it. ``clean`` is its
-    top-1 minus plain's on the data as they are, where the others are of shifts.
-    """
-
-    temperature: float
-    graph: str
-    folds: bool
-    metrics: dict[Metric, Estimate]
-    against_plain: dict[Metric, Estimate]
-    against_t: dict[Metric, Estimate]
-    holm: dict[Metric, float]
-    detectable: dict[Metric, float]
-    verdict: Verdict | None
-    clean: Estimate | None = None
-
-
-class LeaderboardRow(Value):
-    """One candidate; ``plain`` is the original network, ``T`` the same with its temperature.
-
-    ``calibration`` is its NLL minus T's, in nats, on the ``calibration_n`` examples of the calibration half that no
-    gradient step of it saw, with a 95 % interval; the choice was made by it. ``passes`` over the calibration half are
-    those it needs alone, gradient steps threefold. ``note`` says why there is nothing more, or what was found on the
-    way.
-    """
-
-    name: str
-    state: Literal["measured", "dropped", "not tried", "not applicable"]
-    note: str = ""
-    passes: float = 0.0
-    calibration: Estimate | None = None
-    calibration_n: int = 0
-    held_out: HeldOut | None = None
-
-
-class Rung(Value):
-    """One round of successive halving: which candidates saw how many examples, and which went on."""
-
-    examples: int
-    tried: tuple[str, ...]
-    kept: tuple[str, ...]
-
-
-class Leaderboard(Value):
-    """All candidates on ``n`` examples, simplest first; ``chosen`` on the calibration half, ``recommended`` or not.
-
-    ``recipe`` gives the recommended network, and its numbers, when it is carried out alone. ``domains`` are those the
-    examples come in, where they are shifted, and ``guardrail`` what these may cost on the data as they are.
-    """
-
-    n: int
-    resamples: int
-    standings: tuple[LeaderboardRow, ...]
-    chosen: str
-    recommended: str | None
-    recipe: dict[str, Any] | None
-    reason: str
-    passes: float
-    rungs: tuple[Rung, ...] = ()
-    domains: tuple[str, ...] = ()
-    guardrail: float | None = None
-
-    def leaderboard_row(self, name: str) -> LeaderboardRow:
-        """The candidate of that name."""
-        return {standing.name: standing for standing in self.standings}[name]

@@ -1,27 +1,36 @@
-"""The reliability diagram of a measurement."""
+"""Reliability: how often a network is right, by its confidence."""
+
+from collections.abc import Mapping, Sequence
 
 from calibrate.page import format as fmt
 from calibrate.page.figure import Bars, Figure, Line, Panel
-from calibrate.steps import Arm, Bin, Measurement
+from calibrate.steps.measure.scores import Arm, Bin, Scores
 
 
-def reliability(measurement: Measurement) -> Figure:
+def reliability_figure(scores: Sequence[Scores], bins: Mapping[Arm, tuple[Bin, ...]]) -> Figure:
     """Accuracy by confidence and the examples in each bin, for the original network and for the last arm."""
-    measured = [scores.arm for scores in measurement.arms if measurement.reliability.get(scores.arm)]
-    arms = measured if len(measured) < 2 else [measured[0], measured[-1]]
-    titles = [_title(measurement, arm, last=column > 0) for column, arm in enumerate(arms)]
+    arms, titles = _shown(scores, bins), titles_of(scores, bins)
     above = tuple(
-        _accuracy(measurement.reliability[arm], title, first=not column)
+        _accuracy(bins[arm.arm], title, first=not column)
         for column, (arm, title) in enumerate(zip(arms, titles, strict=True))
     )
-    below = tuple(_histogram(measurement.reliability[arm], first=not column) for column, arm in enumerate(arms))
+    below = tuple(_histogram(bins[arm.arm], first=not column) for column, arm in enumerate(arms))
     label = f"Accuracy by confidence. {'; '.join(titles)}"
     return Figure(label, (above, below), 8.0, 5.2, (3, 1), share_x=True, share_y=True)
 
 
-def _title(measurement: Measurement, arm: Arm, *, last: bool) -> str:
-    ece = measurement.arm(arm).metrics["ece"].value
-    return f"{'after' if last else 'before'} ({arm}): ECE {fmt.score('ece', ece)}"
+def titles_of(scores: Sequence[Scores], bins: Mapping[Arm, tuple[Bin, ...]]) -> list[str]:
+    """The expected calibration error of each network that is shown."""
+    return [
+        f"{'after' if column else 'before'} ({arm.arm}): ECE {fmt.score('ece', arm.metrics['ece'].value)}"
+        for column, arm in enumerate(_shown(scores, bins))
+    ]
+
+
+def _shown(scores: Sequence[Scores], bins: Mapping[Arm, tuple[Bin, ...]]) -> list[Scores]:
+    """The first and the last arm whose confidences were counted."""
+    counted = [arm for arm in scores if bins.get(arm.arm)]
+    return counted if len(counted) < 2 else [counted[0], counted[-1]]
 
 
 def _accuracy(bins: tuple[Bin, ...], title: str, *, first: bool) -> Panel:

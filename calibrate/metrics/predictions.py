@@ -1,4 +1,4 @@
-"""Changed predictions: what a network answers before and after, example by example and class by class."""
+"""Changed predictions: what a network predicts before and after, example by example and class by class."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from torch import Tensor
 from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.scores import CHUNK, Column
-from calibrate.steps import Answer, Answers, ChangedExample, ClassChange, Direction, TunedArm
+from calibrate.steps import ChangedExample, ClassChange, Direction, Prediction, PredictionChanges, TunedArm
 
 Classes = NDArray[np.int64]
 
@@ -21,34 +21,34 @@ LISTED: Final = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What one network answers: classes (n,), and the confidence (n,) of each prediction."""
+class Predicted:
+    """What one network predicts: classes (n,), and the confidence (n,) of each prediction."""
 
     classes: Classes
     confidence: Column
 
 
-def answered_classes(logits: Tensor) -> Classes:
+def predicted_classes(logits: Tensor) -> Classes:
     """The class (n,) of the highest of the logits (n, K), the lowest such class where several are equal."""
     rows = max(1, CHUNK // logits.shape[1])
     parts = [part.detach().to("cpu", torch.float64).numpy().argmax(1) for part in logits.split(rows)]
     return np.concatenate(parts).astype(np.int64)
 
 
-def compare_answers(
-    before: Answered,
-    after: Answered,
+def prediction_changes(
+    before: Predicted,
+    after: Predicted,
     labels: Classes,
     indices: Classes,
     names: Sequence[str] | None,
     entry: Callable[[int], str],
     arm: TunedArm = "alpha+T",
-) -> Answers:
+) -> PredictionChanges:
     """Compare the predictions for n examples, whose classes are ``labels`` (n,), and whose places ``indices``.
 
     ``names`` are those of the classes, ``entry`` that of the example at an index, ``arm`` that of ``after``. The list
     of examples shares its ``LISTED`` places between fixed and broken, the most confident predictions after the change
-    first; what one kind leaves goes to the other, and then to answers that were wrong both times.
+    first; what one kind leaves goes to the other, and then to predictions that were wrong both times.
     """
     right = before.classes == labels
     now = after.classes == labels
@@ -64,8 +64,8 @@ def compare_answers(
 
     def example(row: int, kind: Direction) -> ChangedExample:
         index, label = int(indices[row]), int(labels[row])
-        answers = [
-            Answer(label=(k := int(side.classes[row])), name=named(k), confidence=float(side.confidence[row]))
+        sides = [
+            Prediction(label=(k := int(side.classes[row])), name=named(k), confidence=float(side.confidence[row]))
             for side in (before, after)
         ]
         return ChangedExample(
@@ -74,12 +74,12 @@ def compare_answers(
             label=label,
             name=named(label),
             direction=kind,
-            before=answers[0],
-            after=answers[1],
+            before=sides[0],
+            after=sides[1],
         )
 
     places = _places(counts)
-    return Answers(
+    return PredictionChanges(
         arm=arm,
         n=len(labels),
         fixed=counts["fixed"],

@@ -10,21 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from calibrate.metrics import Answered, answered_classes, compare_answers
-from calibrate.metrics.answers import LISTED
+from calibrate.metrics import Predicted, predicted_classes, prediction_changes
 from calibrate.metrics.p_values import mcnemar
 from calibrate.metrics.paired_proportions import paired_interval
-from calibrate.steps import Answers
+from calibrate.metrics.predictions import LISTED
+from calibrate.steps import PredictionChanges
 
 counts = st.integers(0, 40)
 
 
-def compared(n: int, classes: int, seed: int, names: tuple[str, ...] | None = None) -> tuple[Answers, np.ndarray]:
+def compared(
+    n: int, classes: int, seed: int, names: tuple[str, ...] | None = None
+) -> tuple[PredictionChanges, np.ndarray]:
     """Random answers, with the rows (label, before, after) they were made from."""
     random = np.random.default_rng(seed)
     rows = random.integers(0, classes, (n, 3))
-    before, after = (Answered(rows[:, k], np.round(random.uniform(0.2, 1, n), 1)) for k in (1, 2))
-    return compare_answers(before, after, rows[:, 0], 10 * np.arange(n), names, "number {}".format), rows
+    before, after = (Predicted(rows[:, k], np.round(random.uniform(0.2, 1, n), 1)) for k in (1, 2))
+    return prediction_changes(before, after, rows[:, 0], 10 * np.arange(n), names, "number {}".format), rows
 
 
 def kind(label: int, before: int, after: int) -> str:
@@ -81,8 +83,8 @@ def test_the_listed_are_the_most_confident_after_the_change() -> None:
     n = 100
     labels, wrong = np.zeros(n, np.int64), np.ones(n, np.int64)
     confidence = np.random.default_rng(0).permutation(n) / n
-    found = compare_answers(
-        Answered(wrong, confidence[::-1]), Answered(labels, confidence), labels, np.arange(n), None, str
+    found = prediction_changes(
+        Predicted(wrong, confidence[::-1]), Predicted(labels, confidence), labels, np.arange(n), None, str
     )
     assert [item.index for item in found.examples] == np.argsort(-confidence)[:LISTED].tolist()
     assert (found.examples[0].name, found.examples[0].entry) == (None, str(found.examples[0].index))
@@ -91,7 +93,7 @@ def test_the_listed_are_the_most_confident_after_the_change() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_of_equal_logits_the_lowest_class_is_the_answer(dtype: torch.dtype) -> None:
     logits = torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [0.0, -1.0, 4.0]], dtype=dtype)
-    assert answered_classes(logits).tolist() == [1, 0, 2]
+    assert predicted_classes(logits).tolist() == [1, 0, 2]
 
 
 @given(counts, counts)

@@ -1,0 +1,66 @@
+"""The report of a run: its verdict, what came of each step, and the network, as one page."""
+
+import json
+from collections.abc import Mapping
+
+from calibrate.page import format as fmt
+from calibrate.page.section import Section
+from calibrate.report.changed import changed_section
+from calibrate.report.facts import environment_facts, finding_facts, fingerprint_facts, heading_facts, title
+from calibrate.report.layers import layers_section
+from calibrate.report.page import Page
+from calibrate.report.verdict import verdict_section
+from calibrate.report.written_files import files_section, serving_section
+from calibrate.result import Summary
+
+
+def run_page(summary: Summary) -> Page:
+    """The page of one run."""
+    serving = (serving_section(summary.serving),) if summary.serving else ()
+    return Page(
+        title=title(summary),
+        heading=heading_facts(summary),
+        sections=(
+            verdict_section(summary),
+            _findings(summary),
+            *(section for outcome in summary.outcomes for section in outcome.sections()),
+            *serving,
+            changed_section(summary.changes),
+            layers_section(summary.layers, summary.changes),
+            files_section(summary),
+        ),
+        made=(
+            *environment_facts(summary),
+            ("recipe, whole", fmt.printable(json.dumps(json.loads(summary.recipe.canonical), ensure_ascii=False))),
+            *fingerprint_facts(summary),
+        ),
+    )
+
+
+def render_text(summary: Summary, *, details: bool = True) -> str:
+    """The report as lines of at most 100 columns, without figures; without ``details`` for a terminal."""
+    return run_page(summary).text(details=details)
+
+
+def render_markdown(summary: Summary) -> str:
+    """The report as GitHub-flavoured markdown, without figures and pictures."""
+    return run_page(summary).markdown()
+
+
+def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None) -> str:
+    """The report as one HTML file: no script, no request; the same summary gives the same bytes.
+
+    ``thumbnails`` are PNG files of examples, by their place in the data; those of the listed examples are shown.
+    """
+    return run_page(summary).html(thumbnails)
+
+
+def render_brief(summary: Summary) -> str:
+    """The part of the report that answers the question, as text: the verdict, and the scores it rests on."""
+    scores = summary.measurement.sections()[:1] if summary.measurement else ()
+    return Page(title(summary), heading_facts(summary), (verdict_section(summary), *scores)).text()
+
+
+def _findings(summary: Summary) -> Section:
+    facts = finding_facts(summary.findings)
+    return Section("Findings", () if facts else ("None.",), facts=facts)

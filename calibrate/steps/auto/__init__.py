@@ -1,0 +1,18 @@
+"""The step ``auto``: several candidates tried, and the one that is proven to help recommended."""
+
+from calibrate.steps.auto.result import ORIGINAL, TAKEN, HeldOut, Leaderboard, LeaderboardRow, Rung
+from calibrate.steps.auto.step import CANDIDATES, TUNING_KINDS, Auto, Candidate, TuningStep
+
+__all__ = [
+    "CANDIDATES",
+    "ORIGINAL",
+    "TAKEN",
+    "TUNING_KINDS",
+    "Auto",
+    "Candidate",
+    "HeldOut",
+    "Leaderboard",
+    "LeaderboardRow",
+    "Rung",
+    "TuningStep",
+]
