@@ -1,8 +1,10 @@
 """Summaries as runs make them, built without running anything."""
 
+import json
 from typing import Any
 
 from calibrate.recipe import PRESETS, Preprocessing
+from calibrate.report import BatchComparison, Compared
 from calibrate.result import (
     Artifact,
     Changes,
@@ -17,41 +19,72 @@ from calibrate.result import (
     SiteSummary,
     Summary,
     Timings,
+    TrainingData,
 )
 from calibrate.steps import (
+    CORRUPTION_SETS,
     DRIFT_BINS,
+    IEW,
+    LAME,
+    SAR,
+    SGD,
+    Adaptation,
     AlphaSearch,
-    Answer,
-    Answers,
     Arm,
     Bin,
+    BNAlpha,
     ChangedExample,
+    ChangedTensor,
     ChannelHealth,
     ClassChange,
+    CorruptionMean,
+    Corruptions,
+    CorruptionScores,
     CurvePoint,
     Difference,
+    Domain,
+    EstimationShift,
     GradientFactor,
     HeldOut,
-    Kept,
+    InputShift,
     LabelFreePoint,
     LabelFreeSearch,
     LayerBound,
     LayerHealth,
+    LayerShift,
     Leaderboard,
     LeaderboardRow,
+    Learned,
+    LearningEpoch,
     Measurement,
+    MethodScores,
+    Moved,
+    NoiseCurve,
+    NoiseLevel,
+    NotApplicable,
     OutputBound,
+    Prediction,
+    PredictionChanges,
+    Reestimation,
     Rung,
     Scores,
+    StatisticNoise,
+    StepResult,
     Stream,
+    StreamDiagnosis,
+    StreamLearning,
+    StreamMeasures,
+    StreamScores,
+    StreamWarning,
     Tent,
+    TopOneAndNll,
     judge,
 )
 from calibrate.values import METRICS, Estimate, Metric
 
 ALPHAS = (0.0, 0.005, 0.01, 0.025, 0.05, 0.0625, 0.075, 0.1, 0.2, 0.35, 0.5)
 LEVELS: dict[Arm, tuple[float, ...]] = {
-    "plain": (0.76134, 0.92862, 0.96183, 0.03714, 0.33991),
+    "original": (0.76134, 0.92862, 0.96183, 0.03714, 0.33991),
     "T": (0.76134, 0.92862, 0.93927, 0.01836, 0.33667),
     "alpha": (0.76311, 0.92971, 0.94018, 0.02711, 0.33542),
     "alpha+T": (0.76311, 0.92971, 0.92385, 0.01629, 0.33306),
@@ -94,14 +127,22 @@ def confidence_bins(softness: float, count: int) -> tuple[Bin, ...]:
     return tuple(made)
 
 
-def measurement(arms: tuple[Arm, ...] = ("plain", "T", "alpha", "alpha+T"), bins: int = 15) -> Measurement:
-    pairs: tuple[tuple[Arm, Arm], ...] = (("T", "plain"), ("alpha", "plain"), ("alpha+T", "plain"), ("alpha+T", "T"))
+def measurement(arms: tuple[Arm, ...] = ("original", "T", "alpha", "alpha+T"), bins: int = 15) -> Measurement:
+    """The arms and their differences; and the predictions that changed, where the tuned network is among the arms."""
+    pairs: tuple[tuple[Arm, Arm], ...] = (
+        ("T", "original"),
+        ("alpha", "original"),
+        ("alpha+T", "original"),
+        ("alpha+T", "T"),
+    )
     return Measurement(
         n=25000,
         resamples=2000,
         arms=tuple(scores(arm) for arm in arms),
         differences=tuple(difference(*pair) for pair in pairs if set(pair) <= set(arms)),
-        reliability={arm: confidence_bins(1.3 if arm in ("plain", "alpha") else 1.05, bins) for arm in arms},
+        reliability={arm: confidence_bins(1.3 if arm in ("original", "alpha") else 1.05, bins) for arm in arms},
+        outputs=1000,
+        changes=changes() if {"T", "alpha+T"} <= set(arms) else None,
     )
 
 
@@ -175,7 +216,7 @@ def artifacts() -> tuple[Artifact, ...]:
                 Latency(
                     batch_size=1,
                     tuned_ms=21.375,
-                    plain_ms=19.842,
+                    original_ms=19.842,
                     ratio=1.0773,
                     ratio_low=1.0612,
                     ratio_high=1.0931,
@@ -262,8 +303,8 @@ def changed_example(index: int, **changed: Any) -> ChangedExample:
         "label": 0,
         "name": "tench",
         "direction": "fixed",
-        "before": Answer(label=391, name="coho", confidence=0.514),
-        "after": Answer(label=0, name="tench", confidence=0.713),
+        "before": Prediction(label=391, name="coho", confidence=0.514),
+        "after": Prediction(label=0, name="tench", confidence=0.713),
     }
     return ChangedExample(**{**fields, **changed})
 
@@ -273,7 +314,7 @@ def class_change(label: int, fixed: int = 2, broken: int = 1, **changed: Any) ->
     return ClassChange(**{**fields, "fixed": fixed, "broken": broken, "low": -0.11, "high": 0.19, **changed})
 
 
-def answers(classes: int = 12, **changed: Any) -> Answers:
+def changes(classes: int = 12, **changed: Any) -> PredictionChanges:
     fields = {
         "n": 25000,
         "fixed": 204,
@@ -283,7 +324,7 @@ def answers(classes: int = 12, **changed: Any) -> Answers:
         "classes": tuple(class_change(label) for label in range(classes)),
         "examples": (changed_example(7), changed_example(9, direction="broken", name=None)),
     }
-    return Answers(**{**fields, **changed})
+    return PredictionChanges(**{**fields, **changed})
 
 
 def held_out(**changed: Any) -> HeldOut:
@@ -294,7 +335,7 @@ def held_out(**changed: Any) -> HeldOut:
         "graph": "folded",
         "folds": True,
         "metrics": scores("alpha+T").metrics,
-        "against_plain": whole,
+        "against_original": whole,
         "against_t": whole,
         "holm": {"nll": 0.0123, "top1": 0.4567},
         "detectable": {"nll": 0.0111, "top1": 0.0222},
@@ -306,11 +347,13 @@ def held_out(**changed: Any) -> HeldOut:
 def leaderboard(**changed: Any) -> Leaderboard:
     """Two candidates that were measured, the second on a graph of its own, and one that was not."""
     gap = Estimate(value=-0.0456, low=-0.0567, high=-0.0345)
-    alone = {"against_plain": {}, "against_t": {}, "holm": {}, "verdict": None}
-    standings = (
-        LeaderboardRow(name="plain", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)),
+    alone = {"against_original": {}, "against_t": {}, "holm": {}, "verdict": None}
+    rows = (
         LeaderboardRow(
-            name="T", state="measured", held_out=held_out(**{**alone, "against_plain": held_out().against_t})
+            name="original", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)
+        ),
+        LeaderboardRow(
+            name="T", state="measured", held_out=held_out(**{**alone, "against_original": held_out().against_t})
         ),
         LeaderboardRow(
             name="re-estimated", state="measured", passes=2.5, calibration=gap, calibration_n=70, held_out=held_out()
@@ -328,10 +371,10 @@ def leaderboard(**changed: Any) -> Leaderboard:
     fields: dict[str, Any] = {
         "n": 25000,
         "resamples": 2000,
-        "standings": standings,
+        "rows": rows,
         "chosen": "re-estimated",
         "recommended": "re-estimated",
-        "recipe": PRESETS["adabn"].model_dump(mode="json"),
+        "recipe": json.loads(PRESETS["adabn"].canonical),
         "reason": "re-estimated, the simplest within 1 standard errors of the best",
         "passes": 17.25,
         "rungs": (Rung(examples=64, tried=("re-estimated", "α"), kept=("α",)),),
@@ -342,12 +385,210 @@ def leaderboard(**changed: Any) -> Leaderboard:
 def serving() -> Serving:
     """What α costs in ONNX Runtime."""
     timed = artifacts()[1].latency[0]
-    return Serving(graph="α", bytes=1234, plain_bytes=1000, latency=(timed,))
+    return Serving(graph="α", bytes=1234, original_bytes=1000, latency=(timed,))
 
 
-def kept(name: str = "bn1.weight", **changed: Any) -> Kept:
+def stream_learning(name: str = "bn1.weight", **changed: Any) -> StreamLearning:
     fields = {"method": Tent(), "stream": Stream(), "images": 450, "learned": (name, "bn1.bias"), "reestimated": True}
-    return Kept(**{**fields, "collapses": 0, **changed})
+    return StreamLearning(**{**fields, "collapses": 0, **changed})
+
+
+def learned(name: str = "bn2.bias", **changed: Any) -> Learned:
+    """γ and β, kept after the first of two epochs."""
+    fields: dict[str, Any] = {
+        "kind": "tune_affine",
+        "per": None,
+        "learned_from": 1875,
+        "held_back": 625,
+        "temperature": 2.125,
+        "epochs": (
+            LearningEpoch(learned_nll=None, held_back_nll=0.5628),
+            LearningEpoch(learned_nll=0.4917, held_back_nll=0.5213),
+            LearningEpoch(learned_nll=0.4506, held_back_nll=0.5342),
+        ),
+        "best": 1,
+        "kept": 1,
+        "gain": 0.0415,
+        "standard_error": 0.0125,
+        "reason": "epoch 1 beat the start by 0.0415 nats",
+        "changed": (ChangedTensor(name="bn1.weight", change=0.01), ChangedTensor(name=name, change=0.02)),
+    }
+    return Learned(**{**fields, **changed})
+
+
+def reestimation(name: str = "layer1.0.bn1", **changed: Any) -> Reestimation:
+    """Two layers, the second of which moved further."""
+    moved = (Moved(name="bn1", mean=0.113, log_variance=0.217), Moved(name=name, mean=0.441, log_variance=0.873))
+    return Reestimation(**{"images": 2500, "passes": 2.25, "layers": moved, **changed})
+
+
+def estimation_shift(count: int = 3, name: str = "layer", **changed: Any) -> EstimationShift:
+    """Layers that shift more with depth, and the input."""
+    fields: dict[str, Any] = {
+        "tuned": False,
+        "images": 250,
+        "input": InputShift(images=64, channels=4, mean=0.8125, deviation=0.9375),
+        "layers": tuple(
+            LayerShift(
+                name=f"{name}{place}",
+                channels=16,
+                mean=1.25 + place,
+                deviation=2.25 + place,
+                mean_in_deviations=0.125 + place,
+                deviation_in_deviations=0.375 + place,
+                mean_by_chance=0.0625,
+                deviation_by_chance=0.03125,
+            )
+            for place in range(count)
+        ),
+        "correlation_with_depth": 1.0,
+    }
+    return EstimationShift(**{**fields, **changed})
+
+
+def noise_level(delta: float, top1: float, **changed: Any) -> NoiseLevel:
+    fields = {"delta": delta, "top1": top1, "top1_sd": 0.02, "nll": 1 - top1, "nll_sd": 0.03, "broken": 0}
+    return NoiseLevel(**{**fields, **changed})
+
+
+def statistic_noise(*curves: NoiseCurve, **changed: Any) -> StatisticNoise:
+    """The given curves, or one of three levels in two layers at once."""
+    levels = tuple(map(noise_level, (0.1, 0.2, 0.3), (0.8, 0.7, 0.35)))
+    together = NoiseCurve(sites=("a.bn", "b.bn"), levels=levels)
+    fields: dict[str, Any] = {
+        "tuned": False,
+        "images": 1000,
+        "chosen": "all" if curves else "first_of_blocks",
+        "granularity": "channel",
+        "repetitions": 5,
+        "top1": 0.9,
+        "nll": 0.1,
+        "curves": curves or (together,),
+    }
+    return StatisticNoise(**{**fields, **changed})
+
+
+def corruptions(*, tuned: bool = False) -> Corruptions:
+    """All corruptions at two severities."""
+    names = CORRUPTION_SETS["all"]
+    original, after = TopOneAndNll(top1=0.61, nll=1.25), TopOneAndNll(top1=0.64, nll=1.125) if tuned else None
+    change = Estimate(value=0.03, low=0.01, high=0.05) if tuned else None
+    return Corruptions(
+        tuned=tuned,
+        images=40,
+        arm="tuned+T" if tuned else None,
+        temperatures=(1.5, 1.25) if tuned else (1.5,),
+        resamples=100,
+        scores=tuple(
+            CorruptionScores(corruption=name, severity=severity, original=original, tuned=after)
+            for name in names
+            for severity in (1, 3)
+        ),
+        means=tuple(
+            CorruptionMean(corruption=name, original=original, tuned=after, top1_change=change, nll_change=change)
+            for name in ("clean", *names, "all")
+        ),
+    )
+
+
+def method_scores(method: Any, number: int, **changed: Any) -> MethodScores:
+    """Numbers that no other method has."""
+    gap = Estimate(value=0.01 * number, low=-0.0013 * number, high=0.0217 * number)
+    fields = {
+        "method": method,
+        "top1": 0.5 + 0.0111 * number,
+        "top1_sd": 0.0021 * number,
+        "nll": 0.7 + 0.0307 * number,
+        "segments": tuple(0.5 + 0.01 * number + 0.003 * (part % 2) for part in range(10)),
+        "against_source": gap if method else None,
+        "against_iew": Estimate(value=-0.017 * number, low=-0.0411, high=-0.0023 * number) if method else None,
+        "forward": 1.0,
+        "backward": 0.0,
+        "checks": 0.0,
+        "source_change": None,
+        "learned": 0,
+        "collapses": 0.0,
+        "resets": 0.0,
+        "keeps": "runtime" if method else "nothing",
+    }
+    return MethodScores(**{**fields, **changed})
+
+
+def adaptation_methods() -> tuple[MethodScores, ...]:
+    learning: dict[str, Any] = {"learned": 14, "keeps": "re-estimation", "backward": 1.0}
+    return (
+        method_scores(None, 0),
+        method_scores(IEW(), 1, against_iew=None, keeps="weights"),
+        method_scores(BNAlpha(prior=16.0), 2, nll=None),
+        method_scores(Tent(), 3, **learning, source_change=-0.0371, checks=0.043, collapses=1 / 3),
+        method_scores(Tent(optimizer=SGD(), steps=2), 4, **learning, source_change=0.0013),
+        method_scores(SAR(), 5, **{**learning, "forward": 1.94, "backward": 1.87}, resets=7 / 3),
+        method_scores(LAME(), 6, top1=0.2383),
+    )
+
+
+def adaptation(text: str = "images of one class come together", **changed: Any) -> Adaptation:
+    """Two streams; of the second ``text`` warns, and gives the reason for what is recommended in both."""
+    measures = StreamMeasures(
+        images=512,
+        batch_size=64,
+        correlation=0.621,
+        correlation_by_chance=0.023,
+        one_class=0.253,
+        mixture=0.714,
+        shift=0.468,
+    )
+    warning = StreamWarning(code="labels-correlated", message=text)
+    fog = Domain(corruption="fog", severity=5)
+    streams = tuple(
+        StreamScores(
+            stream=stream,
+            visits=500,
+            diagnosis=StreamDiagnosis(measures=measures, warnings=warnings, recommended=recommended, reason=text),
+            methods=adaptation_methods(),
+        )
+        for stream, warnings, recommended in (
+            (Stream(), (), None),
+            (Stream(order="recurring", cycles=2, domains=(Domain(), fog)), (warning,), BNAlpha(prior=16.0)),
+        )
+    )
+    return Adaptation(**{"tuned": False, "images": 250, "seeds": 3, "resamples": 2000, "streams": streams, **changed})
+
+
+def not_applicable(reason: str = "the network has no running statistics") -> NotApplicable:
+    return NotApplicable(tuned=False, images=0, probe="estimation_shift", reason=reason)
+
+
+def outcomes(*others: StepResult, **changed: Any) -> tuple[StepResult, ...]:
+    """What came of a run of the preset `alpha`: ``search``, then ``others``, then ``measurement``; None leaves out."""
+    made = {"search": search(), "measurement": measurement(), **changed}
+    found = (made.pop("search"), *others, made.pop("measurement"))
+    assert not made, f"these are no outcomes: {list(made)}"
+    return tuple(outcome for outcome in found if outcome is not None)
+
+
+def everything() -> tuple[StepResult, ...]:
+    """Something of every step."""
+    return outcomes(
+        leaderboard(),
+        label_free(),
+        learned(),
+        learned(kind="learn_alpha", per="channel", kept=0, changed=(), reason="it was noise"),
+        reestimation(),
+        stream_learning(),
+        estimation_shift(),
+        statistic_noise(),
+        output_bound(3),
+        channel_health(3),
+        corruptions(tuned=True),
+        adaptation(),
+        not_applicable(),
+    )
+
+
+def unmeasured(*others: StepResult, **changed: Any) -> Summary:
+    """A run that measured and searched nothing: what came of it are ``others``."""
+    return summary(**{"outcomes": others, "verdict": None, "reasons": (), **changed})
 
 
 def summary(**changed: Any) -> Summary:
@@ -376,8 +617,7 @@ def summary(**changed: Any) -> Summary:
             preprocessing=Preprocessing(resize=256, crop=224),
         ),
         "changes": Changes(sites=sites(), temperature=1.1514, temperature_folded_into="fc"),
-        "search": search(),
-        "measurement": measurement(),
+        "outcomes": outcomes(),
         "verdict": verdict,
         "reasons": reasons,
         "findings": (
@@ -400,31 +640,81 @@ def summary(**changed: Any) -> Summary:
         "timings": Timings(seconds={"search": 412.71, "measure": 88.13, "export": 12.4}, passes=14.0),
         "artifacts": artifacts(),
         "layers": layers(),
-        "answers": answers(),
     }
     return Summary(**{**fields, **changed})
 
 
-def hostile(text: str) -> Summary:
-    """A run in which every string from outside is ``text``; without plots, which show no such string."""
+def hostile(text: str, *, probed: bool = True) -> Summary:
+    """A run in which every string from outside is ``text``; ``probed`` adds results whose plots take a while."""
     whole = summary()
     site = SiteSummary(names=(text, text), kind=text, channels=8, alpha=(0.0, 0.1), note=text)
     places = {"platform": text, "device": text, "versions": {text: text}}
-    one = changed_example(7, entry=text, name=text, before=Answer(label=391, name=text, confidence=0.514))
+    training = TrainingData(source=text, fingerprint=text, n=8)
     return summary(
         layers=tuple(layer.model_copy(update={"name": text}) for layer in layers(2)),
-        answers=answers().model_copy(update={"classes": (class_change(0, name=text),), "examples": (one,)}),
-        model=whole.model.model_copy(update={"architecture": text, "architecture_args": {text: text}}),
-        data=whole.data.model_copy(update={"source": text, "fingerprint": text}),
+        model=whole.model.model_copy(
+            update={"architecture": text, "architecture_args": {text: text}, "fingerprint": text}
+        ),
+        data=whole.data.model_copy(update={"source": text, "fingerprint": text, "training": training}),
         changes=Changes(sites=(site,), temperature=1.1514, temperature_folded_into=text),
-        search=search().model_copy(update={"points": (), "reason": text}),
-        label_free=(label_free(points=(), reason=text),),
-        measurement=measurement().model_copy(update={"reliability": {}}),
+        outcomes=hostile_outcomes(text, hostile_probes(text) if probed else ()),
         reasons=(text,),
         findings=(Finding(code=text, severity="warning", message=text),),
         environment=whole.environment.model_copy(update=places),
         timings=Timings(seconds={text: 1.0}, passes=1.0),
         artifacts=tuple(item.model_copy(update={"name": text}) for item in artifacts()),
+        serving=(serving().model_copy(update={"graph": text}),),
+    )
+
+
+def hostile_outcomes(text: str, probes: tuple[StepResult, ...]) -> tuple[StepResult, ...]:
+    """Something of every step whose words name things, and ``probes``; every such name is ``text``."""
+    one = changed_example(7, entry=text, name=text, before=Prediction(label=391, name=text, confidence=0.514))
+    hit = changes().model_copy(update={"classes": (class_change(0, name=text),), "examples": (one,)})
+    rows = (
+        *(item for item in leaderboard().rows if item.name in ("original", "T")),
+        LeaderboardRow(name=text, state="not tried", note=text),
+    )
+    board: dict[str, Any] = {"rows": rows, "chosen": text, "recommended": text, "recipe": {text: text}}
+    board |= {"reason": text, "domains": (text,)}
+    return outcomes(
+        leaderboard(**board, rungs=(Rung(examples=64, tried=(text,), kept=(text,)),)),
+        label_free(points=(), reason=text),
+        learned(text, reason=text),
+        reestimation(text),
+        stream_learning(text),
+        *probes,
+        channel_health(1).model_copy(update={"layers": (), "left_out": (text,)}),
+        not_applicable(text).model_copy(update={"probe": text}),
+        search=search().model_copy(update={"points": (), "reason": text}),
+        measurement=measurement().model_copy(update={"reliability": {}, "changes": hit, "domains": (text,)}),
+    )
+
+
+def hostile_probes(text: str) -> tuple[StepResult, ...]:
+    """Probes that name layers; every name is ``text``."""
+    (bound,), (shift,) = output_bound(1).layers, estimation_shift(1).layers
+    return (
+        estimation_shift(layers=(shift.model_copy(update={"name": text}),)),
+        statistic_noise(NoiseCurve(sites=(text,), levels=(noise_level(0.1, 0.8),))),
+        output_bound(1).model_copy(update={"layers": (bound.model_copy(update={"name": text}),), "left_out": (text,)}),
+    )
+
+
+def comparison() -> BatchComparison:
+    """Runs that ended in every way."""
+    unchanged = Changes(sites=sites(2, alpha=None), temperature=1.19, temperature_folded_into="fc")
+    only_t = summary(
+        outcomes=outcomes(measurement=measurement(("original", "T"))), verdict=None, changes=unchanged, artifacts=()
+    )
+    return BatchComparison(
+        (
+            Compared(("r50", "clean", "alpha"), summary()),
+            Compared(("r50", "clean", "T"), only_t),
+            Compared(("r50", "far", "alpha"), unmeasured(search())),
+            Compared(("broken", "clean", "alpha"), error="the file ends <early>\x1b[31m"),
+            Compared(("broken", "clean", "T")),
+        )
     )
 
 

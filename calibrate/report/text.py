@@ -7,6 +7,8 @@ from itertools import chain
 from calibrate.page.section import Cell, Fact, Section, Table
 
 WIDTH = 100
+#: So wide a label of a table may always be, and at most so wide one of a fact that its value stands beside.
+LEAST_LABEL, MOST_LABEL = 10, 30
 #: How plain text marks what HTML and markdown show in bold.
 MARK = " *"
 
@@ -21,7 +23,7 @@ def text_page(title: str, heading: Sequence[Fact], sections: Iterable[Section]) 
 def _titled(heading: str, lines: Iterable[str], underline: str = "-") -> str:
     """A heading, underlined, over ``lines``."""
     above = _wrap(heading)
-    return "\n".join((*above, underline * max(map(len, above)), *lines))
+    return "\n".join((*above, underline * max(map(len, above), default=0), *lines))
 
 
 def _lines(section: Section) -> list[str]:
@@ -38,12 +40,23 @@ def _lines(section: Section) -> list[str]:
 
 
 def _numbers(table: Table) -> list[str]:
-    """Values over their intervals; columns two spaces apart, one where the line would pass the width."""
+    """Values over their intervals; columns two spaces apart, one where the line would pass the width.
+
+    Labels and notes that would are wrapped.
+    """
+    others = [[heading] for heading in table.columns]
+    for row in table.rows:
+        for column, cell in zip(others, row.cells, strict=True):
+            column += [_value(cell), cell.interval]
+    room = max(LEAST_LABEL, WIDTH - sum(1 + max(map(len, column)) for column in others))
     lines = [("", *table.columns)]
     for row in table.rows:
-        lines.append((row.label, *map(_value, row.cells)))
-        if row.note or any(cell.interval for cell in row.cells):
-            lines.append((row.note, *(cell.interval for cell in row.cells)))
+        label, *more = textwrap.wrap(row.label, room) or [""]
+        lines.append((label, *map(_value, row.cells)))
+        below = [*more, *textwrap.wrap(row.note, room)]
+        if below or any(cell.interval for cell in row.cells):
+            lines.append(("".join(below[:1]), *(cell.interval for cell in row.cells)))
+        lines += [(words, *("" for _ in row.cells)) for words in below[1:]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= WIDTH else " "
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
@@ -66,9 +79,15 @@ def _value(cell: Cell) -> str:
 
 
 def _facts(pairs: Sequence[Fact]) -> list[str]:
-    """Labels and values, in two columns."""
-    indent = max((len(label) for label, _ in pairs), default=0) + 2
-    return [line for label, value in pairs for line in _wrap(value, label.ljust(indent), " " * indent)]
+    """Labels and values, in two columns; a label too long for the first stands above its value."""
+    indent = min(MOST_LABEL, max((len(label) for label, _ in pairs), default=0)) + 2
+    lines: list[str] = []
+    for label, value in pairs:
+        if len(label) > MOST_LABEL:
+            lines += [*_wrap(label), *_wrap(value, " " * indent, " " * indent)]
+        else:
+            lines += _wrap(value, label.ljust(indent), " " * indent)
+    return lines
 
 
 def _item(text: str) -> Iterator[str]:

@@ -56,7 +56,7 @@ def verdict_sentence(summary: Summary) -> str:
 def _domains(measurement: Measurement) -> str:
     """That the examples were shifted, where they were."""
     domains = measurement.domains
-    return f" Measured on the examples shifted: {', '.join(domains)}." if domains else ""
+    return f" Measured on the examples shifted: {', '.join(map(fmt.printable, domains))}." if domains else ""
 
 
 def _subject(summary: Summary) -> str:

@@ -1,117 +1,28 @@
 """The sections of adaptation on streams, and what a report says of what was kept."""
 
 import re
-from typing import Any
 
 import pytest
 
 from calibrate import steps
+from calibrate.page.section import Section
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.draw import svg
-from calibrate.report.learned import probe_sections
-from calibrate.result import ProbeResult, Summary
-from calibrate.steps import (
-    IEW,
-    LAME,
-    SAR,
-    SGD,
-    Adaptation,
-    BNAlpha,
-    Domain,
-    MethodScores,
-    Stream,
-    StreamDiagnosis,
-    StreamMeasures,
-    StreamScores,
-    StreamWarning,
-    Tent,
-)
-from calibrate.steps.adaptation_words import NAMES
-from calibrate.values import Estimate
+from calibrate.steps import IEW, NAMES, Tent
 from tests import samples
+from tests.report.reading import flat, read
+from tests.samples import adaptation, unmeasured
 
-FOG = Domain(corruption="fog", severity=5)
-MEASURES = StreamMeasures(
-    images=512,
-    batch_size=64,
-    correlation=0.621,
-    correlation_by_chance=0.023,
-    one_class=0.253,
-    mixture=0.714,
-    shift=0.468,
-)
-
-
-def method(method: Any, number: int, **changed: Any) -> MethodScores:
-    """Numbers that no other method has."""
-    difference = Estimate(value=0.01 * number, low=-0.0013 * number, high=0.0217 * number)
-    fields = {
-        "method": method,
-        "top1": 0.5 + 0.0111 * number,
-        "top1_sd": 0.0021 * number,
-        "nll": 0.7 + 0.0307 * number,
-        "segments": tuple(0.5 + 0.01 * number + 0.003 * (part % 2) for part in range(10)),
-        "against_source": difference if method else None,
-        "against_iew": Estimate(value=-0.017 * number, low=-0.0411, high=-0.0023 * number) if method else None,
-        "forward": 1.0,
-        "backward": 0.0,
-        "checks": 0.0,
-        "source_change": None,
-        "learned": 0,
-        "collapses": 0.0,
-        "resets": 0.0,
-        "keeps": "runtime" if method else "nothing",
-    }
-    return MethodScores(**{**fields, **changed})
-
-
-LEARNING: dict[str, Any] = {"learned": 14, "keeps": "re-estimation", "backward": 1.0}
-METHODS = (
-    method(None, 0),
-    method(IEW(), 1, against_iew=None, keeps="weights"),
-    method(BNAlpha(prior=16.0), 2, nll=None),
-    method(Tent(), 3, **LEARNING, source_change=-0.0371, checks=0.043, collapses=1 / 3),
-    method(Tent(optimizer=SGD(), steps=2), 4, **LEARNING, source_change=0.0013),
-    method(SAR(), 5, **{**LEARNING, "forward": 1.94, "backward": 1.87}, resets=7 / 3),
-    method(LAME(), 6, top1=0.2383),
-)
-
-
-def adaptation(text: str = "images of one class come together", **changed: Any) -> Adaptation:
-    warning = StreamWarning(code="labels-correlated", message=text)
-    streams = tuple(
-        StreamScores(
-            stream=stream,
-            visits=500,
-            diagnosis=StreamDiagnosis(measures=MEASURES, warnings=warnings, recommended=recommended, reason=text),
-            methods=METHODS,
-        )
-        for stream, warnings, recommended in (
-            (Stream(), (), None),
-            (Stream(order="recurring", cycles=2, domains=(Domain(), FOG)), (warning,), BNAlpha(prior=16.0)),
-        )
-    )
-    fields = {"tuned": False, "images": 250, "seeds": 3, "resamples": 2000, "streams": streams}
-    return Adaptation(**{**fields, **changed})
-
-
-def probed(*results: ProbeResult) -> Summary:
-    """A run that only looked."""
-    nothing = {"search": None, "measurement": None, "verdict": None, "reasons": (), "answers": None, "layers": ()}
-    return samples.summary(probes=results, **nothing)
-
-
-def flat(text: str) -> str:
-    return " ".join(text.replace("\\", "").split())
+METHODS = samples.adaptation_methods()
 
 
 def test_every_stream_is_a_section_and_every_method_a_row_with_all_its_numbers() -> None:
-    sections = probe_sections(probed(samples.output_bound(2), adaptation()))
-    assert [section.title for section in sections[1:]] == [
+    sections = adaptation().sections()
+    assert [section.title for section in sections] == [
         "Adaptation of the original network: as they are, shuffled, batches of 64",
         "Adaptation of the original network: 2 domains, recurring, batches of 64",
     ]
-    for section in sections[1:]:
+    for section in sections:
         assert section.table is not None
         rows = {row.label: [flat(f"{cell.value} {cell.interval}") for cell in row.cells] for row in section.table.rows}
         assert list(rows) == ["no adaptation", "α-IEW", "BN-α", "Tent 1", "Tent 2", "SAR", "LAME"]
@@ -130,7 +41,7 @@ def test_every_stream_is_a_section_and_every_method_a_row_with_all_its_numbers()
 def test_one_order_has_no_standard_deviation() -> None:
     alone = tuple(item.model_copy(update={"top1_sd": None}) for item in METHODS)
     streams = tuple(stream.model_copy(update={"methods": alone}) for stream in adaptation().streams)
-    (section, _) = probe_sections(probed(adaptation(seeds=1, streams=streams)))
+    (section, _) = adaptation(seeds=1, streams=streams).sections()
     assert section.table is not None
     assert [row.cells[0].interval for row in section.table.rows] == [""] * 7
     assert "in one order" in section.words[-1]
@@ -138,10 +49,10 @@ def test_one_order_has_no_standard_deviation() -> None:
 
 
 def test_the_diagnosis_stands_before_the_table_in_every_format() -> None:
-    summary = probed(adaptation())
-    for render in (render_text, render_markdown, render_html):
-        shown = flat(re.sub(r"<(svg|caption).*?</\1>|<[^>]+>", " ", render(summary), flags=re.DOTALL))
-        first, second = shown.split("Adaptation of the original network: ")[1:3]
+    for form, seen in read(unmeasured(adaptation())).items():
+        parts = seen.words.split("Adaptation of the original network: ")[1:]
+        half = 2 if form == "html" else 1  # captions repeat the titles
+        first, second = " ".join(parts[:half]), " ".join(parts[half:])
         told = (
             "Seen in the first 512 answers, without labels: batches of 64, label correlation 0.62 (by chance up to "
             "0.02), 25 % of the predictions are of one class, mixture 0.71, shift 0.47 deviations."
@@ -167,17 +78,17 @@ def test_the_diagnosis_stands_before_the_table_in_every_format() -> None:
 def test_that_nothing_beats_the_network_is_said() -> None:
     best = (METHODS[0].model_copy(update={"top1": 0.9}), *METHODS[1:])
     streams = (adaptation().streams[0].model_copy(update={"methods": best}),)
-    (section,) = probe_sections(probed(adaptation(streams=streams)))
+    (section,) = adaptation(streams=streams).sections()
     assert section.words[1] == "No method answers more right than the network without adaptation, 90.00 %."
 
 
 def test_the_text_fits_a_terminal() -> None:
-    lines = render_text(probed(adaptation())).splitlines()
+    lines = render_text(unmeasured(adaptation())).splitlines()
     assert max(map(len, lines)) <= 100
 
 
 def test_the_figure_has_a_line_of_all_parts_for_each_method() -> None:
-    sections = probe_sections(probed(adaptation()))
+    sections: tuple[Section, ...] = adaptation().sections()
     for number, section in enumerate(sections):
         assert section.figure is not None
         drawn = svg(section.figure, f"figure-{number}")
@@ -192,7 +103,7 @@ def test_the_figure_has_a_line_of_all_parts_for_each_method() -> None:
 
 @pytest.mark.parametrize("text", ["<script>x</script>", "a|b", "\x1b[31m", "*x*"])
 def test_hostile_words_of_a_diagnosis_are_shown_as_they_are(text: str) -> None:
-    hostile = probed(adaptation(text))
+    hostile = unmeasured(adaptation(text))
     assert "<script>" not in render_html(hostile)
     for render in (render_text, render_markdown, render_html):
         assert "\x1b" not in render(hostile)
@@ -202,19 +113,20 @@ def test_hostile_words_of_a_diagnosis_are_shown_as_they_are(text: str) -> None:
     assert len(tables) == 2
 
 
-@pytest.mark.parametrize("render", [render_text, render_markdown, render_html])
-def test_what_was_kept_is_told_among_what_was_chosen(render: Any) -> None:
-    shown = flat(render(samples.summary(kept=(samples.kept(method=Tent(steps=2), collapses=2),))))
-    assert (
-        "2 tensors learned by Tent (steps 2) from 450 examples of the calibration half, without labels (as they are, "
-        "shuffled, batches of 64), after 2 collapses back to the source; running statistics re-estimated on the same "
-        "examples"
-    ) in shown
-    assert "with γ and β from Tent, α = 0.05 and T" in shown
-    stateless = samples.kept(method=IEW(alpha=0.1), learned=(), reestimated=False, images=0)
-    shown = flat(render(samples.summary(kept=(stateless,))))
-    assert "by α-IEW (alpha 0.1), which learns nothing from a stream" in shown
-    assert "γ and β from" not in shown
+def test_what_was_kept_is_told_among_what_came_of_the_steps() -> None:
+    kept = samples.stream_learning(method=Tent(steps=2), collapses=2)
+    for seen in read(samples.summary(outcomes=samples.outcomes(kept))).values():
+        assert "Learned from a stream by Tent" in seen.headings
+        assert (
+            "2 tensors learned by Tent (steps 2) from 450 examples of the calibration half, without labels (as they "
+            "are, shuffled, batches of 64), after 2 collapses back to the source; running statistics re-estimated on "
+            "the same examples"
+        ) in seen.words
+        assert "with γ and β from Tent, α = 0.05 and T" in seen.words
+    stateless = samples.stream_learning(method=IEW(alpha=0.1), learned=(), reestimated=False, images=0)
+    for seen in read(samples.summary(outcomes=samples.outcomes(stateless))).values():
+        assert "By α-IEW (alpha 0.1), which learns nothing from a stream" in seen.words
+        assert "γ and β from" not in seen.words
 
 
 def test_every_method_has_a_name_in_reports() -> None:

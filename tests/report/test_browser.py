@@ -11,8 +11,7 @@ import pytest
 
 from calibrate.report import BatchComparison, Compared, render_html
 from tests import samples
-from tests.report import test_comparison
-from tests.report.test_answers import PNG
+from tests.report.reading import PNG
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +56,7 @@ def requested(netlog: Path) -> list[str]:
 
 REPORT = render_html(samples.summary(), {7: PNG, 9: PNG})
 LONG_NAMES = ("a" * 100, "imagenet-matched-frequency-224", "alpha-fixed-0.1")
-COMPARISON = BatchComparison((*test_comparison.sample().runs, Compared(LONG_NAMES, samples.summary()))).html()
+COMPARISON = BatchComparison((*samples.comparison().runs, Compared(LONG_NAMES, samples.summary()))).html()
 
 each_page = pytest.mark.parametrize("html", [REPORT, COMPARISON], ids=["report", "comparison"])
 

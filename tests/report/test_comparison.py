@@ -6,32 +6,14 @@ import json
 
 import pytest
 
-from calibrate.report import BatchComparison, Compared
-from calibrate.result import Changes
+from calibrate.report import BatchComparison
 from tests import samples
-from tests.report.test_html import LOADING, Page
-
-PLAIN = ("plain", "T")
-
-
-def sample() -> BatchComparison:
-    """Runs that ended in every way."""
-    changes = Changes(sites=samples.sites(2, alpha=None), temperature=1.19, temperature_folded_into="fc")
-    only_t = samples.summary(measurement=samples.measurement(PLAIN), verdict=None, changes=changes, artifacts=())
-    return BatchComparison(
-        (
-            Compared(("r50", "clean", "alpha"), samples.summary()),
-            Compared(("r50", "clean", "T"), only_t),
-            Compared(("r50", "far", "alpha"), samples.summary(measurement=None, verdict=None, reasons=())),
-            Compared(("broken", "clean", "alpha"), error="the file ends <early>\x1b[31m"),
-            Compared(("broken", "clean", "T")),
-        )
-    )
+from tests.report.reading import LOADING, Page
 
 
 @pytest.fixture
 def comparison() -> BatchComparison:
-    return sample()
+    return samples.comparison()
 
 
 def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: BatchComparison) -> None:
@@ -43,7 +25,7 @@ def test_json_and_csv_hold_the_numbers_of_the_summaries(comparison: BatchCompari
         change.low,
         change.high,
     )
-    assert (first["top1_plain"], first["nll_t"], first["top1_alpha_t"]) == (0.76134, 0.93927, 0.76311)
+    assert (first["top1_original"], first["nll_t"], first["top1_alpha_t"]) == (0.76134, 0.93927, 0.76311)
     assert (first["alpha_low"], first["alpha_high"], first["temperature"]) == (0.05, 0.05, 1.1514)
     assert (first["latency_batch_size"], first["latency_ratio"], first["n"]) == (1, 1.0773, 25000)
     assert first["verdict"] == "improved"
@@ -63,7 +45,7 @@ def test_the_page_shows_every_run_and_every_failure(comparison: BatchComparison)
         assert shown in table
     assert page.values("scope").count("row") == 5
     failures = page.text.partition("Failures")[2]
-    assert r"broken/clean/alphathe file ends <early>\x1b[31m" in failures
+    assert r"broken/clean/alpha the file ends <early>\x1b[31m" in failures
     assert "broken/clean/T" not in failures
 
 
@@ -83,3 +65,16 @@ def test_the_text_has_one_line_per_run(comparison: BatchComparison) -> None:
     assert lines[0].startswith("r50/clean/alpha: Improved: ")
     assert lines[3] == r"broken/clean/alpha: failed: the file ends <early>\x1b[31m"
     assert lines[4] == "broken/clean/T: not run"
+
+
+def test_no_runs_are_a_page_a_header_and_an_empty_list(comparison: BatchComparison) -> None:
+    none = BatchComparison(())
+    assert json.loads(none.json()) == {"version": 1, "runs": []}
+    assert none.csv() == comparison.csv().partition("\n")[0] + "\n"
+    assert list(csv.DictReader(io.StringIO(none.csv()))) == []
+    page = Page(none.html())
+    assert "Comparison of 0 runs" in page.text
+    assert page.headings == Page(comparison.html()).headings
+    assert "Absent: no run is finished." in page.text
+    assert "row" not in page.values("scope")
+    assert none.text().strip() == ""

@@ -4,25 +4,40 @@ import re
 
 import pytest
 
+from calibrate.page.section import Section
 from calibrate.report.draw import svg as drawn
-from calibrate.report.layers import layers_table
-from calibrate.report.layers_figure import layers_over_depth as figure
-from calibrate.result import LayerStatistics
+from calibrate.report.layers import layers_section
+from calibrate.result import Changes, LayerStatistics, SiteSummary
 from tests import samples
 
 
+def section(layers: tuple[LayerStatistics, ...], *sites: SiteSummary) -> Section:
+    return layers_section(layers, Changes(sites=sites, temperature=1.0, temperature_folded_into=None))
+
+
 def layers_over_depth(layers: tuple[LayerStatistics, ...]) -> str:
-    return drawn(figure(layers), "layers")
+    figure = section(layers).figure
+    assert figure is not None
+    return drawn(figure, "layers")
 
 
 def test_every_layer_is_a_row_and_what_it_has_not_is_called_absent() -> None:
     layers = samples.layers(3)
-    table = layers_table(layers)
+    table = section(layers).table
+    assert table is not None
     assert [row.label for row in table.rows] == [layer.name for layer in layers]
     assert all(len(row.cells) == len(table.columns) for row in table.rows)
     first, second = ([f"{cell.value} {cell.interval}".strip() for cell in row.cells] for row in table.rows[:2])
     assert first == ["64", "3,136", "0.31", "0.4 [3e-09, 17.2]", "12.5", "0.71", "absent", "0.127", "none"]
     assert second == ["64", "3,136", "0.32", "0.41 [0.002, 17.2]", "0.0", "0.71", "0.314", "0.127", "0.05"]
+
+
+def test_a_layer_has_its_other_names_and_its_kind_beneath() -> None:
+    tied, untied = samples.sites(2)
+    tied = tied.model_copy(update={"names": (*tied.names, "again\x1b.bn")})
+    table = section(samples.layers(3), tied, untied).table
+    assert table is not None
+    assert [row.note for row in table.rows] == [r"again\x1b.bn, BatchNorm2d", "BatchNorm2d", ""]
 
 
 @pytest.mark.parametrize("count", [1, 2, 160])

@@ -1,18 +1,27 @@
 """The leaderboard in reports: every number, what is recommended and how to have it, and no markup from outside."""
 
+import json
+
 import pytest
 
-from calibrate.recipe import PRESETS
+from calibrate.page.section import Section
+from calibrate.recipe import PRESETS, Recipe
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.report.leaderboard import leaderboard_sections
 from calibrate.result import Summary
-from calibrate.steps import LeaderboardRow
+from calibrate.steps import Leaderboard, LeaderboardRow
 from calibrate.values import Estimate
+from tests import samples
+from tests.report.reading import flat, read
 from tests.samples import held_out, leaderboard, serving, summary
 
 
 def searched(**changed: object) -> Summary:
-    return summary(recipe=PRESETS["auto"], leaderboard=leaderboard(**changed), serving=(serving(),), search=None)
+    outcomes = samples.outcomes(leaderboard(**changed), search=None)
+    return summary(recipe=PRESETS["auto"], outcomes=outcomes, serving=(serving(),))
+
+
+def sections(**changed: object) -> tuple[Section, ...]:
+    return leaderboard(**changed).sections()
 
 
 def lines(text: str, label: str) -> list[list[str]]:
@@ -20,7 +29,6 @@ def lines(text: str, label: str) -> list[list[str]]:
 
 
 def test_a_run_without_a_search_has_no_leaderboard() -> None:
-    assert leaderboard_sections(summary()) == ()
     assert "Leaderboard" not in render_text(summary())
 
 
@@ -31,40 +39,59 @@ def test_every_candidate_has_its_numbers_and_the_recommended_one_is_marked() -> 
     against = held_out().against_t
     assert f"{100 * against['top1'].value:+.2f}" in places
     assert f"{against['nll'].value:+.4f}" in places
-    assert costs[-4:] == ["2.5", "yes", "1.00", "1.00"]
+    assert costs[-2:] == ["2.5", "folded"]
     (alpha,) = [row for row in lines(text, "α ") if "4.75" in row]
-    assert alpha[-4:-1] == ["4.75", "no", "1.23"]
-    assert alpha[-1] == f"{serving().latency[0].ratio:.2f}"
+    assert alpha[-2:] == ["4.75", "α"]
     assert "γ and β: not tried (about 26 passes, and 20 were left)." in text
     assert "On 64 examples first: 2 candidates, of which α went on." in text
 
 
+def test_graphs_are_served_at_a_size_and_a_latency_which_may_be_absent() -> None:
+    run = searched()
+    assert ["α", "1.23", "1.08"] in lines(render_text(run), "α ")
+    for seen in read(run).values():
+        words = seen.words[seen.words.index("Size and latency of the ONNX graphs") :]
+        for said in ("over those of the folded original network", "1.23", "1.08", "[1.06, 1.09]"):
+            assert said in words
+    untimed = run.model_copy(update={"serving": (serving().model_copy(update={"latency": ()}),)})
+    assert ["α", "1.23", "absent"] in lines(render_text(untimed), "α ")
+    for seen in read(run.model_copy(update={"serving": ()})).values():
+        assert "Serving" not in seen.headings
+
+
 def test_what_is_recommended_comes_with_its_recipe() -> None:
-    words = leaderboard_sections(searched())[0].words[0]
+    words = sections()[0].words[0]
     assert words.startswith("Recommended: re-estimated.")
-    assert '"kind": "reestimate"' in words
+    _, _, recipe = words.partition("Alone it is the recipe ")
+    assert Recipe.model_validate(json.loads(recipe.removesuffix("."))) == PRESETS["adabn"]
 
 
 def test_where_nothing_is_recommended_that_comes_first() -> None:
-    sections = leaderboard_sections(searched(recommended=None, recipe=None, reason="nothing beats T"))
-    assert sections[0].words[0] == "Nothing is recommended: nothing beats T."
+    first, _ = sections(recommended=None, recipe=None, reason="nothing beats T")
+    assert first.words[0] == "Nothing is recommended: nothing beats T."
     assert "←" not in render_text(searched(recommended=None, recipe=None))
 
 
 def test_the_smallest_difference_that_would_show_is_the_median_over_candidates() -> None:
-    assert "2.22 points of top-1 or 0.0111 of NLL" in render_text(searched()).replace("\n", " ")
+    assert "2.22 points of top-1 or 0.0111 of NLL" in flat(render_text(searched()))
 
 
 def test_a_guardrail_shows_what_each_candidate_costs_on_the_data_as_they_are() -> None:
     clean = Estimate(value=-0.0321, low=-0.05, high=-0.01)
-    standings = (
-        *leaderboard().standings[:2],
+    rows = (
+        *leaderboard().rows[:2],
         LeaderboardRow(name="α", state="measured", held_out=held_out(clean=clean)),
     )
-    text = render_text(searched(standings=standings, guardrail=0.01, domains=("C-style fog 3",))).replace("\n", " ")
+    domains = ("C-style fog 3",)
+    shifted = samples.measurement().model_copy(update={"domains": domains})
+    board = leaderboard(rows=rows, guardrail=0.01, domains=domains)
+    run = summary(outcomes=samples.outcomes(board, search=None, measurement=shifted))
+    text = flat(render_text(run))
     assert "at most 1.00 points of top-1 may be lost" in text
     assert "α -3.21 [-5.00, -1.00]" in text
-    assert text.count("C-style fog 3") >= 2
+    assert "1 domain: C-style fog 3." in text
+    assert "Measured on the examples shifted: C-style fog 3." in text
+    assert "Scores on the holdout half (n = 25,000, C-style fog 3)" in text
 
 
 def test_no_line_passes_the_width() -> None:
@@ -73,31 +100,31 @@ def test_no_line_passes_the_width() -> None:
 
 def test_all_formats_show_the_same_numbers_and_html_the_figure() -> None:
     run = searched()
-    html, markdown = render_html(run), render_markdown(run)
-    assert 'id="leaderboard-' in html
-    for section in leaderboard_sections(run):
-        assert section.table is not None
-        for cell in (cell for row in section.table.rows for cell in row.cells):
-            assert cell.value in html
-            assert cell.interval in html
-        assert f"## {section.title}" in markdown
+    for form, seen in read(run).items():
+        for section in sections():
+            assert section.title in seen.headings
+            assert section.table is not None
+            for cell in (cell for row in section.table.rows for cell in row.cells):
+                assert cell.value in seen.words
+                assert cell.interval in seen.words
+        assert ("NLL minus T's (less is better)" in seen.words) is (form == "html")
 
 
 @pytest.mark.parametrize("name", ["<script>x</script>", "a|b", "$x^2$", "\x1b[31m"])
 def test_a_candidate_s_name_is_never_markup(name: str) -> None:
     renamed = tuple(
-        item.model_copy(update={"name": name}) if item.name == "re-estimated" else item
-        for item in leaderboard().standings
+        item.model_copy(update={"name": name}) if item.name == "re-estimated" else item for item in leaderboard().rows
     )
-    run = searched(standings=renamed, recommended=name, chosen=name, reason=name)
+    run = searched(rows=renamed, recommended=name, chosen=name, reason=name)
     html = render_html(run)
     assert "<script>x" not in html
     assert "\x1b" not in html + render_text(run) + render_markdown(run)
 
 
 def test_a_board_of_the_baselines_alone_is_shown() -> None:
-    alone = leaderboard().standings[:2]
-    run = searched(standings=alone, chosen="plain", recommended=None, recipe=None, reason="nothing was tried", rungs=())
-    assert leaderboard_sections(run)[0].figure is None
+    alone = leaderboard().rows[:2]
+    run = searched(rows=alone, chosen="original", recommended=None, recipe=None, reason="nothing was tried", rungs=())
+    (board,) = run.of(Leaderboard)
+    assert board.sections()[0].figure is None
     assert "nothing was tried" in render_html(run)
-    assert "no difference to be seen" in render_text(run).replace("\n", " ")
+    assert "no difference to be seen" in flat(render_text(run))

@@ -6,22 +6,27 @@ import matplotlib
 import numpy as np
 import pytest
 
-from calibrate.report.alpha_figures import alpha_curve as alpha_figure
 from calibrate.report.draw import drawing_style
 from calibrate.report.draw import svg as drawn
-from calibrate.report.reliability_figure import reliability as reliability_figure
-from calibrate.steps import AlphaSearch, CurvePoint, Measurement
+from calibrate.steps import AlphaSearch, CurvePoint, Measurement, StepResult
 from tests import samples
 
 BLUE = "#0072b2"
 
 
 def alpha_curve(search: AlphaSearch) -> str:
-    return drawn(alpha_figure(search), "alpha-curve")
+    return figure_of(search, "Search for α")
 
 
 def reliability(measurement: Measurement) -> str:
-    return drawn(reliability_figure(measurement), "reliability")
+    return figure_of(measurement, "Reliability")
+
+
+def figure_of(result: StepResult, title: str) -> str:
+    """The figure of the result's section of that title."""
+    (figure,) = (section.figure for section in result.sections() if section.title == title)
+    assert figure is not None
+    return drawn(figure, "figure-0")
 
 
 def lines(svg: str, colour: str) -> list[np.ndarray]:
@@ -78,20 +83,20 @@ def test_the_choice_is_marked_where_the_curve_has_it() -> None:
 
 
 def test_a_curve_is_drawn_with_its_points_and_bands_and_the_true_points_stay_marked() -> None:
-    plain = samples.search()
+    bare = samples.search()
     curve = tuple(
-        plain.points[0].model_copy(
+        bare.points[0].model_copy(
             update={"alpha": 0.5 * (i / 40) ** 2, "nll_band": (0.92, 0.93), "top1_band": (0.7, 0.8)}
         )
         for i in range(41)
     )
-    without, svg = alpha_curve(plain), alpha_curve(plain.model_copy(update={"curve": curve}))
+    without, svg = alpha_curve(bare), alpha_curve(bare.model_copy(update={"curve": curve}))
     assert [len(line) for line in lines(svg, BLUE)] == [41]
-    assert [len(line) for line in lines(without, BLUE)] == [len(plain.points)]
+    assert [len(line) for line in lines(without, BLUE)] == [len(bare.points)]
     assert svg.count("95 % of the difference from α = 0</text>") == 2
     assert "95 % of the difference" not in without
     marks = [len(re.findall(f'<use [^>]*style="[^"]*fill: {BLUE}', drawn)) for drawn in (svg, without)]
-    assert marks[0] >= marks[1] - 1 >= len(plain.points)
+    assert marks[0] >= marks[1] - 1 >= len(bare.points)
 
 
 def test_far_worse_points_do_not_flatten_the_optimum_and_the_cut_is_said() -> None:
@@ -110,7 +115,7 @@ def test_any_range_of_alpha_can_be_drawn(alphas: tuple[float, ...]) -> None:
 def test_bars_are_as_high_as_the_accuracy_and_counts_as_the_examples() -> None:
     measurement = samples.measurement()
     svg = reliability(measurement)
-    shown = [measurement.reliability["plain"], measurement.reliability["alpha+T"]]
+    shown = [measurement.reliability["original"], measurement.reliability["alpha+T"]]
     accuracy = np.array([item.accuracy for panel in shown for item in panel if item.count])
     counts = np.array([item.count for panel in shown for item in panel])
     heights = bars(svg, BLUE)
@@ -123,15 +128,17 @@ def test_bars_are_as_high_as_the_accuracy_and_counts_as_the_examples() -> None:
 @pytest.mark.parametrize(
     ("arms", "titles"),
     [
-        (("plain",), ["before (plain): ECE 0.0371"]),
-        (("plain", "T"), ["before (plain): ECE 0.0371", "after (T): ECE 0.0184"]),
-        (("plain", "T", "alpha", "alpha+T"), ["before (plain): ECE 0.0371", "after (alpha+T): ECE 0.0163"]),
+        (("original",), ["before (original): ECE 0.0371"]),
+        (("original", "T"), ["before (original): ECE 0.0371", "after (T): ECE 0.0184"]),
+        (("original", "T", "alpha", "alpha+T"), ["before (original): ECE 0.0371", "after (alpha+T): ECE 0.0163"]),
     ],
 )
 def test_first_and_last_arm_are_shown_with_their_ece(arms: tuple[str, ...], titles: list[str]) -> None:
     svg = reliability(samples.measurement(arms))  # type: ignore[arg-type]
     assert re.findall(r">([^<>]*ECE[^<>]*)</text>", svg) == titles
     assert all(title in svg[: svg.index(">")] for title in titles)
+    (section,) = (found for found in samples.measurement(arms).sections() if found.figure)  # type: ignore[arg-type]
+    assert section.words[0] == f"{'; '.join(titles)}."
 
 
 def test_the_callers_settings_change_nothing_and_are_left_alone() -> None:

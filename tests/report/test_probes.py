@@ -4,16 +4,14 @@ import re
 
 import pytest
 
-from calibrate.report import render_html, render_markdown, render_text
 from calibrate.report.draw import svg
-from calibrate.report.learned import probe_sections
-from calibrate.result import ProbeResult
 from calibrate.steps import ChannelHealth, OutputBound, StepResult
 from tests import samples
+from tests.report.reading import read
 
 
-def tables(result: ProbeResult) -> list[list[str]]:
-    (section,) = probe_sections(samples.summary(probes=(result,)))
+def tables(result: StepResult) -> list[list[str]]:
+    (section,) = result.sections()
     assert section.table is not None
     assert all(len(row.cells) == len(section.table.columns) for row in section.table.rows)
     return [[row.label, *(f"{cell.value} {cell.interval}".strip() for cell in row.cells)] for row in section.table.rows]
@@ -76,9 +74,8 @@ def test_health_is_a_row_for_each_layer() -> None:
 
 
 def test_what_shows_is_said_in_every_format() -> None:
-    summary = samples.summary(probes=(samples.output_bound(3), samples.channel_health(3)))
-    for render in (render_text, render_markdown, render_html):
-        words = re.sub(r"\s+", " ", render(summary).replace("\\", ""))
+    for seen in read(samples.unmeasured(samples.output_bound(3), samples.channel_health(3))).values():
+        words = seen.words
         assert "1 of 3 layers put out values that no training batch of 8 can give, most of them bn2: 12 %" in words
         assert "Of 48 channels in 3 layers, 3 are dead, 6 silent, 9 pruned and 12 exploding." in words
         assert words.count("Left out: 1 layer (frozen)") == 2
@@ -136,4 +133,4 @@ def test_nothing_to_draw_is_drawn_as_nothing() -> None:
         bare.model_copy(update={"layers": ()}),
         health.model_copy(update={"layers": ()}),
     )
-    assert all(section.figure is None for section in probe_sections(samples.summary(probes=empty)))
+    assert all(section.figure is None for result in empty for section in result.sections())

@@ -6,28 +6,15 @@ import numpy as np
 import pytest
 
 from calibrate.report.draw import svg
-from calibrate.steps import NoiseCurve, NoiseLevel, StatisticNoise
+from calibrate.steps import NoiseCurve, StatisticNoise
+from tests.samples import noise_level, statistic_noise
 
 BLUE = "#0072b2"
 TOP1 = (0.8, 0.7, 0.35)
-
-
-def level(delta: float, top1: float, **changed: object) -> NoiseLevel:
-    fields = {"delta": delta, "top1": top1, "top1_sd": 0.02, "nll": 1 - top1, "nll_sd": 0.03, "broken": 0}
-    return NoiseLevel.model_validate({**fields, **changed})
-
-
-def result(*curves: NoiseCurve, **changed: object) -> StatisticNoise:
-    fields = {"tuned": False, "images": 1000, "chosen": "all", "granularity": "channel", "repetitions": 5}
-    return StatisticNoise.model_validate({**fields, "top1": 0.9, "nll": 0.1, "curves": curves, **changed})
-
-
-TOGETHER = result(
-    NoiseCurve(sites=("a.bn", "b.bn"), levels=tuple(map(level, (0.1, 0.2, 0.3), TOP1))), chosen="first_of_blocks"
-)
-EACH = result(
+TOGETHER = statistic_noise()
+EACH = statistic_noise(
     *(
-        NoiseCurve(sites=(f"layer{place}.bn",), levels=(level(0.1, 0.85), level(0.3, top1)))
+        NoiseCurve(sites=(f"layer{place}.bn",), levels=(noise_level(0.1, 0.85), noise_level(0.3, top1)))
         for place, top1 in enumerate(TOP1)
     )
 )
@@ -80,7 +67,7 @@ def test_the_curve_goes_through_the_undisturbed_network_and_every_level() -> Non
 
 @pytest.mark.parametrize("found", [TOGETHER, EACH])
 def test_a_gap_is_left_where_the_cross_entropy_is_not_finite(found: StatisticNoise) -> None:
-    levels = (*found.curves[-1].levels[:-1], level(0.3, 0.1, nll=None, nll_sd=None, broken=2))
+    levels = (*found.curves[-1].levels[:-1], noise_level(0.3, 0.1, nll=None, nll_sd=None, broken=2))
     broken = found.model_copy(
         update={"curves": (*found.curves[:-1], found.curves[-1].model_copy(update={"levels": levels}))}
     )

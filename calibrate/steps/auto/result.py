@@ -123,7 +123,8 @@ def _shows(board: Leaderboard) -> str:
 def _how_to_read(board: Leaderboard) -> tuple[str, ...]:
     n = fmt.counted(board.n, "example")
     shifted = (
-        f" Each example comes in one of {len(board.domains)} domains: {', '.join(board.domains)}."
+        f" Each example comes in one of {fmt.counted(len(board.domains), 'domain')}: "
+        f"{', '.join(map(fmt.printable, board.domains))}."
         if board.domains
         else ""
     )

@@ -49,7 +49,7 @@ class Measurement(StepResult):
 
     def sections(self) -> tuple[Section, ...]:
         """Scores, differences, reliability, and the predictions that changed."""
-        where = "".join(f", {domain}" for domain in self.domains)
+        where = "".join(f", {fmt.printable(domain)}" for domain in self.domains)
         few = ("Top-5 tells nothing here: there are no more than five classes.",) if 0 < self.outputs <= 5 else ()
         made = [
             Section(

@@ -20,7 +20,7 @@ def scores_table(arms: Sequence[Scores]) -> Table:
 def differences_table(differences: Sequence[Difference]) -> Table:
     """One row per paired difference, the one that the verdict rests on first."""
     rows = tuple(
-        Row(item.arm, f"minus {item.baseline}", _cells(item.metrics, fmt.change, fmt.change_interval))
+        Row(item.arm, f"− {item.baseline}", _cells(item.metrics, fmt.change, fmt.change_interval))
         for item in sorted(differences, key=lambda item: item.baseline != "T")
     )
     return Table(tuple(label.replace(" %", " points") for label, _ in METRICS.values()), rows)
