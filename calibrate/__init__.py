@@ -7,10 +7,21 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calibrate.adapt import Adapted, Context
+    from calibrate.adapt import Adapted
     from calibrate.data import Source, open_data, read_classes
     from calibrate.diagnose import channel_health, estimation_shift, output_bound
-    from calibrate.engine import Delivery, Opened, Outcome, deliver, open_model, retrofit
+    from calibrate.engine import (
+        Delivery,
+        Opened,
+        Outcome,
+        adaptation,
+        corruptions,
+        deliver,
+        open_model,
+        probe,
+        retrofit,
+        statistic_noise,
+    )
     from calibrate.errors import (
         AfternormError,
         BatchError,
@@ -89,7 +100,6 @@ _HOME = {
     "BatchRenorm": "nn",
     "BatchWeighedBatchNorm": "nn",
     "Candidate": "steps",
-    "Context": "adapt",
     "DataError": "errors",
     "Delivery": "engine",
     "EATA": "steps",
@@ -142,6 +152,9 @@ _HOME = {
     "UnsafeInputError": "errors",
     "UsageError": "errors",
     "channel_health": "diagnose",
+    "statistic_noise": "engine",
+    "corruptions": "engine",
+    "adaptation": "engine",
     "deliver": "engine",
     "estimation_shift": "diagnose",
     "find_sites": "surgery",
@@ -151,6 +164,7 @@ _HOME = {
     "open_model": "engine",
     "output_bound": "diagnose",
     "place_": "surgery",
+    "probe": "engine",
     "read_classes": "data",
     "reestimate": "stats",
     "reestimate_": "stats",
@@ -178,7 +192,6 @@ __all__ = [
     "BatchRenorm",
     "BatchWeighedBatchNorm",
     "Candidate",
-    "Context",
     "DataError",
     "Delivery",
     "ExampleWeighedBatchNorm",
@@ -224,7 +237,9 @@ __all__ = [
     "UnavailableError",
     "UnsafeInputError",
     "UsageError",
+    "adaptation",
     "channel_health",
+    "corruptions",
     "deliver",
     "estimation_shift",
     "find_sites",
@@ -234,6 +249,7 @@ __all__ = [
     "open_model",
     "output_bound",
     "place_",
+    "probe",
     "read_classes",
     "reestimate",
     "reestimate_",
@@ -241,6 +257,7 @@ __all__ = [
     "render_markdown",
     "render_text",
     "retrofit",
+    "statistic_noise",
 ]
 
 

@@ -1,6 +1,6 @@
 """Test-time adaptation: networks that learn from the stream they answer, one published method a file."""
 
 from calibrate.adapt.adapted import ADAPTERS, Adapted
-from calibrate.adapt.adapter import Adapter, Context, Keeps, Tally, adaptable, entropy
+from calibrate.adapt.adapter import Adapter, Keeps, Tally, adaptable, entropy
 
-__all__ = ["ADAPTERS", "Adapted", "Adapter", "Context", "Keeps", "Tally", "adaptable", "entropy"]
+__all__ = ["ADAPTERS", "Adapted", "Adapter", "Keeps", "Tally", "adaptable", "entropy"]

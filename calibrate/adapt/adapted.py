@@ -1,13 +1,13 @@
 """The adapted network: a method, the network it sets out from, and the way back."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from calibrate.adapt.adapter import Adapter, Context, Keeps, Tally
+from calibrate.adapt.adapter import Adapter, Keeps, Tally
 from calibrate.adapt.bn_alpha import BNAlphaAdapter
 from calibrate.adapt.collapse import CollapseDetector
 from calibrate.adapt.eata import EATAAdapter
@@ -39,12 +39,12 @@ class Adapted:
     learned stays until :meth:`reset`, which goes back to the source bit for bit, the optimizer's state included. So it
     does by itself where the predictions collapse, as ``collapse`` says; None never does, and an episodic network, or a
     method that learns nothing, has nothing to lose. The predictions for the batch that showed the collapse are given as
-    they are.
+    they are. ``in_distribution`` are batches of inputs like those of the training, which EATA needs.
 
     >>> import torch
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)).eval()
-    >>> adapted = Adapted(network, PredictionTimeBN(), Context(classes=3))
-    >>> adapted.step(torch.randn(8, 2)).shape
+    >>> adapted = Adapted(network, PredictionTimeBN())
+    >>> adapted(torch.randn(8, 2)).shape
     torch.Size([8, 3])
     """
 
@@ -53,12 +53,12 @@ class Adapted:
         self,
         source: nn.Module,
         method: Method,
-        context: Context,
         *,
+        in_distribution: Iterable[Tensor] = (),
         episodic: bool = False,
         collapse: CollapseRule | None = CollapseRule(),  # noqa: B008  (frozen)
     ) -> None:
-        self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), context)
+        self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), in_distribution)
         self._episodic = episodic
         self._images = 0
         self._collapses: list[int] = []
@@ -121,5 +121,4 @@ class Adapted:
             self._detector.forget_()
 
     def _begin(self) -> Adapter[Any]:
-        shared = (self._prepared.context, self._prepared.tally)
-        return copy.deepcopy(self._prepared, {id(one): one for one in shared})
+        return copy.deepcopy(self._prepared, {id(self._prepared.tally): self._prepared.tally})

@@ -1,7 +1,7 @@
 """The adapter: one published test-time adaptation method at work on one network."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 
@@ -17,17 +17,6 @@ from calibrate.surgery import Replacement, Site, checked_logits, find_sites, is_
 Keeps = Literal["nothing", "weights", "re-estimation", "runtime"]
 
 Settings = TypeVar("Settings", bound=Method)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What some methods need beside the stream.
-
-    ``source`` makes a fresh pass over batches (n, ...) of in-distribution inputs; it is None where there are none.
-    """
-
-    classes: int
-    source: Callable[[], Iterable[Tensor]] | None = None
 
 
 @dataclass(slots=True)
@@ -48,17 +37,20 @@ class Adapter(ABC, Generic[Settings]):
     The network is in evaluation mode and stays there, dropout included. Making an adapter prepares the network;
     :meth:`step` then takes the stream batch by batch, in no more passes than the method is defined by, all of which
     are counted in ``tally``. Whoever wants the network back keeps a copy: :class:`~calibrate.adapt.Adapted` does.
+    ``in_distribution`` are batches (n, ...) of inputs like those that the network was trained on, for the methods that
+    look at some while they prepare.
     """
 
     #: What is left when the stream ends.
     keeps: ClassVar[Keeps]
 
-    def __init__(self, settings: Settings, model: nn.Module, context: Context) -> None:
-        self.settings, self.model, self.context = settings, model.eval(), context
+    def __init__(self, settings: Settings, model: nn.Module, in_distribution: Iterable[Tensor] = ()) -> None:
+        self.settings, self.model, self.in_distribution = settings, model.eval(), in_distribution
         self.tally = Tally()
         #: The tensors that the method learns, by their names in the state dict.
         self.learned: dict[str, nn.Parameter] = {}
         self.prepare_()
+        self.in_distribution = ()
 
     @abstractmethod
     def prepare_(self) -> None:

@@ -16,7 +16,7 @@ from calibrate.steps import EATA
 class EATAAdapter(ETAAdapter[EATA]):
     """Adds ``fisher_weight``·Σ F·(θ − θ₀)² to ETA's loss, over all γ and β.
 
-    F is the squared gradient of a batch's mean cross-entropy with the source's own answers as labels, averaged over
+    F is the squared gradient of a batch's mean cross-entropy with the source's own predictions as labels, averaged over
     batches of ``fisher_images`` in-distribution images, or of all where there are fewer; the layers normalise by the
     batch. Cost: ETA's, and before the stream a forward and a backward pass for each of those batches.
 
@@ -30,18 +30,18 @@ class EATAAdapter(ETAAdapter[EATA]):
         self.fisher = self._fisher()
 
     def penalty(self) -> Tensor:
-        """The pull towards the source."""
-        pulls = [
+        """The L2 penalty toward the source."""
+        penalties = [
             (fisher * (parameter - start).square()).sum()
             for fisher, parameter, start in zip(self.fisher, self.learned.values(), self.source, strict=True)
         ]
-        return self.settings.fisher_weight * torch.stack(pulls).sum()
+        return self.settings.fisher_weight * torch.stack(penalties).sum()
 
     @torch.enable_grad()
     def _fisher(self) -> list[Tensor]:
         total = [torch.zeros_like(start) for start in self.source]
         batches, left = 0, self.settings.fisher_images
-        for batch in self.context.source() if self.context.source else ():
+        for batch in self.in_distribution:
             logits = self.forward(batch[:left])
             self.backward_(F.cross_entropy(logits, logits.argmax(1)))
             for squares, parameter in zip(total, self.learned.values(), strict=True):

@@ -34,7 +34,7 @@ class ETAAdapter(AffineAdapter[Settings]):
         """The logits before the step."""
         logits = self.forward(x)
         entropies = entropy(logits)
-        reliable = self.settings.entropy_share * math.log(self.context.classes)
+        reliable = self.settings.entropy_share * math.log(logits.shape[1])
         kept = self._kept(logits.detach(), entropies.detach() < reliable)
         if kept.any():
             weights = (reliable - entropies[kept].detach()).exp()

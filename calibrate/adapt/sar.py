@@ -33,8 +33,8 @@ class SARAdapter(AffineAdapter[SAR]):
 
     def learn_(self, x: Tensor) -> Tensor:
         """The logits before the step."""
-        reliable = self.settings.entropy_share * math.log(self.context.classes)
         logits = self.forward(x)
+        reliable = self.settings.entropy_share * math.log(logits.shape[1])
         entropies = entropy(logits)
         kept = entropies.detach() < reliable
         if not kept.any():

@@ -11,6 +11,7 @@ from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.probing import adaptation, corruptions, probe, statistic_noise
 from calibrate.engine.requests import (
     OpenedExport,
     OpenedRun,
@@ -39,12 +40,14 @@ __all__ = [
     "Plan",
     "RunResult",
     "Trials",
+    "adaptation",
     "carry_out",
     "carry_out_export",
     "carry_out_fine_tuning",
     "carry_out_run",
     "check_outputs",
     "compare_arms",
+    "corruptions",
     "deliver",
     "describe_sites",
     "find_device",
@@ -59,10 +62,12 @@ __all__ = [
     "plan",
     "plan_arms",
     "plan_fine_tuning",
+    "probe",
     "proof_examples",
     "retrofit",
     "run_cell",
     "set_up_process",
+    "statistic_noise",
     "trial_key",
     "write_compared_arms",
     "write_fine_tuned",

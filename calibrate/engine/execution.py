@@ -1,7 +1,7 @@
 """Retrofit: a recipe carried out on a copy of a trained network."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
@@ -146,8 +146,12 @@ def plan(
     batch_size: int,
     device: str,
     progress: Listener,
+    halves: Callable[[int], Split] | None = None,
 ) -> Plan:
-    """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s."""
+    """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s.
+
+    ``halves`` makes two of so many examples in another way than at random.
+    """
     for step in recipe.steps:
         HANDLERS[type(step)].check_network(step, model)
     if any(step.corrupts for step in recipe.steps):
@@ -155,16 +159,15 @@ def plan(
     setting = Setting(batch_size, find_device(device), progress)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     check_labels(source, recipe)
-    labels = source.labels
-    halves = split_unlabelled(len(source), recipe.seed) if labels is None else split(labels, recipe.seed)
+    parts = _halves(source, recipe.seed) if halves is None else halves(len(source))
     opened = open_training(training, recipe, preprocessing)
-    first = first_examples(source, input_dtype(model), halves.holdout[:2]).to(setting.device)
+    first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
     original = copied(model).to(setting.device)
     seen = look(original, find_sites(original), first)
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
-    given = Given(original, source, halves, opened, recipe.seed, seen, first, setting, HANDLERS)
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS)
     trial = share_weights(original)
     for step in recipe.steps:
         trial = HANDLERS[type(step)].check_data(step, given, trial)
@@ -225,6 +228,10 @@ def carry_out(
     home = next(model.parameters(), examples).device
     thumbnails = (notes.measured or source).thumbnails(changed)
     return Outcome(tuned.to(home), summary, examples, source.class_names, thumbnails, notes.graphs)
+
+
+def _halves(source: Source, seed: int) -> Split:
+    return split_unlabelled(len(source), seed) if source.labels is None else split(source.labels, seed)
 
 
 def describe_sites(model: nn.Module) -> tuple[SiteSummary, ...]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.adapt import ADAPTERS, Adapted, Adapter, Context, Keeps
+from calibrate.adapt import ADAPTERS, Adapted, Adapter, Keeps
 from calibrate.adapt.collapse import CollapseDetector
 from calibrate.steps import IEW, SGD, CollapseRule, Method, PredictionTimeBN, Tent
 
@@ -65,11 +65,11 @@ def _drifting(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestDrift:
     def test_is_reset_to_the_source_and_goes_on(self) -> None:
         stream = shuffled()
-        adapted = Adapted(network(), Tent(), Context(classes=K), collapse=RULE)
+        adapted = Adapted(network(), Tent(), collapse=RULE)
         answers = run(adapted, stream)
         assert adapted.collapses
         assert adapted.checks >= len(adapted.collapses)
-        plain = run(Adapted(network(), IEW(alpha=0), Context(classes=K)), stream)
+        plain = run(Adapted(network(), IEW(alpha=0)), stream)
         for images in adapted.collapses:
             assert images % 8 == 0
             if images < 400:
@@ -78,7 +78,7 @@ class TestDrift:
 
     def test_is_left_alone_where_told(self) -> None:
         for options in ({"collapse": None}, {"episodic": True, "collapse": RULE}):
-            adapted = Adapted(network(), Tent(), Context(classes=K), **options)
+            adapted = Adapted(network(), Tent(), **options)
             run(adapted, shuffled())
             assert (adapted.collapses, adapted.checks) == ((), 0)
 
@@ -94,26 +94,24 @@ class TestDrift:
     )
     def test_each_setting_can_forbid_it(self, settings: dict[str, Any]) -> None:
         rule = RULE.model_copy(update=settings)
-        adapted = Adapted(network(), Tent(), Context(classes=K), collapse=rule)
+        adapted = Adapted(network(), Tent(), collapse=rule)
         run(adapted, shuffled()[:160])
         assert adapted.collapses == ()
-        adapted = Adapted(network(), Tent(), Context(classes=K), collapse=RULE)
+        adapted = Adapted(network(), Tent(), collapse=RULE)
         run(adapted, shuffled()[:160])
         assert adapted.collapses
 
     def test_it_takes_the_images_that_the_rule_says_to_check(self) -> None:
         first = []
         for checked in (8, 40):
-            adapted = Adapted(
-                network(), Tent(), Context(classes=K), collapse=RULE.model_copy(update={"checked": checked})
-            )
+            adapted = Adapted(network(), Tent(), collapse=RULE.model_copy(update={"checked": checked}))
             run(adapted, shuffled())
             first.append(adapted.collapses[0])
         assert first[1] - first[0] == 32
 
     def test_resetting_by_hand_forgets_what_was_seen(self) -> None:
         stream = shuffled()[:160]
-        adapted = Adapted(network(), Tent(), Context(classes=K), collapse=RULE)
+        adapted = Adapted(network(), Tent(), collapse=RULE)
         first = run(adapted, stream)
         collapses = adapted.collapses
         adapted.reset()
@@ -125,7 +123,7 @@ class TestDrift:
 @pytest.mark.parametrize("size", [1, 8, 50])
 def test_a_stream_sorted_by_class_is_checked_and_no_collapse(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(Drifting, "pace", 0.0)
-    adapted = Adapted(network(), Tent(), Context(classes=K), collapse=RULE)
+    adapted = Adapted(network(), Tent(), collapse=RULE)
     run(adapted, ordered(), size)
     assert adapted.collapses == ()
     assert adapted.checks > 0
@@ -133,7 +131,7 @@ def test_a_stream_sorted_by_class_is_checked_and_no_collapse(monkeypatch: pytest
 
 @pytest.mark.parametrize("method", [PredictionTimeBN(), IEW(), Tent(optimizer=SGD(lr=1e-6))], ids=lambda one: one.kind)
 def test_published_methods_on_a_sorted_stream_do_not_collapse(method: Method) -> None:
-    adapted = Adapted(network(), method, Context(classes=K), collapse=RULE)
+    adapted = Adapted(network(), method, collapse=RULE)
     run(adapted, ordered())
     assert adapted.collapses == ()
 

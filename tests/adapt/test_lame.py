@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.adapt import Adapted, Context
+from calibrate.adapt import Adapted
 from calibrate.adapt.lame import LAMEAdapter, affinity, laplacian_adjusted
 from calibrate.errors import ModelError
 from calibrate.steps import LAME
@@ -86,7 +86,7 @@ def test_the_network_s_step_is_the_reference_on_its_penultimate_features(n: int)
         features = network[:-1](x)
         logits = network[-1](features)
     expected = reference(logits.numpy(), features.numpy(), 3, 2) if n > 1 else softmax(logits.numpy())
-    answers = Adapted(network, LAME(neighbours=3, iterations=2), Context(classes=3)).step(x)
+    answers = Adapted(network, LAME(neighbours=3, iterations=2)).step(x)
     np.testing.assert_allclose(answers.softmax(1).numpy(), expected, rtol=1e-9)
     np.testing.assert_allclose(answers.exp().numpy(), expected, rtol=1e-9)
 
@@ -129,7 +129,7 @@ def test_keeps_the_precision_of_the_logits(dtype: torch.dtype) -> None:
 def test_the_network_and_its_hooks_stay(build: Callable[[], nn.Module]) -> None:
     network = lived_in(build())
     state = copy.deepcopy(network.state_dict())
-    adapter = LAMEAdapter(LAME(), network, Context(classes=3))
+    adapter = LAMEAdapter(LAME(), network)
     first = adapter.step(x := torch.randn(6, 1, 8, 8))
     assert torch.equal(adapter.step(x), first)
     with pytest.raises(ModelError):
@@ -141,7 +141,7 @@ def test_the_network_and_its_hooks_stay(build: Callable[[], nn.Module]) -> None:
 @pytest.mark.parametrize("build", [LogSoftmax, Tied])
 def test_a_network_without_a_final_linear_layer_says_so(build: Callable[[], nn.Module]) -> None:
     with pytest.raises(ModelError, match="no single linear layer puts out this network's logits"):
-        Adapted(build(), LAME(), Context(classes=3)).step(torch.randn(4, 1, 8, 8))
+        Adapted(build(), LAME()).step(torch.randn(4, 1, 8, 8))
 
 
 def test_has_no_sites() -> None:

@@ -1,14 +1,15 @@
 """What holds for every method that learns γ and β, over networks that are awkward in one way each."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import pytest
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
-from calibrate.adapt import Adapted, Context, entropy
+from calibrate.adapt import Adapted, entropy
 from calibrate.errors import ModelError, UsageError
 from calibrate.steps import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from calibrate.surgery import Replacement, find_sites, place_
@@ -29,7 +30,12 @@ def images(seed: int, count: int = 8, shape: Sequence[int] = (1, 6, 6)) -> Tenso
 
 
 STREAM = [images(seed) for seed in range(4)]
-CONTEXT = Context(3, lambda: [images(10, 4), images(11, 4)])
+IN_DISTRIBUTION = [images(10, 4), images(11, 4)]
+
+
+def at_work(source: nn.Module, method: Method, **options: Any) -> Adapted:
+    """An adapted network that knows some in-distribution images."""
+    return Adapted(source, method, in_distribution=IN_DISTRIBUTION, **options)
 
 
 def pointed(model: nn.Module) -> nn.Module:
@@ -55,20 +61,20 @@ def same(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
 
 @each_method
 def test_a_reset_goes_back_to_the_first_bit_and_a_second_run_agrees(method: Method) -> None:
-    adapted = Adapted(pointed(convolutional()), method, CONTEXT)
+    adapted = at_work(pointed(convolutional()), method)
     first = course(adapted)
     adapted.reset()
     assert same(course(adapted), first)
-    assert same(course(Adapted(pointed(convolutional()), method, CONTEXT)), first)
+    assert same(course(at_work(pointed(convolutional()), method)), first)
     assert not same(course(adapted), first)  # without a reset it goes on learning
 
 
 @each_method
 def test_episodic_is_a_reset_before_each_batch(method: Method) -> None:
     model = pointed(convolutional())
-    alone = [Adapted(model, method, CONTEXT).step(x) for x in STREAM]
-    assert same(through(Adapted(model, method, CONTEXT, episodic=True)), alone)
-    assert not same(through(Adapted(model, method, CONTEXT)), alone)
+    alone = [at_work(model, method).step(x) for x in STREAM]
+    assert same(through(Adapted(model, method, in_distribution=IN_DISTRIBUTION, episodic=True)), alone)
+    assert not same(through(at_work(model, method)), alone)
 
 
 @each_method
@@ -76,7 +82,7 @@ def test_only_gamma_and_beta_change_and_the_source_does_not(method: Method) -> N
     source = pointed(convolutional())
     source.train()
     before = copy.deepcopy(source.state_dict())
-    adapted = Adapted(source, method, CONTEXT)
+    adapted = at_work(source, method)
     through(adapted)
     assert adapted.learned == ("1.weight", "1.bias", "4.weight", "4.bias")
     assert adapted.keeps == "re-estimation"
@@ -93,12 +99,14 @@ def test_only_gamma_and_beta_change_and_the_source_does_not(method: Method) -> N
 
 @each_method
 def test_sites_say_which_layers_learn_and_normalise_by_the_batch(method: Method) -> None:
-    adapted = Adapted(pointed(convolutional()), method.model_copy(update={"sites": ("4",)}), CONTEXT)
+    adapted = Adapted(
+        pointed(convolutional()), method.model_copy(update={"sites": ("4",)}), in_distribution=IN_DISTRIBUTION
+    )
     assert adapted.learned == ("4.weight", "4.bias")
     assert type(adapted.model[1]) is nn.BatchNorm2d
-    assert not same(course(adapted), course(Adapted(pointed(convolutional()), method, CONTEXT)))
+    assert not same(course(adapted), course(at_work(pointed(convolutional()), method)))
     with pytest.raises(UsageError, match=r"layer4\.\*"):
-        Adapted(convolutional(), method.model_copy(update={"sites": ("layer4.*",)}), CONTEXT)
+        at_work(convolutional(), method.model_copy(update={"sites": ("layer4.*",)}))
 
 
 @each_method
@@ -107,7 +115,7 @@ def test_the_first_answers_are_those_of_the_batch_statistics(method: Method) -> 
     by_batch = copy.deepcopy(model)
     for site in find_sites(by_batch):
         site.module.train()
-    torch.testing.assert_close(Adapted(model, method, CONTEXT).step(STREAM[0]), by_batch(STREAM[0]).detach())
+    torch.testing.assert_close(at_work(model, method).step(STREAM[0]), by_batch(STREAM[0]).detach())
 
 
 @each_method
@@ -117,7 +125,7 @@ def test_dropout_stays_off(method: Method) -> None:
     courses = []
     for seed, model in enumerate((with_dropout, with_dropout.train(), without)):
         torch.manual_seed(seed)
-        courses.append(course(Adapted(model, method, CONTEXT)))
+        courses.append(course(at_work(model, method)))
     assert same(courses[0], courses[1])
     assert same(courses[0], courses[2])
 
@@ -125,7 +133,7 @@ def test_dropout_stays_off(method: Method) -> None:
 @each_method
 def test_a_layer_with_two_names_learns_once(method: Method) -> None:
     source = pointed(Tied())
-    adapted = Adapted(source, method, Context(4, CONTEXT.source))
+    adapted = at_work(source, method)
     through(adapted)
     assert adapted.learned == ("norm.weight", "norm.bias")
     state = adapted.model.state_dict()
@@ -139,8 +147,10 @@ def test_a_layer_with_two_names_learns_once(method: Method) -> None:
 def test_vectors_and_single_examples(method: Method, shape: tuple[int, ...], count: int) -> None:
     vectors = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
     model = pointed(vectors if len(shape) == 1 else convolutional())
-    context = Context(3, lambda: [images(10, 4, shape)])
-    for logits in course(Adapted(model, method, context), [images(seed, count, shape) for seed in range(4)]):
+    in_distribution = [images(10, 4, shape)]
+    for logits in course(
+        Adapted(model, method, in_distribution=in_distribution), [images(seed, count, shape) for seed in range(4)]
+    ):
         assert logits.isfinite().all()
 
 
@@ -148,12 +158,15 @@ def test_vectors_and_single_examples(method: Method, shape: tuple[int, ...], cou
 def test_layers_without_gamma_and_beta_normalise_by_the_batch_all_the_same(method: Method) -> None:
     model = pointed(convolutional())
     model[1] = lived_in(nn.BatchNorm2d(4, affine=False))
-    adapted = Adapted(model, method, CONTEXT)
+    adapted = at_work(model, method)
     assert adapted.learned == ("4.weight", "4.bias")
-    assert not same(course(adapted), course(Adapted(model, method.model_copy(update={"sites": ("4",)}), CONTEXT)))
+    assert not same(
+        course(adapted),
+        course(at_work(model, method.model_copy(update={"sites": ("4",)}))),
+    )
     model[4] = nn.BatchNorm2d(8, affine=False).eval()
     with pytest.raises(ModelError, match="affine=False"):
-        Adapted(model, method, CONTEXT)
+        at_work(model, method)
 
 
 @each_method
@@ -164,14 +177,17 @@ def test_layers_that_activate_go_on_doing_so(method: Method) -> None:
         layer = BatchNormAct2d(plain[at].num_features)
         layer.load_state_dict(plain[at].state_dict())
         activating[at], activating[at + 1] = layer.eval(), nn.Identity()
-    assert same(through(Adapted(activating, method, CONTEXT)), through(Adapted(plain, method, CONTEXT)))
+    assert same(
+        through(at_work(activating, method)),
+        through(at_work(plain, method)),
+    )
 
 
 @each_method
 def test_bfloat16_learns_in_float32_and_float16_is_refused(method: Method) -> None:
     model = pointed(convolutional())
-    context = Context(3, lambda: [images(10, 4).bfloat16()])
-    adapted = Adapted(copy.deepcopy(model).bfloat16(), method, context)
+    in_distribution = [images(10, 4).bfloat16()]
+    adapted = Adapted(copy.deepcopy(model).bfloat16(), method, in_distribution=in_distribution)
     tiny = adapted.model.state_dict()["1.weight"].clone()
     logits = through(adapted, [x.bfloat16() for x in STREAM])
     learned = adapted.model.state_dict()["1.weight"]
@@ -180,22 +196,22 @@ def test_bfloat16_learns_in_float32_and_float16_is_refused(method: Method) -> No
     assert all(answer.dtype == torch.bfloat16 and answer.isfinite().all() for answer in logits)
     assert adapted.model.state_dict()["1.running_mean"].dtype == torch.bfloat16
     with pytest.raises(ModelError, match="float16"):
-        Adapted(model.half(), method, context)
+        Adapted(model.half(), method, in_distribution=in_distribution)
 
 
 @each_method
 @pytest.mark.parametrize("build", [grouped, lambda: nn.Sequential(nn.Flatten(), nn.Linear(36, 3))])
 def test_a_network_without_batch_norm_explains_itself(method: Method, build: Callable[[], nn.Module]) -> None:
     with pytest.raises(ModelError, match="no matching BatchNorm layer that keeps running statistics"):
-        Adapted(build(), method, CONTEXT)
+        at_work(build(), method)
 
 
 @each_method
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
 def test_it_learns_where_gradients_are_off(method: Method, around: Callable[[], torch.no_grad]) -> None:
-    expected = course(Adapted(pointed(convolutional()), method, CONTEXT))
+    expected = course(at_work(pointed(convolutional()), method))
     with around():
-        adapted = Adapted(pointed(convolutional()), method, CONTEXT)
+        adapted = at_work(pointed(convolutional()), method)
         adapted.step(STREAM[1])
         adapted.reset()
         found = course(adapted, [x.clone() for x in STREAM])
@@ -203,14 +219,14 @@ def test_it_learns_where_gradients_are_off(method: Method, around: Callable[[], 
     assert not any(logits.requires_grad for logits in found)
 
 
-@pytest.mark.parametrize("context", [Context(3), Context(3, list)])
-def test_eata_asks_for_images_of_the_source(context: Context) -> None:
+@pytest.mark.parametrize("in_distribution", [(), []])
+def test_eata_asks_for_images_of_the_source(in_distribution: Iterable[Tensor]) -> None:
     with pytest.raises(UsageError, match="was given none"):
-        Adapted(convolutional(), EATA(), context)
+        Adapted(convolutional(), EATA(), in_distribution=in_distribution)
 
 
 def test_the_tally_counts_on_over_resets() -> None:
-    adapted = Adapted(pointed(convolutional()), Tent(steps=3), CONTEXT, episodic=True)
+    adapted = Adapted(pointed(convolutional()), Tent(steps=3), in_distribution=IN_DISTRIBUTION, episodic=True)
     through(adapted)
     assert (adapted.tally.forward, adapted.tally.backward, adapted.tally.resets) == (12, 12, 0)
 

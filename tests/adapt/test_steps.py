@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from calibrate.adapt import Adapted, Context
+from calibrate.adapt import Adapted
 from calibrate.steps import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from tests.adapt import reference
 from tests.adapt.reference import CLASSES, Array, Course, Network
@@ -23,8 +23,8 @@ def compare(
     net: Network, method: Method, course: Course, source: list[Tensor] | None = None
 ) -> tuple[Adapted, list[int]]:
     """Go through the stream with both; how many examples the reference learned from, batch by batch."""
-    context = Context(CLASSES, None if source is None else lambda: source)
-    adapted = Adapted(net.torch(), method, context)
+    in_distribution = () if source is None else source
+    adapted = Adapted(net.torch(), method, in_distribution=in_distribution)
     learned_from = []
     for x, (answer, theta, kept) in zip(STREAM, course, strict=True):
         logits = adapted.step(torch.from_numpy(x))
@@ -124,7 +124,7 @@ OPTIMIZERS = (Adam(lr=0.1), Adam(lr=0.01), SGD(lr=0.05, momentum=0.8), SGD(lr=0.
 )
 def test_every_hyper_parameter_matters(kind: str, field: str, value: object) -> None:
     def after(method: Method) -> Array:
-        adapted = Adapted(Network().torch(), method, Context(CLASSES, lambda: [torch.from_numpy(x) for x in SOURCE]))
+        adapted = Adapted(Network().torch(), method, in_distribution=[torch.from_numpy(x) for x in SOURCE])
         for x in STREAM:
             adapted.step(torch.from_numpy(x))
         return values(adapted)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate import open_data, open_model
-from calibrate.adapt import ADAPTERS, Adapted, Context
+from calibrate.adapt import ADAPTERS, Adapted
 from calibrate.io.cifar_resnets import CifarResNet
 from calibrate.steps import BNAlpha
 
@@ -54,12 +54,14 @@ def main() -> None:
     torch.set_num_threads(1)
     model, images = network(Path(os.environ.get("AFTERNORM_SHARED", "../shared")), 1000)
     images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
-    context = Context(CLASSES, lambda: images.split(64))
+    in_distribution = images.split(64)
     print(f"{platform.machine()}, torch {torch.__version__}, one thread, {given.rounds} rounds\n")
     print("| batch | method | images/s | of plain | passes a batch |\n|---|---|---|---|---|")
     for size in given.batches:
         adapters = {
-            kind.model_fields["kind"].default: Adapted(model, BNAlpha(prior=16) if kind is BNAlpha else kind(), context)
+            kind.model_fields["kind"].default: Adapted(
+                model, BNAlpha(prior=16) if kind is BNAlpha else kind(), in_distribution=in_distribution
+            )
             for kind in ADAPTERS
         }
 

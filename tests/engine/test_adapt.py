@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate import Outcome, Recipe, deliver, open_model, retrofit
-from calibrate.adapt import Adapted, Context
+from calibrate.adapt import Adapted
 from calibrate.data import Corrupted, open_data, split
 from calibrate.data.stream_orders import stream_order
 from calibrate.errors import DataError, ModelError, UsageError
@@ -88,7 +88,7 @@ def in_distribution(x: Tensor) -> "list[Tensor]":
 def test_the_network_is_the_one_made_by_hand(method: Method, stream: Stream) -> None:
     outcome = ran(Adapt(method=method, stream=stream))
     x, labels = calibration()
-    adapted = Adapted(trained(), method, Context(3, lambda: in_distribution(x)))
+    adapted = Adapted(trained(), method, in_distribution=in_distribution(x))
     _, rows = stream_order(labels, stream, SEED)
     for batch in x[torch.from_numpy(rows)].split(stream.batch_size):
         adapted.step(batch)
@@ -108,7 +108,7 @@ def test_domains_are_corrupted_for_learning_and_for_re_estimating() -> None:
     rows = split(source.labels, 0).calibration
     made = [source, Corrupted(source, "contrast", 5, 0)]
     x = torch.stack([torch.cat([batch.inputs for batch in domain.batches(rows, 64)]) for domain in made])
-    adapted = Adapted(network(), TENT, Context(4))
+    adapted = Adapted(network(), TENT)
     domains, places = map(torch.from_numpy, stream_order(source.labels[rows], stream, 0))
     for batch in x[domains, places].split(8):
         adapted.step(batch)

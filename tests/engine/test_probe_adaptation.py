@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate import Outcome, Recipe, retrofit
-from calibrate.adapt import Adapted, Context
+from calibrate.adapt import Adapted
 from calibrate.data import Corrupted, open_data, split
 from calibrate.data.stream_orders import stream_order
 from calibrate.diagnose import diagnose_stream
@@ -98,7 +98,7 @@ def test_the_scores_are_those_of_a_loop_by_hand(stream: Stream) -> None:
             if item.method is None:
                 logits = trained()(x[visits]).detach()
             else:
-                adapted = Adapted(trained(), item.method, Context(3), episodic=stream.episodic)
+                adapted = Adapted(trained(), item.method, episodic=stream.episodic)
                 logits = torch.cat([adapted.step(batch) for batch in x[visits].split(stream.batch_size)])
                 batches = math.ceil(len(visits) / stream.batch_size)
                 passes = (item.forward * batches, item.backward * batches)
@@ -155,7 +155,7 @@ def test_domains_are_corrupted_and_come_in_turn_or_mixed() -> None:
         order = stream_order(source.labels[rows], stream, 0)
         y = torch.from_numpy(source.labels[rows][order[1]])
         x = inputs[torch.from_numpy(order[0]), torch.from_numpy(order[1])]
-        adapted = Adapted(network(), QUICK, Context(4))
+        adapted = Adapted(network(), QUICK)
         logits = torch.cat([adapted.step(batch) for batch in x.split(8)])
         found = rows_of(probed(outcome), place)
         assert found["tent"].nll == pytest.approx(float(nn.functional.cross_entropy(logits, y)), rel=1e-5)
@@ -179,7 +179,7 @@ def test_what_a_stream_costs_on_the_examples_as_they_are() -> None:
     )
     found = rows_of(probed(ran(probe)))
     x, y = holdout()
-    adapted = Adapted(trained(), hasty, Context(3), collapse=None)
+    adapted = Adapted(trained(), hasty, collapse=None)
     shuffled = torch.from_numpy(np.random.Generator(np.random.PCG64(SEED)).permutation(len(y)))
 
     def top1() -> float:
@@ -217,7 +217,7 @@ def test_collapses_are_counted_and_told() -> None:
     rule = CollapseRule(memory=4, checked=4, entropy_share=1.0)
     alone, methods = Stream(batch_size=1), (QUICK,)
     watched, unwatched = (ran(step(alone, methods=methods, collapse=each)) for each in (rule, None))
-    adapted = [Adapted(trained(), QUICK, Context(3), collapse=rule) for _ in range(2)]
+    adapted = [Adapted(trained(), QUICK, collapse=rule) for _ in range(2)]
     x, y = holdout()
     for seed, each in enumerate(adapted):
         for image in x[torch.from_numpy(stream_order(y.numpy(), alone, SEED + seed)[1])].split(1):

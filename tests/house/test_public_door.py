@@ -113,8 +113,22 @@ def test_probes_take_a_network_and_a_loader(probe: str, network: Small, examples
     assert layer.name == "body.1"
 
 
+def test_probes_that_need_labels_take_them_from_the_loader(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    noise = calibrate.statistic_noise(network, examples, deltas=(0.1,), repetitions=5)
+    right = torch.stack([x for x, _ in examples])
+    predicted = network(right).argmax(1)
+    assert noise.top1 == pytest.approx(float((predicted == torch.tensor([y for _, y in examples])).double().mean()))
+    assert noise.images == 60
+    streams = calibrate.adaptation(network, examples, methods=[calibrate.PredictionTimeBN()], seeds=1).streams
+    assert [item.method and item.method.kind for item in streams[0].methods] == [None, "prediction_time_bn"]
+    with pytest.raises(calibrate.UsageError, match=r"nothing to probe: .*floating point"):
+        calibrate.corruptions(network, examples)
+    with pytest.raises(calibrate.UsageError, match=r"settings.*deltas"):
+        calibrate.statistic_noise(network, examples, deltas=(-1,))
+
+
 def test_an_adapted_network_is_called(network: Small) -> None:
-    adapted = calibrate.Adapted(network, calibrate.PredictionTimeBN(), calibrate.Context(classes=2))
+    adapted = calibrate.Adapted(network, calibrate.PredictionTimeBN())
     assert adapted(torch.randn(8, 1, 8, 8)).shape == (8, 2)
 
 

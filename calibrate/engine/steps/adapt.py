@@ -19,7 +19,7 @@ from calibrate.engine.streams.batches import (
     answered,
     check_methods,
     check_stream,
-    context_of,
+    in_distribution,
     in_domain,
     stream_batches,
 )
@@ -50,7 +50,7 @@ def adapt_(run: Run, step: Adapt) -> None:
         (batch,) = domains[domain].batches(examples[distinct], len(distinct))
         return batch.inputs[torch.from_numpy(places)]
 
-    adapted = Adapted(run.state.model, method, context_of(run), collapse=step.collapse)
+    adapted = Adapted(run.state.model, method, in_distribution=in_distribution(run), collapse=step.collapse)
     for _ in answered(run, adapted, stream_batches(order, stream.batch_size, take), "adapt", len(order[0])):
         pass
     _put_(run, adapted)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.adapt import Adapted, Context
+from calibrate.adapt import Adapted
 from calibrate.data import Corrupted, Source, Split, obstacle
 from calibrate.engine.handler import Given
 from calibrate.engine.passes.batches import RandomBatches
@@ -56,17 +56,13 @@ def answered(run: Run, adapted: Adapted, batches: Iterable[Tensor], stage: str, 
         yield logits
 
 
-def context_of(run: Run) -> Context:
-    """What methods may ask for; in-distribution images are training data where given, else the calibration half."""
-
-    def in_distribution() -> Iterator[Tensor]:
-        source, indices = run.given.source, run.given.split.calibration
-        if run.given.training is not None:
-            source, indices = run.given.training, np.arange(len(run.given.training))
-        drawn = RandomBatches(source, indices, run.given.setting, input_dtype(run.state.model), run.given.seed)
-        return (x for _, x in drawn.after(0))
-
-    return Context(run.given.look.outputs, in_distribution)
+def in_distribution(run: Run) -> Iterator[Tensor]:
+    """Batches in random order of training data, where they were given, else of the calibration half."""
+    source, indices = run.given.source, run.given.split.calibration
+    if run.given.training is not None:
+        source, indices = run.given.training, np.arange(len(run.given.training))
+    drawn = RandomBatches(source, indices, run.given.setting, input_dtype(run.state.model), run.given.seed)
+    return (x for _, x in drawn.after(0))
 
 
 #: The orders in which the labels say what comes when.
@@ -86,6 +82,5 @@ def check_stream(step: Adapt, source: Source, halves: Split) -> None:
 
 def check_methods(step: ProbeAdaptation | Adapt, given: Given, model: nn.Module) -> None:
     """Let each method take one step on the first inputs, and raise what stands in its way."""
-    context = Context(given.look.outputs, lambda: [given.first])
     for method in step.asked_methods:
-        Adapted(model, method, context, collapse=None).step(given.first)
+        Adapted(model, method, in_distribution=[given.first], collapse=None).step(given.first)

@@ -11,7 +11,7 @@ from calibrate.data.stream_orders import stream_order
 from calibrate.diagnose import diagnose_stream
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.streams.batches import Rows, Take, answered, context_of, in_domain, stream_batches
+from calibrate.engine.streams.batches import Rows, Take, answered, in_distribution, in_domain, stream_batches
 from calibrate.engine.streams.scores import Course, method_scores, visit_scores
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.generators import numpy_generator
@@ -76,7 +76,7 @@ class Bench:
         adapted = Adapted(
             self._sources[method],
             method,
-            context_of(self._run),
+            in_distribution=in_distribution(self._run),
             episodic=stream.episodic,
             collapse=self._step.collapse,
         )

@@ -1,0 +1,102 @@
+"""Probes of a network on all the examples of some data, without a recipe."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from torch import nn
+
+from calibrate.data import Source, Split
+from calibrate.engine.execution import carry_out, plan
+from calibrate.errors import UsageError
+from calibrate.recipe import Preprocessing, Recipe, parse
+from calibrate.result import Listener, silent
+from calibrate.steps import (
+    Adaptation,
+    Corruptions,
+    Probe,
+    ProbeAdaptation,
+    ProbeCorruptions,
+    Probed,
+    ProbeStatisticNoise,
+    StatisticNoise,
+)
+
+R = TypeVar("R", bound=Probed)
+Data = str | Path | Iterable[Any] | Source
+
+
+def statistic_noise(model: nn.Module, loader: Data, **settings: Any) -> StatisticNoise:
+    """Disturb running statistics at random, and measure on all of ``loader`` what it costs.
+
+    ``settings`` are those of :class:`~calibrate.ProbeStatisticNoise`, which is the card of it. Raises UsageError where
+    the probe has nothing to look at.
+    """
+    found = probe(model, parse(ProbeStatisticNoise, settings, "settings"), loader)
+    return _applicable(found, StatisticNoise)
+
+
+def corruptions(model: nn.Module, loader: Data, **settings: Any) -> Corruptions:
+    """Measure on C-style corruptions of all images of ``loader``.
+
+    ``settings`` are those of :class:`~calibrate.ProbeCorruptions`, which is the card of it. The temperature, one
+    number, is fitted on the same images as they are. Raises UsageError where the images cannot be corrupted.
+    """
+    return _applicable(probe(model, parse(ProbeCorruptions, settings, "settings"), loader), Corruptions)
+
+
+def adaptation(model: nn.Module, loader: Data, **settings: Any) -> Adaptation:
+    """Compare test-time adaptation methods on streams of all examples of ``loader``.
+
+    ``settings`` are those of :class:`~calibrate.ProbeAdaptation`, which is the card of it. EATA's in-distribution
+    images are the same examples. Raises UsageError where the streams cannot be made.
+    """
+    return _applicable(probe(model, parse(ProbeAdaptation, settings, "settings"), loader), Adaptation)
+
+
+def probe(
+    model: nn.Module,
+    step: Probe,
+    data: Data,
+    *,
+    training: Data | None = None,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: str = "auto",
+    progress: Listener = silent,
+) -> Probed:
+    """Carry out one probe on all examples of ``data``: nothing is chosen, so none need be held back.
+
+    The arguments are those of :func:`~calibrate.retrofit`; ``model`` is never changed.
+
+    >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
+    >>> found = probe(network, ProbeStatisticNoise(deltas=(0.1,)), [(np.float32([i, -i]), i % 2) for i in range(8)])
+    >>> found.images, found.tuned
+    (8, False)
+    """
+    checked = plan(
+        model,
+        Recipe(seed=seed, steps=(step,)),
+        data=data,
+        training=training,
+        preprocessing=preprocessing,
+        classes=None,
+        batch_size=batch_size,
+        device=device,
+        progress=progress,
+        halves=_undivided,
+    )
+    return carry_out(model, checked, "", {}).summary.of(Probed)[0]
+
+
+def _undivided(examples: int) -> Split:
+    every = np.arange(examples)
+    return Split(calibration=every, holdout=every, stratified=False, findings=())
+
+
+def _applicable(found: Probed, kind: type[R]) -> R:
+    if not isinstance(found, kind):
+        raise UsageError(f"there is nothing to probe: {getattr(found, 'reason', '')}.")
+    return found
