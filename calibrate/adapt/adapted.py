@@ -69,7 +69,7 @@ class Adapted:
 
     @property
     def model(self) -> nn.Module:
-        """The network as it stands."""
+        """The network as it is now."""
         return self._adapter.model
 
     @property
@@ -89,7 +89,7 @@ class Adapted:
 
     @property
     def collapses(self) -> tuple[int, ...]:
-        """For each collapse, how many images had been answered when the network was reset for it."""
+        """For each collapse, how many images had been seen when the network was reset for it."""
         return tuple(self._collapses)
 
     @property

@@ -1,4 +1,4 @@
-"""The collapse: an adapted network that came to answer one class with certainty, whatever it is shown."""
+"""The collapse: an adapted network that came to predict one class with certainty, whatever it is shown."""
 
 from dataclasses import dataclass
 from math import log
@@ -11,7 +11,7 @@ from calibrate.steps import CollapseRule
 
 
 @dataclass(slots=True)
-class _Answers:
+class _Counts:
     """How many predictions named the suspect, and the sum of the entropies of all."""
 
     named: int = 0
@@ -35,7 +35,7 @@ class CollapseDetector:
         self._begin_check_(None)
 
     def collapsed(self, x: Tensor, logits: Tensor) -> bool:
-        """Whether the predictions have collapsed, now that the batch ``x`` was answered with ``logits`` (n, K)."""
+        """Whether the predictions have collapsed, now that ``logits`` (n, K) came of the batch ``x``."""
         classes = logits.shape[1]
         suspect = self._suspect(logits.detach())
         if suspect != self._suspected:
@@ -46,9 +46,9 @@ class CollapseDetector:
             source = self._source(x)
         self.passes += 1
         self._checked += len(x)
-        for counts, answers in ((self._own, logits.detach()), (self._sources, source)):
-            counts.named += int((answers.argmax(1) == suspect).sum())
-            counts.entropy += float(entropy(answers).sum())
+        for counts, outputs in ((self._own, logits.detach()), (self._sources, source)):
+            counts.named += int((outputs.argmax(1) == suspect).sum())
+            counts.entropy += float(entropy(outputs).sum())
         if self._checked < self._rule.checked:
             return False
         own, sources, rule = self._own, self._sources, self._rule
@@ -60,7 +60,7 @@ class CollapseDetector:
 
     def _begin_check_(self, suspect: int | None) -> None:
         self._suspected, self._checked = suspect, 0
-        self._own, self._sources = _Answers(), _Answers()
+        self._own, self._sources = _Counts(), _Counts()
 
     def _most(self, classes: int) -> float:
         """The share of the predictions beyond which a class is suspect."""

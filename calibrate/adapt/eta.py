@@ -25,10 +25,10 @@ class ETAAdapter(AffineAdapter[Settings]):
     |cos(p̄, p)| < ``redundancy``, and weighs exp(E₀ − H). p̄ is the running mean of the kept examples' mean p; before
     there is one, all reliable examples are kept. Cost: a forward pass, and a backward pass if anything is kept.
 
-    Limits: a uniform p̄ has |cos| ≥ 1/√K with every answer, so that a ``redundancy`` below 1/√K then keeps nothing.
+    Limits: a uniform p̄ has |cos| ≥ 1/√K with every prediction, so that a ``redundancy`` below 1/√K then keeps nothing.
     """
 
-    mean_answer: Tensor | None = None
+    mean_prediction: Tensor | None = None
 
     def learn_(self, x: Tensor) -> Tensor:
         """The logits before the step."""
@@ -47,10 +47,13 @@ class ETAAdapter(AffineAdapter[Settings]):
 
     @torch.no_grad()
     def _kept(self, logits: Tensor, reliable: Tensor) -> Tensor:
-        answers, mean = logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1), self.mean_answer
+        probabilities, mean = (
+            logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1),
+            self.mean_prediction,
+        )
         if mean is not None:
-            reliable = reliable & (F.cosine_similarity(mean[None], answers).abs() < self.settings.redundancy)
+            reliable = reliable & (F.cosine_similarity(mean[None], probabilities).abs() < self.settings.redundancy)
         if reliable.any():
-            latest = answers[reliable].mean(0)
-            self.mean_answer = latest if mean is None else torch.lerp(latest, mean, self.settings.decay)
+            latest = probabilities[reliable].mean(0)
+            self.mean_prediction = latest if mean is None else torch.lerp(latest, mean, self.settings.decay)
         return reliable

@@ -33,7 +33,7 @@ class LAMEAdapter(Adapter[LAME]):
         self._final: torch.nn.Module | None = None
 
     def step(self, x: Tensor) -> Tensor:
-        """The corrected answers (n, K) as log-probabilities, which are logits whose softmax they are."""
+        """The corrected predictions (n, K) as log-probabilities, which are logits whose softmax they are."""
         if self._final is None:
             found = final_layer(self.model, x[:2])
             if found is None:
@@ -71,12 +71,12 @@ def laplacian_adjusted(logits: Tensor, features: Tensor, neighbours: int, iterat
     if len(log_p) == 1:
         return log_p.to(logits.dtype)
     weights = affinity(features, neighbours)
-    log_z, pull, before = log_p, weights @ log_p.exp(), float("inf")
+    log_z, from_neighbours, before = log_p, weights @ log_p.exp(), float("inf")
     for _ in range(iterations):
-        log_z = (log_p + pull).log_softmax(1)
+        log_z = (log_p + from_neighbours).log_softmax(1)
         z = log_z.exp()
-        pull = weights @ z
-        energy = float((z * (log_z - log_p - pull / 2)).sum())
+        from_neighbours = weights @ z
+        energy = float((z * (log_z - log_p - from_neighbours / 2)).sum())
         if abs(energy - before) <= TOLERANCE * abs(energy):
             break
         before = energy

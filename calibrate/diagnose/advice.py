@@ -102,7 +102,7 @@ def _warnings(measures: StreamMeasures) -> tuple[StreamWarning, ...]:
         found.append(StreamWarning(code="batch-too-small", message=message))
     if _correlated(measures):
         message = (
-            f"images near each other in the stream are answered alike (correlation {measures.correlation:.2f}, by "
+            f"images near each other in the stream are predicted alike (correlation {measures.correlation:.2f}, by "
             f"chance {measures.correlation_by_chance:.2f}; {measures.one_class:.0%} are of one class): prediction-time "
             "BN, Tent, ETA and EATA fail on such streams"
         )

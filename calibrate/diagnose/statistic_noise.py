@@ -58,7 +58,7 @@ def disturbed(
 
 
 def noise_curve(
-    answer: Callable[[str], Tensor],
+    logits_of: Callable[[str], Tensor],
     labels: Tensor,
     sites: Sequence[Site],
     *,
@@ -69,17 +69,16 @@ def noise_curve(
 ) -> NoiseCurve:
     """Top-1 and cross-entropy with the statistics of all ``sites`` disturbed at once, for each Δ of ``deltas``.
 
-    ``answer(which)`` is called within each disturbance, to give the logits (n, K) of the network that the sites are in,
-    for examples with the ``labels`` (n,), and is told which it is. An example whose logits are not all finite is
-    answered wrong, and has no cross-entropy.
-    Cost: a call for each Δ and repetition.
+    ``logits_of(which)`` is called within each disturbance, to give the logits (n, K) of the network that the sites are
+    in, for examples with the ``labels`` (n,), and is told which it is. An example whose logits are not all finite
+    counts as wrong, and has no cross-entropy. Cost: a call for each Δ and repetition.
     """
 
     def level(delta: float) -> NoiseLevel:
         logits = []
         for repetition in range(repetitions):
             with disturbed(sites, delta, seed=seed, repetition=repetition, granularity=granularity):
-                logits.append(answer(f"Δ = {delta:g}, {repetition + 1} of {repetitions}"))
+                logits.append(logits_of(f"Δ = {delta:g}, {repetition + 1} of {repetitions}"))
         return noise_level(delta, logits, labels)
 
     return NoiseCurve(sites=tuple(site.name for site in sites), levels=tuple(level(delta) for delta in deltas))

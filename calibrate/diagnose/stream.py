@@ -39,16 +39,16 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
     (128, 1, None)
     """
     shifts, logits, styles = _look(model, batches)
-    answers = logits.argmax(1)
+    predictions = logits.argmax(1)
     correlation, by_chance = label_correlation(logits, seed)
     return advise(
         StreamMeasures(
-            images=len(answers),
+            images=len(predictions),
             batch_size=median_low(len(batch) for batch in batches),
             correlation=correlation,
             correlation_by_chance=by_chance,
-            one_class=float(answers.bincount().max()) / len(answers),
-            mixture=None if styles is None or len(answers) < MIXTURE_IMAGES else between_two_groups(styles),
+            one_class=float(predictions.bincount().max()) / len(predictions),
+            mixture=None if styles is None or len(predictions) < MIXTURE_IMAGES else between_two_groups(styles),
             shift=median((s.mean_in_deviations**2 + s.deviation_in_deviations**2) ** 0.5 for s in shifts)
             if shifts
             else None,

@@ -19,7 +19,7 @@ from calibrate.steps import Arm, StepValue, TunedArm
 from calibrate.surgery import share_weights
 from calibrate.values import Verdict
 
-#: The arms of a network that weighs examples and is otherwise as it came, and of one whose statistics, or γ and β,
+#: The arms of a network that weighs examples and is otherwise the original, and of one whose statistics, or γ and β,
 #: changed.
 WEIGHED: tuple[Arm, TunedArm] = ("alpha", "alpha+T")
 TUNED: tuple[Arm, TunedArm] = ("tuned", "tuned+T")
@@ -100,7 +100,7 @@ class Run:
 
     @property
     def tuned_arms(self) -> tuple[Arm, TunedArm]:
-        """What the network as it stands is called, once it is changed: without its temperature, and with it."""
+        """What the current network is called, once it is changed: without its temperature, and with it."""
         return TUNED if any(outcome.tuned_parts for outcome in self.notes.outcomes) else WEIGHED
 
     def on_calibration(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
@@ -119,7 +119,7 @@ class Run:
         return self._pass(model, indices, stage)
 
     def change_(self) -> None:
-        """Note that the network as it stands is no longer the one that was last looked at."""
+        """Note that the current network is no longer the one that was last looked at."""
         self.state.changed = True
         self.state.logits = None
 
@@ -130,7 +130,7 @@ class Run:
         return self.original_logits
 
     def model_logits(self) -> Tensor:
-        """Logits of the calibration half from the network as it stands."""
+        """Logits of the calibration half from the current network."""
         if not self.state.changed:
             return self.logits_of_original()
         if self.state.logits is None:
@@ -142,7 +142,7 @@ class Run:
         return fit_temperature(self.logits_of_original(), self.calibration_labels)
 
     def model_temperature(self) -> FittedTemperature:
-        """The temperature of the network as it stands, fitted on the calibration half, or what was held back of it.
+        """The temperature of the current network, fitted on the calibration half, or what was held back of it.
 
         On what it learned from a network is surer than it is right elsewhere, and T would keep it so.
         """

@@ -70,7 +70,7 @@ def check_parity(
 def measure_latency(
     tuned: onnx.ModelProto, original: onnx.ModelProto, batches: Iterable[Tensor], runs: int, threads: int
 ) -> tuple[Latency, ...]:
-    """Time both graphs in turn on each batch: mean of the fastest half of the runs, and a bootstrap of their ratio."""
+    """Time both graphs on each batch, interleaved: mean of the fastest half, and a bootstrap of their ratio."""
     sessions = [session(graph, threads) for graph in (tuned, original)]
     return tuple(_time(sessions, batch, runs, threads) for batch in batches)
 

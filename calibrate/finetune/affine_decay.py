@@ -38,5 +38,5 @@ class AffineDecay(Penalty):
         self.strength = strength
 
     def __call__(self) -> Tensor:
-        """The pull on γ and β as they are."""
+        """The penalty of γ and β as they are now."""
         return self.strength / 2 * sum_of_squares(self.pulls)

@@ -71,7 +71,7 @@ class Delta(Penalty):
             self.inputs, self.features = None, {}
 
     def __call__(self) -> Tensor:
-        """The pull on the features of the last batch."""
+        """The penalty of the features of the last batch."""
         if self.inputs is None:
             raise UsageError("no batch has gone through the network yet; call it first, while the penalty watches.")
         with torch.no_grad(), gathering(self.source, self.layers) as source:

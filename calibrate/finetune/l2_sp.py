@@ -38,6 +38,6 @@ class L2SP(Penalty):
         self.backbone_strength, self.head_strength = backbone_strength, head_strength
 
     def __call__(self) -> Tensor:
-        """The pull on the parameters as they are."""
+        """The penalty of the parameters as they are now."""
         moved = sum_of_squares(zip(self.backbone, self.source, strict=True))
         return self.backbone_strength / 2 * moved + self.head_strength / 2 * sum_of_squares((w, 0.0) for w in self.head)

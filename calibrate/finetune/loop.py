@@ -139,9 +139,9 @@ def _epoch_(
     for rows in batches:
         inputs, labels = _batch(source, given, rows)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp == "bf16"):
-            answers = _answers_loss(learner, inputs, labels, given)
+            prediction_loss = _prediction_loss(learner, inputs, labels, given)
         penalty = sum((penalty() for penalty in penalties), torch.zeros((), device=device))
-        loss = answers + penalty
+        loss = prediction_loss + penalty
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -163,7 +163,7 @@ def _batch(source: Source, given: TrainingLoop, rows: Rows) -> tuple[Tensor, Ten
     return batch.inputs[place].to(given.device), torch.from_numpy(given.labels[rows]).to(given.device)
 
 
-def _answers_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: TrainingLoop) -> Tensor:
+def _prediction_loss(learner: nn.Module, inputs: Tensor, labels: Tensor, given: TrainingLoop) -> Tensor:
     """Cross-entropy with the recipe's label smoothing, of inputs that are mixed where it says so."""
     recipe, targets = given.recipe, labels
     if recipe.mixup:

@@ -1,4 +1,4 @@
-"""What one network says of each example, scored: the columns every metric is a mean or a binned sum of."""
+"""What one network predicts for each example, scored: the columns every metric is a mean or a binned sum of."""
 
 from dataclasses import dataclass
 from math import inf

@@ -48,7 +48,7 @@ class Recipe(Value):
     @field_validator("steps")
     @classmethod
     def _steps_in_order(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """A measurement describes the network as it stands, so only probes, which change nothing, may come after it."""
+        """A measurement describes the current network, so only probes, which change nothing, may come after it."""
         if not steps:
             raise ValueError("steps is empty; name at least one step")
         kinds = [step.kind for step in steps if not step.only_looks]

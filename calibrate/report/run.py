@@ -56,7 +56,7 @@ def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None)
 
 
 def render_brief(summary: Summary) -> str:
-    """The part of the report that answers the question, as text: the verdict, and the scores it rests on."""
+    """The part of the report that matters most, as text: the verdict, and the scores it rests on."""
     scores = summary.measurement.sections()[:1] if summary.measurement else ()
     return Page(title(summary), heading_facts(summary), (verdict_section(summary), *scores)).text()
 

@@ -178,7 +178,7 @@ class Summary(Value):
 
 
 def digest_of(document: Mapping[str, Any]) -> str:
-    """The digest of a summary as it stands in a file, of whatever version; that of a summary is of its own JSON."""
+    """The digest of a summary in a file, of whatever version; that of a summary is of its own JSON."""
     fields = {name: value for name, value in document.items() if name not in ("timings", "artifacts", "serving")}
     return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -7,7 +7,7 @@ from calibrate.search.few_shot import Chosen, Learnable, LearnedEpoch, choose, l
 from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
-from calibrate.search.prediction_criteria import agreement, answers, entropy, spread
+from calibrate.search.prediction_criteria import agreement, entropy, probabilities, spread
 from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "TermsAt",
     "affine_tensors",
     "agreement",
-    "answers",
     "check_channels",
     "choose",
     "choose_simplest",
@@ -34,6 +33,7 @@ __all__ = [
     "learnable_alpha",
     "paired_gap",
     "place_",
+    "probabilities",
     "search_alpha",
     "search_label_free",
     "spread",

@@ -19,7 +19,7 @@ Batches = Callable[[int], Iterable[tuple[Tensor, Tensor]]]
 
 @dataclass(frozen=True, slots=True)
 class Learnable:
-    """One vector to learn, from ``start`` (P,): the ``entries`` of a state dict made of it, and the pull to the start.
+    """One vector to learn, from ``start`` (P,): the ``entries`` of a state dict made of it, and a penalty.
 
     ``entries(vector)`` are tensors by their names in the network, through which gradients reach the vector.
     ``penalty(vector)`` is added to the cross-entropy.
@@ -42,7 +42,7 @@ class LearnedEpoch:
 class Chosen:
     """The epochs until the stop; the cross-entropy held back, after its own best T, before and after each of them.
 
-    ``best`` and ``kept`` count epochs, 0 is the start. ``diverged`` says that the epoch after these gave no numbers.
+    ``best`` and ``kept`` count epochs, 0 is the start. ``diverged`` says that the epoch after these was not finite.
     """
 
     epochs: tuple[LearnedEpoch, ...]

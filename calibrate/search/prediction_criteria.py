@@ -14,7 +14,7 @@ def spread(logits: Tensor) -> float:
     return float(centred.square().mean().sqrt())
 
 
-def answers(logits: Tensor, scale: float) -> Tensor:
+def probabilities(logits: Tensor, scale: float) -> Tensor:
     """softmax(``scale`` · ``logits``), (n, K), in float64."""
     return torch.softmax(scale * logits.double(), 1)
 
@@ -23,7 +23,8 @@ def information(p: Tensor) -> Tensor:
     """What each of the predictions p (n, K) tells of its image, (n,), in nats: KL(pᵢ ‖ p̄), with p̄ their mean.
 
     The mean over the examples is the mutual information of image and class, H(p̄) − mean H(pᵢ): the entropy of the mean
-    answer, which is high where answers are of all classes, less the mean entropy, which is low where they are sure.
+    prediction, which is high where predictions are of all classes, less the mean entropy, which is low where they are
+    sure.
 
     >>> information(torch.tensor([[1.0, 0.0], [0.0, 1.0]])).tolist()
     [0.693..., 0.693...]
@@ -42,7 +43,7 @@ def agreement(p: Tensor, q: Tensor) -> Tensor:
     """How unlike the predictions p and q (n, K) for two views of an image are, less how unlike those of others.
 
     Both are Jensen–Shannon divergences, (n,): that of pᵢ and qᵢ, and :func:`information`'s. Without the second a
-    network that answers all images alike would be best.
+    network that predicts the same for all images would be best.
     """
     return divergence(p, q) - information(p)
 

@@ -62,8 +62,8 @@ class Adapt(StepValue):
 
     *Helps when* the examples, unlabelled, are like the data to come, and the shift is strong and the same for all.
 
-    *Does not help when* the shift is mild, or the examples come sorted by class or from several domains: then answers
-    drift or collapse. The step adaptation shows what a stream does.
+    *Does not help when* the shift is mild, or the examples come sorted by class or from several domains: then
+    predictions drift or collapse. The step adaptation shows what a stream does.
 
     Cost: that of the method over one pass of the calibration half, and about two passes to re-estimate the
     statistics; in inference nothing, but for iew, which costs what set_alpha does.

@@ -143,12 +143,12 @@ class BNAlpha(_LayerMethod):
 class Tent(_LayerMethod):
     """Follow the entropy of the predictions down, over γ and β (Tent).
 
-    Minimise the entropy of the predictions over γ and β, normalising by the batch; answers are from before the step.
+    Minimise the entropy of the predictions over γ and β, normalising by the batch; they are made before the step.
 
     With H(p) = −Σ p log p of the predictions p = softmax(logits), the layers normalising by the batch, and a step of
     the ``optimizer`` for each batch, or ``steps``::
 
-        γ, β ← step down the gradient of mean H(p);  answers are those before the step
+        γ, β ← step down the gradient of mean H(p);  predictions are those before the step
 
     *Changes nothing when* never: before the first step it is prediction-time BN.
 
@@ -159,7 +159,7 @@ class Tent(_LayerMethod):
 
     Cost: a forward and a backward pass, for each of ``steps``.
 
-    Limits: entropy is lowest where one class is always the answer, so it can collapse. The published settings: Adam
+    Limits: entropy is lowest where one class is always predicted, so it can collapse. The published settings: Adam
     at 0.001 with batches of 200 (CIFAR), SGD at 0.00025 with 64 (ImageNet). What is learned can be stored once
     running statistics have been re-estimated to fit it.
 
@@ -191,7 +191,7 @@ class ETA(_LayerMethod):
 
     Cost: a forward pass, and a backward pass where an example is kept.
 
-    Limits: a uniform p̄ has |cos| ≥ 1/√K with every answer, so a ``redundancy`` below 1/√K keeps nothing: the
+    Limits: a uniform p̄ has |cos| ≥ 1/√K with every prediction, so a ``redundancy`` below 1/√K keeps nothing: the
     published 0.05 is for 1,000 classes, 0.4 for 10. What is learned can be stored once running statistics have been
     re-estimated to fit it.
 
@@ -208,7 +208,7 @@ class ETA(_LayerMethod):
 class EATA(ETA):
     """ETA, held near the source where its predictions depend on it (EATA).
 
-    ETA with a pull of γ and β to the source, by their Fisher information on in-distribution images.
+    ETA with an L2 penalty of γ and β toward the source, by their Fisher information on in-distribution images.
 
     With ETA's loss, θ all γ and β, θ₀ those of the source, and F the squared gradient of the cross-entropy with the
     source's own predictions, on ``fisher_images`` in-distribution images::
@@ -255,7 +255,7 @@ class SAR(_LayerMethod):
     Cost: up to two forward and two backward passes.
 
     Limits: goes back to the source where the running mean entropy (``decay``) falls below ``reset_below``: 0.2 is for
-    1,000 classes, and with few classes sound answers fall below it. The layers that the authors leave out, the last
+    1,000 classes, and with few classes sound predictions fall below it. The layers that the authors leave out, the last
     ones, are left out by ``sites``. What is learned can be stored once running statistics have been re-estimated to
     fit it.
 
@@ -321,18 +321,18 @@ METHOD_KINDS: Mapping[str, type[BaseModel]] = {
 
 
 class CollapseRule(Value):
-    """When answers count as collapsed: one class takes too many of them, they are sure, and the source's differ.
+    """When predictions count as collapsed: one class takes too many of them, they are sure, and the source's differ.
 
-    Answers are averaged over the last ``memory`` images or so, and begin as uniform. With K classes, one is suspect
+    Predictions are averaged over the last ``memory`` images or so, and begin as uniform. With K classes, one is suspect
     that takes more than 1/K + ``share``·(1 − 1/K) of them, while their mean entropy is below ``entropy_share``·ln K.
-    Then the source network answers the same images too, ``checked`` at least, and decides: the predictions have
+    Then the source network predicts the same images too, ``checked`` at least, and decides: the predictions have
     collapsed if they name the class too often on these as well, and the source names it less than ``source_share``
     times as often, or they have less than ``source_entropy`` times its entropy. Else the stream holds the class: where
-    examples come sorted by class, every network says one.
+    examples come sorted by class, every network predicts one.
     """
 
     memory: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 200
-    share: Annotated[float, Field(gt=0, lt=1, description="0: uniform answers, 1: one class"), NUMBER] = 0.3
+    share: Annotated[float, Field(gt=0, lt=1, description="0: uniform predictions, 1: one class"), NUMBER] = 0.3
     entropy_share: Annotated[float, Field(gt=0, le=1, description="of ln K, for K classes"), NUMBER] = 0.1
     checked: Annotated[int, Field(ge=1, le=10**6, description="images"), NUMBER] = 50
     source_share: Annotated[float, Field(gt=0, le=1, description="of the adapted network's predictions"), NUMBER] = 0.5

@@ -101,7 +101,7 @@ class CorruptionMean(Value):
 class Corruptions(Probed):
     """The original network, and ``arm`` where the run has changed it, on C-style corruptions of the same images.
 
-    Each has the ``temperature`` (as it came, tuned) fitted on the clean calibration half. ``means`` are those of the
+    Each has the ``temperature`` (original, tuned) fitted on the clean calibration half. ``means`` are those of the
     clean images first, of each corruption, and of all corruptions last.
     """
 
@@ -120,7 +120,7 @@ class Corruptions(Probed):
 class ProbeCorruptions(Probe):
     """Measure on C-style corruptions of the images.
 
-    Measure the original network and the network as it stands on seeded C-style corruptions of the images.
+    Measure the original network and the current network on seeded C-style corruptions of the images.
 
     Each arm with the temperature of the clean calibration half. ``names`` is a set of corruptions or a list of them.
 
@@ -192,15 +192,15 @@ def _shows(result: Corruptions) -> str:
     clean, over_all = result.means[0], result.means[-1]
     worst = min(result.means[1:-1], key=lambda mean: mean.original.top1)
     sentence = (
-        f"As it came, the network answers {fmt.score('top1', clean.original.top1)} % of the clean images right and "
-        f"{fmt.score('top1', over_all.original.top1)} % in the mean over the C-style corruptions; fewest under "
+        f"The original network has a top-1 of {fmt.score('top1', clean.original.top1)} % on the clean images and "
+        f"{fmt.score('top1', over_all.original.top1)} % in the mean over the C-style corruptions; lowest under "
         f"{_name(worst)}, {fmt.score('top1', worst.original.top1)} %."
     )
     if over_all.tuned is None or over_all.top1_change is None:
         return sentence
     change = over_all.top1_change
     return (
-        f"{sentence} {result.arm} answers {fmt.score('top1', over_all.tuned.top1)} % of the corrupted images right, "
+        f"{sentence} {result.arm} has {fmt.score('top1', over_all.tuned.top1)} % on the corrupted images, "
         f"{fmt.change('top1', change.value)} points {fmt.change_interval('top1', change)}."
     )
 
@@ -209,7 +209,7 @@ def _made(result: Corruptions) -> str:
     severities = list(dict.fromkeys(str(scores.severity) for scores in result.scores))
     rows = f"means over the severities {', '.join(severities)}" if severities[1:] else f"of severity {severities[0]}"
     return (
-        f"%: answers that are right (top-1). Rows are {rows}. C-style: made here, by imagecorruptions-imaug, of "
+        f"%: predictions that are right (top-1). Rows are {rows}. C-style: made here, by imagecorruptions-imaug, of "
         f"{fmt.counted(result.images, 'image')} of the holdout half as the network sees them, with fixed seeds. They "
         "are not the files of ImageNet-C and the means are not its mCE, so they compare with runs on the same images "
         "only; on small images the same severity is far stronger. T is fitted on clean images."
@@ -261,7 +261,7 @@ def _figure(result: Corruptions) -> Figure:
     most = max(1.0, *(max(row) for row in lost))
     first = Panel(
         (Cells(lost, "Oranges", 0.0, most, ".0f"),),
-        title="as it came (T): points lost\nunder C-style corruption",
+        title="original (T): points lost\nunder C-style corruption",
         x_label="severity",
         x_names=x_names,
         y_names=y_names,

@@ -60,10 +60,10 @@ class LabelFreeAlpha(StepValue):
 
     Choose one α for the matching sites on the calibration half, whose labels are not used.
 
-    ``entropy``: answers that are sure, and not all the same. ``agreement``: an image and the same one, mirrored or
-    shifted, are answered alike. ``estimation_shift``: the layers normalise by statistics like those of their inputs. α
-    must beat 0 by more than ``margin`` paired standard errors of the criterion, else 0 stays. Where the sites are
-    GroupNorm layers, for which α = 1 changes nothing, the search goes down from there to 1 − ``maximum``.
+    ``entropy``: predictions that are sure, and not all the same. ``agreement``: an image and the same one, mirrored or
+    shifted, get the same prediction. ``estimation_shift``: the layers normalise by statistics like those of their
+    inputs. α must beat 0 by more than ``margin`` paired standard errors of the criterion, else 0 stays. Where the sites
+    are GroupNorm layers, for which α = 1 changes nothing, the search goes down from there to 1 − ``maximum``.
 
     With p = softmax(c·logits(α)), c such that the logits spread as at the α of training, p̄ the mean p, q the same
     for the image mirrored or shifted, JS the Jensen–Shannon divergence, and m, v, rm, rv the mean and variance of the

@@ -17,7 +17,7 @@ from calibrate.values import NUMBER, Value
 class NoiseLevel(Value):
     """Top-1 and mean cross-entropy (nats) over the draws of noise of one magnitude Δ: mean and standard deviation.
 
-    ``broken`` counts the draws that left an example without finite logits. Such an example is answered wrong, and where
+    ``broken`` counts the draws that left an example without finite logits. Such an example counts as wrong, and where
     there is one the cross-entropy is None.
     """
 
@@ -59,7 +59,7 @@ class StatisticNoise(Probed):
 class ProbeStatisticNoise(Probe):
     """Disturb the running statistics at random, and measure what it costs.
 
-    Disturb running statistics at random, by up to Δ of their size, and measure what the network then answers.
+    Disturb running statistics at random, by up to Δ of their size, and measure what the network then predicts.
 
     ``first_of_blocks``: of each of the first six residual blocks with matching layers, the first of these; where no
     block has any, the first six matching layers. ``together``: all of them at once; ``each``: one layer at a time.

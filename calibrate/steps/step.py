@@ -60,7 +60,7 @@ class StepValue(Described):
     needs_labels: ClassVar[bool] = True
     #: What a summary keeps of it, told apart from others by its ``kind``; None where it keeps nothing of its own.
     result: ClassVar[type[StepResult] | None] = None
-    #: Whether the step leaves the network as it stands.
+    #: Whether the step leaves the network unchanged.
     only_looks: ClassVar[bool] = False
     #: Whether the step may be part of a candidate of the step ``auto``.
     tunes: ClassVar[bool] = False
@@ -85,14 +85,14 @@ class StepValue(Described):
 
 
 class Probe(StepValue):
-    """A step that only looks, at the network as it stands where the step stands, on the holdout half."""
+    """A step that only looks, at the network as the steps before left it, on the holdout half."""
 
     only_looks = True
     jobs = frozenset({"calibrate", "probe", "adapt"})
 
 
 class Probed(StepResult):
-    """``tuned`` says that the network was no longer the original; ``images`` is what was looked at."""
+    """``tuned`` says that the network was no longer the original one; ``images`` is what was looked at."""
 
     tuned: bool
     images: int

@@ -10,7 +10,7 @@ class Temperature(StepValue):
 
     Divide the logits by the T > 0 that minimises cross-entropy on the calibration half.
 
-    With the logits those of the network as it stands, T chosen on the calibration half::
+    With the logits those of the current network, T chosen on the calibration half::
 
         p = softmax(logits/T), T = argmin over T > 0 of the mean of −log p[label]
 
@@ -18,7 +18,7 @@ class Temperature(StepValue):
 
     *Helps when* the network is more, or less, sure of its predictions than it is right.
 
-    *Does not help when* answers are wrong: it changes none of them.
+    *Does not help when* predictions are wrong: it changes none of them.
 
     Cost: one pass over the calibration half, or none after a search; nothing in inference where the last layer is
     linear and takes T in, else one division.

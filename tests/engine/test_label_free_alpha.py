@@ -15,7 +15,7 @@ from calibrate.data import Augmented, open_data, split
 from calibrate.errors import DataError, UsageError
 from calibrate.nn import ExampleWeighedBatchNorm
 from calibrate.recipe import Preprocessing
-from calibrate.search import agreement, answers, entropy, spread
+from calibrate.search import agreement, entropy, probabilities, spread
 from calibrate.steps import LabelFreeAlpha, LabelFreeSearch, Measure, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.engine.test_group_norm import misplaced
@@ -133,7 +133,7 @@ def test_the_points_are_those_of_the_weighed_network_s_answers_at_one_spread(
         for point in search.points:
             weighed = weighed_by(trained, point.alpha)
             logits = [weighed(view) for view in views]
-            p, q = (answers(z, first / spread(logits[0])) for z in logits)
+            p, q = (probabilities(z, first / spread(logits[0])) for z in logits)
             expected = entropy(p) if criterion == "entropy" else agreement(p, q)
             assert point.value == pytest.approx(float(expected.mean()), abs=1e-5)
 

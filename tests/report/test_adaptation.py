@@ -54,7 +54,7 @@ def test_the_diagnosis_stands_before_the_table_in_every_format() -> None:
         half = 2 if form == "html" else 1  # captions repeat the titles
         first, second = " ".join(parts[:half]), " ".join(parts[half:])
         told = (
-            "Seen in the first 512 answers, without labels: batches of 64, label correlation 0.62 (by chance up to "
+            "Seen in the first 512 predictions, without labels: batches of 64, label correlation 0.62 (by chance up to "
             "0.02), 25 % of the predictions are of one class, mixture 0.71, shift 0.47 deviations."
         )
         for part, advice in (
@@ -70,7 +70,7 @@ def test_the_diagnosis_stands_before_the_table_in_every_format() -> None:
         )
         assert "What was recommended, BN-α (prior 16): +2.00 points [-0.26, +4.34] against no adaptation." in second
         assert "What was recommended" not in first
-        assert "SAR answers most right, 55.55 %: +5.00 points [-0.65, +10.85] against no adaptation" in first
+        assert "SAR has the highest top-1, 55.55 %: +5.00 points [-0.65, +10.85] against no adaptation" in first
         assert "BN-α: prior 16; Tent 2: optimizer sgd (lr 0.00025, momentum 0.9), steps 2" in first
         assert "recurring, batches of 64: as they are, C-style fog 5, 2 times), in 3 orders" in second
 
@@ -79,7 +79,7 @@ def test_that_nothing_beats_the_network_is_said() -> None:
     best = (METHODS[0].model_copy(update={"top1": 0.9}), *METHODS[1:])
     streams = (adaptation().streams[0].model_copy(update={"methods": best}),)
     (section,) = adaptation(streams=streams).sections()
-    assert section.words[1] == "No method answers more right than the network without adaptation, 90.00 %."
+    assert section.words[1] == "No method has a higher top-1 than the network without adaptation, 90.00 %."
 
 
 def test_the_text_fits_a_terminal() -> None:

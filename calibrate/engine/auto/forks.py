@@ -7,7 +7,7 @@ from calibrate.steps import Temperature, TuningStep
 
 
 class Forks:
-    """Runs that set out from ``base``, whose network stands as it came; ``base`` and each other they leave alone.
+    """Runs that set out from ``base``, whose network is the original; ``base`` and each other they leave alone.
 
     ``made`` counts the examples that went through a network for all of them; a fork's own ``forwards`` are those that
     its steps would have needed alone.

@@ -18,7 +18,7 @@ from calibrate.generators import numpy_generator
 from calibrate.search import Candidacy, paired_gap
 from calibrate.steps import Auto, Candidate, Rung
 
-#: Why a network that gives no numbers has no place.
+#: Why a network whose logits are not finite has no place.
 NON_FINITE = "it gives logits that are infinite or not a number"
 
 

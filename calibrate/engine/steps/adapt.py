@@ -16,7 +16,7 @@ from calibrate.engine.steps.reestimate import find_idle_
 from calibrate.engine.steps.set_alpha import set_alpha_
 from calibrate.engine.streams.batches import (
     Rows,
-    answered,
+    adapted_logits,
     check_methods,
     check_stream,
     in_distribution,
@@ -51,13 +51,13 @@ def adapt_(run: Run, step: Adapt) -> None:
         return batch.inputs[torch.from_numpy(places)]
 
     adapted = Adapted(run.state.model, method, in_distribution=in_distribution(run), collapse=step.collapse)
-    for _ in answered(run, adapted, stream_batches(order, stream.batch_size, take), "adapt", len(order[0])):
+    for _ in adapted_logits(run, adapted, stream_batches(order, stream.batch_size, take), "adapt", len(order[0])):
         pass
     _put_(run, adapted)
     parts = [SourceBatches(domain, examples, run.given.setting, input_dtype(run.state.model)) for domain in domains]
     found = reestimate_(
         run.state.model,
-        _InTurn(parts, len(examples)),
+        _Consecutive(parts, len(examples)),
         sites=[site.name for site in adaptable(run.state.model, method.sites)],
         progress=run.given.setting.progress,
     )
@@ -88,7 +88,7 @@ def _put_(run: Run, adapted: Adapted) -> None:
             run.state.model.get_parameter(name).copy_(value)
 
 
-class _InTurn(Batches):
+class _Consecutive(Batches):
     """The batches of ``parts``, of ``count`` examples each, one after the other; numbered through."""
 
     def __init__(self, parts: Sequence[SourceBatches], count: int) -> None:

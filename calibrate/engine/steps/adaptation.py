@@ -1,4 +1,4 @@
-"""The step ``adaptation``: adapters on streams of the holdout half, beside the network as it stands."""
+"""The step ``adaptation``: adapters on streams of the holdout half, beside the current network."""
 
 from torch import nn
 
@@ -14,7 +14,7 @@ from calibrate.steps import Adaptation, ProbeAdaptation, StreamScores
 
 
 def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
-    """Note what each method answers on each stream, in ``seeds`` orders, and what of it the reader should know.
+    """Note what each method predicts on each stream, in ``seeds`` orders, and what of it the reader should know.
 
     Memory: the inputs of the sample are made once for each domain and held, as float32: 12 MB for each 1,000 images of
     32 × 32 pixels, 600 MB for as many of 224 × 224. So are the network's logits.
@@ -46,7 +46,7 @@ def _find(run: Run, scores: StreamScores) -> None:
         which = ", ".join(f"{item.method.kind} ({item.collapses:g} times)" for item in collapsed if item.method)
         run.find(
             "adaptation-collapsed",
-            f"on the stream {scores.stream.title}, {which} came to answer one class whatever was shown, and went back "
+            f"on the stream {scores.stream.title}, {which} came to predict one class whatever was shown, and went back "
             "to the source. Take another method there, or a lower learning rate.",
         )
     warned = dict.fromkeys(item.method.kind for item in tested if item.method and item.method.kind in BY_BATCH)

@@ -67,8 +67,8 @@ def _find(run: Run, over_all: CorruptionMean) -> None:
     worse = change.value < 0
     run.find(
         "less-robust" if worse else "more-robust",
-        f"on C-style corruptions the tuned network answers {abs(100 * change.value):.2f} points "
-        f"{'fewer' if worse else 'more'} right than the original network, in the mean over all that were made "
+        f"on C-style corruptions the top-1 of the tuned network is {abs(100 * change.value):.2f} points "
+        f"{'lower' if worse else 'higher'} than that of the original network, in the mean over all that were made "
         f"(95 % interval {100 * change.low:+.2f} to {100 * change.high:+.2f})."
         + (" Where such data are to come, leave the original network." if worse else ""),
         "warning" if worse else "info",

@@ -14,7 +14,7 @@ from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import AlphaTrial, alpha_trial, settle_
 from calibrate.generators import numpy_generator
-from calibrate.search import TermsAt, agreement, answers, entropy, search_label_free, spread
+from calibrate.search import TermsAt, agreement, entropy, probabilities, search_label_free, spread
 from calibrate.steps import Criterion, LabelFreeAlpha, LayerShift
 from calibrate.surgery import Site, find_sites, keeping_statistics, select
 
@@ -66,7 +66,7 @@ def _of_answers(
     def terms_at(alpha: float) -> Tensor:
         logits = trained if alpha == trial.trained else logits_at(alpha)
         scale = spread(trained[0]) / (spread(logits[0]) or 1.0)
-        return criterion(*(answers(one, scale) for one in logits))
+        return criterion(*(probabilities(one, scale) for one in logits))
 
     return terms_at
 

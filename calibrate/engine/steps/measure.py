@@ -1,4 +1,4 @@
-"""The step ``measure``: the original network and the network as it stands, on the holdout half."""
+"""The step ``measure``: the original network and the current network, on the holdout half."""
 
 from torch import Tensor
 
@@ -11,8 +11,8 @@ from calibrate.surgery import find_sites
 
 
 def measure_(run: Run, step: Measure) -> None:
-    """Compare the original network with the network as it stands on the holdout half, with and without temperature."""
-    original = run.on_holdout(run.given.original, "measure, as it came")
+    """Compare the original network with the current network on the holdout half, with and without temperature."""
+    original = run.on_holdout(run.given.original, "measure, original")
     compare_(run, step, original, run.on_holdout(run.state.model, "measure, tuned") if run.state.changed else None)
 
 

@@ -36,10 +36,10 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
     rows = torch.from_numpy(drawn(half, samples, run.given.seed))
     labels = run.holdout_labels[rows]
 
-    def answer(which: str) -> Tensor:
+    def logits_of(which: str) -> Tensor:
         return run.on_holdout(run.state.model, f"statistic_noise, {which}", rows)
 
-    undisturbed = score(answer("Δ = 0"), labels)
+    undisturbed = score(logits_of("Δ = 0"), labels)
     found = StatisticNoise(
         tuned=run.state.changed,
         images=len(rows),
@@ -50,7 +50,7 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
         nll=float(undisturbed.nll.mean()),
         curves=tuple(
             noise_curve(
-                answer,
+                logits_of,
                 labels,
                 group,
                 deltas=step.deltas,

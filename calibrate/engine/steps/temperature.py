@@ -1,4 +1,4 @@
-"""The step ``temperature``: the temperature of the network as it stands."""
+"""The step ``temperature``: the temperature of the current network."""
 
 from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
@@ -6,13 +6,13 @@ from calibrate.steps import Temperature
 
 
 def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the step has no fields)
-    """Fit the temperature of the network as it stands on the calibration half."""
+    """Fit the temperature of the current network on the calibration half."""
     fitted = run.model_temperature()
     if fitted.at_limit:
         run.find(
             "temperature-at-limit",
-            f"the fitted temperature, {fitted.value:.3g}, is at the end of its range: the calibration half is answered "
-            "(nearly) all right or all wrong and does not determine it; use more, or harder, examples.",
+            f"the fitted temperature, {fitted.value:.3g}, is at the end of its range: (nearly) all predictions on "
+            "the calibration half are right, or all wrong, and do not determine it; use more, or harder, examples.",
         )
     run.state.temperature = fitted.value
 

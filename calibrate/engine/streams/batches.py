@@ -44,7 +44,7 @@ def stream_batches(order: tuple[Rows, Rows], size: int, take: Take) -> Iterator[
         yield torch.cat(by_domain)[torch.from_numpy(np.argsort(np.argsort(domains, kind="stable")))]
 
 
-def answered(run: Run, adapted: Adapted, batches: Iterable[Tensor], stage: str, visits: int) -> Iterator[Tensor]:
+def adapted_logits(run: Run, adapted: Adapted, batches: Iterable[Tensor], stage: str, visits: int) -> Iterator[Tensor]:
     """The logits (n, K), on the CPU, that ``adapted`` gives for each of ``batches``, in all ``visits`` images."""
     done, passes = 0, 0
     for x in batches:

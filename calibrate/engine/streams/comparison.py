@@ -11,7 +11,7 @@ from calibrate.data.stream_orders import stream_order
 from calibrate.diagnose import diagnose_stream
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.streams.batches import Rows, Take, answered, in_distribution, in_domain, stream_batches
+from calibrate.engine.streams.batches import Rows, Take, adapted_logits, in_distribution, in_domain, stream_batches
 from calibrate.engine.streams.scores import Course, method_scores, visit_scores
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.generators import numpy_generator
@@ -27,7 +27,7 @@ Order = tuple[Rows, Rows]
 
 
 class Bench:
-    """The inputs of the examples ``sample`` in each domain, and what the network answers without adapting.
+    """The inputs of the examples ``sample`` in each domain, and what the network predicts without adapting.
 
     Both are made once. The network, ``run.state.model``, is never changed.
     """
@@ -85,7 +85,7 @@ class Bench:
             self._before[method] = self._top1(adapted.model)
         visits = len(order[0])
         batches = stream_batches(order, stream.batch_size, self._take(stream))
-        course = self._course(order, torch.cat(list(answered(self._run, adapted, batches, stage, visits))))
+        course = self._course(order, torch.cat(list(adapted_logits(self._run, adapted, batches, stage, visits))))
         count = -(-visits // stream.batch_size)
         return replace(
             course,
@@ -114,7 +114,7 @@ class Bench:
         return lambda domain, rows: self._inputs[stream.domains[domain]][torch.from_numpy(rows)]
 
     def _top1(self, model: nn.Module) -> float:
-        """Top-1 of ``model`` as it stands, without learning, on the examples as they are, in random order.
+        """Top-1 of ``model``, without learning, on the examples as they are, in random order.
 
         Data often lie in the order of their classes, which is bad for networks that normalise by the batch.
         """

@@ -21,7 +21,7 @@ SEGMENTS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """One method on a stream in one order: of each visit the row, whether it was answered right, and its NLL.
+    """One method on a stream in one order: of each visit the row, whether its prediction was right, and its NLL.
 
     ``forward``, ``backward`` and ``checks`` are passes for each batch.
     """
@@ -58,7 +58,7 @@ def visit_scores(logits: Tensor, labels: Tensor) -> tuple[Column, Column]:
 def method_scores(
     methods: Sequence[Method | None], courses: Sequence[Sequence[Course]], *, examples: int, resamples: int, seed: int
 ) -> tuple[MethodScores, ...]:
-    """The scores of each of ``methods``, the first of which is the network as it stands, over its ``courses``.
+    """The scores of each of ``methods``, the first of which is the network without adaptation, over its ``courses``.
 
     Differences are of means over the visits of each of the ``examples``, which are redrawn.
     """

@@ -20,7 +20,7 @@ LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
 class AlphaTrial:
     """The copy; ``trained`` is the α at which it computes as it was trained, and ``maximum`` how far to depart from it.
 
-    ``as_trained`` says that no layer of the network that came weighs examples.
+    ``as_trained`` says that no layer of the original network weighs examples.
     """
 
     model: nn.Module
@@ -36,7 +36,7 @@ class AlphaTrial:
 
 
 def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
-    """The network as it stands, its matching sites ready to be weighed, at the α at which they were trained."""
+    """The current network, its matching sites ready to be weighed, at the α at which they were trained."""
     model = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
     sites = select(find_sites(model), step.sites)
     maximum = step.maximum
@@ -56,7 +56,7 @@ def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
 def settle_(run: Run, step: SearchAlpha | LabelFreeAlpha, trial: AlphaTrial, chosen: float, best: float) -> None:
     """Let the network weigh examples by the ``chosen`` α, and note a ``best`` one that lies at the end of the search.
 
-    A network without α stays as it came where that is what was chosen.
+    A network without α stays as it was where that is what was chosen.
     """
     if best == abs(trial.trained - trial.maximum) and trial.maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
         which = "smallest that was tried" if trial.trained else "largest that was tried"

@@ -20,7 +20,7 @@ from calibrate.steps import ChangedTensor, LearnAlpha, Learned, LearningEpoch, T
 PASSES = 3
 
 
-def inner_split(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def validation_split(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ascending rows of the calibration half: to learn from, and to hold back; the same for all steps of a run."""
     assert run.given.source.labels is not None, "check_labels refuses a recipe whose steps need them"
     return hold_back(run.given.source.labels[run.given.split.calibration], run.given.seed)
@@ -31,7 +31,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
 
     Epochs that an earlier attempt at the run has learned are not learned again.
     """
-    learned, held_back = (torch.from_numpy(rows) for rows in inner_split(run))
+    learned, held_back = (torch.from_numpy(rows) for rows in validation_split(run))
     indices, labels = run.given.split.calibration[learned.numpy()], run.calibration_labels
     before = run.model_logits()
     temperature = fit_temperature(before[learned], labels[learned]).value
@@ -64,7 +64,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     if chosen.diverged:
         run.find(
             "learning-diverged",
-            f"{step.kind} ended in epoch {len(tried)}, when what it learned gave no numbers any more; lower its `lr`.",
+            f"{step.kind} ended in epoch {len(tried)}, when what it learned was no longer finite; lower its `lr`.",
         )
     if chosen.kept:
         entries = learnable.entries(chosen.epochs[chosen.kept - 1].vector)

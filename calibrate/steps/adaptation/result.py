@@ -75,7 +75,7 @@ def diagnosis_words(diagnosis: StreamDiagnosis) -> str:
         parts.append(f"mixture {measures.mixture:.2f}")
     if measures.shift is not None:
         parts.append(f"shift {measures.shift:.2f} deviations")
-    seen = f"Seen in the first {fmt.counted(measures.images, 'answer')}, without labels: {', '.join(parts)}."
+    seen = f"Seen in the first {fmt.counted(measures.images, 'prediction')}, without labels: {', '.join(parts)}."
     advice = "leave the network as it is" if diagnosis.recommended is None else described(diagnosis.recommended)
     warned = (f"Beware ({item.code}): {fmt.printable(item.message)}." for item in diagnosis.warnings)
     return " ".join((seen, *warned, f"Recommended: {advice}, since {fmt.printable(diagnosis.reason)}."))
@@ -85,13 +85,13 @@ def _shows(scores: StreamScores, labels: tuple[str, ...]) -> str:
     best, label = max(zip(scores.methods, labels, strict=True), key=lambda pair: pair[0].top1)
     top1 = f"{fmt.score('top1', best.top1)} %"
     if best.method is None:
-        return f"No method answers more right than the network without adaptation, {top1}."
+        return f"No method has a higher top-1 than the network without adaptation, {top1}."
     against = [
         f"{_points(difference)} against {other}"
         for difference, other in ((best.against_source, "no adaptation"), (best.against_iew, "α-IEW"))
         if difference is not None
     ]
-    return f"{label} answers most right, {top1}: {' and '.join(against)}."
+    return f"{label} has the highest top-1, {top1}: {' and '.join(against)}."
 
 
 def _recommended(scores: StreamScores) -> tuple[str, ...]:
@@ -122,8 +122,8 @@ def _columns(result: Adaptation, scores: StreamScores) -> str:
     orders = f"{result.seeds} orders" if result.seeds > 1 else "one order"
     spread = ", with the standard deviation over these" if result.seeds > 1 else ""
     return (
-        f"{fmt.counted(scores.visits, 'answer')} to {fmt.counted(result.images, 'example')} of the holdout half "
-        f"({stream_words(scores.stream)}), in {orders}; means over them. top-1: right when answered{spread}. Δ: the "
+        f"{fmt.counted(scores.visits, 'prediction')} for {fmt.counted(result.images, 'example')} of the holdout half "
+        f"({stream_words(scores.stream)}), in {orders}; means over them. top-1: right when predicted{spread}. Δ: the "
         "method minus no adaptation, and minus α-IEW, on the same examples, with 95 % intervals over redrawn examples "
         f"({fmt.counted(result.resamples, 'resample')}); of 20 rows without an effect one leaves out 0 by chance, and "
         "the best of many is flattered by the choice. Passes: forward + backward for each batch; beneath, those of the "

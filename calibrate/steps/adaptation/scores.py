@@ -12,15 +12,15 @@ StreamWarningCode = Literal["batch-too-small", "labels-correlated", "mixed-domai
 
 
 class StreamMeasures(Value):
-    """The first ``images`` of a stream, as the network answers them before any adaptation; no labels are used.
+    """The first ``images`` of a stream, as the network predicts them before any adaptation; no labels are used.
 
     ``batch_size`` is the median. ``correlation`` is that of the logits of images near each other in the stream,
-    averaged over classes: 0 where the order says nothing of the class, near 1 where it says all; shuffled answers
-    exceed ``correlation_by_chance`` in one of a hundred cases. ``one_class`` is the share of the most frequent answer.
-    ``mixture`` is the largest share of the variance of an image's first-layer statistics that falls between two groups
-    of images: 0.64 for a normal distribution, 0.75 for a uniform one, 1 for two points; None for too few images.
-    ``shift`` is the median over the layers of √(μ² + σ²), the estimation shifts of the mean and of the deviation, both
-    in deviations. Both are None for a network without running statistics.
+    averaged over classes: 0 where the order says nothing of the class, near 1 where it says all; shuffled predictions
+    exceed ``correlation_by_chance`` in one of a hundred cases. ``one_class`` is the share of the most frequent
+    prediction. ``mixture`` is the largest share of the variance of an image's first-layer statistics that falls between
+    two groups of images: 0.64 for a normal distribution, 0.75 for a uniform one, 1 for two points; None for too few
+    images. ``shift`` is the median over the layers of √(μ² + σ²), the estimation shifts of the mean and of the
+    deviation, both in deviations. Both are None for a network without running statistics.
     """
 
     images: int
@@ -49,9 +49,9 @@ class StreamDiagnosis(Value):
 
 
 class MethodScores(Value):
-    """One method on one stream; None for ``method`` is the network as it stands, without adaptation.
+    """One method on one stream; None for ``method`` is the network without adaptation.
 
-    ``top1`` and ``nll`` (nats) are online: each example is scored when it is answered; means over the seeds, and
+    ``top1`` and ``nll`` (nats) are online: each example is scored when it is predicted; means over the seeds, and
     ``top1_sd`` the standard deviation over them (n − 1; None for one). ``segments`` are top-1 over equal parts of the
     stream, in order. ``against_source`` and ``against_iew`` are differences in top-1 on the same examples (paired
     bootstrap over examples, means over seeds). ``forward`` and ``backward`` are passes for each batch, ``checks``
@@ -78,7 +78,7 @@ class MethodScores(Value):
 
 
 class StreamScores(Value):
-    """All methods on one stream of ``visits`` answers, the network without adaptation first."""
+    """All methods on one stream of ``visits`` predictions, the network without adaptation first."""
 
     stream: Stream
     visits: int

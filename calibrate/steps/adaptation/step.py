@@ -25,12 +25,12 @@ from calibrate.values import NUMBER
 class ProbeAdaptation(Probe):
     """Compare test-time adaptation methods on streams.
 
-    Let adapters answer streams made of the holdout half, each beside the network as it stands, and compare them.
+    Let adapters predict streams made of the holdout half, each beside the network without adaptation, and compare.
 
     Labels are used to score the predictions only. Each stream comes in as many orders as there are ``seeds``.
 
     With each stream made of the holdout half in as many orders as there are ``seeds``, each example scored when it is
-    answered, and before it can be learned from::
+    predicted, and before it can be learned from::
 
         top-1 = mean over the stream of [argmax logits = label]
         differences: method − no adaptation, method − IEW, on the same examples

@@ -144,7 +144,7 @@ def _detectable(board: Leaderboard) -> str:
     rows = [item.held_out.detectable for item in board.rows[2:] if item.held_out is not None]
     rows = [row for row in rows if any(row.values())]
     if not rows:
-        return "No candidate that was measured gives answers unlike T's, so there was no difference to be seen."
+        return "No candidate that was measured gives predictions unlike T's, so there was no difference to be seen."
     middle: dict[Metric, float] = {metric: median(row[metric] for row in rows) for metric in JUDGED}
     return (
         "What as many examples can show: a true difference from T of "

@@ -12,11 +12,11 @@ from calibrate.values import NUMBER
 class Measure(StepValue):
     """Compare with the original network.
 
-    Compare the original network with the network as it stands, on the holdout half.
+    Compare the original network with the current network, on the holdout half.
 
     With each metric (NLL, top-1, …) on the same examples, those of the holdout half::
 
-        difference = metric(as it stands) − metric(original)
+        difference = metric(current) − metric(original)
 
     *Changes nothing when* always: it only looks.
 

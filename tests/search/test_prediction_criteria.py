@@ -8,7 +8,7 @@ from scipy.special import softmax
 from scipy.stats import entropy as shannon
 from torch import Tensor
 
-from calibrate.search import agreement, answers, entropy, spread
+from calibrate.search import agreement, entropy, probabilities, spread
 
 
 def logits(seed: int = 0, n: int = 60, classes: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -19,8 +19,8 @@ def logits(seed: int = 0, n: int = 60, classes: int = 5, dtype: torch.dtype = to
 def test_entropy_is_mean_entropy_less_that_of_the_mean(dtype: torch.dtype) -> None:
     z = logits(dtype=dtype)
     p = softmax(0.7 * z.double().numpy(), 1)
-    np.testing.assert_allclose(answers(z, 0.7), p, rtol=1e-12)
-    found = entropy(answers(z, 0.7))
+    np.testing.assert_allclose(probabilities(z, 0.7), p, rtol=1e-12)
+    found = entropy(probabilities(z, 0.7))
     assert found.shape == (60,)
     np.testing.assert_allclose(found.mean(), shannon(p, axis=1).mean() - shannon(p.mean(0)), rtol=1e-10)
     np.testing.assert_allclose(found, [-shannon(row, p.mean(0)) for row in p], rtol=1e-10)
@@ -45,7 +45,7 @@ def test_sure_answers_that_are_all_the_same_are_as_bad_as_unsure_ones_and_sure_o
 
 
 def test_the_order_of_the_examples_and_of_the_classes_does_not_matter() -> None:
-    z, view = answers(logits(0), 1.0), answers(logits(1), 1.0)
+    z, view = probabilities(logits(0), 1.0), probabilities(logits(1), 1.0)
     rows, classes = torch.randperm(60), torch.randperm(5)
     for criterion, parts in ((entropy, (z,)), (agreement, (z, view))):
         there = criterion(*(part[rows][:, classes] for part in parts))
@@ -57,4 +57,4 @@ def test_answers_of_one_spread_do_not_depend_on_the_scale_or_level_of_the_logits
     centred = z.numpy() - z.numpy().mean(1, keepdims=True)
     assert spread(z) == pytest.approx(np.sqrt((centred**2).mean()), rel=1e-14)
     other = 3 * z + torch.randn(60, 1, dtype=torch.float64)
-    torch.testing.assert_close(answers(other, 2.0 / spread(other)), answers(z, 2.0 / spread(z)))
+    torch.testing.assert_close(probabilities(other, 2.0 / spread(other)), probabilities(z, 2.0 / spread(z)))
