@@ -18,6 +18,7 @@ from calibrate.steps.adaptation_methods import (
     LAME,
     METHOD_KINDS,
     METHODS,
+    NAMES,
     SAR,
     SGD,
     Adam,
@@ -29,8 +30,11 @@ from calibrate.steps.adaptation_methods import (
     Rate,
     Share,
     Tent,
+    described,
+    method_name,
+    method_settings,
+    stream_words,
 )
-from calibrate.steps.adaptation_words import NAMES, described, method_name, method_settings, stream_words
 from calibrate.steps.auto import (
     CANDIDATES,
     ORIGINAL,

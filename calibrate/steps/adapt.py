@@ -10,8 +10,10 @@ from calibrate.steps.adaptation_methods import (
     EATA,
     CollapseRule,
     Method,
+    described,
+    method_name,
+    stream_words,
 )
-from calibrate.steps.adaptation_words import described, method_name, stream_words
 from calibrate.steps.step import StepResult, StepValue, TrainingDataUse
 from calibrate.steps.streams import Stream
 

@@ -10,7 +10,7 @@ from calibrate.page.figure import Color, Figure, Line, Panel
 from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.page.words import subject
 from calibrate.steps.adaptation.scores import MethodScores, StreamDiagnosis, StreamScores
-from calibrate.steps.adaptation_words import described, method_name, method_settings, stream_words
+from calibrate.steps.adaptation_methods import described, method_name, method_settings, stream_words
 from calibrate.steps.step import Probed
 from calibrate.values import Estimate
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 from calibrate.page import format as fmt
-from calibrate.steps.adaptation_methods import Method
+from calibrate.steps.adaptation_methods.table import Method
 from calibrate.steps.streams import Stream
 
 #: What the papers call the methods.
