@@ -54,12 +54,7 @@ def adapt_command(
     else:
         chosen = options.recipe(recipe, None, seed)
     request = RunRequest(
-        model=model,
-        architecture=architecture,
-        architecture_args=options.mapping(architecture_args, "--architecture-args"),
-        classes=classes,
-        class_map=class_map,
-        preprocessing=options.preprocessing(preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -55,12 +55,7 @@ def calibrate_command(
     """
     chosen = auto_options.with_search(options.recipe(recipe, alpha, seed), budget, shifts, guardrail)
     request = RunRequest(
-        model=model,
-        architecture=architecture,
-        architecture_args=options.mapping(architecture_args, "--architecture-args"),
-        classes=classes,
-        class_map=class_map,
-        preprocessing=options.preprocessing(preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -52,12 +52,7 @@ def evaluate_command(
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
     request = RunRequest(
-        model=model,
-        architecture=architecture,
-        architecture_args=options.mapping(architecture_args, "--architecture-args"),
-        classes=classes,
-        class_map=class_map,
-        preprocessing=options.preprocessing(preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,
         recipe=chosen,
         outputs=Outputs(formats=()),

@@ -30,12 +30,7 @@ def export_command(
 ) -> None:
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     request = ExportRequest(
-        model=model,
-        architecture=architecture,
-        architecture_args=options.mapping(architecture_args, "--architecture-args"),
-        classes=classes,
-        class_map=class_map,
-        preprocessing=options.preprocessing(preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,
         threads=threads,
     )

@@ -82,6 +82,25 @@ DEFAULT_OUT = Path("out")
 Value = TypeVar("Value", bound=BaseModel)
 
 
+def model_on_data(
+    model: Path,
+    architecture: str | None,
+    architecture_args: str | None,
+    classes: Path | None,
+    class_map: Path | None,
+    preprocessing_text: str | None,
+) -> dict[str, Any]:
+    """The fields of a request that say how the model is opened and how data become its inputs and labels."""
+    return {
+        "model": model,
+        "architecture": architecture,
+        "architecture_args": mapping(architecture_args, "--architecture-args"),
+        "classes": classes,
+        "class_map": class_map,
+        "preprocessing": preprocessing(preprocessing_text),
+    }
+
+
 def mapping(text: str | None, option: str) -> dict[str, Any] | None:
     """The JSON or YAML mapping that was given to ``option``."""
     if text is None:

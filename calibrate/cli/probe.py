@@ -41,12 +41,7 @@ def probe_command(
             "or give the recipe to afternorm calibrate."
         )
     request = RunRequest(
-        model=model,
-        architecture=architecture,
-        architecture_args=options.mapping(architecture_args, "--architecture-args"),
-        classes=classes,
-        class_map=class_map,
-        preprocessing=options.preprocessing(preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,
