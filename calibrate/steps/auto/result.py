@@ -23,8 +23,8 @@ class HeldOut(Value):
     temperature; empty for these two, and ``holm`` with them: p-values of ``against_t``, two-sided, as they count among
     those of all candidates in both metrics. ``detectable`` is the smallest true difference from T (T's: from original)
     that as many examples show four times in five. ``verdict`` is on that same difference. ``graph`` names the graph it
-    is served as, see ``Serving``; ``folds`` says that nothing of the change is left to
-    compute in it. ``clean`` is its top-1 minus original's on the data as they are, where the others are of shifts.
+    is served as, see ``Serving``; ``folds`` says that nothing of the change is left to compute in it. ``clean`` is its
+    top-1 minus original's on the data as they are, where the others are of shifts.
     """
 
     temperature: float
