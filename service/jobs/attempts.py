@@ -59,7 +59,7 @@ def waiting(connection: Connection, lane: Lane) -> bool:
     return connection.execute(_queued(lane)).first() is not None
 
 
-def claim(connection: Connection, lane: Lane, worker: str, lease_until: float) -> tuple[Claim, Row[Any]] | None:
+def claim(connection: Connection, lane: Lane, worker: str, lease_expires_at: float) -> tuple[Claim, Row[Any]] | None:
     """Start the oldest queued job of the lane, which the worker then holds until its lease ends; its row as it was."""
     job = connection.execute(_queued(lane)).first()
     if job is None:
@@ -72,7 +72,7 @@ def claim(connection: Connection, lane: Lane, worker: str, lease_until: float) -
             state="running",
             attempt=claimed.attempt,
             worker=worker,
-            lease_until=lease_until,
+            lease_expires_at=lease_expires_at,
             started_at=job.started_at or time.time(),
         )
     )
@@ -104,10 +104,10 @@ def states_of(connection: Connection, claims: Collection[Claim]) -> Mapping[Clai
     return {Claim(row.id, row.attempt, row.worker): row.state for row in connection.execute(wanted)}
 
 
-def renew(connection: Connection, claims: Collection[Claim], lease_until: float) -> None:
+def renew(connection: Connection, claims: Collection[Claim], lease_expires_at: float) -> None:
     """Extend the leases of those of ``claims`` that still hold their jobs."""
     if claims:
-        connection.execute(update(jobs).where(or_(*map(_held, claims))).values(lease_until=lease_until))
+        connection.execute(update(jobs).where(or_(*map(_held, claims))).values(lease_expires_at=lease_expires_at))
 
 
 def record_progress(connection: Connection, claim: Claim, stage: str, done: int, total: int) -> None:
@@ -189,7 +189,7 @@ def requeue(connection: Connection, claim: Claim) -> None:
 
 def expire(connection: Connection, now: float, attempts: int, dead: Collection[str] = ()) -> int:
     """Lose the attempts whose lease has ended, and those of workers that are known to be ``dead``; how many."""
-    over = and_(jobs.c.state.in_(HELD), or_(jobs.c.lease_until < now, jobs.c.worker.in_(dead)))
+    over = and_(jobs.c.state.in_(HELD), or_(jobs.c.lease_expires_at < now, jobs.c.worker.in_(dead)))
     found = connection.execute(select(jobs).where(over)).all()
     for job in found:
         _mark_lost(connection, job, attempts)
@@ -228,7 +228,7 @@ def _touch(connection: Connection, claim: Claim) -> None:
 def _end(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
     """Let go of the job, in the state that ``values`` names; once it is over, nobody needs its passes' logits."""
     over = values["state"] != "queued"
-    released = {"worker": None, "lease_until": None, "finished_at": time.time() if over else None}
+    released = {"worker": None, "lease_expires_at": None, "finished_at": time.time() if over else None}
     changed = connection.execute(update(jobs).where(_held(claim)).values(**released, **values))
     if not changed.rowcount:
         raise StaleError(claim)
@@ -239,11 +239,11 @@ def _end(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> Non
 
 def _mark_lost(connection: Connection, job: Row[Any], attempts: int) -> None:
     claim = Claim(job.id, job.attempt, job.worker)
-    lost = job.lost + 1
-    connection.execute(update(jobs).where(_held(claim)).values(lost=lost))
+    lost_attempts = job.lost_attempts + 1
+    connection.execute(update(jobs).where(_held(claim)).values(lost_attempts=lost_attempts))
     if job.state == "cancelling":
         cancelled(connection, claim)
-    elif lost >= attempts:
+    elif lost_attempts >= attempts:
         fail(connection, claim, WORKER_DIED)
     else:
         _end(connection, claim, {"state": "queued"})

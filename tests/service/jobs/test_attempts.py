@@ -24,9 +24,9 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def claim(house: House, worker: str = "one", lease_until: float = 100.0, lane: attempts.Lane = "cpu") -> Claim:
+def claim(house: House, worker: str = "one", lease_expires_at: float = 100.0, lane: attempts.Lane = "cpu") -> Claim:
     with house.database.write() as connection:
-        found = attempts.claim(connection, lane, worker, lease_until)
+        found = attempts.claim(connection, lane, worker, lease_expires_at)
     assert found is not None
     return found[0]
 
@@ -110,7 +110,7 @@ def test_each_change_is_told_as_an_event(house: House, name: str, state: str, ev
     assert row.state == state
     assert [event.type for event in house.events(job)] == events
     assert house.states(job)[-1] == state
-    assert (row.worker is None) == (row.lease_until is None) == (state != "running")
+    assert (row.worker is None) == (row.lease_expires_at is None) == (state != "running")
     assert (row.finished_at is not None) == (state in ("succeeded", "failed", "cancelled"))
 
 
@@ -122,7 +122,7 @@ def test_a_job_is_lost_so_often_and_then_fails(house: House) -> None:
         assert write(house, attempts.expire, 101.0, 3) == 1
         assert house.row(job).state == "queued"
     write(house, attempts.requeue, claim(house))
-    assert (house.row(job).state, house.row(job).lost) == ("queued", 2)
+    assert (house.row(job).state, house.row(job).lost_attempts) == ("queued", 2)
     write(house, attempts.mark_lost, claim(house), 3)
     assert (house.row(job).state, house.row(job).attempt) == ("failed", 4)
     assert house.row(job).problem["code"] == "worker-died"
@@ -150,7 +150,7 @@ def test_renewing_extends_what_is_still_held(house: House) -> None:
     write(house, attempts.mark_lost, stale, 3)
     taken = claim(house, "two", 150.0)
     write(house, attempts.renew, [kept, stale], 500.0)
-    assert (house.row(first).lease_until, house.row(second).lease_until) == (500.0, 150.0)
+    assert (house.row(first).lease_expires_at, house.row(second).lease_expires_at) == (500.0, 150.0)
     with house.database.read() as connection:
         assert attempts.states_of(connection, [kept, stale, taken]) == {kept: "running", taken: "running"}
         assert attempts.states_of(connection, []) == {}

@@ -29,8 +29,8 @@ class Expected:
     state: str = "queued"
     attempt: int = 0
     worker: str | None = None
-    lease_until: float = 0.0
-    lost: int = 0
+    lease_expires_at: float = 0.0
+    lost_attempts: int = 0
     trials: int = 0
 
     def held_by(self, claim: Claim) -> bool:
@@ -40,11 +40,11 @@ class Expected:
         self.state, self.worker = state, None
 
     def mark_lost(self) -> None:
-        self.lost += 1
+        self.lost_attempts += 1
         if self.state == "cancelling":
             self.let_go("cancelled")
         else:
-            self.let_go("failed" if self.lost >= ATTEMPTS else "queued")
+            self.let_go("failed" if self.lost_attempts >= ATTEMPTS else "queued")
 
 
 class LifeCycle(RuleBasedStateMachine):
@@ -79,7 +79,7 @@ class LifeCycle(RuleBasedStateMachine):
         assert found is not None
         expected = self.expected[queued[0]]
         expected.state, expected.attempt, expected.worker = "running", expected.attempt + 1, worker
-        expected.lease_until = self.now + LEASE
+        expected.lease_expires_at = self.now + LEASE
         assert found[0] == Claim(queued[0], expected.attempt, worker)
         return found[0]
 
@@ -88,7 +88,7 @@ class LifeCycle(RuleBasedStateMachine):
         with self.house.database.write() as connection:
             attempts.renew(connection, [claim], self.now + LEASE)
         if (expected := self.expected.get(claim.job)) and expected.held_by(claim):
-            expected.lease_until = self.now + LEASE
+            expected.lease_expires_at = self.now + LEASE
 
     @rule(seconds=st.sampled_from([1.0, LEASE / 2, LEASE * 2]), dead=st.sampled_from([[], ["one"]]))
     def expire(self, seconds: float, dead: list[str]) -> None:
@@ -96,7 +96,7 @@ class LifeCycle(RuleBasedStateMachine):
         over = [
             expected
             for expected in self.expected.values()
-            if expected.state in attempts.HELD and (expected.lease_until < self.now or expected.worker in dead)
+            if expected.state in attempts.HELD and (expected.lease_expires_at < self.now or expected.worker in dead)
         ]
         with self.house.database.write() as connection:
             assert attempts.expire(connection, self.now, ATTEMPTS, dead) == len(over)
@@ -156,7 +156,11 @@ class LifeCycle(RuleBasedStateMachine):
     def all_is_as_expected(self) -> None:
         for job, expected in self.expected.items():
             row = self.house.row(job)
-            assert (row.state, row.attempt, row.lost) == (expected.state, expected.attempt, expected.lost)
+            assert (row.state, row.attempt, row.lost_attempts) == (
+                expected.state,
+                expected.attempt,
+                expected.lost_attempts,
+            )
             assert row.worker == expected.worker
             assert len(self.house.trials(job)) == expected.trials
             states = self.house.states(job)

@@ -56,7 +56,7 @@ def test_what_it_cannot_end_it_puts_back(tmp_path: Path, demo_inputs: DemoInputs
         worker.stdin.close()
     assert worker.wait(8) == 0
     worker.stdin.close()
-    assert (house.row(job).state, house.row(job).attempt, house.row(job).lost) == ("queued", 1, 0)
+    assert (house.row(job).state, house.row(job).attempt, house.row(job).lost_attempts) == ("queued", 1, 0)
     assert house.states(job) == ["running", "queued"]
     assert list((tmp_path / "scratch").iterdir()) == []
 

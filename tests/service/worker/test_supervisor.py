@@ -72,7 +72,7 @@ def test_a_job_is_carried_out(house: House, stage: Stage) -> None:
     supervisor = stage.supervisor()
     stage.run(supervisor, job)
     row = house.row(job)
-    assert (row.state, row.verdict, row.attempt, row.lost) == ("succeeded", "improved", 1, 0)
+    assert (row.state, row.verdict, row.attempt, row.lost_attempts) == ("succeeded", "improved", 1, 0)
     assert house.artifacts(job) == {"summary.json": b"{}"}
     assert [event.type for event in house.events(job)] == ["state", "artifact", "progress", "state"]
     assert supervisor.idle
@@ -148,7 +148,7 @@ def test_a_stopped_worker_puts_its_jobs_back(house: House, stage: Stage) -> None
     stage.until_running(supervisor, job)
     supervisor.stop()
     until(lambda: supervisor.step() and supervisor.idle, 3)
-    assert (house.row(job).state, house.row(job).lost, house.row(later).state) == ("queued", 0, "queued")
+    assert (house.row(job).state, house.row(job).lost_attempts, house.row(later).state) == ("queued", 0, "queued")
 
 
 def test_a_draining_worker_ends_what_it_began_and_begins_nothing(house: House, stage: Stage) -> None:
