@@ -1,6 +1,6 @@
-"""The tables. The database is the source of truth; times are seconds since 1970, documents are JSON.
+"""The tables. Times are seconds since 1970; documents are JSON.
 
-Whoever writes to a job's rows after it was claimed says which attempt it works for (``service/jobs/attempts.py``).
+Writes to the rows of a claimed job must name their claim (``service/jobs/attempts.py``).
 """
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, text
@@ -75,8 +75,14 @@ jobs = Table(
     Column("timeout_seconds", Float, nullable=False),
     Column("state", String, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0"), comment="0 until it is first claimed"),
-    Column("lost_attempts", Integer, nullable=False, server_default=text("0"), comment="ended without a result"),
-    Column("worker", String, comment="who claimed it"),
+    Column(
+        "lost_attempts",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="ended without a result: worker or process died",
+    ),
+    Column("worker", String, comment="the worker that claimed it"),
     Column("lease_expires_at", Float),
     Column("problem", JSON),
     Column("verdict", String),
