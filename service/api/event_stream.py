@@ -1,4 +1,4 @@
-"""Following a job's events as they happen (server-sent events)."""
+"""A job's events as server-sent events."""
 
 import asyncio
 import time
@@ -8,31 +8,31 @@ from fastapi.sse import format_sse_event
 
 from service.db import Database
 from service.jobs import events, store
-from service.jobs.resources import ENDED
+from service.jobs.resources import TERMINAL_STATES
 
-#: Seconds between two looks, and after how many without an event the client is told that the server lives.
-LOOK_SECONDS, HEARTBEAT_SECONDS = 0.2, 15.0
+#: Seconds between polls of the database, and without an event until a heartbeat comment is sent.
+POLL_SECONDS, HEARTBEAT_SECONDS = 0.2, 15.0
 BATCH = 200
 
 
-async def follow(database: Database, job: str, known: int) -> AsyncIterator[bytes]:
-    """The job's events after the event ``known``, each once and in order, until the job has ended or is deleted.
+async def stream_events(database: Database, job: str, known: int) -> AsyncIterator[bytes]:
+    """Stream the job's events after the event ``known``, once each and in order, until the job ends or is deleted.
 
-    The change that ends a job and its event are one transaction, so what is seen ended has no events to come.
+    A job ends in the same transaction in which its last event is appended, so a job that has ended has no later events.
     """
-    said = time.monotonic()
+    last_sent = time.monotonic()
     while True:
         with database.read() as connection:
-            over = store.state(connection, job) in {None, *ENDED}
+            ended = store.state(connection, job) in {None, *TERMINAL_STATES}
             found = events.after(connection, job, known, BATCH)
         for event in found:
-            known, said = event.id, time.monotonic()
+            known, last_sent = event.id, time.monotonic()
             yield format_sse_event(data_str=event.model_dump_json(), event=event.type, id=str(event.id))
         if len(found) == BATCH:
             continue
-        if over:
+        if ended:
             return
-        if time.monotonic() - said >= HEARTBEAT_SECONDS:
-            said = time.monotonic()
+        if time.monotonic() - last_sent >= HEARTBEAT_SECONDS:
+            last_sent = time.monotonic()
             yield format_sse_event(comment="alive")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Registering a file: its check is a job, and whoever registers it waits a while for what the check finds."""
+"""Registering a file: its check is a job, for whose result the request waits a while."""
 
 import asyncio
 import time
@@ -8,34 +8,34 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy import Connection
 
-from service.api.answers import LOCATION, Answers, answer, json_response, problems
-from service.api.state import State
+from service.api.backend import Backend
+from service.api.responses import LOCATION, Responses, json_response, problems, response
 from service.datasets.resources import Dataset
 from service.errors import RefusedError
 from service.models.resources import Model
 
-#: Seconds between two looks at a check.
-LOOK_SECONDS = 0.1
+#: Seconds between polls of a check.
+POLL_SECONDS = 0.1
 
 
-def registration_answers(resource: type[Any]) -> Answers:
-    """How registering answers."""
+def registration_responses(resource: type[Any]) -> Responses:
+    """The responses of a registration."""
     return (
-        answer(201, "Checked, and ready", resource, LOCATION)
-        | answer(202, "Still being checked", resource, LOCATION)
+        response(201, "Checked, and ready", resource, LOCATION)
+        | response(202, "Still being checked", resource, LOCATION)
         | problems(400, 409, 413, 415, 422)
     )
 
 
-async def registered(kept: State, location: str, look: Callable[[Connection], Model | Dataset]) -> Response:
-    """The answer once the check has ended: ready, refused, or not yet after as long as the settings allow."""
-    deadline = time.monotonic() + kept.settings.check_wait_seconds
+async def wait_for_check(backend: Backend, location: str, read: Callable[[Connection], Model | Dataset]) -> Response:
+    """Wait for the check, as long as the settings allow: 201 when ready, 202 when not finished, else its problem."""
+    deadline = time.monotonic() + backend.settings.check_wait_seconds
     while True:
-        with kept.database.read() as connection:
-            found = look(connection)
+        with backend.database.read() as connection:
+            found = read(connection)
         if found.state != "checking" or time.monotonic() >= deadline:
             break
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
     if found.problem is not None:
         problem = found.problem
         fields = [(field.path, field.message) for field in problem.errors]

@@ -1,4 +1,4 @@
-"""Receiving an upload's bytes: in flat memory, written beside the event loop, kept whatever breaks."""
+"""Receive the bytes of an upload: in constant memory, written in a thread, stored even if the connection breaks."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from service.api.state import State
+from service.api.backend import Backend
 from service.errors import MediaTypeError
 from service.storage import Partial
 from service.uploads import transfer
@@ -14,23 +14,23 @@ from service.uploads.resources import Upload
 
 MEDIA_TYPE = "application/offset+octet-stream"
 BUFFER_BYTES = 4 * 2**20
-#: A client that sends nothing for so long is taken for gone, so that another connection can go on.
-SILENT_SECONDS = 60.0
+#: After so long without a byte the request ends, so that another connection can resume the upload.
+IDLE_TIMEOUT_SECONDS = 60.0
 
 
-async def receive(kept: State, identity: str, offset: int, request: Request) -> int:
-    """Append the body to the upload, which stands at ``offset``; where it stands afterwards."""
+async def receive(backend: Backend, identity: str, offset: int, request: Request) -> int:
+    """Append the body to the upload, whose offset must be ``offset``; the new offset."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
-        raise MediaTypeError(f"the bytes of an upload are sent as {MEDIA_TYPE}; say so in Content-Type.")
-    upload = transfer.stands(kept.database, kept.partials, identity)
+        raise MediaTypeError(f"the bytes of an upload are sent as {MEDIA_TYPE}; set Content-Type to it.")
+    upload = transfer.status(backend.database, backend.partials, identity)
     transfer.check_offset(upload, offset)
-    transfer.check_room(upload, offset + int(request.headers.get("content-length", 0)))
+    transfer.check_size(upload, offset + int(request.headers.get("content-length", 0)))
     if upload.blob is not None:
-        return await _refuse_more(upload, request)
-    with kept.partials.hold(identity) as partial:
+        return await _reject_extra_bytes(upload, request)
+    with backend.partials.lock(identity) as partial:
         transfer.check_offset(upload.model_copy(update={"offset": partial.size}), offset)
         await _append(upload, partial, request)
-        await run_in_threadpool(transfer.complete, kept.database, kept.blobs, kept.partials, upload, partial)
+        await run_in_threadpool(transfer.complete, backend.database, backend.blobs, backend.partials, upload, partial)
         return partial.size
 
 
@@ -38,11 +38,11 @@ async def _append(upload: Upload, partial: Partial, request: Request) -> None:
     buffer, body = bytearray(), request.stream()
     try:
         while True:
-            async with asyncio.timeout(SILENT_SECONDS):
+            async with asyncio.timeout(IDLE_TIMEOUT_SECONDS):
                 chunk = await anext(body, b"")
             if not chunk:
                 return
-            transfer.check_room(upload, partial.size + len(buffer) + len(chunk))
+            transfer.check_size(upload, partial.size + len(buffer) + len(chunk))
             buffer += chunk
             if len(buffer) >= BUFFER_BYTES:
                 full, buffer = buffer, bytearray()
@@ -53,8 +53,8 @@ async def _append(upload: Upload, partial: Partial, request: Request) -> None:
         partial.append(buffer)
 
 
-async def _refuse_more(upload: Upload, request: Request) -> int:
-    """A complete upload takes nothing more; nothing is what it may be sent."""
+async def _reject_extra_bytes(upload: Upload, request: Request) -> int:
+    """Raise TooLargeError for any byte sent to a complete upload; the offset, where none was sent."""
     async for chunk in request.stream():
-        transfer.check_room(upload, upload.size + len(chunk))
+        transfer.check_size(upload, upload.size + len(chunk))
     return upload.size

@@ -1,4 +1,4 @@
-"""A worker kept alive: started again whenever it dies, and drained at the end."""
+"""Run the worker as a child process: restart it when it exits, drain it at shutdown."""
 
 import os
 import subprocess
@@ -10,37 +10,41 @@ from contextlib import contextmanager
 
 from calibrate.cli.console import note
 
-#: Seconds before a worker that died is started again; doubled each time it dies young, up to the last.
-FIRST_PAUSE, LAST_PAUSE = 0.5, 30.0
-#: Seconds between looks at the worker.
-LOOK = 0.2
-
-
-#: Seconds beyond draining before a worker that was told to stop is killed.
-GRACE = 10.0
+#: Restart delay in seconds; doubled each time the worker exits sooner than the maximum after its start.
+MIN_BACKOFF, MAX_BACKOFF = 0.5, 30.0
+#: Seconds between polls of the worker.
+POLL_SECONDS = 0.2
+#: Seconds after the drain until a worker that was told to stop is killed.
+GRACE_SECONDS = 10.0
 
 
 @contextmanager
-def kept_worker(environment: Mapping[str, str], drain_seconds: float, hurry: threading.Event) -> Iterator[None]:
-    """Keep ``python -m service.worker`` running inside the block; then let it drain, unless ``hurry`` is set.
+def restarting_worker(
+    environment: Mapping[str, str], drain_seconds: float, stop_now: threading.Event
+) -> Iterator[None]:
+    """Run ``python -m service.worker`` in the block, restarted when it exits; then drain it, until ``stop_now`` is set.
 
-    The worker's standard input is a pipe that is never written to: it closes when this process dies, however it dies,
-    and the worker ends with it.
+    The worker's standard input is a pipe that is never written to. It closes when this process ends, even if it is
+    killed, and then the worker ends too.
     """
     stopping = threading.Event()
-    keeper = threading.Thread(
-        target=_keep, args=(environment, stopping, hurry, drain_seconds + GRACE), name="kept-worker"
+    restarter = threading.Thread(
+        target=_run_and_restart,
+        args=(environment, stopping, stop_now, drain_seconds + GRACE_SECONDS),
+        name="restarting-worker",
     )
-    keeper.start()
+    restarter.start()
     try:
         yield
     finally:
         stopping.set()
-        keeper.join()
+        restarter.join()
 
 
-def _keep(environment: Mapping[str, str], stopping: threading.Event, hurry: threading.Event, patience: float) -> None:
-    pause = FIRST_PAUSE
+def _run_and_restart(
+    environment: Mapping[str, str], stopping: threading.Event, stop_now: threading.Event, kill_after: float
+) -> None:
+    backoff = MIN_BACKOFF
     while not stopping.is_set():
         began = time.monotonic()
         with subprocess.Popen(
@@ -49,26 +53,26 @@ def _keep(environment: Mapping[str, str], stopping: threading.Event, hurry: thre
             env={**os.environ, **environment},
             start_new_session=True,
         ) as worker:  # which closes its standard input, and waits
-            while worker.poll() is None and not stopping.wait(LOOK):
+            while worker.poll() is None and not stopping.wait(POLL_SECONDS):
                 pass
             if worker.poll() is None:
-                _stop(worker, hurry, patience)
+                _stop(worker, stop_now, kill_after)
                 return
-        pause = FIRST_PAUSE if time.monotonic() - began > LAST_PAUSE else min(2 * pause, LAST_PAUSE)
-        note(f"the worker ended with {worker.returncode}; it is started again in {pause:g} s")
-        stopping.wait(pause)
+        backoff = MIN_BACKOFF if time.monotonic() - began > MAX_BACKOFF else min(2 * backoff, MAX_BACKOFF)
+        note(f"the worker exited with code {worker.returncode}; restarting it in {backoff:g} s")
+        stopping.wait(backoff)
 
 
-def _stop(worker: "subprocess.Popen[bytes]", hurry: threading.Event, patience: float) -> None:
-    """SIGTERM, a second one when there is a hurry, and SIGKILL after ``patience`` seconds."""
+def _stop(worker: "subprocess.Popen[bytes]", stop_now: threading.Event, kill_after: float) -> None:
+    """Send SIGTERM, a second one once ``stop_now`` is set, and SIGKILL after ``kill_after`` seconds."""
     worker.terminate()
-    deadline = time.monotonic() + patience
-    hurried = False
+    deadline = time.monotonic() + kill_after
+    stopped_now = False
     while worker.poll() is None and time.monotonic() < deadline:
-        if hurry.wait(LOOK) and not hurried:
+        if stop_now.wait(POLL_SECONDS) and not stopped_now:
             worker.terminate()
-            hurried = True
-        elif hurried:
-            time.sleep(LOOK)
+            stopped_now = True
+        elif stopped_now:
+            time.sleep(POLL_SECONDS)
     if worker.poll() is None:
         worker.kill()

@@ -1,15 +1,15 @@
-"""Lines from a descriptor that somebody hostile may write to."""
+"""Read lines from a pipe whose writer may be hostile."""
 
 import os
 
-from service.worker.messages import LONGEST_LINE
+from service.worker.messages import MAX_LINE_BYTES
 
-#: Read at a time; a writer that is faster waits for the next poll.
+#: The most bytes of one read; a faster writer blocks until the next.
 CHUNK = 2**20
 
 
-class Lines:
-    """Whole lines, as they arrive; reading never waits."""
+class LineReader:
+    """Complete lines from a descriptor, without blocking."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
@@ -17,16 +17,16 @@ class Lines:
         self._rest = b""
 
     def read(self) -> list[bytes]:
-        """The lines that became whole since the last reading; ValueError for one that is too long."""
-        *lines, rest = (self._rest + read_some(self._descriptor)).split(b"\n")
-        if max(map(len, (*lines, rest))) > LONGEST_LINE:
-            raise ValueError(f"a line of more than {LONGEST_LINE} bytes")
+        """The lines completed since the last call; raises ValueError for one that is too long."""
+        *lines, rest = (self._rest + read_available(self._descriptor)).split(b"\n")
+        if max(map(len, (*lines, rest))) > MAX_LINE_BYTES:
+            raise ValueError(f"a line of more than {MAX_LINE_BYTES} bytes")
         self._rest = rest
         return lines
 
 
-def read_some(descriptor: int) -> bytes:
-    """What a non-blocking descriptor has, up to a megabyte; nothing at its end."""
+def read_available(descriptor: int) -> bytes:
+    """The bytes available on a non-blocking descriptor, at most a chunk; empty at its end."""
     try:
         return os.read(descriptor, CHUNK)
     except BlockingIOError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.worker.executor import Attempt, Ended, Executor, Heard, Work
+from service.worker.executor import Attempt, AttemptExit, Executor, Updates, Work
 from service.worker.messages import ArtifactWritten, Finished, Message, ProgressMade
 
 PATIENCE_SECONDS = 20.0
@@ -33,9 +33,9 @@ class Audience:
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
         self.messages: dict[Attempt, list[Message]] = {}
-        self.ended: dict[Attempt, list[Ended]] = {}
+        self.ended: dict[Attempt, list[AttemptExit]] = {}
 
-    def listen(self) -> Heard:
+    def listen(self) -> Updates:
         heard = self.executor.poll()
         for attempt, message in heard.messages:
             assert attempt not in self.ended, "a message after the end"
@@ -53,7 +53,7 @@ class Audience:
         assert isinstance(message, ProgressMade)
         return message
 
-    def the_end(self, attempt: Attempt) -> Ended:
+    def the_end(self, attempt: Attempt) -> AttemptExit:
         (ended,) = self.ended[attempt]
         return ended
 
@@ -80,7 +80,7 @@ class ExecutorContract:
         executor.submit(work)
         audience.until_ended(work.attempt)
         for _ in range(5):
-            assert audience.listen() == Heard((), ()) or audience.listen() == Heard([], [])
+            assert audience.listen() == Updates((), ()) or audience.listen() == Updates([], [])
         assert audience.messages[work.attempt] == [
             ProgressMade(stage="counting", done=1, total=100),
             ArtifactWritten(file="summary.json", media_type="application/json"),
@@ -89,7 +89,7 @@ class ExecutorContract:
         ended = audience.the_end(work.attempt)
         assert (ended.exit_code, ended.cancelled, ended.timed_out) == (0, False, False)
         assert executor.file(work.attempt, "summary.json").read_text() == "{}"
-        executor.forget(work.attempt)
+        executor.clean_up(work.attempt)
         with pytest.raises(FileNotFoundError):
             executor.file(work.attempt, "summary.json")
 
@@ -163,8 +163,8 @@ class ExecutorContract:
         audience.until_ended(work.attempt)
         ended = audience.the_end(work.attempt)
         assert ended.exit_code == 3
-        assert ended.last_words.endswith("the last words")
-        assert len(ended.last_words) < 100_000
+        assert ended.stderr_tail.endswith("the last words")
+        assert len(ended.stderr_tail) < 100_000
 
     def test_a_flood_of_messages_is_heard_in_order(self, executor: Executor, audience: Audience) -> None:
         work = self.work("flood")

@@ -1,4 +1,4 @@
-"""The child's voice: messages to its worker, one JSON document a line, on a descriptor of their own."""
+"""Send messages to the worker: JSON Lines on a pipe."""
 
 import os
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 from calibrate.result import Progress
 from service.worker.messages import ArtifactWritten, Message, ProgressMade, TrialDone
 
-#: What clients are told of a file, by its ending.
+#: The media type of a file, by its suffix.
 MEDIA_TYPES = {
     ".json": "application/json",
     ".html": "text/html",
@@ -18,29 +18,29 @@ MEDIA_TYPES = {
 }
 
 
-class Voice:
-    """Says messages; a message is whole or the child is dead."""
+class MessageWriter:
+    """Writes messages to a descriptor; only the death of the child can leave one incomplete."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
         self._descriptor = descriptor
-        self._one_at_a_time = threading.Lock()
+        self._lock = threading.Lock()
 
-    def say(self, message: Message) -> None:
-        """Say ``message``; waits while the worker is behind."""
+    def send(self, message: Message) -> None:
+        """Send ``message``; blocks while the pipe is full."""
         line = memoryview(message.model_dump_json().encode() + b"\n")
-        with self._one_at_a_time:
+        with self._lock:
             while line:
                 line = line[os.write(self._descriptor, line) :]
 
-    def progress(self, progress: Progress) -> None:
-        """Tell of progress: a listener for runs."""
-        self.say(ProgressMade(stage=progress.stage[:200], done=progress.done, total=progress.total))
+    def send_progress(self, progress: Progress) -> None:
+        """Send progress: a listener for runs."""
+        self.send(ProgressMade(stage=progress.stage[:200], done=progress.done, total=progress.total))
 
-    def trial(self, key: str, stage: str, examples: int, file: Path) -> None:
-        """Tell of a finished pass."""
-        self.say(TrialDone(key=key, stage=stage[:200], examples=examples, file=file.name))
+    def send_trial(self, key: str, stage: str, examples: int, file: Path) -> None:
+        """Send a finished pass."""
+        self.send(TrialDone(key=key, stage=stage[:200], examples=examples, file=file.name))
 
-    def artifact(self, file: Path) -> None:
-        """Tell of a file for the client."""
-        self.say(ArtifactWritten(file=file.name, media_type=MEDIA_TYPES[file.suffix]))
+    def send_artifact(self, file: Path) -> None:
+        """Send a file for the client."""
+        self.send(ArtifactWritten(file=file.name, media_type=MEDIA_TYPES[file.suffix]))

@@ -14,7 +14,7 @@ from sqlalchemy import insert, update
 from starlette.testclient import TestClient
 
 from service.api import create_app
-from service.api.state import State
+from service.api.backend import Backend
 from service.db.tables import artifacts, jobs, trials
 from service.db.tables import datasets as dataset_rows
 from service.db.tables import models as model_rows
@@ -28,9 +28,9 @@ OFFSET_STREAM = "application/offset+octet-stream"
 class Running:
     """A client of a running app, and its worker's doings."""
 
-    def __init__(self, client: TestClient, state: State) -> None:
+    def __init__(self, client: TestClient, backend: Backend) -> None:
         self.client = client
-        self.state = state
+        self.backend = backend
 
     def upload(self, content: bytes, name: str = "model.safetensors") -> str:
         """Send a file whole; its upload."""
@@ -66,21 +66,21 @@ class Running:
 
     def move(self, job: str, state: str, attempt: int = 1, **values: Any) -> None:
         """Change a job's state as workers do: with its event, in one transaction."""
-        with self.state.database.write() as connection:
+        with self.backend.database.write() as connection:
             connection.execute(update(jobs).where(jobs.c.id == job).values(state=state, attempt=attempt, **values))
             append(connection, job, attempt, "state", {"state": state})
 
     def tell(self, job: str, kind: str, data: dict[str, Any]) -> None:
         """Add an event."""
-        with self.state.database.write() as connection:
+        with self.backend.database.write() as connection:
             append(connection, job, 1, kind, data)
 
     def give(self, job: str, name: str, content: bytes, media_type: str = "text/plain") -> str:
         """Add an artifact; its SHA-256."""
-        source = self.state.settings.data_dir / "given"
+        source = self.backend.settings.data_dir / "given"
         source.write_bytes(content)
-        blob = self.state.blobs.copy(source)
-        with self.state.database.write() as connection:
+        blob = self.backend.blobs.copy(source)
+        with self.backend.database.write() as connection:
             record_blob(connection, blob)
             values = {"job": job, "name": name, "media_type": media_type, "blob": blob.sha256}
             connection.execute(insert(artifacts).values(**values))
@@ -88,11 +88,11 @@ class Running:
 
     def try_out(self, job: str, stage: str, content: bytes) -> None:
         """Add a trial."""
-        source = self.state.settings.data_dir / "given"
+        source = self.backend.settings.data_dir / "given"
         source.write_bytes(content)
-        blob = self.state.blobs.copy(source)
+        blob = self.backend.blobs.copy(source)
         key = hashlib.sha256(stage.encode()).hexdigest()
-        with self.state.database.write() as connection:
+        with self.backend.database.write() as connection:
             record_blob(connection, blob)
             values = {"job": job, "key": key, "stage": stage, "examples": 10, "blob": blob.sha256, "attempt": 1}
             connection.execute(insert(trials).values(created_at=time.time(), **values))
@@ -101,7 +101,7 @@ class Running:
         """End the check of a new model or dataset."""
         subject = jobs.c.model if table is model_rows else jobs.c.dataset
         ended = "succeeded" if state == "ready" else "failed"
-        with self.state.database.write() as connection:
+        with self.backend.database.write() as connection:
             connection.execute(update(table).where(table.c.id == identity).values(state=state))
             connection.execute(update(jobs).where(subject == identity).values(state=ended, finished_at=time.time()))
 
@@ -111,7 +111,7 @@ def run(data_dir: Path, **given: Any) -> Iterator[Running]:
     """Start the app on the directory, and stop it at the end; it does not wait for checks."""
     app = create_app(Settings(data_dir=data_dir, **{"check_wait_seconds": 0.0, **given}))
     with TestClient(app, raise_server_exceptions=False) as client:
-        yield Running(client, app.state.kept)
+        yield Running(client, app.state.backend)
 
 
 @contextmanager

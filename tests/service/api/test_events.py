@@ -96,7 +96,7 @@ def _live(server: Running, job: str) -> None:
 
 
 def test_silence_is_filled_and_deletion_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.following.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("service.api.event_stream.HEARTBEAT_SECONDS", 0.05)
     with run(tmp_path) as server, listening(server) as port, Client(base_url=f"http://127.0.0.1:{port}") as client:
         job = server.job(server.model(), server.dataset())
         with client.stream("GET", f"/v1/jobs/{job}/events", headers=STREAM) as stream:

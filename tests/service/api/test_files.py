@@ -88,5 +88,5 @@ def test_an_artifact_comes_under_its_name(server: Running) -> None:
 
 def test_bytes_that_are_gone_are_not_found(server: Running) -> None:
     place = blob(server)
-    assert server.state.blobs.delete(place.rpartition(":")[2], older_than=-1)
+    assert server.backend.blobs.delete(place.rpartition(":")[2], older_than=-1)
     assert problem(server.client.get(place))["status"] == 404

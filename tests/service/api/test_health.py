@@ -22,7 +22,7 @@ def samples(server: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], flo
 def test_the_server_is_ready_until_its_database_is_gone(server: Running, tmp_path: Path) -> None:
     assert server.client.get("/livez").json() == {"status": "alive"}
     assert server.client.get("/readyz").json() == {"status": "ready"}
-    server.state.database.close()
+    server.backend.database.close()
     shutil.rmtree(tmp_path / "data")
     assert problem(server.client.get("/readyz"))["status"] == 503
     assert server.client.get("/livez").status_code == 200

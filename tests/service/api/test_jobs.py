@@ -85,7 +85,7 @@ def test_what_is_learned_from_a_stream_can_be_kept(server: Running, kind: str) -
 
 def test_steps_that_need_labels_are_refused_on_data_without(server: Running) -> None:
     model, dataset = server.model(), server.dataset()
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         connection.execute(update(datasets).where(datasets.c.id == dataset).values(facts={"n": 3, "classes": None}))
     body = {"kind": "calibrate", "model": model, "dataset": dataset, "recipe": "adabn"}
     told = problem(server.client.post("/v1/jobs", json=body))
@@ -153,7 +153,7 @@ def test_cancelling_and_deleting_follow_the_state(server: Running, before: str, 
 
 def test_a_job_that_works_on_training_data_names_them(server: Running) -> None:
     trained_on = server.dataset()
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         unlabelled = {"n": 3, "classes": None}
         connection.execute(update(datasets).where(datasets.c.id == trained_on).values(facts=unlabelled))
     job = server.job(server.model(), server.dataset(), recipe="precise_bn", training_dataset=trained_on)

@@ -16,7 +16,7 @@ def settle(server: Running, **values: Any) -> None:
     """End the check of the only model, as soon as there is one."""
     while not (found := server.client.get("/v1/models").json()["data"]):
         time.sleep(0.01)
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         connection.execute(update(models).where(models.c.id == found[0]["id"]).values(**values))
 
 

@@ -94,7 +94,7 @@ def test_leases_and_lost_attempts_keep_their_values_under_their_new_names(
     ]
     claim = Claim(running, 1, "one")
     with house.database.write() as connection:
-        assert attempts.expire(connection, FAR_FUTURE - 1, 3) == 0
+        assert attempts.expire_leases(connection, FAR_FUTURE - 1, 3) == 0
         assert attempts.states_of(connection, [claim]) == {claim: "running"}
         attempts.succeed(connection, claim, None)
         oldest = attempts.claim(connection, "cpu", "two", FAR_FUTURE)
@@ -102,7 +102,7 @@ def test_leases_and_lost_attempts_keep_their_values_under_their_new_names(
         assert oldest[0] == Claim(queued, 1, "two")
         next_claim = attempts.claim(connection, "cpu", "two", FAR_FUTURE)
         assert next_claim is not None
-        attempts.mark_lost(connection, next_claim[0], 3)
+        attempts.record_lost_attempt(connection, next_claim[0], 3)
     assert (house.row(retried).state, house.row(retried).lost_attempts) == ("failed", 3)
 
 
@@ -115,7 +115,7 @@ def test_the_upgrade_keeps_every_row(
     job = house.quick_job(*data)
     with house.database.write() as connection:
         append(connection, job, 0, "state", {"state": "queued"})
-        idempotency.remember(connection, "key", "ab" * 32, job)
+        idempotency.store_key(connection, "key", "ab" * 32, job)
         trial = {"job": job, "key": "cd" * 32, "stage": "alpha", "examples": 3, "attempt": 1, "created_at": 1.0}
         connection.execute(insert(trials).values(trial))
         blob = house.row(data[0]).blob

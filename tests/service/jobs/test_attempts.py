@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from calibrate.demo import DemoInputs
 from service.jobs import attempts
-from service.jobs.attempts import Claim, StaleError
+from service.jobs.attempts import Claim, StaleClaimError
 from service.kit.problem import Problem
 from service.storage import Blob
 from tests.service.house import House
@@ -24,9 +24,11 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def claim(house: House, worker: str = "one", lease_expires_at: float = 100.0, lane: attempts.Lane = "cpu") -> Claim:
+def claim(
+    house: House, worker: str = "one", lease_expires_at: float = 100.0, queue: attempts.QueueName = "cpu"
+) -> Claim:
     with house.database.write() as connection:
-        found = attempts.claim(connection, lane, worker, lease_expires_at)
+        found = attempts.claim(connection, queue, worker, lease_expires_at)
     assert found is not None
     return found[0]
 
@@ -44,8 +46,8 @@ WRITES: dict[str, Callable[[Connection, Claim], Any]] = {
     "succeed": lambda c, claim: attempts.succeed(c, claim, "improved"),
     "succeed_check": lambda c, claim: attempts.succeed_check(c, claim, {"n": 3}, BLOB),
     "fail": lambda c, claim: attempts.fail(c, claim, PROBLEM),
-    "cancelled": attempts.cancelled,
-    "mark_lost": lambda c, claim: attempts.mark_lost(c, claim, 3),
+    "cancel": attempts.cancel,
+    "record_lost_attempt": lambda c, claim: attempts.record_lost_attempt(c, claim, 3),
     "requeue": attempts.requeue,
 }
 
@@ -58,12 +60,12 @@ def test_the_oldest_of_a_lane_is_claimed_once(house: House) -> None:
         house.job("calibrate", slot="gpu"),
     )
     assert [claim(house).job, claim(house).job] == [first, second]
-    assert claim(house, lane="check").job == check
-    assert claim(house, lane="gpu").job == gpu
+    assert claim(house, queue="check").job == check
+    assert claim(house, queue="gpu").job == gpu
     with house.database.write() as connection:
-        for lane in ("cpu", "gpu", "check"):
-            assert not attempts.waiting(connection, lane)
-            assert attempts.claim(connection, lane, "two", 100.0) is None
+        for queue in ("cpu", "gpu", "check"):
+            assert not attempts.has_queued(connection, queue)
+            assert attempts.claim(connection, queue, "two", 100.0) is None
     assert house.row(first).started_at is not None
     assert house.states(first) == ["running"]
 
@@ -74,7 +76,7 @@ def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> No
     job = house.job("calibrate")
     stale = claim(house)
     if how == "claimed again":
-        write(house, attempts.expire, 200.0, 3)
+        write(house, attempts.expire_leases, 200.0, 3)
         claim(house)
     elif how == "ended":
         write(house, attempts.succeed, stale, None)
@@ -85,7 +87,7 @@ def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> No
     else:
         write(house, lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
     before = house.everything()
-    with pytest.raises(StaleError):
+    with pytest.raises(StaleClaimError):
         write(house, WRITES[name], stale)
     assert house.everything() == before
 
@@ -98,8 +100,8 @@ def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> No
         ("artifact", "running", ["state", "artifact"]),
         ("succeed", "succeeded", ["state", "state"]),
         ("fail", "failed", ["state", "state"]),
-        ("cancelled", "cancelled", ["state", "state"]),
-        ("mark_lost", "queued", ["state", "state"]),
+        ("cancel", "cancelled", ["state", "state"]),
+        ("record_lost_attempt", "queued", ["state", "state"]),
         ("requeue", "queued", ["state", "state"]),
     ],
 )
@@ -118,17 +120,17 @@ def test_a_job_is_lost_so_often_and_then_fails(house: House) -> None:
     job = house.job("calibrate")
     for number in (1, 2):
         assert claim(house).attempt == number
-        assert write(house, attempts.expire, 99.0, 3) == 0
-        assert write(house, attempts.expire, 101.0, 3) == 1
+        assert write(house, attempts.expire_leases, 99.0, 3) == 0
+        assert write(house, attempts.expire_leases, 101.0, 3) == 1
         assert house.row(job).state == "queued"
     write(house, attempts.requeue, claim(house))
     assert (house.row(job).state, house.row(job).lost_attempts) == ("queued", 2)
-    write(house, attempts.mark_lost, claim(house), 3)
+    write(house, attempts.record_lost_attempt, claim(house), 3)
     assert (house.row(job).state, house.row(job).attempt) == ("failed", 4)
     assert house.row(job).problem["code"] == "worker-died"
 
 
-@pytest.mark.parametrize("name", ["mark_lost", "requeue"])
+@pytest.mark.parametrize("name", ["record_lost_attempt", "requeue"])
 def test_what_is_being_cancelled_is_not_queued_again(house: House, name: str) -> None:
     job = house.job("calibrate")
     held = claim(house)
@@ -140,16 +142,16 @@ def test_what_is_being_cancelled_is_not_queued_again(house: House, name: str) ->
 def test_an_expired_lease_and_a_dead_worker_let_go(house: House) -> None:
     jobs = [house.job("calibrate") for _ in range(3)]
     claim(house, "one", 100.0), claim(house, "two", 300.0), claim(house, "three", 300.0)
-    write(house, attempts.expire, 200.0, 3, ["two"])
+    write(house, attempts.expire_leases, 200.0, 3, ["two"])
     assert [house.row(job).state for job in jobs] == ["queued", "queued", "running"]
 
 
 def test_renewing_extends_what_is_still_held(house: House) -> None:
     first, second = house.job("calibrate"), house.job("calibrate")
     kept, stale = claim(house), claim(house)
-    write(house, attempts.mark_lost, stale, 3)
+    write(house, attempts.record_lost_attempt, stale, 3)
     taken = claim(house, "two", 150.0)
-    write(house, attempts.renew, [kept, stale], 500.0)
+    write(house, attempts.renew_leases, [kept, stale], 500.0)
     assert (house.row(first).lease_expires_at, house.row(second).lease_expires_at) == (500.0, 150.0)
     with house.database.read() as connection:
         assert attempts.states_of(connection, [kept, stale, taken]) == {kept: "running", taken: "running"}
@@ -189,7 +191,7 @@ def test_the_logits_of_passes_are_let_go_once_the_job_is_over(house: House) -> N
     [
         ("succeed_check", "ready", None),
         ("fail", "refused", "model"),
-        ("cancelled", "refused", "cancelled"),
+        ("cancel", "refused", "cancelled"),
         ("die", "refused", "worker-died"),
     ],
 )
@@ -199,8 +201,8 @@ def test_the_end_of_a_check_is_the_state_of_what_it_checked(
     make = house.model if kind == "model" else house.dataset
     subject, other = (make(demo_inputs.checkpoint, "checking") for _ in range(2))
     house.job("check", **{kind: subject})
-    held = claim(house, lane="check")
-    write(house, WRITES.get(name, lambda c, claim: attempts.mark_lost(c, claim, 1)), held)
+    held = claim(house, queue="check")
+    write(house, WRITES.get(name, lambda c, claim: attempts.record_lost_attempt(c, claim, 1)), held)
     row = house.row(subject)
     assert row.state == state
     assert (row.problem and row.problem["code"]) == code

@@ -15,16 +15,16 @@ LONG_AGO = time.time() - 30 * 24 * 3600.0
 
 
 def sweep(server: Running, *, dry_run: bool = False) -> Garbage:
-    state = server.state
-    return collect(state.database, state.blobs, state.partials, dry_run=dry_run)
+    backend = server.backend
+    return collect(backend.database, backend.blobs, backend.partials, dry_run=dry_run)
 
 
 def age(server: Running) -> None:
     """Let a month pass over everything that is kept."""
-    for path in server.state.settings.data_dir.rglob("*"):
+    for path in server.backend.settings.data_dir.rglob("*"):
         if path.is_file():
             os.utime(path, (LONG_AGO, LONG_AGO))
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         connection.execute(update(blobs).values(created_at=LONG_AGO))
         connection.execute(update(uploads).values(expires_at=LONG_AGO))
         connection.execute(update(idempotency_keys).values(created_at=LONG_AGO))
@@ -86,14 +86,14 @@ def test_bytes_that_are_stored_again_meanwhile_stay(tmp_path: Path, monkeypatch:
         digest = sha256(server, upload)
         server.client.delete(f"/v1/uploads/{upload}")
         age(server)
-        found = server.state.blobs.older_than
+        found = server.backend.blobs.older_than
 
         def found_and_then_stored(seconds: float):
             blobs_found = list(found(seconds))
             server.upload(b"again")
             return blobs_found
 
-        monkeypatch.setattr(server.state.blobs, "older_than", found_and_then_stored, raising=False)
+        monkeypatch.setattr(server.backend.blobs, "older_than", found_and_then_stored, raising=False)
         assert sweep(server).blobs == ()
         assert server.client.get(f"/v1/blobs/sha256:{digest}").content == b"again"
 

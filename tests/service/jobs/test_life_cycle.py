@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from service.jobs import attempts
-from service.jobs.attempts import Claim, StaleError
+from service.jobs.attempts import Claim, StaleClaimError
 from service.kit.problem import Problem
 from service.storage import Blob
 from tests.service.house import House
@@ -34,12 +34,12 @@ class Expected:
     trials: int = 0
 
     def held_by(self, claim: Claim) -> bool:
-        return self.state in attempts.HELD and (self.attempt, self.worker) == (claim.attempt, claim.worker)
+        return self.state in attempts.CLAIMED_STATES and (self.attempt, self.worker) == (claim.attempt, claim.worker)
 
     def let_go(self, state: str) -> None:
         self.state, self.worker = state, None
 
-    def mark_lost(self) -> None:
+    def record_lost_attempt(self) -> None:
         self.lost_attempts += 1
         if self.state == "cancelling":
             self.let_go("cancelled")
@@ -86,7 +86,7 @@ class LifeCycle(RuleBasedStateMachine):
     @rule(claim=claims)
     def renew(self, claim: Claim) -> None:
         with self.house.database.write() as connection:
-            attempts.renew(connection, [claim], self.now + LEASE)
+            attempts.renew_leases(connection, [claim], self.now + LEASE)
         if (expected := self.expected.get(claim.job)) and expected.held_by(claim):
             expected.lease_expires_at = self.now + LEASE
 
@@ -96,12 +96,13 @@ class LifeCycle(RuleBasedStateMachine):
         over = [
             expected
             for expected in self.expected.values()
-            if expected.state in attempts.HELD and (expected.lease_expires_at < self.now or expected.worker in dead)
+            if expected.state in attempts.CLAIMED_STATES
+            and (expected.lease_expires_at < self.now or expected.worker in dead)
         ]
         with self.house.database.write() as connection:
-            assert attempts.expire(connection, self.now, ATTEMPTS, dead) == len(over)
+            assert attempts.expire_leases(connection, self.now, ATTEMPTS, dead) == len(over)
         for expected in over:
-            expected.mark_lost()
+            expected.record_lost_attempt()
 
     @rule(claim=claims)
     def ask_to_cancel(self, claim: Claim) -> None:
@@ -119,7 +120,7 @@ class LifeCycle(RuleBasedStateMachine):
         if self.wrote(claim, lambda c: attempts.record_trial(c, claim, key, "stage", 1, Blob(key, 1))):
             self.expected[claim.job].trials += 1
 
-    @rule(claim=claims, kind=st.sampled_from(["succeed", "fail", "cancelled", "mark_lost", "requeue"]))
+    @rule(claim=claims, kind=st.sampled_from(["succeed", "fail", "cancel", "record_lost_attempt", "requeue"]))
     def finish(self, claim: Claim, kind: str) -> None:
         self._finish(claim, kind)
 
@@ -128,16 +129,16 @@ class LifeCycle(RuleBasedStateMachine):
         self._finish(claim, "succeed")
 
     def _finish(self, claim: Claim, kind: str) -> None:
-        more: dict[str, tuple[Any, ...]] = {"succeed": (None,), "fail": (PROBLEM,), "mark_lost": (ATTEMPTS,)}
+        more: dict[str, tuple[Any, ...]] = {"succeed": (None,), "fail": (PROBLEM,), "record_lost_attempt": (ATTEMPTS,)}
         if not self.wrote(claim, lambda c: getattr(attempts, kind)(c, claim, *more.get(kind, ()))):
             return
         expected = self.expected[claim.job]
-        if kind == "mark_lost":
-            expected.mark_lost()
+        if kind == "record_lost_attempt":
+            expected.record_lost_attempt()
         elif kind == "requeue":
             expected.let_go("cancelled" if expected.state == "cancelling" else "queued")
         else:
-            expected.let_go({"succeed": "succeeded", "fail": "failed", "cancelled": "cancelled"}[kind])
+            expected.let_go({"succeed": "succeeded", "fail": "failed", "cancel": "cancelled"}[kind])
 
     def wrote(self, claim: Claim, change: Callable[[Any], None]) -> bool:
         """Whether the change was let through, which it must be exactly where the claim holds."""
@@ -146,7 +147,7 @@ class LifeCycle(RuleBasedStateMachine):
         try:
             with self.house.database.write() as connection:
                 change(connection)
-        except StaleError:
+        except StaleClaimError:
             assert not holds
             return False
         assert holds

@@ -129,12 +129,12 @@ def send_some(port: int, upload: str, announced: int, content: bytes) -> socket.
 @pytest.fixture
 def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrives is written at once, so that a test can wait for it."""
-    monkeypatch.setattr("service.api.receiving.BUFFER_BYTES", 1)
+    monkeypatch.setattr("service.api.upload_body.BUFFER_BYTES", 1)
 
 
 def wait_until_arrived(server: Running, upload: str, size: int) -> None:
     for _ in range(1000):
-        if server.state.partials.size(upload) == size:
+        if server.backend.partials.size(upload) == size:
             return
         time.sleep(0.01)
     pytest.fail("the bytes did not arrive")
@@ -167,7 +167,7 @@ def test_what_arrived_before_the_connection_broke_is_kept(folder: Path, unbuffer
 
 
 def test_a_silent_client_is_taken_for_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.receiving.SILENT_SECONDS", 0.1)
+    monkeypatch.setattr("service.api.upload_body.IDLE_TIMEOUT_SECONDS", 0.1)
     with run(folder) as server, listening(server) as port:
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc") as silent:
@@ -206,9 +206,9 @@ def test_an_upload_larger_than_the_server_takes_is_refused(folder: Path) -> None
 def test_a_server_that_died_before_the_blob_was_recorded_completes_it_when_asked(folder: Path) -> None:
     with run(folder) as server:
         upload = begin(server, 3)
-        with server.state.partials.hold(upload) as partial:
+        with server.backend.partials.lock(upload) as partial:
             partial.append(b"abc")
-            server.state.blobs.link(partial.path)
+            server.backend.blobs.link(partial.path)
     with run(folder) as server:
         assert server.client.get(f"/v1/uploads/{upload}").json()["blob"] is None
         assert server.append(upload, 3, b"").status_code == 204

@@ -44,8 +44,8 @@ def assigned(house: House, kind: str, **columns: Any) -> Work:
     claim = Claim(job, 1, "one")
     row: Row[tuple[object]] = house.row(job)
     with house.database.read() as connection:
-        materials = attempts.materials(connection, row)
-    return assign(claim, row, materials, {"ab" * 32: "cd" * 32}, house.blobs, Settings(timeout_seconds=50))
+        inputs = attempts.load_inputs(connection, row)
+    return assign(claim, row, inputs, {"ab" * 32: "cd" * 32}, house.blobs, Settings(timeout_seconds=50))
 
 
 def test_a_check_gets_the_upload_and_a_job_the_converted_weights(tmp_path: Path, demo_inputs: DemoInputs) -> None:

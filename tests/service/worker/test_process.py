@@ -67,7 +67,7 @@ def test_folders_of_lost_workers_are_removed_and_those_of_living_ones_are_not(tm
     (tmp_path / "starting").mkdir()
     dead._lock.close()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.clear_lost()) == ["dead"]
+    assert list(ours.remove_lost_workers()) == ["dead"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["living", "ours", "starting"]
     living.close()
     ours.close()
@@ -95,7 +95,7 @@ def test_folders_of_lost_workers_are_removed_though_a_process_of_theirs_still_wr
     straggler.start()
     writing.wait()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.clear_lost()) == ["dead"]
+    assert list(ours.remove_lost_workers()) == ["dead"]
     straggler.join()
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
     ours.close()
@@ -106,7 +106,7 @@ import sys, time
 from pathlib import Path
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
-from service.worker.orphans import adopt_orphans, end_orphans
+from service.worker.orphans import adopt_orphans, kill_orphans
 
 adopt_orphans()
 executor = LocalExecutor(Path(sys.argv[1]), 0.5, command=tuple(sys.argv[2:]))
@@ -116,7 +116,7 @@ while len(messages) < 2:
     messages += [message.done for _, message in executor.poll().messages]
     time.sleep(0.01)
 for _ in range(20):
-    end_orphans(executor.children())
+    kill_orphans(executor.children())
     time.sleep(0.02)
 print(max(messages), *executor.children(), flush=True)
 sys.stdin.read()

@@ -15,7 +15,7 @@ from service.jobs import attempts
 from service.settings import Settings
 from service.worker.local import LocalExecutor
 from service.worker.supervisor import Supervisor
-from service.worker.throttle import AT_EACH_PACE
+from service.worker.throttle import EVENTS_PER_INTERVAL
 from tests.service.executor_contract import alive, until
 from tests.service.house import House
 from tests.service.worker.test_local import PUPPET
@@ -55,7 +55,7 @@ class Stage:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     monkeypatch.setattr("service.db.database.BUSY_SECONDS", 0.2)
-    monkeypatch.setattr("service.worker.supervisor.MOST_FILES", 10)
+    monkeypatch.setattr("service.worker.supervisor.MAX_FILES", 10)
     return House(tmp_path)
 
 
@@ -167,7 +167,7 @@ def test_a_flood_of_progress_is_a_trickle_of_events(house: House, stage: Stage) 
     told = [event.data["done"] for event in house.events(job) if event.type == "progress"]
     assert told == sorted(told)
     assert told[-1] == 19_999
-    assert len(told) <= 4 * (time.monotonic() - begun) + 2 < AT_EACH_PACE
+    assert len(told) <= 4 * (time.monotonic() - begun) + 2 < EVENTS_PER_INTERVAL
 
 
 def test_a_check_opens_its_subject_and_does_not_wait_for_jobs(house: House, stage: Stage) -> None:
