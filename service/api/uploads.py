@@ -26,7 +26,7 @@ Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, le=2**63 - 1)]
 )
 def begin_upload(body: UploadRequest, backend: BackendDep) -> Response:
     """Create an upload; its bytes are sent with PATCH."""
-    upload = transfer.begin(backend.database, backend.partials, body, backend.settings)
+    upload = transfer.create(backend.database, backend.partials, body, backend.settings)
     return json_response(upload, 201, {"Location": f"/v1/uploads/{upload.id}", "Upload-Offset": "0"})
 
 

@@ -27,8 +27,8 @@ WORKER_LOST = Problem(
     title="The job's worker was lost",
     status=500,
     code="worker-died",
-    detail="every attempt at the job was lost: its process or its worker ended without reporting an error; if the job "
-    "may need more memory than the server has, lower `settings.batch_size`, else tell the operator.",
+    detail="too many attempts at the job were lost: its process or its worker ended without reporting an error; if the "
+    "job may need more memory than the server has, lower `settings.batch_size`, else tell the operator.",
 )
 
 

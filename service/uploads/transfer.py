@@ -12,7 +12,7 @@ from service.uploads import store
 from service.uploads.resources import Upload, UploadRequest
 
 
-def begin(database: Database, partials: Partials, request: UploadRequest, settings: Settings) -> Upload:
+def create(database: Database, partials: Partials, request: UploadRequest, settings: Settings) -> Upload:
     """Create an upload; raises TooLargeError for a file larger than the server accepts."""
     if request.size > settings.upload_bytes:
         raise TooLargeError(

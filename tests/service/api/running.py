@@ -1,4 +1,4 @@
-"""A server in this process, and what workers do to its rows, written as plain SQL."""
+"""A server in this process; what workers do is done to its rows directly."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ OFFSET_STREAM = "application/offset+octet-stream"
 
 
 class Running:
-    """A client of a running app, and its worker's doings."""
+    """A client of a running app, which also changes rows as a worker would."""
 
     def __init__(self, client: TestClient, backend: Backend) -> None:
         self.client = client
         self.backend = backend
 
     def upload(self, content: bytes, name: str = "model.safetensors") -> str:
-        """Send a file whole; its upload."""
+        """Upload a file in one part; the upload's identity."""
         identity = self.client.post("/v1/uploads", json={"name": name, "size": len(content)}).json()["id"]
         sent = self.append(identity, 0, content)
         assert sent.status_code == 204, sent.text
@@ -52,30 +52,30 @@ class Running:
 
     def dataset(self, state: str = "ready") -> str:
         """A registered dataset, checked."""
-        answer = self.client.post("/v1/datasets", json={"upload": self.upload(b"data", "data.npz")})
-        identity: str = answer.json()["id"]
+        response = self.client.post("/v1/datasets", json={"upload": self.upload(b"data", "data.npz")})
+        identity: str = response.json()["id"]
         self._checked(dataset_rows, identity, state)
         return identity
 
     def job(self, model: str, dataset: str, **fields: Any) -> str:
         """A queued job."""
         body = {"kind": "calibrate", "model": model, "dataset": dataset, **fields}
-        answer = self.client.post("/v1/jobs", json=body)
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
+        response = self.client.post("/v1/jobs", json=body)
+        assert response.status_code == 202, response.text
+        return str(response.json()["id"])
 
-    def move(self, job: str, state: str, attempt: int = 1, **values: Any) -> None:
+    def set_state(self, job: str, state: str, attempt: int = 1, **values: Any) -> None:
         """Change a job's state as workers do: with its event, in one transaction."""
         with self.backend.database.write() as connection:
             connection.execute(update(jobs).where(jobs.c.id == job).values(state=state, attempt=attempt, **values))
             append(connection, job, attempt, "state", {"state": state})
 
-    def tell(self, job: str, kind: str, data: dict[str, Any]) -> None:
+    def add_event(self, job: str, kind: str, data: dict[str, Any]) -> None:
         """Add an event."""
         with self.backend.database.write() as connection:
             append(connection, job, 1, kind, data)
 
-    def give(self, job: str, name: str, content: bytes, media_type: str = "text/plain") -> str:
+    def add_artifact(self, job: str, name: str, content: bytes, media_type: str = "text/plain") -> str:
         """Add an artifact; its SHA-256."""
         source = self.backend.settings.data_dir / "given"
         source.write_bytes(content)
@@ -86,7 +86,7 @@ class Running:
             connection.execute(insert(artifacts).values(**values))
         return blob.sha256
 
-    def try_out(self, job: str, stage: str, content: bytes) -> None:
+    def add_trial(self, job: str, stage: str, content: bytes) -> None:
         """Add a trial."""
         source = self.backend.settings.data_dir / "given"
         source.write_bytes(content)
@@ -130,10 +130,10 @@ def listening(server: Running) -> Iterator[int]:
         thread.join()
 
 
-def problem(answer: Any) -> dict[str, Any]:
-    """The problem that an answer is; fails for anything else."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    document: dict[str, Any] = json.loads(answer.content)
-    assert document["status"] == answer.status_code
-    assert document["request_id"] == answer.headers["x-request-id"]
+def problem(response: Any) -> dict[str, Any]:
+    """The problem in an error response; fails for any other response."""
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    document: dict[str, Any] = json.loads(response.content)
+    assert document["status"] == response.status_code
+    assert document["request_id"] == response.headers["x-request-id"]
     return document

@@ -26,7 +26,7 @@ def test_chunks_in_order_are_the_whole(tmp_path: Path, chunks: list[bytes]) -> N
     assert partials.size("upl_1") == 0
 
 
-def test_a_second_writer_is_turned_away_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_writer_gets_upload_busy_and_the_first_continues(tmp_path: Path) -> None:
     partials = Partials(tmp_path)
     partials.create("upl_1")
     with partials.lock("upl_1") as partial:

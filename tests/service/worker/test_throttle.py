@@ -1,4 +1,4 @@
-"""The throttle: never too often, more rarely with time, and the latest is never lost."""
+"""The throttle: a minimal interval, which grows, and the latest progress is never dropped."""
 
 import itertools
 
@@ -21,12 +21,12 @@ def test_what_passes_is_rare_ordered_and_ends_with_the_latest(moments: list[tupl
         if offers:
             offered += 1
             throttle.put(progress(offered))
-        if taken := throttle.pop(now):
-            passed.append((now, taken.done))
+        if popped := throttle.pop(now):
+            passed.append((now, popped.done))
     assert all(later[0] - earlier[0] >= MIN_INTERVAL_SECONDS * 0.999 for earlier, later in itertools.pairwise(passed))
     assert [done for _, done in passed] == sorted({done for _, done in passed})
-    if taken := throttle.pop(now, last=True):
-        passed.append((now, taken.done))
+    if popped := throttle.pop(now, last=True):
+        passed.append((now, popped.done))
     assert not offered or passed[-1][1] == offered
     assert throttle.pop(now, last=True) is None
 

@@ -1,4 +1,4 @@
-"""A child without torch that does what its document says: the worst that a child can do, one function each."""
+"""A fake child without torch: each function is a way in which a child can behave, most of them bad."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def block_signals() -> None:
 
 
 def fork() -> None:
-    """Leave a process in the group that ignores SIGTERM, and tell its number."""
+    """Leave a process in the group that ignores SIGTERM, and send its process ID."""
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", script], close_fds=False, pass_fds=(MESSAGE_FD,))
     time.sleep(0.3)
