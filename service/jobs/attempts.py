@@ -163,7 +163,7 @@ def succeed_check(connection: Connection, claim: Claim, facts: Mapping[str, Any]
 
 
 def fail(connection: Connection, claim: Claim, problem: Problem) -> None:
-    """End the job as failed: a retry would fail too."""
+    """End the job as failed; it is not retried."""
     _release(connection, claim, {"state": "failed", "problem": _document(problem)})
     _refuse_checked(connection, claim.job, problem)
 
