@@ -109,7 +109,7 @@ def copy(folder: Path, sources: list[str], target: str) -> None:
 
 
 def wait_until_ready(url: str, server: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server says that it is ready."""
+    """Wait until the server is ready."""
     for _ in range(240):
         if server.poll() is not None:
             raise SystemExit(f"the server ended with {server.returncode}")
@@ -129,8 +129,8 @@ def main() -> None:
     smoke = SMOKE.search((HERE / "README.md").read_text())
     assert smoke, "the README has no smoke test"
     with copy_on_write_root() as root:
-        kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-        image = Image(root, {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **kept})
+        pip_settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        image = Image(root, {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", **pip_settings})
         (root / "usr/local/bin/python").unlink(missing_ok=True)
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3.11")
         for name, rest in instructions(dockerfile):

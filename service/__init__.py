@@ -1,1 +1,1 @@
-"""The server: upload a checkpoint and data, run jobs on them, watch, fetch. Only the worker's child reaches torch."""
+"""The server: a REST API, a job queue and a worker. Only the worker's child process imports torch."""

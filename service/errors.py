@@ -1,20 +1,20 @@
-"""Every refusal the server makes: each has a status, a stable code and a message that says what to do next.
+"""The server's errors: each has a status, a stable code and a message that says what to do next.
 
-The messages reach clients as ``application/problem+json`` (RFC 9457), so none holds a path of the server.
+Clients get them as ``application/problem+json`` (RFC 9457), so no message contains a path of the server.
 """
 
 from collections.abc import Mapping, Sequence
 
 
 class ServiceError(Exception):
-    """A request that cannot be carried out.
+    """A request that fails.
 
-    ``fields`` holds ``(json_path, message)`` for each part at fault, ``headers`` what HTTP wants beside the message.
+    ``fields`` has ``(json_path, message)`` for each invalid field, ``headers`` the headers of the response.
     """
 
     status = 400
     code = "bad-request"
-    title = "The request cannot be carried out"
+    title = "The request failed"
 
     def __init__(
         self, message: str, fields: Sequence[tuple[str, str]] = (), headers: Mapping[str, str] | None = None
@@ -25,49 +25,49 @@ class ServiceError(Exception):
 
 
 class MalformedError(ServiceError):
-    """The bytes of the request are not JSON, or JSON that can be read in two ways."""
+    """The body is not JSON, or it is ambiguous JSON."""
 
     code = "malformed-json"
-    title = "The body is not proper JSON"
+    title = "The body is not valid JSON"
 
 
 class RangeError(ServiceError):
-    """The Range header asks for bytes that are not there."""
+    """The Range header asks for bytes beyond the end."""
 
     status = 416
     code = "range-not-satisfiable"
-    title = "There are no such bytes"
+    title = "The range cannot be satisfied"
 
 
 class MediaTypeError(ServiceError):
-    """The body is of a type that the operation does not read."""
+    """The operation does not support the body's media type."""
 
     status = 415
     code = "unsupported-media-type"
-    title = "The body has the wrong type"
+    title = "Unsupported media type"
 
 
 class NotFoundError(ServiceError):
-    """Nothing has that identity."""
+    """There is no resource of that identity."""
 
     status = 404
     code = "not-found"
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class ConflictError(ServiceError):
-    """The state of the thing forbids it."""
+    """The state of the resource does not allow the request."""
 
     status = 409
     code = "conflict"
-    title = "The current state forbids it"
+    title = "Not allowed in the current state"
 
 
 class OffsetError(ConflictError):
-    """The bytes sent do not continue where the upload stands."""
+    """The request does not start at the upload's offset."""
 
     code = "wrong-offset"
-    title = "The upload stands elsewhere"
+    title = "The upload is at another offset"
 
 
 class BusyUploadError(ConflictError):
@@ -78,10 +78,10 @@ class BusyUploadError(ConflictError):
 
 
 class InUseError(ConflictError):
-    """Something else refers to it."""
+    """Another resource refers to it."""
 
     code = "in-use"
-    title = "It is still referred to"
+    title = "It is in use"
 
 
 class IdempotencyError(ConflictError):
@@ -92,22 +92,22 @@ class IdempotencyError(ConflictError):
 
 
 class InvalidError(ServiceError):
-    """The request is well-formed, and asks for what the rules do not allow."""
+    """The request is well-formed, but invalid."""
 
     status = 422
     code = "invalid"
-    title = "The request breaks a rule"
+    title = "The request is invalid"
 
 
 class ChecksumError(InvalidError):
-    """The bytes that arrived are not those that were announced."""
+    """The bytes received do not have the expected SHA-256."""
 
     code = "checksum-mismatch"
-    title = "The bytes are not those that were announced"
+    title = "The SHA-256 does not match"
 
 
 class RefusedError(InvalidError):
-    """A file was opened in the sandbox and refused there, with a code and a title of its own."""
+    """The check of a file refused it; code and title are the check's."""
 
     def __init__(
         self, code: str, title: str, message: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]
@@ -117,19 +117,19 @@ class RefusedError(InvalidError):
 
 
 class TooLargeError(ServiceError):
-    """More bytes than this server takes."""
+    """More bytes than the server accepts."""
 
     status = 413
     code = "too-large"
-    title = "Too many bytes"
+    title = "Too large"
 
 
 class UnavailableError(ServiceError):
-    """The server cannot do it now."""
+    """The server cannot handle the request now."""
 
     status = 503
     code = "unavailable"
-    title = "Not now"
+    title = "Temporarily unavailable"
 
 
 class StorageFullError(ServiceError):

@@ -1,4 +1,4 @@
-"""Settings: how this server runs, as one frozen value; every field is an environment variable ``AFTERNORM_<FIELD>``."""
+"""The server's settings; each field is an environment variable ``AFTERNORM_<FIELD>``."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MIB = 2**20
 
 
 class Settings(Value):
-    """How this server runs.
+    """The settings of a server and its worker.
 
     >>> Settings.from_environment({"AFTERNORM_CPU_SLOTS": "2"}).cpu_slots
     2
@@ -25,21 +25,15 @@ class Settings(Value):
 
     model_config = ConfigDict(validate_default=True)
 
-    data_dir: Annotated[Path, Field(description="everything the server keeps: database and blobs")] = Path("data")
-    cpu_slots: Annotated[int, Field(ge=0, le=256, description="jobs at a time on the CPU")] = 1
-    gpu_slots: Annotated[int, Field(ge=0, le=64, description="jobs at a time on GPUs, one GPU each")] = 0
-    attempts: Annotated[
-        int, Field(ge=1, le=20, description="attempts at a job that dies through no fault of its own")
-    ] = 3
-    lease_seconds: Annotated[
-        Seconds, Field(description="a job whose worker is silent for so long is started again")
-    ] = 15.0
-    heartbeat_seconds: Annotated[Seconds, Field(description="how often a worker says that it lives")] = 3.0
+    data_dir: Annotated[Path, Field(description="directory of the database and all files")] = Path("data")
+    cpu_slots: Annotated[int, Field(ge=0, le=256, description="concurrent jobs on the CPU")] = 1
+    gpu_slots: Annotated[int, Field(ge=0, le=64, description="concurrent jobs on GPUs, one GPU each")] = 0
+    attempts: Annotated[int, Field(ge=1, le=20, description="lost attempts until a job fails")] = 3
+    lease_seconds: Annotated[Seconds, Field(description="a job is requeued after so long without a heartbeat")] = 15.0
+    heartbeat_seconds: Annotated[Seconds, Field(description="how often a worker renews its leases")] = 3.0
     grace_seconds: Annotated[Seconds, Field(description="between SIGTERM and SIGKILL")] = 1.5
-    drain_seconds: Annotated[float, Field(ge=0, description="for running jobs to end when the worker is stopped")] = (
-        20.0
-    )
-    timeout_seconds: Annotated[Seconds, Field(description="for one attempt at a job, unless the job asks for less")] = (
+    drain_seconds: Annotated[float, Field(ge=0, description="for running jobs to finish at shutdown")] = 20.0
+    timeout_seconds: Annotated[Seconds, Field(description="limit of an attempt; a job may set a lower one")] = (
         24 * 3600.0
     )
     memory_bytes: Annotated[int, Field(ge=1024 * MIB, description="data memory of a job's process (RLIMIT_DATA)")] = (
@@ -49,18 +43,16 @@ class Settings(Value):
         16 * 1024 * MIB
     )
     upload_bytes: Annotated[int, Field(ge=1, description="largest upload")] = 64 * 1024 * MIB
-    upload_hours: Annotated[Seconds, Field(description="for an upload to be completed")] = 24.0
-    check_wait_seconds: Annotated[float, Field(ge=0, description="how long registering waits for the file's check")] = (
-        30.0
-    )
+    upload_hours: Annotated[Seconds, Field(description="until an incomplete upload expires")] = 24.0
+    check_wait_seconds: Annotated[float, Field(ge=0, description="how long a registration waits for its check")] = 30.0
     factories: Annotated[
-        tuple[str, ...], Field(description="package.module:factory architectures that REST may name, with commas")
+        tuple[str, ...], Field(description="permitted package.module:factory architectures, comma-separated")
     ] = ()
 
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        """A job's process works in a folder of its own, and must find the files all the same."""
+        """Made absolute, since the process of a job has another working directory."""
         return value.expanduser().absolute()
 
     @field_validator("factories", mode="before")
@@ -73,13 +65,13 @@ class Settings(Value):
         if self.lease_seconds < 2 * self.heartbeat_seconds:
             raise ValueError(
                 f"lease_seconds is {self.lease_seconds:g}, less than two heartbeats of {self.heartbeat_seconds:g}; one "
-                "late heartbeat would start a job twice"
+                "late heartbeat would requeue a running job"
             )
         return self
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **given: Any) -> Self:
-        """The settings in ``environment`` (default: the process's); what is ``given`` and not None goes first."""
+        """The settings in ``environment`` (default: the process's); arguments that are not None override it."""
         environment = os.environ if environment is None else environment
         named = {name: environment[key] for name in cls.model_fields if (key := PREFIX + name.upper()) in environment}
         try:

@@ -1,4 +1,4 @@
-"""The HTTP interface: one router for each resource."""
+"""The REST API: one router for each resource."""
 
 from service.api.app import create_app
 

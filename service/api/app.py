@@ -1,4 +1,4 @@
-"""The HTTP interface as an ASGI application."""
+"""The REST API as an ASGI application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,34 +6,34 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from service.api.backend import Backend
 from service.api.blobs import blobs
 from service.api.datasets import datasets
 from service.api.health import health
 from service.api.jobs import jobs
 from service.api.methods import methods
 from service.api.metrics import Metrics
+from service.api.middleware import RequestMiddleware
 from service.api.models import models
-from service.api.observing import Observed
-from service.api.problems import HANDLERS
+from service.api.problems import EXCEPTION_HANDLERS
 from service.api.results import results
-from service.api.state import State
 from service.api.uploads import uploads
 from service.db import open_database
 from service.settings import Settings
 from service.storage import Blobs, Partials
 
-#: Routes are tried in this order, so what is asked for most comes first.
-RESOURCES = (jobs, results, uploads, blobs, models, datasets, methods, health)
+#: Routes are matched in this order, so the most frequent requests come first.
+ROUTERS = (jobs, results, uploads, blobs, models, datasets, methods, health)
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application; its database and files are opened when it starts, and closed when it ends."""
+    """The application; it opens its database and files at startup, and closes them at shutdown."""
     metrics = Metrics()
 
     @asynccontextmanager
-    async def kept(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = open_database(settings.data_dir)
-        app.state.kept = State(settings, database, Blobs(settings.data_dir), Partials(settings.data_dir))
+        app.state.backend = Backend(settings, database, Blobs(settings.data_dir), Partials(settings.data_dir))
         metrics.watch_jobs(database)
         try:
             yield
@@ -44,15 +44,15 @@ def create_app(settings: Settings) -> FastAPI:
         title="Afternorm",
         summary="Tune the BatchNorm of a trained model, prove that it helped, ship it as ONNX.",
         version=version("afternorm"),
-        lifespan=kept,
-        exception_handlers=dict(HANDLERS),
+        lifespan=lifespan,
+        exception_handlers=dict(EXCEPTION_HANDLERS),
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
     )
     app.state.metrics = metrics
-    app.add_middleware(Observed, metrics=metrics)
-    for resource in RESOURCES:
-        # Not include_router: FastAPI looks through each included router anew, and finds each route twice.
-        app.router.routes.extend(resource.routes)
+    app.add_middleware(RequestMiddleware, metrics=metrics)
+    for each in ROUTERS:
+        # Not include_router: with it, FastAPI searches every router for each request, and matches each route twice.
+        app.router.routes.extend(each.routes)
     return app

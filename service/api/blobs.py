@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Path, Request, Response
 
-from service.api.answers import router
-from service.api.state import Kept
-from service.api.stored_file import GET_ANSWERS, HEAD_ANSWERS, file_response
+from service.api.backend import BackendDep
+from service.api.file_responses import GET_RESPONSES, HEAD_RESPONSES, file_response
+from service.api.responses import router
 from service.kit.file_source import Digest
 from service.uploads import store
 
@@ -15,15 +15,15 @@ blobs = router("/v1/blobs", "blobs")
 Sha256 = Annotated[Digest, Path()]
 
 
-@blobs.get("/sha256:{sha256}", response_class=Response, responses=GET_ANSWERS)
-async def get_blob(sha256: Sha256, request: Request, kept: Kept) -> Response:
-    """Fetch stored bytes, or with Range some of them."""
-    with kept.database.read() as connection:
+@blobs.get("/sha256:{sha256}", response_class=Response, responses=GET_RESPONSES)
+async def get_blob(sha256: Sha256, request: Request, backend: BackendDep) -> Response:
+    """Download stored bytes, or a range of them."""
+    with backend.database.read() as connection:
         store.blob_size(connection, sha256)
-    return file_response(request, kept, sha256, sha256, "application/octet-stream")
+    return file_response(request, backend, sha256, sha256, "application/octet-stream")
 
 
-@blobs.head("/sha256:{sha256}", response_class=Response, responses=HEAD_ANSWERS)
-async def head_blob(sha256: Sha256, request: Request, kept: Kept) -> Response:
-    """Ask whether bytes are stored, and how many they are."""
-    return await get_blob(sha256, request, kept)
+@blobs.head("/sha256:{sha256}", response_class=Response, responses=HEAD_RESPONSES)
+async def head_blob(sha256: Sha256, request: Request, backend: BackendDep) -> Response:
+    """Check whether bytes are stored, and read their number."""
+    return await get_blob(sha256, request, backend)

@@ -1,4 +1,4 @@
-"""``/livez``, ``/readyz`` and ``/metrics``: for whoever operates the server."""
+"""``/livez``, ``/readyz`` and ``/metrics``: for operators."""
 
 import os
 from typing import Literal
@@ -9,15 +9,15 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from service.api.answers import answer, json_response, problems, router
-from service.api.state import Kept
+from service.api.backend import BackendDep
+from service.api.responses import json_response, problems, response, router
 from service.errors import UnavailableError
 
 health = router("", "health")
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process is running."""
 
     status: Literal["alive"] = "alive"
 
@@ -28,29 +28,29 @@ class Ready(BaseModel):
     status: Literal["ready"] = "ready"
 
 
-@health.get("/livez", responses=answer(200, "It answers", Alive) | problems())
+@health.get("/livez", responses=response(200, "Alive", Alive) | problems())
 async def livez() -> Response:
-    """Say that the process answers."""
+    """Check that the process is running."""
     return json_response(Alive())
 
 
-@health.get("/readyz", responses=answer(200, "It can work", Ready) | problems())
-def readyz(kept: Kept) -> Response:
-    """Say whether the server can work: 503 where it cannot."""
+@health.get("/readyz", responses=response(200, "Ready", Ready) | problems())
+def readyz(backend: BackendDep) -> Response:
+    """Check that the database can be read and files can be written; 503 if not."""
     try:
-        with kept.database.read() as connection:
+        with backend.database.read() as connection:
             connection.execute(text("SELECT count(*) FROM blobs"))
     except SQLAlchemyError:
-        raise UnavailableError("the database cannot be read; its operator finds why in the log.") from None
-    if not os.access(kept.settings.data_dir, os.W_OK):
-        raise UnavailableError("the data folder cannot be written to; its operator may correct its permissions.")
+        raise UnavailableError("the database cannot be read; the server's log has the reason.") from None
+    if not os.access(backend.settings.data_dir, os.W_OK):
+        raise UnavailableError("the data directory is not writable; its operator can correct its permissions.")
     return json_response(Ready())
 
 
-_METRICS = answer(200, "In Prometheus' text format", content={"text/plain": {"schema": {"type": "string"}}})
+_METRICS = response(200, "In Prometheus' text format", content={"text/plain": {"schema": {"type": "string"}}})
 
 
 @health.get("/metrics", response_class=Response, responses=_METRICS | problems())
 def metrics(request: Request) -> Response:
-    """Give the metrics."""
+    """Read the metrics."""
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,15 +1,15 @@
-"""``/v1/jobs``: submitted, listed, cancelled, deleted."""
+"""``/v1/jobs``: submit, list, cancel and delete jobs."""
 
 from typing import Annotated
 
 from fastapi import Header, Query, Response
 
-from service.api.answers import LOCATION, answer, json_response, problems, router
+from service.api.backend import BackendDep
 from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
-from service.api.state import Kept
+from service.api.responses import LOCATION, json_response, problems, response, router
 from service.jobs import store
 from service.jobs.kinds import AnyKind
-from service.jobs.resources import ENDED, Job, JobRequest, State
+from service.jobs.resources import TERMINAL_STATES, Job, JobRequest, State
 from service.jobs.submission import submit
 from service.kit.pages import Page, page
 
@@ -22,20 +22,20 @@ Of = Annotated[str | None, Query(max_length=64)]
 @jobs.post(
     "",
     status_code=202,
-    responses=answer(202, "Queued", Job, LOCATION)
-    | answer(200, "Queued earlier, with the same Idempotency-Key", Job, LOCATION)
+    responses=response(202, "Queued", Job, LOCATION)
+    | response(200, "Queued earlier, with the same Idempotency-Key", Job, LOCATION)
     | problems(400, 409, 413, 415, 422),
 )
-def submit_job(body: JobRequest, kept: Kept, key: Key = None) -> Response:
-    """Ask for a job. With an Idempotency-Key, asking again gives the same job."""
-    with kept.database.write() as connection:
-        job, new = submit(connection, body, kept.settings, key)
+def submit_job(body: JobRequest, backend: BackendDep, key: Key = None) -> Response:
+    """Submit a job. Submitting again with the same Idempotency-Key returns the same job."""
+    with backend.database.write() as connection:
+        job, new = submit(connection, body, backend.settings, key)
     return json_response(job, 202 if new else 200, {"Location": f"/v1/jobs/{job.id}"})
 
 
-@jobs.get("", responses=answer(200, "Newest first", Page[Job]) | problems(422))
+@jobs.get("", responses=response(200, "Newest first", Page[Job]) | problems(422))
 async def list_jobs(
-    kept: Kept,
+    backend: BackendDep,
     state: State | None = None,
     kind: AnyKind | None = None,
     model: Of = None,
@@ -43,38 +43,38 @@ async def list_jobs(
     limit: Limit = DEFAULT_LIMIT,
     after: After = None,
 ) -> Response:
-    """List the jobs, or those of a state, a kind, a model, a dataset."""
-    with kept.database.read() as connection:
+    """List jobs, filtered by state, kind, model or dataset."""
+    with backend.database.read() as connection:
         found = store.find(
             connection, state=state, kind=kind, model=model, dataset=dataset, after=after, limit=limit + 1
         )
     return json_response(page(found, limit, lambda job: job.id))
 
 
-@jobs.get("/{job}", responses=answer(200, "As it stands", Job) | problems(404, 422))
-async def get_job(job: Id, kept: Kept) -> Response:
-    """Say how a job stands."""
-    with kept.database.read() as connection:
+@jobs.get("/{job}", responses=response(200, "Its current state", Job) | problems(404, 422))
+async def get_job(job: Id, backend: BackendDep) -> Response:
+    """Read a job."""
+    with backend.database.read() as connection:
         return json_response(store.get(connection, job))
 
 
 @jobs.post(
     "/{job}/cancel",
     status_code=202,
-    responses=answer(202, "It is being cancelled", Job) | answer(200, "It has ended", Job) | problems(404, 409, 422),
+    responses=response(202, "Being cancelled", Job) | response(200, "Ended", Job) | problems(404, 409, 422),
 )
-def cancel_job(job: Id, kept: Kept) -> Response:
-    """Cancel a job. One that has ended already stays as it is."""
-    with kept.database.write() as connection:
-        stands = store.request_cancel(connection, job)
-    return json_response(stands, 200 if stands.state in ENDED else 202)
+def cancel_job(job: Id, backend: BackendDep) -> Response:
+    """Cancel a job. One that has ended does not change."""
+    with backend.database.write() as connection:
+        found = store.request_cancel(connection, job)
+    return json_response(found, 200 if found.state in TERMINAL_STATES else 202)
 
 
 @jobs.delete(
-    "/{job}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
+    "/{job}", status_code=204, response_class=Response, responses=response(204, "Deleted") | problems(404, 409, 422)
 )
-def delete_job(job: Id, kept: Kept) -> Response:
-    """Forget a job that has ended, and its trials, artifacts and events."""
-    with kept.database.write() as connection:
+def delete_job(job: Id, backend: BackendDep) -> Response:
+    """Delete a job that has ended, with its trials, artifacts and events."""
+    with backend.database.write() as connection:
         store.remove(connection, job)
     return Response(status_code=204)

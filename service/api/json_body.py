@@ -1,4 +1,4 @@
-"""JSON bodies: bounded, of the right type, and readable in one way only."""
+"""JSON request bodies: limited in size, with the right content type, and unambiguous."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -9,14 +9,14 @@ from fastapi.routing import APIRoute
 
 from service.errors import MalformedError, MediaTypeError, TooLargeError
 
-LARGEST_BODY = 2**20
+MAX_BODY_BYTES = 2**20
 
 
 class JsonRoute(APIRoute):
-    """A route whose body, where it has one, is JSON that :func:`read_json` accepts."""
+    """A route that parses its JSON body, if it has one, with :func:`read_json`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, given the body already read."""
+        """FastAPI's handler, called with the parsed body."""
         handle = super().get_route_handler()
         if self.body_field is None:
             return handle
@@ -25,15 +25,15 @@ class JsonRoute(APIRoute):
             content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
             if content_type != "application/json":
                 raise MediaTypeError(
-                    f"the body is {content_type or 'of no type'}; send application/json, and say so in Content-Type."
+                    f"the body is {content_type or 'of no type'}; send JSON with Content-Type application/json."
                 )
-            return await handle(_Read(request, await _body(request)))
+            return await handle(_ParsedRequest(request, await _body(request)))
 
         return handle_json
 
 
-class _Read(Request):
-    """A request whose body was read."""
+class _ParsedRequest(Request):
+    """A request whose body was read and parsed."""
 
     def __init__(self, request: Request, body: bytes) -> None:
         super().__init__(request.scope, request.receive)
@@ -51,34 +51,34 @@ async def _body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY_BYTES:
             raise TooLargeError(
-                f"the body has more than {LARGEST_BODY} bytes; files are sent with POST and PATCH /v1/uploads."
+                f"the body has more than {MAX_BODY_BYTES} bytes; files are sent with POST and PATCH /v1/uploads."
             )
     return bytes(body)
 
 
 def read_json(body: bytes) -> Any:
-    """The document, which has one meaning: UTF-8, no name twice, no NaN and no infinity.
+    """Parse strict JSON: UTF-8, without duplicate names, NaN or infinity.
 
     >>> read_json(b'{"a": 1, "a": 2}')
     Traceback (most recent call last):
     ...
-    service.errors.MalformedError: the body is not proper JSON: the name 'a' stands twice in one object.
+    service.errors.MalformedError: the body is not valid JSON: the name 'a' is duplicated in one object.
     """
     try:
-        document = json.loads(body.decode(), object_pairs_hook=_once)
+        document = json.loads(body.decode(), object_pairs_hook=_no_duplicates)
         json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
-        raise MalformedError(f"the body is not proper JSON: {reason}.") from None
+        raise MalformedError(f"the body is not valid JSON: {reason}.") from None
     return document
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twice!r} stands twice in one object")
+        duplicate = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {duplicate!r} is duplicated in one object")
     return document

@@ -16,32 +16,32 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """Counts and times of requests by the template of their path."""
+    """Counts and durations of requests, by the template of their path."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         labels = ("method", "path")
         self._requests = Counter(
-            "afternorm_http_requests", "Requests answered", (*labels, "status"), registry=self.registry
+            "afternorm_http_requests", "HTTP requests", (*labels, "status"), registry=self.registry
         )
         self._seconds = Histogram(
-            "afternorm_http_request_seconds", "Time until the answer began", labels, registry=self.registry
+            "afternorm_http_request_seconds", "Seconds until the response started", labels, registry=self.registry
         )
         ProcessCollector(registry=self.registry)
 
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count a request whose answer began after so many seconds."""
+        """Record a request whose response started after so many seconds."""
         method = scope["method"] if scope["method"] in METHODS else "other"
         path = scope["route"].path if "route" in scope else "unknown"
         self._requests.labels(method, path, status).inc()
         self._seconds.labels(method, path).observe(seconds)
 
     def watch_jobs(self, database: Database) -> None:
-        """Count the jobs in each state whenever the metrics are asked for."""
+        """Count the jobs in each state whenever the metrics are read."""
         self.registry.register(_Jobs(database))
 
     def text(self) -> bytes:
-        """All metrics as text."""
+        """All metrics in the text format."""
         return generate_latest(self.registry)
 
 

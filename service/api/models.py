@@ -1,13 +1,13 @@
-"""``/v1/models``: checkpoints and their architectures, checked before they can be used."""
+"""``/v1/models``: checkpoints and their architectures, checked before jobs can use them."""
 
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
-from service.api.answers import answer, json_response, problems, router
+from service.api.backend import Backend, BackendDep
 from service.api.parameters import DEFAULT_LIMIT, After, Id, Limit
-from service.api.registering import registered, registration_answers
-from service.api.state import Kept, State
-from service.jobs import subjects
+from service.api.registration import registration_responses, wait_for_check
+from service.api.responses import json_response, problems, response, router
+from service.jobs import checks
 from service.kit.pages import Page, page
 from service.models import store
 from service.models.resources import Model, ModelRequest
@@ -16,42 +16,42 @@ from service.uploads.store import stored_file
 models = router("/v1/models", "models")
 
 
-@models.post("", status_code=201, responses=registration_answers(Model))
-async def add_model(body: ModelRequest, kept: Kept) -> Response:
-    """Register a checkpoint and wait a while for the check of its file, which happens in a sandbox."""
-    identity = await run_in_threadpool(_add, kept, body)
-    return await registered(kept, f"/v1/models/{identity}", lambda connection: store.get(connection, identity))
+@models.post("", status_code=201, responses=registration_responses(Model))
+async def add_model(body: ModelRequest, backend: BackendDep) -> Response:
+    """Register a checkpoint, and wait a while for the check of the file in a sandbox."""
+    identity = await run_in_threadpool(_add, backend, body)
+    return await wait_for_check(backend, f"/v1/models/{identity}", lambda connection: store.get(connection, identity))
 
 
-@models.get("", responses=answer(200, "Newest first", Page[Model]) | problems(422))
-async def list_models(kept: Kept, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Response:
+@models.get("", responses=response(200, "Newest first", Page[Model]) | problems(422))
+async def list_models(backend: BackendDep, limit: Limit = DEFAULT_LIMIT, after: After = None) -> Response:
     """List the models."""
-    with kept.database.read() as connection:
+    with backend.database.read() as connection:
         found = store.find(connection, after=after, limit=limit + 1)
     return json_response(page(found, limit, lambda model: model.id))
 
 
-@models.get("/{model}", responses=answer(200, "As it stands", Model) | problems(404, 422))
-async def get_model(model: Id, kept: Kept) -> Response:
-    """Say how a model stands."""
-    with kept.database.read() as connection:
+@models.get("/{model}", responses=response(200, "Its current state", Model) | problems(404, 422))
+async def get_model(model: Id, backend: BackendDep) -> Response:
+    """Read a model."""
+    with backend.database.read() as connection:
         return json_response(store.get(connection, model))
 
 
 @models.delete(
-    "/{model}", status_code=204, response_class=Response, responses=answer(204, "Forgotten") | problems(404, 409, 422)
+    "/{model}", status_code=204, response_class=Response, responses=response(204, "Deleted") | problems(404, 409, 422)
 )
-def delete_model(model: Id, kept: Kept) -> Response:
-    """Forget a model to which no job refers."""
-    with kept.database.write() as connection:
+def delete_model(model: Id, backend: BackendDep) -> Response:
+    """Delete a model that no job refers to."""
+    with backend.database.write() as connection:
         store.get(connection, model)
-        subjects.release_model(connection, model)
+        checks.delete_model_checks(connection, model)
         store.remove(connection, model)
     return Response(status_code=204)
 
 
-def _add(kept: State, body: ModelRequest) -> str:
-    with kept.database.write() as connection:
-        identity = store.add(connection, body, stored_file(connection, body), kept.settings.factories)
-        subjects.check_model(connection, identity, kept.settings.timeout_seconds)
+def _add(backend: Backend, body: ModelRequest) -> str:
+    with backend.database.write() as connection:
+        identity = store.add(connection, body, stored_file(connection, body), backend.settings.factories)
+        checks.queue_model_check(connection, identity, backend.settings.timeout_seconds)
     return identity

@@ -1,14 +1,14 @@
-"""The parameters that many operations have."""
+"""Parameters that several operations share."""
 
 from typing import Annotated
 
 from fastapi import Path, Query
 
 from service.kit.file_source import Identity
-from service.kit.pages import DEFAULT_LIMIT, LARGEST_LIMIT
+from service.kit.pages import DEFAULT_LIMIT, MAX_LIMIT
 
 Id = Annotated[Identity, Path()]
-Limit = Annotated[int, Query(ge=1, le=LARGEST_LIMIT, description="items on a page")]
-After = Annotated[str | None, Query(max_length=64, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="items on a page")]
+After = Annotated[str | None, Query(max_length=64, description="`next` of the previous page")]
 
 __all__ = ["DEFAULT_LIMIT", "After", "Id", "Limit"]

@@ -1,4 +1,4 @@
-"""Every failure as ``application/problem+json`` (RFC 9457)."""
+"""Exception handlers: every error as ``application/problem+json`` (RFC 9457)."""
 
 import errno
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from calibrate.recipe import broken_fields
 from service.errors import InvalidError, ServiceError, StorageFullError, UnavailableError
 from service.kit.problem import MEDIA_TYPE, FieldProblem, Problem
 
-#: Of SQLite, where it is not the request that is at fault.
+#: Errors of SQLite that are not caused by the request.
 BUSY, FULL = ("SQLITE_BUSY", "SQLITE_LOCKED"), ("SQLITE_FULL",)
 
 
 def problem_response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """The problem as an answer to this request."""
-    named = problem.model_copy(update={"request_id": request.state.request_id})
-    return Response(named.model_dump_json(), problem.status, dict(headers or {}), MEDIA_TYPE)
+    """The problem as the response to this request."""
+    numbered = problem.model_copy(update={"request_id": request.state.request_id})
+    return Response(numbered.model_dump_json(), problem.status, dict(headers or {}), MEDIA_TYPE)
 
 
-async def refuse(request: Request, error: Exception) -> Response:
-    """Answer with one of the server's own errors."""
+async def handle_service_error(request: Request, error: Exception) -> Response:
+    """The response for the server's own errors."""
     assert isinstance(error, ServiceError), "it is registered for these"
     problem = Problem(
         title=error.title,
@@ -38,16 +38,18 @@ async def refuse(request: Request, error: Exception) -> Response:
     return problem_response(request, problem, error.headers)
 
 
-async def refuse_invalid(request: Request, error: Exception) -> Response:
-    """Answer to a request that breaks its schema."""
+async def handle_validation_error(request: Request, error: Exception) -> Response:
+    """The response to a request that does not match its schema."""
     assert isinstance(error, RequestValidationError), "it is registered for these"
     fields = broken_fields({**item, "loc": _location(item["loc"])} for item in error.errors())
-    told = "; ".join(f"{path}: {message}" if path else message for path, message in fields)
-    return await refuse(request, InvalidError(f"{told}. /openapi.json has the schema of every request.", fields))
+    detail = "; ".join(f"{path}: {message}" if path else message for path, message in fields)
+    return await handle_service_error(
+        request, InvalidError(f"{detail}. /openapi.json has the schema of every request.", fields)
+    )
 
 
-async def refuse_http(request: Request, error: Exception) -> Response:
-    """Answer where no operation was reached: an unknown path, or a method that the path does not have."""
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """The response where no operation matches: an unknown path, or a method that the path does not have."""
     assert isinstance(error, HTTPException), "it is registered for these"
     phrase = HTTPStatus(error.status_code).phrase
     detail, headers = f"{phrase}; /openapi.json lists every operation.", dict(error.headers or {})
@@ -58,42 +60,42 @@ async def refuse_http(request: Request, error: Exception) -> Response:
     return problem_response(request, problem, headers)
 
 
-async def refuse_database(request: Request, error: Exception) -> Response:
-    """Answer where the database is busy or its disk is full; anything else is a failure."""
+async def handle_database_error(request: Request, error: Exception) -> Response:
+    """The response where the database is busy or its disk is full; other errors are unexpected."""
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
     if name.startswith(BUSY):
         busy = UnavailableError("the database is busy; send the request again.", headers={"Retry-After": "1"})
-        return await refuse(request, busy)
+        return await handle_service_error(request, busy)
     if name.startswith(FULL):
-        return await refuse(request, _full())
+        return await handle_service_error(request, _full())
     raise error
 
 
-async def refuse_system(request: Request, error: Exception) -> Response:
-    """Answer where the disk is full; anything else is a failure."""
+async def handle_os_error(request: Request, error: Exception) -> Response:
+    """The response where the disk is full; other errors are unexpected."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return await refuse(request, _full())
+        return await handle_service_error(request, _full())
     raise error
 
 
-async def fail(request: Request, _error: Exception) -> Response:
-    """Answer to what should not happen; the log has its traceback."""
+async def handle_unexpected_error(request: Request, _error: Exception) -> Response:
+    """The response to an unexpected error; the log has its traceback."""
     problem = Problem(
-        title="The server failed",
+        title="Internal error",
         status=500,
         code="internal",
-        detail=f"the request met an error in the server; tell its operator the request id {request.state.request_id}.",
+        detail=f"the server had an unexpected error; tell its operator the request id {request.state.request_id}.",
     )
     return problem_response(request, problem, {"X-Request-ID": request.state.request_id})
 
 
-HANDLERS: Mapping[Any, Any] = {
-    ServiceError: refuse,
-    RequestValidationError: refuse_invalid,
-    HTTPException: refuse_http,
-    OperationalError: refuse_database,
-    OSError: refuse_system,
-    Exception: fail,
+EXCEPTION_HANDLERS: Mapping[Any, Any] = {
+    ServiceError: handle_service_error,
+    RequestValidationError: handle_validation_error,
+    HTTPException: handle_http_error,
+    OperationalError: handle_database_error,
+    OSError: handle_os_error,
+    Exception: handle_unexpected_error,
 }
 
 
@@ -102,7 +104,7 @@ def _full() -> StorageFullError:
 
 
 def _location(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Fields of the body by their own path; parameters after where they stand."""
+    """The path of a field: inside the body for its fields, with query, path or header before other parameters."""
     return location[1:] if location[0] == "body" else location
 
 

@@ -1,1 +1,1 @@
-"""The server as commands of `afternorm`."""
+"""The commands of the server and its client."""

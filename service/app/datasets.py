@@ -1,4 +1,4 @@
-"""``afternorm datasets``: the labelled data that a server keeps."""
+"""``afternorm datasets``: the datasets of a server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from calibrate.cli.console import note, say
 from service.app.options import DEFAULT_URL, Name, Url, connect
 from service.app.tables import show, show_all
 
-datasets = typer.Typer(help="The labelled data that a server keeps.", no_args_is_help=True)
+datasets = typer.Typer(help="The datasets of a server.", no_args_is_help=True)
 Identity = Annotated[str, typer.Argument(help="The dataset, as in dst_….", show_default=False)]
 
 
@@ -28,7 +28,7 @@ def add(
     name: Name = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Upload data, labelled or not; the server opens them and says what is in them. Prints their identity."""
+    """Upload and register data, with or without labels, and wait for their check. Prints the dataset's identity."""
     with connect(url) as client:
         dataset = client.add_dataset(path, class_map=options.mapping(class_map, "--class-map"), name=name)
     facts = dataset.facts or {}
@@ -39,21 +39,21 @@ def add(
 
 @datasets.command("list")
 def list_(as_json: options.AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List all, newest first."""
+    """List datasets, newest first."""
     with connect(url) as client:
         show_all(client.datasets(), lambda item: (item.id, item.state, item.name, item.created_at), as_json)
 
 
 @datasets.command("show")
 def show_(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Print everything known of one, as JSON."""
+    """Print a dataset as JSON."""
     with connect(url) as client:
         show(client.dataset(identity))
 
 
 @datasets.command()
 def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Forget one to which no job refers."""
+    """Delete a dataset that no job refers to."""
     with connect(url) as client:
         client.delete_dataset(identity)
     note(f"deleted {identity}")

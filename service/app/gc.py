@@ -1,4 +1,4 @@
-"""``afternorm gc``: remove what nothing needs any more from a server's directory."""
+"""``afternorm gc``: garbage collection in a server's directory."""
 
 from typing import Annotated
 
@@ -12,9 +12,9 @@ MIB = 2**20
 
 def gc(
     data_dir: DataDir = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be deleted.")] = False,
 ) -> None:
-    """Remove expired uploads, bytes that nothing refers to, and leftovers; safe beside a running server."""
+    """Delete expired uploads, unreferenced blobs and leftover files; safe while the server runs."""
     require_server()
 
     from service.db import open_database
@@ -34,8 +34,8 @@ def gc(
         say(f"upload {upload}")
     for leftover in garbage.leftovers:
         say(f"leftover {leftover}")
-    done = "would be" if dry_run else "were"
+    verb = "would be" if dry_run else "were"
     note(
         f"{len(garbage.blobs)} blobs ({garbage.bytes / MIB:.1f} MiB), {len(garbage.uploads)} uploads, "
-        f"{len(garbage.leftovers)} leftovers and {garbage.idempotency_keys} idempotency keys {done} removed"
+        f"{len(garbage.leftovers)} leftovers and {garbage.idempotency_keys} idempotency keys {verb} deleted"
     )

@@ -1,4 +1,4 @@
-"""``afternorm jobs``: ask a server for work, watch it, fetch what it made."""
+"""``afternorm jobs``: submit, follow and cancel jobs, and download their files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,9 +17,11 @@ from service.jobs.resources import Event, Job, JobSettings, State
 if TYPE_CHECKING:
     from service.client import Client
 
-jobs = typer.Typer(help="Jobs on a server: ask, watch, fetch.", no_args_is_help=True)
+jobs = typer.Typer(help="The jobs of a server: submit, follow, fetch.", no_args_is_help=True)
 Identity = Annotated[str, typer.Argument(help="The job, as in job_….", show_default=False)]
-Folder = Annotated[Path | None, typer.Option("--out", help="Fetch the files into this directory.", show_default=False)]
+Folder = Annotated[
+    Path | None, typer.Option("--out", help="Download the files into this directory.", show_default=False)
+]
 
 
 @jobs.command()
@@ -41,13 +43,13 @@ def submit(
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="cuda waits for a GPU slot.")] = "cpu",
     idempotency_key: Annotated[
-        str | None, typer.Option(help="Asking twice with one key is asking once.", show_default=False)
+        str | None, typer.Option(help="Submitting again with the same key returns the same job.", show_default=False)
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait until it has ended.")] = False,
     out: Folder = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Ask for a job. Prints its identity; with --follow or --out, waits, and exits 1 unless it succeeded."""
+    """Submit a job. Prints its identity; with --follow or --out, waits, and exits 1 unless it succeeded."""
     chosen = options.recipe(recipe, None, seed) if recipe is not None else None
     with connect(url) as client:
         job = client.submit(
@@ -71,7 +73,7 @@ def list_(
     as_json: options.AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """List all, newest first."""
+    """List jobs, newest first."""
     with connect(url) as client:
         found = client.jobs(state=state)
         show_all(
@@ -81,7 +83,7 @@ def list_(
 
 @jobs.command("show")
 def show_(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Print everything known of one, as JSON."""
+    """Print a job as JSON."""
     with connect(url) as client:
         show(client.job(identity))
 
@@ -99,21 +101,21 @@ def fetch(
     out: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("out"),
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Fetch the files that a job wrote."""
+    """Download the files that a job wrote."""
     with connect(url) as client:
         _fetch(client, client.job(identity), out)
 
 
 @jobs.command()
 def cancel(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """End a job, or keep it from starting."""
+    """Cancel a queued or running job."""
     with connect(url) as client:
         note(f"{identity} is {client.cancel(identity).state}")
 
 
 @jobs.command()
 def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Forget a job that has ended."""
+    """Delete a job that has ended."""
     with connect(url) as client:
         client.delete_job(identity)
     note(f"deleted {identity}")

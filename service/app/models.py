@@ -1,4 +1,4 @@
-"""``afternorm models``: the checkpoints that a server keeps."""
+"""``afternorm models``: the models of a server."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +10,7 @@ from calibrate.cli.console import note, say
 from service.app.options import DEFAULT_URL, Name, Url, connect
 from service.app.tables import show, show_all
 
-models = typer.Typer(help="The checkpoints that a server keeps.", no_args_is_help=True)
+models = typer.Typer(help="The models of a server.", no_args_is_help=True)
 Identity = Annotated[str, typer.Argument(help="The model, as in mdl_….", show_default=False)]
 
 
@@ -24,7 +24,7 @@ def add(
     name: Name = None,
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Upload a checkpoint; the server opens it, weights only, and says what is in it. Prints its identity."""
+    """Upload and register a checkpoint, and wait for its check. Prints the model's identity."""
     names = classes.read_text(encoding="utf-8").split("\n") if classes else None
     with connect(url) as client:
         model = client.add_model(
@@ -42,7 +42,7 @@ def add(
 
 @models.command("list")
 def list_(as_json: options.AsJson = False, url: Url = DEFAULT_URL) -> None:
-    """List all, newest first."""
+    """List models, newest first."""
     with connect(url) as client:
         show_all(
             client.models(), lambda item: (item.id, item.state, item.architecture, item.name, item.created_at), as_json
@@ -51,14 +51,14 @@ def list_(as_json: options.AsJson = False, url: Url = DEFAULT_URL) -> None:
 
 @models.command("show")
 def show_(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Print everything known of one, as JSON."""
+    """Print a model as JSON."""
     with connect(url) as client:
         show(client.model(identity))
 
 
 @models.command()
 def delete(identity: Identity, url: Url = DEFAULT_URL) -> None:
-    """Forget one to which no job refers."""
+    """Delete a model that no job refers to."""
     with connect(url) as client:
         client.delete_model(identity)
     note(f"deleted {identity}")

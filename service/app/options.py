@@ -1,4 +1,4 @@
-"""The options that several of the server's commands share."""
+"""Options that several commands share."""
 
 import ipaddress
 from pathlib import Path
@@ -16,23 +16,23 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         envvar="AFTERNORM_DATA_DIR",
-        help="Everything the server keeps. Default: ./data.",
+        help="Directory of the database and all files. Default: ./data.",
         show_default=False,
     ),
 ]
 CpuSlots = Annotated[
     int | None,
     typer.Option(
-        min=0, envvar="AFTERNORM_CPU_SLOTS", help="Jobs at a time on the CPU. Default: 1.", show_default=False
+        min=0, envvar="AFTERNORM_CPU_SLOTS", help="Concurrent jobs on the CPU. Default: 1.", show_default=False
     ),
 ]
 GpuSlots = Annotated[
     int | None,
-    typer.Option(min=0, envvar="AFTERNORM_GPU_SLOTS", help="Jobs at a time on GPUs. Default: 0.", show_default=False),
+    typer.Option(min=0, envvar="AFTERNORM_GPU_SLOTS", help="Concurrent jobs on GPUs. Default: 0.", show_default=False),
 ]
 
-Url = Annotated[str, typer.Option("--url", envvar="AFTERNORM_URL", help="The server.")]
-Name = Annotated[str | None, typer.Option(help="What to call it. Default: the file's name.", show_default=False)]
+Url = Annotated[str, typer.Option("--url", envvar="AFTERNORM_URL", help="URL of the server.")]
+Name = Annotated[str | None, typer.Option(help="Its name. Default: the file's name.", show_default=False)]
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 
@@ -49,7 +49,7 @@ def require_server() -> None:
 
 
 def check_host(host: str, without_keys: bool) -> None:
-    """Raise UsageError for an address that others can reach, unless that is wanted.
+    """Raise UsageError for an address that other machines can reach, unless ``without_keys``.
 
     >>> check_host("127.0.0.1", without_keys=False)
     >>> check_host("localhost", without_keys=False)
@@ -76,6 +76,6 @@ def connect(url: str) -> "Client":
         from service.client import Client
     except ImportError as error:
         raise UnavailableError(
-            f'speaking to a server needs {error.name}, which is not installed; run `pip install "afternorm[serve]"`.'
+            f'the client of a server needs {error.name}, which is not installed; run `pip install "afternorm[serve]"`.'
         ) from None
     return Client(url)

@@ -1,4 +1,4 @@
-"""``afternorm serve``: the HTTP interface and a worker, on this machine, with no other server to install."""
+"""``afternorm serve``: the REST API and a worker, on this machine, with no other server to install."""
 
 import signal
 import socket
@@ -20,14 +20,17 @@ def serve(
     cpu_slots: CpuSlots = None,
     gpu_slots: GpuSlots = None,
     without_keys: Annotated[
-        bool, typer.Option("--without-keys", help="Listen where others can reach it, though nobody needs a key.")
+        bool,
+        typer.Option(
+            "--without-keys", help="Listen on an address that other machines can reach, although there are no API keys."
+        ),
     ] = False,
     without_worker: Annotated[
-        bool, typer.Option("--without-worker", help="Take requests only; run `afternorm worker` beside it.")
+        bool, typer.Option("--without-worker", help="Serve requests only; run `afternorm worker` separately.")
     ] = False,
     access_log: Annotated[bool, typer.Option("--access-log", help="Log each request.")] = False,
 ) -> None:
-    """Serve the REST interface; its description is at /openapi.json.
+    """Serve the REST API; its description is at /openapi.json.
 
     Every setting is also an environment variable AFTERNORM_<SETTING>.
     """
@@ -39,7 +42,7 @@ def serve(
     import uvicorn
 
     from service.api import create_app
-    from service.app.kept import kept_worker
+    from service.app.worker_process import restarting_worker
     from service.settings import PREFIX, Settings
 
     settings = Settings.from_environment(data_dir=data_dir, cpu_slots=cpu_slots, gpu_slots=gpu_slots)
@@ -47,40 +50,40 @@ def serve(
     config = uvicorn.Config(create_app(settings), access_log=access_log, timeout_graceful_shutdown=3, lifespan="on")
     given = {"data_dir": data_dir, "cpu_slots": cpu_slots, "gpu_slots": gpu_slots}
     environment = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
-    hurry = stop_on_signals()
-    worker = nullcontext() if without_worker else kept_worker(environment, settings.drain_seconds, hurry)
+    stop_now = stop_on_signals()
+    worker = nullcontext() if without_worker else restarting_worker(environment, settings.drain_seconds, stop_now)
     shown, number = listening.getsockname()[:2]
-    note(f"http://{f'[{shown}]' if ':' in shown else shown}:{number}, keeping everything in {settings.data_dir}")
+    note(f"http://{f'[{shown}]' if ':' in shown else shown}:{number}, data directory {settings.data_dir}")
     with listening, worker:
         uvicorn.Server(config).run(sockets=[listening])
-        note("running jobs have a while to end; once more to stop them now")
+        note("draining: running jobs may finish; signal again to stop them now")
 
 
 def stop_on_signals() -> threading.Event:
-    """Outlive the first SIGTERM or SIGINT, which ends the HTTP server; the event is set by the next.
+    """Handle SIGTERM and SIGINT: the first stops the HTTP server, the second sets the returned event.
 
-    While it runs, the HTTP server has handlers of its own; once it has stopped, it hands the signal on.
+    The HTTP server has its own signal handlers while it runs, and raises the signal again once it has stopped.
     """
-    hurry = threading.Event()
+    stop_now = threading.Event()
     seen: list[int] = []
 
     def note_signal(number: int, _frame: FrameType | None) -> None:
         seen.append(number)
         if len(seen) > 1:
-            hurry.set()
+            stop_now.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, note_signal)
-    return hurry
+    return stop_now
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; raises UsageError where that cannot be."""
+    """A socket that listens on the address; raises UsageError where that fails."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise UsageError(
-            f"nothing can listen on {host} port {port}: {error.strerror}; pass another --port (0 for any that is free) "
+            f"cannot listen on {host} port {port}: {error.strerror}; pass another --port (0 for any that is free) "
             "or --host."
         ) from None

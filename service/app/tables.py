@@ -1,4 +1,4 @@
-"""Rows of text for people, JSON for programs."""
+"""Output of resources: tables of text, or JSON."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -12,12 +12,12 @@ Item = TypeVar("Item", bound=BaseModel)
 
 
 def show(item: BaseModel) -> None:
-    """Print one thing whole, as JSON."""
+    """Print a resource as JSON."""
     say(item.model_dump_json(indent=2))
 
 
 def show_all(items: Iterable[Item], row: Callable[[Item], Sequence[object]], as_json: bool) -> None:
-    """Print one line for each thing: what ``row`` picks, in columns; or all of them whole, as a JSON list."""
+    """Print a table with the columns of ``row``, one line for each item, or all items as a JSON list."""
     found = list(items)
     if as_json:
         say(json.dumps([item.model_dump(mode="json") for item in found], indent=2))

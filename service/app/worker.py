@@ -1,10 +1,10 @@
-"""``afternorm worker``: carry out jobs, beside a server that was started without one."""
+"""``afternorm worker``: run a worker, for a server that was started without one."""
 
 from service.app.options import CpuSlots, DataDir, GpuSlots, require_server
 
 
 def worker(data_dir: DataDir = None, cpu_slots: CpuSlots = None, gpu_slots: GpuSlots = None) -> None:
-    """Carry out jobs until stopped; SIGTERM lets those that run end, for a while."""
+    """Run jobs until stopped; after SIGTERM, running jobs have a while to finish."""
     require_server()
 
     from service.settings import Settings

@@ -1,4 +1,4 @@
-"""A typed client of the HTTP interface."""
+"""A typed client of the REST API."""
 
 from service.client.client import Client
 from service.client.errors import RemoteError

@@ -1,4 +1,4 @@
-"""The client: one method for each thing the server does, with its own values in and out."""
+"""The client: one method for each operation of the REST API."""
 
 import hashlib
 import time
@@ -17,28 +17,28 @@ from service.client.errors import RemoteError
 from service.client.transport import Transport
 from service.datasets.resources import Dataset
 from service.jobs.kinds import Kind
-from service.jobs.resources import ENDED, Artifact, Event, Job, JobSettings, State
+from service.jobs.resources import TERMINAL_STATES, Artifact, Event, Job, JobSettings, State
 from service.kit.pages import Page
 from service.models.resources import Model
 from service.uploads.resources import Upload
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
-#: Bytes sent in one request, so that a broken connection loses little and a proxy's limit is not met.
-PART = 64 * 2**20
+#: Bytes per request of an upload: a broken connection loses little, and proxies limit the size of requests.
+PART_BYTES = 64 * 2**20
 
-#: Seconds between questions that wait for something.
-PATIENCE = 0.5
+#: Seconds between polls, and before a retry.
+POLL_SECONDS = 0.5
 
-#: How often a broken connection is taken up again before it counts as gone.
-TRIES = 5
+#: How many times in a row a connection may break.
+MAX_FAILURES = 5
 
 Item = TypeVar("Item", bound=BaseModel)
 Registered = TypeVar("Registered", Model, Dataset)
 
 
 class Client:
-    """Speaks to one server; close it, or use it in a ``with`` block."""
+    """A connection to one server; close it, or use it in a ``with`` block."""
 
     def __init__(self, url: str = DEFAULT_URL, *, timeout_seconds: float = 60.0) -> None:
         self._client = httpx2.Client(base_url=url, timeout=timeout_seconds)
@@ -57,7 +57,7 @@ class Client:
         self._client.close()
 
     def upload(self, path: Path | str, *, progress: Callable[[int, int], None] | None = None) -> Upload:
-        """Send a file in parts, taking up where a broken connection left off; ``progress`` hears bytes sent and all."""
+        """Upload a file in parts, resumed after a broken connection; ``progress`` gets the bytes sent and the total."""
         path = Path(path)
         try:
             with path.open("rb") as file:
@@ -65,16 +65,16 @@ class Client:
                 size = file.tell()
                 body = {"name": path.name, "size": size, "sha256": sha256}
                 upload = Upload.model_validate_json(self._transport.send("POST", "/uploads", json=body).content)
-                broken = 0
+                failures = 0
                 while upload.blob is None:
                     file.seek(upload.offset)
                     try:
-                        self._append(upload, file.read(PART))
+                        self._append(upload, file.read(PART_BYTES))
                     except UnavailableError:
-                        broken += 1
-                        if broken == TRIES:
+                        failures += 1
+                        if failures == MAX_FAILURES:
                             raise
-                        time.sleep(PATIENCE)
+                        time.sleep(POLL_SECONDS)
                     upload = Upload.model_validate_json(self._transport.send("GET", f"/uploads/{upload.id}").content)
                     if progress is not None:
                         progress(upload.offset, size)
@@ -92,7 +92,7 @@ class Client:
         class_names: Sequence[str] | None = None,
         name: str | None = None,
     ) -> Model:
-        """Upload a checkpoint and register it; returns once the server has opened it, raises where it refuses it."""
+        """Upload and register a checkpoint, and wait for its check; raises RemoteError where the server refuses it."""
         body = {
             "upload": self.upload(path).id,
             "name": name,
@@ -101,11 +101,11 @@ class Client:
             "preprocessing": preprocessing and preprocessing.model_dump(mode="json"),
             "class_names": class_names,
         }
-        added = Model.model_validate_json(self._transport.send("POST", "/models", json=_given(body)).content)
-        return self._checked(lambda: self.model(added.id), added)
+        added = Model.model_validate_json(self._transport.send("POST", "/models", json=_without_none(body)).content)
+        return self._wait_for_check(lambda: self.model(added.id), added)
 
     def model(self, identity: str) -> Model:
-        """A model as it stands."""
+        """A model."""
         return Model.model_validate_json(self._transport.send("GET", f"/models/{identity}").content)
 
     def models(self) -> Iterator[Model]:
@@ -113,19 +113,19 @@ class Client:
         return self._all(Model, "/models", {})
 
     def delete_model(self, identity: str) -> None:
-        """Forget a model to which no job refers."""
+        """Delete a model that no job refers to."""
         self._transport.send("DELETE", f"/models/{identity}")
 
     def add_dataset(
         self, path: Path | str, *, class_map: Mapping[str, str | int] | None = None, name: str | None = None
     ) -> Dataset:
-        """Upload data and register them; returns once the server has opened them, raises where it refuses them."""
+        """Upload and register data, and wait for their check; raises RemoteError where the server refuses them."""
         body = {"upload": self.upload(path).id, "name": name, "class_map": class_map}
-        added = Dataset.model_validate_json(self._transport.send("POST", "/datasets", json=_given(body)).content)
-        return self._checked(lambda: self.dataset(added.id), added)
+        added = Dataset.model_validate_json(self._transport.send("POST", "/datasets", json=_without_none(body)).content)
+        return self._wait_for_check(lambda: self.dataset(added.id), added)
 
     def dataset(self, identity: str) -> Dataset:
-        """A dataset as it stands."""
+        """A dataset."""
         return Dataset.model_validate_json(self._transport.send("GET", f"/datasets/{identity}").content)
 
     def datasets(self) -> Iterator[Dataset]:
@@ -133,7 +133,7 @@ class Client:
         return self._all(Dataset, "/datasets", {})
 
     def delete_dataset(self, identity: str) -> None:
-        """Forget a dataset to which no job refers."""
+        """Delete a dataset that no job refers to."""
         self._transport.send("DELETE", f"/datasets/{identity}")
 
     def submit(
@@ -149,7 +149,7 @@ class Client:
         timeout_seconds: float | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
-        """Ask for a job; with an ``idempotency_key``, asking twice is asking once."""
+        """Submit a job; submitting again with the same ``idempotency_key`` returns the same job."""
         body = {
             "kind": kind,
             "model": model,
@@ -162,28 +162,28 @@ class Client:
         }
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return Job.model_validate_json(
-            self._transport.send("POST", "/jobs", json=_given(body), headers=headers).content
+            self._transport.send("POST", "/jobs", json=_without_none(body), headers=headers).content
         )
 
     def job(self, identity: str) -> Job:
-        """A job as it stands."""
+        """A job."""
         return Job.model_validate_json(self._transport.send("GET", f"/jobs/{identity}").content)
 
     def jobs(self, *, state: State | None = None, kind: Kind | None = None, model: str | None = None) -> Iterator[Job]:
         """The jobs that match, newest first."""
-        return self._all(Job, "/jobs", _given({"state": state, "kind": kind, "model": model}))
+        return self._all(Job, "/jobs", _without_none({"state": state, "kind": kind, "model": model}))
 
     def cancel(self, identity: str) -> Job:
-        """End a job, or keep it from starting."""
+        """Cancel a queued or running job."""
         return Job.model_validate_json(self._transport.send("POST", f"/jobs/{identity}/cancel").content)
 
     def delete_job(self, identity: str) -> None:
-        """Forget a job that has ended."""
+        """Delete a job that has ended."""
         self._transport.send("DELETE", f"/jobs/{identity}")
 
     def events(self, identity: str, *, after: int = 0) -> Iterator[Event]:
-        """What happens to a job, as it happens, until it has ended; a broken connection is taken up again."""
-        broken = 0
+        """Stream a job's events until it has ended, resumed after a broken connection."""
+        failures = 0
         while True:
             headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
             try:
@@ -191,18 +191,18 @@ class Client:
                     for line in response.iter_lines():
                         if line.startswith("data:"):
                             event = Event.model_validate_json(line.removeprefix("data:"))
-                            after, broken = event.id, 0
+                            after, failures = event.id, 0
                             yield event
-                if self.job(identity).state in ENDED:
+                if self.job(identity).state in TERMINAL_STATES:
                     return
             except UnavailableError:
-                broken += 1
-                if broken == TRIES:
+                failures += 1
+                if failures == MAX_FAILURES:
                     raise
-                time.sleep(PATIENCE)
+                time.sleep(POLL_SECONDS)
 
     def wait(self, job: Job, *, listen: Callable[[Event], None] | None = None) -> Job:
-        """Wait until ``job`` has ended; ``listen`` hears of what happens to it."""
+        """Wait until ``job`` has ended; ``listen`` is called with each event."""
         for event in self.events(job.id):
             if listen is not None:
                 listen(event)
@@ -210,11 +210,11 @@ class Client:
 
     def artifacts(self, identity: str) -> tuple[Artifact, ...]:
         """The files that a job wrote."""
-        answer = self._transport.send("GET", f"/jobs/{identity}/artifacts").json()
-        return tuple(Artifact.model_validate(item) for item in answer["data"])
+        page = self._transport.send("GET", f"/jobs/{identity}/artifacts").json()
+        return tuple(Artifact.model_validate(item) for item in page["data"])
 
     def fetch(self, job: Job, folder: Path | str) -> tuple[Path, ...]:
-        """Write the files of ``job`` into ``folder``, each whole and with its digest checked, or not at all."""
+        """Download the files of ``job`` into ``folder``; a file is written only if its SHA-256 matches."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         return tuple(self._download(job.id, artifact, folder) for artifact in self.artifacts(job.id))
@@ -233,7 +233,7 @@ class Client:
                 digest.update(chunk)
                 file.write(chunk)
             if digest.hexdigest() != artifact.sha256:
-                raise UnavailableError(f"{artifact.name} arrived damaged; fetch it again.")
+                raise UnavailableError(f"the SHA-256 of {artifact.name} does not match; download it again.")
         return path
 
     def _all(self, kind: type[Item], path: str, query: Mapping[str, Any]) -> Iterator[Item]:
@@ -245,15 +245,15 @@ class Client:
                 return
             after = {"after": found.next}
 
-    def _checked(self, ask: Callable[[], Registered], added: Registered) -> Registered:
+    def _wait_for_check(self, read: Callable[[], Registered], added: Registered) -> Registered:
         while added.state == "checking":
-            time.sleep(PATIENCE)
-            added = ask()
+            time.sleep(POLL_SECONDS)
+            added = read()
         if added.problem is not None:
             raise RemoteError(added.problem)
         return added
 
 
-def _given(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without what was left out."""
+def _without_none(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that are not None."""
     return {name: value for name, value in body.items() if value is not None}

@@ -1,4 +1,4 @@
-"""What the server refused, as an error of this side."""
+"""Errors that the server returned, as exceptions."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from calibrate.errors import AfternormError, UnsafeInputError, UsageError
 from calibrate.errors import UnavailableError as Unavailable
 from service.kit.problem import Problem
 
-#: How the command line ends for some of the codes; for the others as for any failure.
+#: The exit codes of the command line for some error codes; the others have that of any failure.
 EXIT_CODES: Mapping[str, int] = {
     "invalid": UsageError.exit_code,
     "unsafe-input": UnsafeInputError.exit_code,
@@ -15,7 +15,7 @@ EXIT_CODES: Mapping[str, int] = {
 
 
 class RemoteError(AfternormError):
-    """The server said no; ``problem`` is its answer."""
+    """The server returned an error, its ``problem``."""
 
     def __init__(self, problem: Problem) -> None:
         fields = "; ".join(f"{field.path}: {field.message}" for field in problem.errors)

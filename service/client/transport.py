@@ -1,4 +1,4 @@
-"""Requests that end well or in an error the user can act on."""
+"""HTTP requests whose failures are errors that a user can act on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ class Transport:
         self._client = client
 
     def send(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """The answer to one request; raises RemoteError for a refusal, UnavailableError where nobody answers."""
+        """Send a request; raises RemoteError for an error response, UnavailableError without any response."""
         with self._reachable():
             response = self._client.request(method, f"/v1{path}", **options)
         check(response)
@@ -27,7 +27,7 @@ class Transport:
 
     @contextmanager
     def stream(self, path: str, **options: Any) -> Iterator[httpx2.Response]:
-        """The answer to a GET, to be read as it arrives."""
+        """Send a GET, and stream its response."""
         with self._reachable(), self._client.stream("GET", f"/v1{path}", **options) as response:
             if response.is_error:
                 response.read()
@@ -40,22 +40,23 @@ class Transport:
             yield
         except httpx2.TransportError as error:
             raise UnavailableError(
-                f"{self._client.base_url} does not answer ({type(error).__name__}: {error}); start the server with "
+                f"{self._client.base_url} cannot be reached ({type(error).__name__}: {error}); start the server with "
                 "`afternorm serve`, or name another with --url."
             ) from error
 
 
 def check(response: httpx2.Response) -> None:
-    """Raise RemoteError for an answer that is not a good one."""
+    """Raise RemoteError for an error response."""
     if not response.is_error:
         return
     try:
         problem = Problem.model_validate_json(response.content)
     except ValidationError:
         problem = Problem(
-            title="Not an answer of this server",
+            title="Not an Afternorm server",
             status=response.status_code,
             code="not-a-problem",
-            detail=f"{response.url} answered {response.status_code}, and not as an Afternorm server does; check --url.",
+            detail=f"{response.url} returned {response.status_code} without a problem document, so it is no Afternorm "
+            "server; check --url.",
         )
     raise RemoteError(problem)

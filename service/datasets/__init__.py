@@ -1,1 +1,1 @@
-"""Datasets: examples in one file, labelled or not."""
+"""Datasets: examples in one file, with or without labels."""

@@ -1,4 +1,4 @@
-"""Datasets as clients ask for them and see them."""
+"""Datasets in the REST API: requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ State = Literal["checking", "ready", "refused"]
 
 
 class DatasetRequest(FileSource):
-    """Examples in one file, labelled or not, and how their classes are the model's where the names differ."""
+    """Examples in one file, with or without labels; ``class_map`` maps their classes to the model's."""
 
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     class_map: Annotated[
@@ -23,7 +23,7 @@ class DatasetRequest(FileSource):
 
 
 class Dataset(Value):
-    """A dataset as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
+    """A dataset. It has ``facts`` once it is ``ready``; ``problem`` says why it is ``refused``."""
 
     id: Identity
     name: str

@@ -17,7 +17,7 @@ _COLUMNS = [datasets.c[name] for name in Dataset.model_fields]
 
 
 def add(connection: Connection, request: DatasetRequest, file: StoredFile) -> str:
-    """Register a dataset that is still to be checked."""
+    """Register a dataset, which is not checked yet."""
     identity = new_id("dst")
     given = request.model_dump(mode="json", exclude={"upload", "blob", "file_name", "name"})
     connection.execute(
@@ -38,31 +38,31 @@ def get(connection: Connection, identity: str) -> Dataset:
     """The dataset; raises NotFoundError where there is none."""
     row = connection.execute(select(*_COLUMNS).where(datasets.c.id == identity)).mappings().first()
     if row is None:
-        raise NotFoundError(f"there is no dataset {identity!r}; GET /v1/datasets lists those there are.")
-    return _shown(dict(row))
+        raise NotFoundError(f"there is no dataset {identity!r}; GET /v1/datasets lists all.")
+    return _resource(dict(row))
 
 
 def find(connection: Connection, *, after: str | None, limit: int) -> Sequence[Dataset]:
     """At most ``limit`` datasets, newest first, older than ``after``."""
     wanted = newest(datasets, _COLUMNS, after=after, limit=limit)
-    return [_shown(dict(row)) for row in connection.execute(wanted).mappings()]
+    return [_resource(dict(row)) for row in connection.execute(wanted).mappings()]
 
 
 def state(connection: Connection, identity: str) -> str | None:
-    """How the dataset stands; None where there is none."""
+    """The dataset's state; None where there is no such dataset."""
     return connection.scalar(select(datasets.c.state).where(datasets.c.id == identity))
 
 
 def has_labels(connection: Connection, identity: str) -> bool:
-    """Whether the examples have labels, which the check found out."""
+    """Whether the examples have labels, by the facts of the check."""
     facts = connection.scalar(select(datasets.c.facts).where(datasets.c.id == identity)) or {}
     return "classes" not in facts or facts["classes"] is not None
 
 
 def remove(connection: Connection, identity: str) -> None:
-    """Forget the dataset."""
+    """Delete the dataset."""
     connection.execute(delete(datasets).where(datasets.c.id == identity))
 
 
-def _shown(row: dict[str, Any]) -> Dataset:
+def _resource(row: dict[str, Any]) -> Dataset:
     return Dataset.model_validate(row | {"blob": reference(row["blob"])})

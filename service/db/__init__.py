@@ -1,4 +1,4 @@
-"""The database: its tables, how to open it, how it came to its present shape."""
+"""The database: tables, connections and migrations."""
 
 from service.db.database import Database, open_database
 

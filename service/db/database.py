@@ -1,4 +1,4 @@
-"""Opening the database, and the two ways to use it: read, and write."""
+"""Open the database; read and write transactions."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ BUSY_SECONDS = 10.0
 
 
 class Database:
-    """Transactions on one database, by any number of threads and processes."""
+    """Transactions on a database, from any number of threads and processes."""
 
     def __init__(self, engine: Engine) -> None:
         self._reading = engine
@@ -23,13 +23,13 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view; never waits for a writer, and sees none of its work until that is committed."""
+        """A read transaction: one consistent snapshot, which does not wait for writers."""
         with self._reading.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """The only writer until the block ends; an exception undoes all of the block's work."""
+        """A write transaction: the only one at a time; an exception rolls it back."""
         with self._writing.begin() as connection:
             yield connection
 
@@ -39,9 +39,9 @@ class Database:
 
 
 def open_database(data_dir: Path) -> Database:
-    """Open the database in ``data_dir``, made or brought up to date if need be.
+    """Open the database in ``data_dir``; it is created or upgraded if needed.
 
-    Raises NewerDatabaseError for a database that a newer version has changed.
+    Raises NewerDatabaseError for a database that a newer version has upgraded.
     """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = create_engine(
@@ -55,12 +55,12 @@ def open_database(data_dir: Path) -> Database:
 
 
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    """Write-ahead log: readers and the writer do not wait for each other. FULL: a commit survives power loss."""
+    """WAL: readers and the writer do not block each other. FULL: a commit survives power loss."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin(connection: Connection) -> None:
-    """SQLite's own transactions; writers queue at their begin, where waiting is safe, not at their first write."""
+    """Writers begin IMMEDIATE: they wait for the lock here, where that is safe, not at their first write."""
     writes = connection.get_execution_options().get("afternorm_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,4 +1,4 @@
-"""Lists, newest first: identities grow with time."""
+"""Lists, newest first: identities sort by creation time."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +7,6 @@ from sqlalchemy import Column, Select, Table, select
 
 
 def newest(table: Table, columns: Sequence[Column[Any]], *, after: str | None, limit: int) -> Select[Any]:
-    """At most ``limit`` rows of ``table``, newest first, from behind the one with the identity ``after``."""
+    """Select at most ``limit`` rows of ``table``, newest first, older than the one with the identity ``after``."""
     wanted = select(*columns).order_by(table.c.id.desc()).limit(limit)
     return wanted if after is None else wanted.where(table.c.id < after)

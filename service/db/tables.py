@@ -1,6 +1,6 @@
-"""The tables. The database is the source of truth; times are seconds since 1970, documents are JSON.
+"""The tables. Times are seconds since 1970; documents are JSON.
 
-Whoever writes to a job's rows after it was claimed says which attempt it works for (``service/jobs/attempts.py``).
+Writes to the rows of a claimed job must name their claim (``service/jobs/attempts.py``).
 """
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, text
@@ -75,9 +75,15 @@ jobs = Table(
     Column("timeout_seconds", Float, nullable=False),
     Column("state", String, nullable=False),
     Column("attempt", Integer, nullable=False, server_default=text("0"), comment="0 until it is first claimed"),
-    Column("lost", Integer, nullable=False, server_default=text("0"), comment="attempts that died, not by its fault"),
-    Column("worker", String, comment="who claimed it"),
-    Column("lease_until", Float),
+    Column(
+        "lost_attempts",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="ended without a result: worker or process died",
+    ),
+    Column("worker", String, comment="the worker that claimed it"),
+    Column("lease_expires_at", Float),
     Column("problem", JSON),
     Column("verdict", String),
     Column("created_at", Float, nullable=False),

@@ -1,4 +1,4 @@
-"""Bringing a database up to date, by the steps in ``migrations/versions``."""
+"""Upgrade a database with the migrations in ``migrations/versions``."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from service.errors import NewerDatabaseError
 
 
 def migrate(engine: Engine) -> None:
-    """Carry out the steps that this database has not seen; one process does it, others wait for it.
+    """Run the migrations that are missing; one process at a time does, others wait for it.
 
-    Raises NewerDatabaseError for a database at a step that this version does not know, and changes nothing there.
+    Raises NewerDatabaseError, and changes nothing, for a database with a migration that this version does not have.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     scripts = ScriptDirectory.from_config(config)
     with engine.execution_options(afternorm_write=True).begin() as connection:
-        stands = MigrationContext.configure(connection).get_current_revision()
+        current = MigrationContext.configure(connection).get_current_revision()
         known = {script.revision for script in scripts.walk_revisions()}
-        if stands is not None and stands not in known:
+        if current is not None and current not in known:
             raise NewerDatabaseError(
-                f"the database stands at step {stands!r}, which this version of afternorm does not know; install the "
+                f"the database is at migration {current!r}, which this version of afternorm does not have; install the "
                 "version that wrote it, or a newer one."
             )
-        if stands == scripts.get_current_head():
+        if current == scripts.get_current_head():
             return
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,1 +1,1 @@
-"""Jobs: what can be asked for, how it stands, and who may change it."""
+"""The job queue: submission, claims, attempts, events and garbage collection."""

@@ -1,4 +1,4 @@
-"""Garbage: uploads that expired, blobs that nothing refers to, and what interrupted work left behind."""
+"""Garbage collection: expired uploads, unreferenced blobs and leftover files."""
 
 import time
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from service.jobs import idempotency
 from service.storage import Blob, Blobs, Partials
 from service.uploads import store
 
-#: Younger files may be about to be referred to.
-YOUNG_SECONDS = 3600.0
+#: Files are collected only at this age: a younger one may be referenced in a moment.
+MIN_AGE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What was removed, or would be."""
+    """What was deleted, or would be."""
 
     uploads: tuple[str, ...]
     blobs: tuple[Blob, ...]
@@ -31,17 +31,17 @@ class Garbage:
 
 
 def collect(database: Database, stored: Blobs, partials: Partials, *, dry_run: bool) -> Garbage:
-    """Remove the garbage, or with ``dry_run`` only say what it is; safe beside a running server and its workers."""
+    """Delete the garbage, or with ``dry_run`` only list it; safe while the server and its workers run."""
     with database.read() as connection:
-        idle = set(partials.older_than(YOUNG_SECONDS))
+        idle = set(partials.older_than(MIN_AGE_SECONDS))
         expired = tuple(each for each in store.expired(connection) if each in idle or partials.size(each) is None)
         orphans = tuple(sorted(idle - store.known(connection)))
-        kept = _referenced(connection, except_uploads=expired)
-        recorded = store.blobs_before(connection, time.time() - YOUNG_SECONDS)
-        keys = idempotency.old(connection)
-    candidates = sorted({*recorded, *stored.older_than(YOUNG_SECONDS)}, key=lambda blob: blob.sha256)
-    candidates = [blob for blob in candidates if blob.sha256 not in kept]
-    staged = tuple(stored.staged(YOUNG_SECONDS))
+        referenced = _referenced(connection, except_uploads=expired)
+        recorded = store.blobs_before(connection, time.time() - MIN_AGE_SECONDS)
+        keys = idempotency.count_expired(connection)
+    candidates = sorted({*recorded, *stored.older_than(MIN_AGE_SECONDS)}, key=lambda blob: blob.sha256)
+    candidates = [blob for blob in candidates if blob.sha256 not in referenced]
+    staged = tuple(stored.staged(MIN_AGE_SECONDS))
     leftovers = (*orphans, *(path.name for path in staged))
     if dry_run:
         return Garbage(expired, tuple(candidates), leftovers, keys)
@@ -52,21 +52,21 @@ def collect(database: Database, stored: Blobs, partials: Partials, *, dry_run: b
     for path in staged:
         path.unlink(missing_ok=True)
     with database.write() as connection:
-        idempotency.forget_old(connection)
+        idempotency.delete_expired(connection)
     return Garbage(expired, tuple(blob for blob in candidates if _delete(database, stored, blob)), leftovers, keys)
 
 
 def _delete(database: Database, stored: Blobs, blob: Blob) -> bool:
-    """Delete the blob, unless it was referred to or stored again meanwhile."""
+    """Delete the blob, unless it was referenced or stored again in the meantime; whether it was deleted."""
     with database.write() as connection:
-        if blob.sha256 in _referenced(connection) or not stored.delete(blob.sha256, older_than=YOUNG_SECONDS):
+        if blob.sha256 in _referenced(connection) or not stored.delete(blob.sha256, older_than=MIN_AGE_SECONDS):
             return False
         connection.execute(delete(blobs).where(blobs.c.sha256 == blob.sha256))
     return True
 
 
 def _referenced(connection: Connection, except_uploads: tuple[str, ...] = ()) -> set[str]:
-    """The blobs that something refers to."""
+    """The SHA-256 of every blob that a row refers to."""
     columns = (models.c.blob, models.c.weights, datasets.c.blob, trials.c.blob, artifacts.c.blob)
     live = select(uploads.c.blob).where(uploads.c.id.not_in(except_uploads))
     return set(connection.scalars(union(live, *map(select, columns)))) - {None}

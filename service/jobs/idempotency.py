@@ -1,4 +1,4 @@
-"""Idempotency keys: a request that is sent again gets the job that it got the first time."""
+"""Idempotency keys: a request that is repeated with its key returns the same job."""
 
 import time
 
@@ -7,12 +7,12 @@ from sqlalchemy import Connection, delete, func, insert, select
 from service.db.tables import idempotency_keys as keys
 from service.errors import IdempotencyError
 
-#: How long a key is remembered.
-KEPT_SECONDS = 7 * 24 * 3600.0
+#: How long a key is stored.
+RETENTION_SECONDS = 7 * 24 * 3600.0
 
 
 def job_of(connection: Connection, key: str, request: str) -> str | None:
-    """The job for which ``key`` was used; raises IdempotencyError where another request than the digest used it."""
+    """The job of ``key``, or None; raises IdempotencyError where the key was used with another request digest."""
     row = connection.execute(select(keys.c.request, keys.c.job).where(keys.c.key == key)).first()
     if row is None:
         return None
@@ -24,16 +24,16 @@ def job_of(connection: Connection, key: str, request: str) -> str | None:
     return str(row.job)
 
 
-def remember(connection: Connection, key: str, request: str, job: str) -> None:
-    """Note that ``key`` was used for the job."""
+def store_key(connection: Connection, key: str, request: str, job: str) -> None:
+    """Store ``key`` with the digest of its request and its job."""
     connection.execute(insert(keys).values(key=key, request=request, job=job, created_at=time.time()))
 
 
-def old(connection: Connection) -> int:
-    """How many keys are older than they are kept."""
-    return connection.scalar(select(func.count()).where(keys.c.created_at < time.time() - KEPT_SECONDS)) or 0
+def count_expired(connection: Connection) -> int:
+    """How many keys are past their retention."""
+    return connection.scalar(select(func.count()).where(keys.c.created_at < time.time() - RETENTION_SECONDS)) or 0
 
 
-def forget_old(connection: Connection) -> None:
-    """Forget the keys that are older than they are kept."""
-    connection.execute(delete(keys).where(keys.c.created_at < time.time() - KEPT_SECONDS))
+def delete_expired(connection: Connection) -> None:
+    """Delete the keys that are past their retention."""
+    connection.execute(delete(keys).where(keys.c.created_at < time.time() - RETENTION_SECONDS))

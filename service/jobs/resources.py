@@ -1,4 +1,4 @@
-"""Jobs as clients ask for them and see them."""
+"""Jobs in the REST API: requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,12 +14,12 @@ from service.kit.problem import Problem
 
 State = Literal["queued", "running", "cancelling", "succeeded", "failed", "cancelled"]
 
-#: The states in which nothing changes any more.
-ENDED: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
+#: The states in which a job has ended: it changes no more.
+TERMINAL_STATES: frozenset[State] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class JobSettings(Value):
-    """How a job is carried out; with these and the recipe equal, so are the numbers, to the last bit."""
+    """How a job runs. Equal settings and an equal recipe give equal numbers, to the last bit."""
 
     batch_size: Annotated[int, Field(ge=1, le=65536, description="examples per forward pass")] = 64
     threads: Annotated[int, Field(ge=1, le=256, description="CPU threads")] = 1
@@ -27,10 +27,10 @@ class JobSettings(Value):
 
 
 class JobRequest(Value):
-    """What to do to which model with which data.
+    """A job to run: what to do, on which model, with which data.
 
-    ``recipe`` is a preset's name or a whole recipe; without, calibrate jobs carry out ``alpha`` and evaluate jobs
-    ``measure``. Export jobs take none. ``outputs`` say which files to write, and change nothing in the result.
+    ``recipe`` is a preset's name or a whole recipe; without one, calibrate jobs run ``alpha`` and evaluate jobs
+    ``measure``. Export jobs have no recipe. ``outputs`` selects the files to write; it does not change the result.
     """
 
     kind: Kind
@@ -46,7 +46,7 @@ class JobRequest(Value):
 
 
 class Job(Value):
-    """A job as it stands. ``attempt`` counts the times it was started; ``problem`` says why it failed."""
+    """A job and its current state. ``attempt`` counts how often it was started; ``problem`` says why it failed."""
 
     id: Identity
     kind: AnyKind
@@ -68,7 +68,7 @@ class Job(Value):
 
 
 class Trial(Value):
-    """A finished pass over some of the data, kept so that another attempt need not repeat it."""
+    """A finished pass over some of the data, stored so that a retry need not repeat it."""
 
     key: str
     stage: str
@@ -87,7 +87,7 @@ class Artifact(Value):
 
 
 class Event(Value):
-    """Something that happened to a job: ``state``, ``progress``, ``trial`` or ``artifact``, and its particulars."""
+    """An event of a job: a new ``state``, ``progress``, a ``trial`` or an ``artifact``, with its ``data``."""
 
     id: int
     type: Literal["state", "progress", "trial", "artifact"]

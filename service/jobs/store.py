@@ -1,4 +1,4 @@
-"""Jobs in the database, as clients see and change them; ``attempts`` has what workers do to them."""
+"""Jobs in the database, for the REST API; ``attempts`` has the workers' side."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from service.db.tables import artifacts, blobs, jobs, trials
 from service.errors import ConflictError, NotFoundError
 from service.jobs.events import append
 from service.jobs.kinds import AnyKind
-from service.jobs.resources import ENDED, Artifact, Job, State, Trial
+from service.jobs.resources import TERMINAL_STATES, Artifact, Job, State, Trial
 from service.kit.ids import new_id
 
 _COLUMNS = [jobs.c[name] for name in Job.model_fields]
@@ -36,7 +36,7 @@ def get(connection: Connection, identity: str) -> Job:
     """The job; raises NotFoundError where there is none."""
     row = connection.execute(_BY_ID, {"identity": identity}).mappings().first()
     if row is None:
-        raise NotFoundError(f"there is no job {identity!r}; GET /v1/jobs lists those there are.")
+        raise NotFoundError(f"there is no job {identity!r}; GET /v1/jobs lists all.")
     return Job.model_validate(dict(row))
 
 
@@ -50,9 +50,9 @@ def find(
     after: str | None,
     limit: int,
 ) -> Sequence[Job]:
-    """At most ``limit`` jobs for which all that is not None holds, newest first, older than ``after``.
+    """At most ``limit`` jobs that match every filter that is not None, newest first, older than ``after``.
 
-    ``dataset`` holds for the jobs that refer to it in either way.
+    ``dataset`` matches jobs that use it as data or as training data.
     """
     wanted = newest(jobs, _COLUMNS, after=after, limit=limit)
     for name, value in (("state", state), ("kind", kind), ("model", model)):
@@ -64,19 +64,19 @@ def find(
 
 
 def state(connection: Connection, identity: str) -> State | None:
-    """How the job stands; None where there is none."""
+    """The job's state; None where there is no such job."""
     found: State | None = connection.scalar(_STATE, {"identity": identity})
     return found
 
 
 def counts(connection: Connection) -> Mapping[str, int]:
-    """How many jobs are in each state that some job is in."""
+    """The number of jobs by state; states without jobs are left out."""
     found = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state))
     return {row[0]: row[1] for row in found}
 
 
 def trials_of(connection: Connection, identity: str) -> Sequence[Trial]:
-    """The job's finished passes, in the order in which they were finished."""
+    """The job's finished passes, oldest first."""
     get(connection, identity)
     columns = [trials.c[name] for name in Trial.model_fields]
     wanted = select(*columns).where(trials.c.job == identity).order_by(trials.c.created_at, trials.c.key)
@@ -95,28 +95,27 @@ def artifact(connection: Connection, identity: str, name: str) -> Artifact:
     for found in artifacts_of(connection, identity):
         if found.name == name:
             return found
-    raise NotFoundError(
-        f"the job {identity!r} has no artifact {name!r}; GET /v1/jobs/{identity}/artifacts lists those it has."
-    )
+    raise NotFoundError(f"the job {identity!r} has no artifact {name!r}; GET /v1/jobs/{identity}/artifacts lists all.")
 
 
 def request_cancel(connection: Connection, identity: str) -> Job:
-    """Cancel a queued job; ask the worker of a running one to end it; leave one that has ended as it is."""
+    """Cancel a queued job, mark a running one as cancelling for its worker, and leave one that has ended unchanged."""
     job = get(connection, identity)
     if job.kind == "check":
         raise ConflictError(
-            f"the job {identity!r} is the server's own check of a new file; delete the model or dataset instead."
+            f"the job {identity!r} is the server's check of a new file; delete the model or dataset instead."
         )
     if job.state in ("queued", "running"):
-        now = {"state": "cancelled", "finished_at": time.time()} if job.state == "queued" else {"state": "cancelling"}
-        connection.execute(update(jobs).where(jobs.c.id == identity).values(**now))
-        append(connection, identity, job.attempt, "state", {"state": now["state"]})
+        done = job.state == "queued"
+        values = {"state": "cancelled", "finished_at": time.time()} if done else {"state": "cancelling"}
+        connection.execute(update(jobs).where(jobs.c.id == identity).values(**values))
+        append(connection, identity, job.attempt, "state", {"state": values["state"]})
     return get(connection, identity)
 
 
 def remove(connection: Connection, identity: str) -> None:
-    """Forget a job that has ended, and its events, trials and artifacts."""
+    """Delete a job that has ended, with its events, trials and artifacts."""
     job = get(connection, identity)
-    if job.state not in ENDED:
+    if job.state not in TERMINAL_STATES:
         raise ConflictError(f"the job {identity!r} is {job.state}; cancel it, and delete it once it has ended.")
     connection.execute(delete(jobs).where(jobs.c.id == identity))

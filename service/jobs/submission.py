@@ -1,4 +1,4 @@
-"""Submitting a job: the rules that a request must keep beyond its schema, and the key that makes it safe to repeat."""
+"""Submitting a job: validation beyond the request's schema, and idempotency."""
 
 import hashlib
 
@@ -15,19 +15,19 @@ from service.settings import Settings
 
 
 def submit(connection: Connection, request: JobRequest, settings: Settings, key: str | None) -> tuple[Job, bool]:
-    """The job that ``request`` asks for, and whether it is new: an Idempotency-Key gives the same job each time."""
+    """Queue the job; returns it and whether it is new. A repeated Idempotency-Key returns the job of its first use."""
     digest = _digest(request)
     earlier = key and idempotency.job_of(connection, key, digest)
     if earlier:
         return store.get(connection, earlier), False
     recipe = recipe_of(request)
-    _check_materials(connection, request)
+    _check_inputs(connection, request)
     _check_training(request, recipe)
     if recipe is not None:
         _check_labels(connection, request, recipe)
     if request.settings.device == "cuda" and settings.gpu_slots == 0:
         raise InvalidError(
-            "settings.device is 'cuda', and this server has no place for jobs on a GPU; leave it at 'cpu'.",
+            "settings.device is 'cuda', and this server has no GPU slots; leave it at 'cpu'.",
             [("settings.device", "this server has no GPU slots")],
         )
     identity = store.add(
@@ -44,26 +44,26 @@ def submit(connection: Connection, request: JobRequest, settings: Settings, key:
         timeout_seconds=min(request.timeout_seconds or settings.timeout_seconds, settings.timeout_seconds),
     )
     if key:
-        idempotency.remember(connection, key, digest, identity)
+        idempotency.store_key(connection, key, digest, identity)
     return store.get(connection, identity), True
 
 
 def _digest(request: JobRequest) -> str:
-    """SHA-256 of the request as an Idempotency-Key remembers it, the same as before there were training datasets."""
+    """SHA-256 of the request, stored with its Idempotency-Key; fields added later count only where they are set."""
     later = {name for name in ("training_dataset",) if getattr(request, name) is None}
     return hashlib.sha256(request.model_dump_json(exclude=later).encode()).hexdigest()
 
 
 def recipe_of(request: JobRequest) -> Recipe | None:
-    """The recipe that the request means; None for kinds that take none. Raises InvalidError for a forbidden one."""
+    """The recipe of the request; None for kinds without one. Raises InvalidError for a recipe that is not permitted."""
     name = request.recipe if request.recipe is not None else DEFAULT_RECIPE.get(request.kind)
     if name is None and request.kind == "export":
         return None
     if not PERMITTED[request.kind]:
-        raise InvalidError(f"{request.kind} jobs take no recipe; leave it out.", [("recipe", "no steps are permitted")])
+        raise InvalidError(f"{request.kind} jobs have no recipe; leave it out.", [("recipe", "no steps are permitted")])
     if isinstance(name, str) and name not in PRESETS:
         raise InvalidError(
-            f"{name!r} is no preset; take one of {', '.join(sorted(PRESETS))}, or write the recipe out.",
+            f"{name!r} is not a preset; use one of {', '.join(sorted(PRESETS))}, or write the recipe out.",
             [("recipe", "no such preset")],
         )
     recipe = PRESETS[name] if isinstance(name, str) else name
@@ -78,8 +78,8 @@ def recipe_of(request: JobRequest) -> Recipe | None:
     return recipe
 
 
-def _check_materials(connection: Connection, request: JobRequest) -> None:
-    """Raise for a model or dataset that is not there or not ready."""
+def _check_inputs(connection: Connection, request: JobRequest) -> None:
+    """Raise for a model or dataset that does not exist or is not ready."""
     if request.dataset is None and request.kind in WITH_DATA:
         raise InvalidError(
             f"{request.kind} jobs need data; name a dataset, which POST /v1/datasets registers.",
@@ -94,7 +94,7 @@ def _check_materials(connection: Connection, request: JobRequest) -> None:
 
 
 def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
-    """Raise for training data that are needed and not given, or given and of no use."""
+    """Raise where the recipe needs training data and has none, or has some and does not use them."""
     uses = [step.training_data for step in recipe.steps] if recipe is not None else []
     if request.training_dataset is None:
         needing = [
@@ -119,7 +119,7 @@ def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
 
 
 def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -> None:
-    """Raise for steps that need the labels which the dataset has not."""
+    """Raise for steps that need labels where the dataset has none."""
     assert request.dataset is not None, "a kind with steps has data"
     needing = [
         (f"recipe.steps[{number}].kind", f"{step.kind!r} needs labels")
@@ -135,15 +135,13 @@ def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -
 
 
 def _check_ready(field: str, identity: str, state: str | None, kind: str | None = None) -> None:
-    """Raise where the model or dataset that ``field`` names, of the ``kind`` that it is called by, is not ready."""
+    """Raise where the model or dataset (``kind``) that ``field`` names does not exist or is not ready."""
     kind = kind or field
     if state is None:
-        raise InvalidError(
-            f"there is no {kind} {identity!r}; GET /v1/{kind}s lists those there are.", [(field, f"no such {kind}")]
-        )
+        raise InvalidError(f"there is no {kind} {identity!r}; GET /v1/{kind}s lists all.", [(field, f"no such {kind}")])
     if state == "checking":
         raise ConflictError(
-            f"the {kind} {identity!r} is still being checked; ask again once it is ready.",
+            f"the {kind} {identity!r} is still being checked; retry once it is ready.",
             headers={"Retry-After": "1"},
         )
     if state == "refused":

@@ -1,1 +1,1 @@
-"""Small values that every room shares: identities, pages, problems."""
+"""Values that all packages of the service share: identities, pages, problems."""

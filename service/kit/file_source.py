@@ -1,4 +1,4 @@
-"""Where the file of a new model or dataset comes from: an upload, or bytes that the server has already."""
+"""The file of a new model or dataset: an upload, or a blob that the server has already."""
 
 import re
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from calibrate.values import Value
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 in hexadecimal")]
 BlobReference = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", description="as in /v1/blobs/sha256:...")]
-#: Whoever writes a file under such a name writes it where it means to: it leads nowhere else.
+#: A safe file name: without separators and leading dots, so that it cannot lead out of its folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Identity = Annotated[str, Field(min_length=1, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class FileSource(Value):
-    """A completed ``upload``, or a ``blob`` with a ``file_name``, whose ending says how it is read."""
+    """A completed ``upload``, or a ``blob`` with a ``file_name``, whose suffix gives the format."""
 
     upload: Identity | None = None
     blob: BlobReference | None = None
-    file_name: Annotated[Name | None, Field(description="of the blob; an upload knows its own")] = None
+    file_name: Annotated[Name | None, Field(description="of the blob; an upload has its own")] = None
 
     @model_validator(mode="after")
     def _one_file(self) -> Self:
         if (self.upload is None) == (self.blob is None):
             raise ValueError("give either upload or blob, not both")
         if (self.blob is None) != (self.file_name is None):
-            raise ValueError("give file_name with blob, and only then; an upload knows its own")
+            raise ValueError("give file_name with blob, and only then; an upload has its own")
         return self
 
 
@@ -41,7 +41,7 @@ class StoredFile:
 
     @property
     def safe_name(self) -> str:
-        """The last part of the name in letters, digits and ``._-``, at most 100 of them; its endings are kept.
+        """The last part of the name in letters, digits and ``._-``, at most 100 of them, with its suffixes.
 
         >>> StoredFile("", "../../réseau (1).tar.gz").safe_name
         'r_seau_1_.tar.gz'
@@ -51,5 +51,5 @@ class StoredFile:
 
 
 def reference(sha256: str) -> str:
-    """How clients name the blob."""
+    """The blob's name in the REST API."""
     return f"sha256:{sha256}"

@@ -1,4 +1,4 @@
-"""Identities: sortable by the time they were made, not guessable."""
+"""Identities: sortable by creation time, and not guessable."""
 
 import secrets
 import time

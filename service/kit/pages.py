@@ -1,4 +1,4 @@
-"""Pages: a part of a list, newest first, and the cursor of the next part."""
+"""Cursor pagination of lists."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Generic, TypeVar
@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Item = TypeVar("Item")
 
 DEFAULT_LIMIT = 50
-LARGEST_LIMIT = 200
+MAX_LIMIT = 200
 
 
 class Page(BaseModel, Generic[Item]):
-    """Some of the items, whether there are more, and what to pass as ``after`` to get them."""
+    """A page of items; ``next`` is the cursor to pass as ``after`` for the next page."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,11 +22,11 @@ class Page(BaseModel, Generic[Item]):
 
 
 def page(found: Sequence[Item], limit: int, cursor: Callable[[Item], str]) -> Page[Item]:
-    """The page of the first ``limit`` of the items ``found``, of which one more was asked for.
+    """The page of the first ``limit`` items of ``found``, which was queried with ``limit + 1``.
 
     >>> page(["c", "b", "a"], 2, str)
     Page(data=('c', 'b'), has_more=True, next='b')
     """
-    shown = tuple(found[:limit])
+    items = tuple(found[:limit])
     more = len(found) > limit
-    return Page(data=shown, has_more=more, next=cursor(shown[-1]) if more else None)
+    return Page(data=items, has_more=more, next=cursor(items[-1]) if more else None)

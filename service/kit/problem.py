@@ -1,4 +1,4 @@
-"""Problems: what a client is told of a failure (RFC 9457)."""
+"""Problem details: the errors that clients see (RFC 9457)."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class FieldProblem(BaseModel):
-    """One part of a request that is at fault."""
+    """An invalid field of a request."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,7 +17,7 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why something failed: ``code`` is stable, ``detail`` says what to do next."""
+    """Why a request or a job failed: ``code`` is stable, ``detail`` says what to do next."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""The catalogue of methods: what jobs can be made of, as JSON Schema and in words."""
+"""The catalogue of methods: the steps and presets of recipes, with JSON Schemas and descriptions."""
 
 from service.methods.method_catalog import Catalogue, catalogue
 

@@ -1,4 +1,4 @@
-"""The catalogue: every step that a recipe can have, and every preset; layers are for training, which no job does."""
+"""The catalogue: every step that a recipe can have, and every preset. It has no layers: jobs do not train."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from calibrate.values import Value
 
 
 class Method(Value):
-    """A step: what it does, when that helps and when not, its cost, its limits, who found it, and its JSON Schema."""
+    """A step: what it does, when it helps and when not, its cost, limits and reference, and its JSON Schema."""
 
     kind: str
     title: str
@@ -29,7 +29,7 @@ class Method(Value):
 
 
 class Preset(Value):
-    """A recipe with a name, by which jobs can ask for it."""
+    """A recipe with a name."""
 
     name: str
     digest: str
@@ -37,7 +37,7 @@ class Preset(Value):
 
 
 class Catalogue(Value):
-    """All that a job can be made of; ``json_schemas`` has the documents recipe, outputs and preprocessing."""
+    """All steps and presets; ``json_schemas`` has those of recipe, outputs and preprocessing."""
 
     methods: tuple[Method, ...]
     presets: tuple[Preset, ...]
@@ -45,7 +45,7 @@ class Catalogue(Value):
 
 
 def catalogue(permitted: Mapping[Any, frozenset[str]]) -> Catalogue:
-    """The catalogue, where ``permitted`` says which steps each kind of job may have."""
+    """The catalogue; ``permitted`` has the steps that each kind of job permits."""
     return Catalogue(
         methods=tuple(_method(kind, permitted) for kind in STEP_KINDS),
         presets=tuple(Preset(name=name, digest=recipe.digest, recipe=recipe) for name, recipe in PRESETS.items()),

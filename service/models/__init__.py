@@ -1,1 +1,1 @@
-"""Models: a checkpoint and what is needed to open it."""
+"""Models: a checkpoint, its architecture and preprocessing."""

@@ -1,4 +1,4 @@
-"""Models as clients ask for them and see them."""
+"""Models in the REST API: requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,7 +14,7 @@ State = Literal["checking", "ready", "refused"]
 
 
 class ModelRequest(FileSource):
-    """A checkpoint, and the architecture into which its weights go, which a tuned file knows itself."""
+    """A checkpoint and its architecture; a file that Afternorm tuned contains its architecture."""
 
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     architecture: Annotated[Name | None, Field(description="as in torchvision/resnet50")] = None
@@ -24,7 +24,7 @@ class ModelRequest(FileSource):
 
 
 class Model(Value):
-    """A model as it stands; ``facts`` are known once it is ``ready``, ``problem`` says why it is ``refused``."""
+    """A model. It has ``facts`` once it is ``ready``; ``problem`` says why it is ``refused``."""
 
     id: Identity
     name: str

@@ -17,7 +17,7 @@ _COLUMNS = [models.c[name] for name in Model.model_fields]
 
 
 def add(connection: Connection, request: ModelRequest, file: StoredFile, factories: Sequence[str]) -> str:
-    """Register a model that is still to be checked; raises InvalidError for what is never opened over REST."""
+    """Register a model, which is not checked yet; raises InvalidError for a file or factory that is not permitted."""
     _check(request, file, factories)
     identity = new_id("mdl")
     given = request.model_dump(mode="json", exclude={"upload", "blob", "file_name", "name"})
@@ -39,41 +39,41 @@ def get(connection: Connection, identity: str) -> Model:
     """The model; raises NotFoundError where there is none."""
     row = connection.execute(select(*_COLUMNS).where(models.c.id == identity)).mappings().first()
     if row is None:
-        raise NotFoundError(f"there is no model {identity!r}; GET /v1/models lists those there are.")
-    return _shown(dict(row))
+        raise NotFoundError(f"there is no model {identity!r}; GET /v1/models lists all.")
+    return _resource(dict(row))
 
 
 def find(connection: Connection, *, after: str | None, limit: int) -> Sequence[Model]:
     """At most ``limit`` models, newest first, older than ``after``."""
     wanted = newest(models, _COLUMNS, after=after, limit=limit)
-    return [_shown(dict(row)) for row in connection.execute(wanted).mappings()]
+    return [_resource(dict(row)) for row in connection.execute(wanted).mappings()]
 
 
 def state(connection: Connection, identity: str) -> str | None:
-    """How the model stands; None where there is none."""
+    """The model's state; None where there is no such model."""
     return connection.scalar(select(models.c.state).where(models.c.id == identity))
 
 
 def remove(connection: Connection, identity: str) -> None:
-    """Forget the model."""
+    """Delete the model."""
     connection.execute(delete(models).where(models.c.id == identity))
 
 
 def _check(request: ModelRequest, file: StoredFile, factories: Sequence[str]) -> None:
     if file.safe_name.lower().endswith(".pt2"):
         raise InvalidError(
-            f"{file.name!r} is a torch.export program, and opening one runs code from the file, so the server takes "
-            "none; upload the checkpoint and name its architecture.",
-            [("file_name" if request.blob else "upload", "a .pt2 file is never opened here")],
+            f"{file.name!r} is a torch.export program, and opening one runs code from the file, so the server does not "
+            "open any; upload the checkpoint and name its architecture.",
+            [("file_name" if request.blob else "upload", "a .pt2 file is not permitted")],
         )
     if request.architecture and ":" in request.architecture and request.architecture not in factories:
         allowed = ", ".join(factories) or "none"
         raise InvalidError(
-            f"the factory {request.architecture!r} is not one that this server may call (AFTERNORM_FACTORIES: "
+            f"the factory {request.architecture!r} is not permitted on this server (AFTERNORM_FACTORIES: "
             f"{allowed}); name an architecture such as torchvision/resnet50, or ask the operator to allow it.",
             [("architecture", "not an allowed factory")],
         )
 
 
-def _shown(row: dict[str, Any]) -> Model:
+def _resource(row: dict[str, Any]) -> Model:
     return Model.model_validate(row | {"blob": reference(row["blob"])})

@@ -1,4 +1,4 @@
-"""Bytes: blobs by the SHA-256 of their content, and uploads that are not complete yet."""
+"""File storage: blobs by the SHA-256 of their content, and partial uploads."""
 
 from service.storage.blobs import Blob, Blobs
 from service.storage.partials import Partial, Partials

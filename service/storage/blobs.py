@@ -1,4 +1,4 @@
-"""Blobs on the local disk: ``sha256/ab/cd…``, whole or not there at all."""
+"""Blobs on the local disk, ``sha256/ab/cd…``; a blob is complete or absent."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ from service.errors import ChecksumError
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """The identity and size of stored bytes."""
+    """The SHA-256 and size of stored bytes."""
 
     sha256: str
     size: int
@@ -27,8 +27,8 @@ class Blob:
 class Blobs:
     """Immutable bytes under ``root``, named by their SHA-256.
 
-    A blob appears by one link after its bytes are on the disk, so whatever is killed when, a name that exists has all
-    its bytes. Storing bytes that are there already keeps those that are there, and renews their time.
+    A blob gets its name by one hard link, after its bytes are on the disk. So a name that exists has all its bytes,
+    even after a crash. Storing bytes again keeps the stored file, and sets its modification time to now.
     """
 
     def __init__(self, root: Path) -> None:
@@ -40,35 +40,35 @@ class Blobs:
         self._lock.touch(mode=0o600)
 
     def path(self, sha256: str) -> Path:
-        """Where the blob's bytes are, or would be, for reading only."""
+        """The path of the blob, whether or not it exists; for reading only."""
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise ValueError(f"{sha256!r} is not 64 lower-case hexadecimal digits")
         return self.root / sha256[:2] / sha256[2:]
 
     def size(self, sha256: str) -> int | None:
-        """How many bytes the blob has; None where there is none."""
+        """The size of the blob in bytes; None where there is no such blob."""
         try:
             return self.path(sha256).stat().st_size
         except FileNotFoundError:
             return None
 
     def link(self, file: Path, *, expected: str | None = None) -> Blob:
-        """Store ``file``, on the same disk, once its bytes are on the disk; it keeps its own name too.
+        """Sync ``file``, which is on the same disk, and store it by a hard link.
 
-        Raises ChecksumError, and stores nothing, where its SHA-256 is not the one ``expected``.
+        Raises ChecksumError, and stores nothing, where its SHA-256 is not ``expected``.
         """
         with file.open("rb") as stream:
             sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
             if expected not in (None, sha256):
-                raise ChecksumError(f"the bytes have the SHA-256 {sha256}, and {expected} was announced.")
+                raise ChecksumError(f"the bytes have the SHA-256 {sha256}, and {expected} was expected.")
             os.fsync(stream.fileno())
             size = os.fstat(stream.fileno()).st_size
         file.chmod(0o400)
-        self._appear(file, sha256)
+        self._publish(file, sha256)
         return Blob(sha256, size)
 
     def copy(self, file: Path) -> Blob:
-        """Store a copy of the regular file ``file``, which may be on any disk; a link is not followed."""
+        """Store a copy of the regular file ``file``, which may be on any disk; a symbolic link is refused."""
         with tempfile.NamedTemporaryFile(dir=self._staging, delete=False) as part:
             staged = Path(part.name)
             try:
@@ -80,7 +80,7 @@ class Blobs:
                 staged.unlink(missing_ok=True)
 
     def delete(self, sha256: str, *, older_than: float) -> bool:
-        """Forget the blob, unless it was stored again within so many seconds; whether it is gone."""
+        """Delete the blob, unless it was stored within the last ``older_than`` seconds; whether it is gone."""
         path = self.path(sha256)
         with self._locked(fcntl.LOCK_EX):
             if path.exists() and path.stat().st_mtime >= time.time() - older_than:
@@ -89,7 +89,7 @@ class Blobs:
         return True
 
     def older_than(self, seconds: float) -> Iterator[Blob]:
-        """The blobs that were last stored so long ago; younger ones may be about to be referred to."""
+        """The blobs that were last stored more than so many seconds ago."""
         before = time.time() - seconds
         for path in sorted(self.root.glob("??/*")):
             stat = path.stat()
@@ -97,24 +97,24 @@ class Blobs:
                 yield Blob(path.parent.name + path.name, stat.st_size)
 
     def staged(self, seconds: float) -> Iterator[Path]:
-        """What interrupted copies left behind so long ago."""
+        """The leftovers of interrupted copies, older than so many seconds."""
         before = time.time() - seconds
         for path in sorted(self._staging.iterdir()):
             if path.stat().st_mtime < before:
                 yield path
 
-    def _appear(self, file: Path, sha256: str) -> None:
-        place = self.path(sha256)
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def _publish(self, file: Path, sha256: str) -> None:
+        target = self.path(sha256)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._locked(fcntl.LOCK_SH):
             with suppress(FileExistsError):
-                place.hardlink_to(file)
-            os.utime(place)
-        _sync_folder(place.parent)
+                target.hardlink_to(file)
+            os.utime(target)
+        _sync_folder(target.parent)
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        """Deleting waits for storing, in all processes, so that bytes just stored again are not deleted."""
+        """A lock across processes: shared to store, exclusive to delete, so that nothing just stored is deleted."""
         with self._lock.open("rb") as stream:
             fcntl.flock(stream, how)
             yield
@@ -129,7 +129,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _open_regular(file: Path) -> BinaryIO:
-    """Whoever wrote ``file`` may put something else in its place at any moment, so what was opened is looked at."""
+    """Open a regular file. Its writer may replace it at any moment, so the open descriptor is tested, not the path."""
     descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

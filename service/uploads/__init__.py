@@ -1,1 +1,1 @@
-"""Uploads: bytes that arrive in parts, resumable, and become blobs."""
+"""Resumable uploads, which become blobs."""

@@ -1,4 +1,4 @@
-"""Uploads as clients ask for them and see them."""
+"""Uploads in the REST API: requests and responses."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from service.kit.file_source import BlobReference, Digest, Identity, Name
 
 
 class UploadRequest(Value):
-    """A file that is to arrive: its ``name``, whose ending says how it is read, and its ``size`` in bytes."""
+    """A file to upload: its ``name``, whose suffix gives the format, and its ``size`` in bytes."""
 
     name: Name
     size: Annotated[int, Field(ge=1)]
@@ -18,7 +18,7 @@ class UploadRequest(Value):
 
 
 class Upload(Value):
-    """An upload as it stands: ``offset`` of ``size`` bytes have arrived; once complete, it names its ``blob``."""
+    """An upload: ``offset`` of ``size`` bytes were received; once complete, it has a ``blob``."""
 
     id: Identity
     name: str

@@ -15,7 +15,7 @@ from service.uploads.resources import UploadRequest
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """An upload; ``blob`` is None until all its bytes have arrived."""
+    """An upload; ``blob`` is None until it is complete."""
 
     id: str
     name: str
@@ -27,7 +27,7 @@ class UploadRow:
 
 
 def add(connection: Connection, identity: str, request: UploadRequest, lifetime: float) -> None:
-    """Begin an upload, which expires after ``lifetime`` seconds."""
+    """Create an upload, which expires after ``lifetime`` seconds."""
     now = time.time()
     connection.execute(
         insert(uploads).values(id=identity, **request.model_dump(), created_at=now, expires_at=now + lifetime)
@@ -39,24 +39,24 @@ def get(connection: Connection, identity: str) -> UploadRow:
     row = connection.execute(select(uploads).where(uploads.c.id == identity)).first()
     if row is None:
         raise NotFoundError(
-            f"there is no upload {identity!r}; it may have expired. Begin another with POST /v1/uploads."
+            f"there is no upload {identity!r}; it may have expired. Create another with POST /v1/uploads."
         )
     return UploadRow(*row)
 
 
 def complete(connection: Connection, identity: str, blob: Blob) -> None:
-    """Say that all bytes of the upload are in ``blob``."""
+    """Mark the upload as complete, with its ``blob``."""
     record_blob(connection, blob)
     connection.execute(update(uploads).where(uploads.c.id == identity).values(blob=blob.sha256))
 
 
 def remove(connection: Connection, identity: str) -> None:
-    """Forget the upload."""
+    """Delete the upload."""
     connection.execute(delete(uploads).where(uploads.c.id == identity))
 
 
 def expired(connection: Connection) -> list[str]:
-    """The uploads whose time is over."""
+    """The uploads that have expired."""
     return list(connection.scalars(select(uploads.c.id).where(uploads.c.expires_at < time.time())))
 
 
@@ -66,28 +66,30 @@ def known(connection: Connection) -> set[str]:
 
 
 def record_blob(connection: Connection, blob: Blob) -> None:
-    """Make a stored blob known, and young: the young are never collected."""
+    """Insert a stored blob, or set its time to now; recent blobs are not garbage-collected."""
     now = time.time()
     row = sqlite_insert(blobs).values(sha256=blob.sha256, size=blob.size, created_at=now)
     connection.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"created_at": now}))
 
 
 def blobs_before(connection: Connection, moment: float) -> list[Blob]:
-    """The blobs that were last stored before then."""
+    """The blobs that were last stored before ``moment``."""
     found = connection.execute(select(blobs.c.sha256, blobs.c.size).where(blobs.c.created_at < moment))
     return [Blob(row.sha256, row.size) for row in found]
 
 
 def blob_size(connection: Connection, sha256: str) -> int:
-    """How many bytes the blob has; raises NotFoundError where there is none."""
+    """The size of the blob in bytes; raises NotFoundError where there is no such blob."""
     size: int | None = connection.scalar(select(blobs.c.size).where(blobs.c.sha256 == sha256))
     if size is None:
-        raise NotFoundError(f"there is no blob sha256:{sha256}; it may have been collected. Upload the bytes again.")
+        raise NotFoundError(
+            f"there is no blob sha256:{sha256}; it may have been garbage-collected. Upload the bytes again."
+        )
     return size
 
 
 def stored_file(connection: Connection, source: FileSource) -> StoredFile:
-    """The file that a request names; raises InvalidError where there is none, ConflictError where it is incomplete."""
+    """The file that a request names; raises InvalidError for an unknown, ConflictError for an incomplete one."""
     if source.upload is None:
         assert source.blob is not None, "FileSource has one of the two"
         assert source.file_name is not None, "FileSource has it with a blob"
@@ -95,7 +97,7 @@ def stored_file(connection: Connection, source: FileSource) -> StoredFile:
     row = connection.execute(select(uploads.c.blob, uploads.c.name).where(uploads.c.id == source.upload)).first()
     if row is None:
         raise InvalidError(
-            f"there is no upload {source.upload!r}; it may have expired. Begin another with POST /v1/uploads.",
+            f"there is no upload {source.upload!r}; it may have expired. Create another with POST /v1/uploads.",
             [("upload", "no such upload")],
         )
     if row.blob is None:

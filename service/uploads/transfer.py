@@ -1,4 +1,4 @@
-"""The life of an upload: begun, appended to, completed or aborted. What it does waits for the disk."""
+"""Create, complete and abort uploads; these functions block on disk I/O."""
 
 from dataclasses import asdict
 
@@ -12,58 +12,58 @@ from service.uploads import store
 from service.uploads.resources import Upload, UploadRequest
 
 
-def begin(database: Database, partials: Partials, request: UploadRequest, settings: Settings) -> Upload:
-    """A new upload of no bytes yet; raises TooLargeError where the server takes no file so large."""
+def create(database: Database, partials: Partials, request: UploadRequest, settings: Settings) -> Upload:
+    """Create an upload; raises TooLargeError for a file larger than the server accepts."""
     if request.size > settings.upload_bytes:
         raise TooLargeError(
-            f"the file has {request.size} bytes, and this server takes {settings.upload_bytes}; upload a smaller one."
+            f"the file has {request.size} bytes, and this server accepts {settings.upload_bytes}; upload a smaller one."
         )
     identity = new_id("upl")
     with database.write() as connection:
         store.add(connection, identity, request, settings.upload_hours * 3600)
         partials.create(identity)
-    return stands(database, partials, identity)
+    return status(database, partials, identity)
 
 
-def stands(database: Database, partials: Partials, identity: str) -> Upload:
-    """The upload as it stands; raises NotFoundError where there is none."""
-    # In this order: the file of an upload goes when its row names the blob, so a file that is gone has a row that does.
-    arrived = partials.size(identity) or 0
+def status(database: Database, partials: Partials, identity: str) -> Upload:
+    """The upload and its offset; raises NotFoundError where there is no such upload."""
+    # The order matters: the file is deleted after the row names the blob, so where it is gone, the row has the blob.
+    received = partials.size(identity) or 0
     with database.read() as connection:
         row = store.get(connection, identity)
     return Upload.model_validate(
         asdict(row)
         | {
-            "offset": arrived if row.blob is None else row.size,
+            "offset": received if row.blob is None else row.size,
             "blob": None if row.blob is None else reference(row.blob),
         }
     )
 
 
 def check_offset(upload: Upload, offset: int) -> None:
-    """Raise OffsetError where the upload does not stand at ``offset``."""
+    """Raise OffsetError where the upload's offset is not ``offset``."""
     if offset != upload.offset:
         raise OffsetError(
-            f"the upload {upload.id!r} stands at {upload.offset}, and the bytes sent begin at {offset}; send the rest "
-            f"from {upload.offset} on.",
+            f"the upload {upload.id!r} is at offset {upload.offset}, and the request starts at {offset}; send the "
+            f"bytes from {upload.offset} on.",
             headers={"Upload-Offset": str(upload.offset)},
         )
 
 
-def check_room(upload: Upload, size: int) -> None:
-    """Raise TooLargeError where the upload cannot be of ``size`` bytes."""
+def check_size(upload: Upload, size: int) -> None:
+    """Raise TooLargeError where ``size`` bytes are more than the upload's size."""
     if size > upload.size:
         raise TooLargeError(
-            f"the upload {upload.id!r} was announced with {upload.size} bytes, and more were sent; begin another "
+            f"the upload {upload.id!r} was created with {upload.size} bytes, and more were sent; create another "
             "upload with the right size."
         )
 
 
 def complete(database: Database, blobs: Blobs, partials: Partials, upload: Upload, partial: Partial) -> None:
-    """Make the bytes of a held upload a blob, if all have arrived.
+    """Make a blob of a locked upload, if all its bytes were received.
 
-    Bytes that are not those that were announced are thrown away, so that they can be sent again. If the server dies in
-    here, the upload stands at its end without a blob, and appending nothing completes it.
+    On a wrong SHA-256 the bytes are discarded, so that they can be sent again. If the server dies in here, the upload
+    has all its bytes and no blob; an append without bytes completes it.
     """
     if partial.size < upload.size:
         return
@@ -72,7 +72,7 @@ def complete(database: Database, blobs: Blobs, partials: Partials, upload: Uploa
     except ChecksumError as error:
         partial.clear()
         raise ChecksumError(
-            f"{str(error).removesuffix('.')}; the bytes were thrown away. Send them again from offset 0.",
+            f"{str(error).removesuffix('.')}; the bytes were discarded. Send them again from offset 0.",
             [("sha256", "the bytes have another SHA-256")],
             {"Upload-Offset": "0"},
         ) from None
@@ -82,10 +82,10 @@ def complete(database: Database, blobs: Blobs, partials: Partials, upload: Uploa
 
 
 def abort(database: Database, partials: Partials, identity: str) -> None:
-    """Forget the upload; the blob that it became, if it was complete, stays."""
-    upload = stands(database, partials, identity)
+    """Delete the upload; the blob of a complete one stays."""
+    upload = status(database, partials, identity)
     if upload.blob is None:
-        with partials.hold(identity):
+        with partials.lock(identity):
             partials.discard(identity)
     with database.write() as connection:
         store.remove(connection, identity)

@@ -1,1 +1,1 @@
-"""The worker: claims jobs and carries each out in a child process of its own."""
+"""The worker: claims jobs and runs each attempt in a child process."""

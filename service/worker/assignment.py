@@ -1,4 +1,4 @@
-"""The assignment: the document that tells a child what to do. It starts without torch and without a database."""
+"""The assignment: the JSON document that a child process reads its task from. Needs neither torch nor the database."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -6,12 +6,12 @@ from typing import Any, Literal
 from calibrate.request import ExportRequest, RunRequest
 from calibrate.values import Value
 
-#: What the file of a finished pass is called: its key, and this.
+#: The suffix of the file of a finished pass; the key comes before it.
 TRIAL = ".trial"
 
 
 class ModelCheck(Value):
-    """A new model to be opened: its checkpoint, and what its owner says of it."""
+    """The check of a new model: its checkpoint and its architecture."""
 
     checkpoint: Path
     architecture: str | None
@@ -19,13 +19,13 @@ class ModelCheck(Value):
 
 
 class DatasetCheck(Value):
-    """New data to be opened."""
+    """The check of a new dataset."""
 
     data: str
 
 
 class Assignment(Value):
-    """What one attempt is to do, and within which limits. The files that it names are in the child's folder."""
+    """The task and the limits of one attempt. The files that it names are in the child's working directory."""
 
     request: RunRequest | ExportRequest | ModelCheck | DatasetCheck
     slot: Literal["cpu", "gpu"]
@@ -35,7 +35,7 @@ class Assignment(Value):
 
     @property
     def is_check(self) -> bool:
-        """Whether a new file is to be opened, for which somebody waits."""
+        """Whether this is the check of a new file, which a client may be waiting for."""
         return isinstance(self.request, ModelCheck | DatasetCheck)
 
     @property

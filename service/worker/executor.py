@@ -1,4 +1,4 @@
-"""The executor: where attempts at jobs run. One contract; ``tests/service/executor_contract.py`` states its laws."""
+"""The interface of executors, which run attempts; ``tests/service/executor_contract.py`` tests its contract."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from service.worker.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt at a job: which, and the number that fences whatever it writes."""
+    """One attempt at a job: the job, and the attempt's number."""
 
     job: str
     number: int
@@ -18,7 +18,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What an attempt is to do: a document for the child, and files that it may read, by the names it knows them by."""
+    """The task of an attempt: a document for the child, and the files that it may read, by name."""
 
     attempt: Attempt
     document: Mapping[str, object]
@@ -28,50 +28,50 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class AttemptExit:
     """How an attempt ended.
 
-    ``exit_code`` is negative for the signal that killed it, as in ``subprocess``; ``timed_out`` and ``cancelled`` say
-    that the executor did. ``last_words`` are the end of what it wrote to standard error.
+    ``exit_code`` is negative for the signal that killed it, as in ``subprocess``; ``timed_out`` and ``cancelled`` mean
+    that the executor stopped it. ``stderr_tail`` is the end of its standard error.
     """
 
     attempt: Attempt
     exit_code: int
     cancelled: bool
     timed_out: bool
-    last_words: str
+    stderr_tail: str
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What was heard since the last poll: messages in order, and attempts that ended, after all their messages."""
+class Updates:
+    """What happened since the last poll: messages in order, and attempts that ended, after all their messages."""
 
     messages: Sequence[tuple[Attempt, Message]] = field(default=())
-    ended: Sequence[Ended] = field(default=())
+    ended: Sequence[AttemptExit] = field(default=())
 
 
 class Executor(Protocol):
-    """Runs attempts, each on its own.
+    """Runs attempts in isolation from each other.
 
-    Laws: an attempt that was submitted is heard to end exactly once, after all its messages; cancelling ends it within
-    the grace period even inside native code, with all processes it started; cancelling twice, or after the end, does
-    nothing; the death of one attempt touches no other; the death of the executor ends all its attempts.
+    Contract: the end of a submitted attempt is reported exactly once, after all its messages. Cancelling ends it within
+    the grace period, even inside native code, with all processes that it started; cancelling twice, or after the end,
+    does nothing. A crash of one attempt does not affect others. If the executor dies, all its attempts end.
     """
 
     def submit(self, work: Work) -> None:
         """Start an attempt."""
 
     def cancel(self, attempt: Attempt) -> None:
-        """Begin to end an attempt; returns at once."""
+        """Start to stop an attempt; returns at once."""
 
-    def poll(self) -> Heard:
-        """What happened since the last poll; never waits."""
+    def poll(self) -> Updates:
+        """What happened since the last poll; does not block."""
 
     def file(self, attempt: Attempt, name: str) -> Path:
         """The regular file ``name`` that the attempt wrote; raises FileNotFoundError where there is none."""
 
-    def forget(self, attempt: Attempt) -> None:
-        """Remove what an ended attempt left behind."""
+    def clean_up(self, attempt: Attempt) -> None:
+        """Delete the files of an attempt that has ended."""
 
     def close(self) -> None:
-        """End all attempts, and wait until they have ended."""
+        """Stop all attempts, and wait until they have ended."""

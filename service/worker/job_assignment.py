@@ -1,4 +1,4 @@
-"""Assigning: from a claimed job's rows to work for an executor."""
+"""From the rows of a claimed job to the work that an executor runs."""
 
 import re
 from collections.abc import Mapping
@@ -9,34 +9,34 @@ from sqlalchemy import Row
 
 from calibrate.recipe import Outputs, Recipe
 from calibrate.request import ExportRequest, RunRequest
-from service.jobs.attempts import Claim, Materials
+from service.jobs.attempts import Claim, JobInputs
 from service.settings import Settings
 from service.storage import Blobs
 from service.worker.assignment import TRIAL, Assignment, DatasetCheck, ModelCheck
 from service.worker.executor import Attempt, Work
 
-#: The endings under which a checkpoint keeps its name. None is importable, should a factory be looked up beside it.
+#: The suffixes with which a checkpoint keeps its name. Python imports none of them.
 CHECKPOINTS = (".pt", ".pth", ".th", ".tar", ".bin", ".safetensors")
-#: The file that every job after the check opens.
+#: The model's file in every job but its check.
 WEIGHTS = "model.safetensors"
 
 
 def assign(
     claim: Claim,
     job: Row[Any],
-    materials: Materials,
+    inputs: JobInputs,
     trials: Mapping[str, str],
     blobs: Blobs,
     settings: Settings,
 ) -> Work:
-    """What the claimed job is, as work for an executor; its finished passes come with it.
+    """The work of a claimed job, with the passes that earlier attempts finished.
 
-    Raises ValueError for rows that make no job.
+    Raises ValueError for rows that are not a valid job.
     """
     files: dict[str, Path] = {f"{key}{TRIAL}": blobs.path(blob) for key, blob in trials.items()}
     slot: Literal["cpu", "gpu"] = "cpu" if job.kind == "check" else job.slot
     assignment = Assignment(
-        request=_check(materials, files, blobs) if job.kind == "check" else _request(job, materials, files, blobs),
+        request=_check(inputs, files, blobs) if job.kind == "check" else _request(job, inputs, files, blobs),
         slot=slot,
         factories=settings.factories,
         memory_bytes=settings.memory_bytes,
@@ -51,12 +51,12 @@ def assign(
     )
 
 
-def _check(materials: Materials, files: dict[str, Path], blobs: Blobs) -> ModelCheck | DatasetCheck:
+def _check(inputs: JobInputs, files: dict[str, Path], blobs: Blobs) -> ModelCheck | DatasetCheck:
     """The check of a new model or dataset; its file is added to ``files``."""
-    if (model := materials.model) is None:
-        if materials.dataset is None:
+    if (model := inputs.model) is None:
+        if inputs.dataset is None:
             raise ValueError("a check has neither a model nor a dataset")
-        return DatasetCheck(data=_add_data(materials.dataset, files, blobs))
+        return DatasetCheck(data=_add_data(inputs.dataset, files, blobs))
     name = _checkpoint_name(model.file_name)
     files[name] = blobs.path(model.blob)
     return ModelCheck(
@@ -64,9 +64,9 @@ def _check(materials: Materials, files: dict[str, Path], blobs: Blobs) -> ModelC
     )
 
 
-def _request(job: Row[Any], materials: Materials, files: dict[str, Path], blobs: Blobs) -> RunRequest | ExportRequest:
-    """The request of a job that is no check; the files that it names are added to ``files``."""
-    model, dataset, training = materials.model, materials.dataset, materials.training_dataset
+def _request(job: Row[Any], inputs: JobInputs, files: dict[str, Path], blobs: Blobs) -> RunRequest | ExportRequest:
+    """The request of a job other than a check; the files that it names are added to ``files``."""
+    model, dataset, training = inputs.model, inputs.dataset, inputs.training_dataset
     if model is None:
         raise ValueError(f"the {job.kind} job has no model")
     files[WEIGHTS] = blobs.path(model.weights or model.blob)
@@ -95,7 +95,7 @@ def _request(job: Row[Any], materials: Materials, files: dict[str, Path], blobs:
 
 
 def _add_data(dataset: Row[Any], files: dict[str, Path], blobs: Blobs) -> str:
-    """The name under which the child finds the data; another file of that name keeps it."""
+    """Add the data to ``files``; the name for the child, changed where another file has it."""
     name, path = _plain(dataset.file_name), blobs.path(dataset.blob)
     while files.get(name, path) != path:
         name = f"other-{name}"
@@ -109,7 +109,7 @@ def _checkpoint_name(name: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """``name`` as a file name without surprises; its ending, which says what the file is, stays.
+    """``name`` reduced to a safe file name; its suffix, which gives the file's type, stays.
 
     >>> _plain("../my digits (2).npz")
     'my_digits_2_.npz'

@@ -14,13 +14,13 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from service.kit.file_source import FileName
-from service.worker.executor import Attempt, Ended, Heard, Work
+from service.worker.executor import Attempt, AttemptExit, Updates, Work
 from service.worker.messages import Message, read_message
 from service.worker.process_group import ProcessGroup
 
-#: -P: what the child finds in its working directory is never imported.
+#: -P: the child imports nothing from its working directory.
 COMMAND = (sys.executable, "-P", "-m", "service.worker.child")
-#: What a child inherits: where programs and modules are, and nothing that could be a secret.
+#: The only environment variables that a child inherits; none can be a secret.
 INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 _NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
@@ -34,7 +34,7 @@ class _Running:
     kill_at: float | None = None
     cancelled: bool = False
     timed_out: bool = False
-    complaint: str = ""
+    protocol_error: str = ""
 
 
 class LocalExecutor:
@@ -48,56 +48,56 @@ class LocalExecutor:
         self._running: dict[Attempt, _Running] = {}
 
     def submit(self, work: Work) -> None:
-        """Start the child, in a folder with links to its files, beside an empty ``out``."""
-        place = self._place(work.attempt)
-        shutil.rmtree(place, ignore_errors=True)
+        """Start the child in a folder with links to its files, next to an empty ``out``."""
+        folder = self._folder_of(work.attempt)
+        shutil.rmtree(folder, ignore_errors=True)
         for part in ("in", "out", "tmp"):
-            (place / part).mkdir(parents=True, mode=0o700)
-        (place / "assignment.json").write_text(json.dumps(work.document))
+            (folder / part).mkdir(parents=True, mode=0o700)
+        (folder / "assignment.json").write_text(json.dumps(work.document))
         for name, target in work.files.items():
-            (place / "in" / _NAME.validate_python(name)).symlink_to(target)
+            (folder / "in" / _NAME.validate_python(name)).symlink_to(target)
         gpu = self._free_gpu() if work.slot == "gpu" else None
-        group = ProcessGroup(self._command, place / "in", _environment(place / "tmp", gpu))
+        group = ProcessGroup(self._command, folder / "in", _environment(folder / "tmp", gpu))
         self._running[work.attempt] = _Running(work, group, gpu, time.monotonic() + work.timeout_seconds)
 
     def cancel(self, attempt: Attempt) -> None:
-        """SIGTERM to the group; SIGKILL follows after the grace period."""
+        """Send SIGTERM to the group, and SIGKILL after the grace period."""
         if running := self._running.get(attempt):
             running.cancelled = True
             self._stop(running)
 
-    def poll(self) -> Heard:
-        """Read what children said, follow up on those that were told to stop, notice those that ended."""
+    def poll(self) -> Updates:
+        """Read the children's messages, enforce timeouts and grace periods, and report exits."""
         messages: list[tuple[Attempt, Message]] = []
         ended = []
         now = time.monotonic()
         for attempt, running in list(self._running.items()):
-            over = running.group.has_ended()
-            running.group.listen()
+            ended_now = running.group.has_ended()
+            running.group.read_stderr()
             messages += [(attempt, message) for message in self._read(running)]
-            if over:
+            if ended_now:
                 ended.append(self._end(attempt))
             elif now > running.deadline and running.kill_at is None:
                 running.timed_out = True
                 self._stop(running)
             elif running.kill_at is not None and now > running.kill_at:
                 running.group.signal(signal.SIGKILL)
-        return Heard(messages, ended)
+        return Updates(messages, ended)
 
     def file(self, attempt: Attempt, name: str) -> Path:
-        """A regular file, no link, in a folder that is no link."""
-        out = self._place(attempt) / "out"
+        """The path of a regular file; links, also of its folder, are refused."""
+        out = self._folder_of(attempt) / "out"
         path = out / _NAME.validate_python(name)
         if not stat.S_ISDIR(out.lstat().st_mode) or not stat.S_ISREG(path.lstat().st_mode):
             raise FileNotFoundError(f"{name} of {attempt} is not a regular file")
         return path
 
-    def forget(self, attempt: Attempt) -> None:
-        """Remove the attempt's folder."""
-        shutil.rmtree(self._place(attempt), ignore_errors=True)
+    def clean_up(self, attempt: Attempt) -> None:
+        """Delete the attempt's folder."""
+        shutil.rmtree(self._folder_of(attempt), ignore_errors=True)
 
     def close(self) -> None:
-        """Cancel all, then wait; no longer than the grace period."""
+        """Cancel all attempts, and wait for their end, at most the grace period."""
         for attempt in list(self._running):
             self.cancel(attempt)
         while self._running:
@@ -105,10 +105,10 @@ class LocalExecutor:
             time.sleep(0.01)
 
     def children(self) -> frozenset[int]:
-        """The process numbers of the children that have not been waited for."""
+        """The process IDs of the children that have not been reaped."""
         return frozenset(running.group.pid for running in self._running.values())
 
-    def _place(self, attempt: Attempt) -> Path:
+    def _folder_of(self, attempt: Attempt) -> Path:
         return self._folder / f"{attempt.job}-{attempt.number}"
 
     def _free_gpu(self) -> int:
@@ -121,26 +121,26 @@ class LocalExecutor:
             running.group.signal(signal.SIGTERM)
 
     def _read(self, running: _Running) -> list[Message]:
-        """The messages that arrived; a child that says anything else is stopped, and not listened to any more."""
-        if running.complaint:
+        """The messages that arrived; a child that sends anything else is killed, and no more is read from it."""
+        if running.protocol_error:
             return []
         messages: list[Message] = []
         try:
             messages.extend(map(read_message, running.group.lines.read()))
         except ValueError as error:
-            running.complaint = f"It said what is no message: {error}"
+            running.protocol_error = f"invalid message: {error}"
             running.group.signal(signal.SIGKILL)
         return messages
 
-    def _end(self, attempt: Attempt) -> Ended:
+    def _end(self, attempt: Attempt) -> AttemptExit:
         running = self._running.pop(attempt)
         code = running.group.reap()
-        words = running.group.last_words + running.complaint
-        return Ended(attempt, code, running.cancelled, running.timed_out, words)
+        stderr_tail = running.group.stderr_tail + running.protocol_error
+        return AttemptExit(attempt, code, running.cancelled, running.timed_out, stderr_tail)
 
 
 def _environment(home: Path, gpu: int | None) -> Mapping[str, str]:
-    """Made from nothing, so that no secret of the server's is in it."""
+    """The child's environment, built from scratch, so that it has no secrets of the server."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {
         **inherited,

@@ -1,4 +1,4 @@
-"""What a child says to its worker: one JSON document a line. The child may be hostile, so all of it is checked."""
+"""Messages from a child process to its worker: JSON Lines. The child may be hostile, so every message is validated."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,12 +8,12 @@ from calibrate.values import Value
 from service.kit.file_source import FileName
 from service.kit.problem import Problem
 
-#: Longer lines end the attempt.
-LONGEST_LINE = 2**20
+#: A longer line ends the attempt.
+MAX_LINE_BYTES = 2**20
 
 
 class Sandboxed(Value):
-    """The child has given up what it could; ``missing`` names the protections that the machine did not grant."""
+    """The sandbox is set up; ``missing`` names the protections that this machine does not support."""
 
     type: Literal["sandboxed"] = "sandboxed"
     missing: Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=20)]
@@ -29,7 +29,7 @@ class ProgressMade(Value):
 
 
 class TrialDone(Value):
-    """A pass is finished, and its logits are in ``file``."""
+    """A pass is finished; its logits are in ``file``."""
 
     type: Literal["trial"] = "trial"
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -39,7 +39,7 @@ class TrialDone(Value):
 
 
 class ArtifactWritten(Value):
-    """A file that the client gets."""
+    """A file for the client was written."""
 
     type: Literal["artifact"] = "artifact"
     file: FileName
@@ -47,7 +47,7 @@ class ArtifactWritten(Value):
 
 
 class Checked(Value):
-    """A model or dataset could be opened: what there is to know, and the weights as safetensors."""
+    """The check succeeded: the facts of the model or dataset, and a model's weights as safetensors."""
 
     type: Literal["checked"] = "checked"
     facts: dict[str, Any]
@@ -55,14 +55,14 @@ class Checked(Value):
 
 
 class Finished(Value):
-    """The work is done."""
+    """The job succeeded."""
 
     type: Literal["finished"] = "finished"
     verdict: Annotated[str | None, Field(max_length=40)] = None
 
 
 class Failed(Value):
-    """The work cannot be done, and another attempt would not change that."""
+    """The job failed, and a retry would fail too."""
 
     type: Literal["failed"] = "failed"
     problem: Problem

@@ -1,4 +1,4 @@
-"""Orphans: what a child started and hid from its group. The worker adopts such processes and ends them. Linux only."""
+"""Orphans: processes of a child that left its process group. The worker adopts and kills them. Linux only."""
 
 import ctypes
 import os
@@ -11,13 +11,13 @@ PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process below this one whose own parent dies."""
+    """Become a subreaper: the parent of every descendant whose own parent has ended."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (1, 0, 0, 0)))
 
 
-def end_orphans(children: Set[int]) -> None:
-    """Kill the children of this process that are not among its own ``children``; the dead are let go of."""
+def kill_orphans(children: Set[int]) -> None:
+    """Kill and reap the child processes that are not among ``children``."""
     if not sys.platform.startswith("linux"):
         return
     numbers = " ".join(path.read_text() for path in Path("/proc/self/task").glob("*/children"))

@@ -1,4 +1,4 @@
-"""Which problem a client is told of for which failure: one visible table. No torch here."""
+"""The problem that clients see for each kind of failure. This module does not import torch."""
 
 import errno
 import sys
@@ -17,23 +17,23 @@ from calibrate.errors import (
 )
 from service.kit.problem import FieldProblem, Problem
 
-#: The first class that an error is an instance of decides: its status, code and title.
+#: The status, code and title of each class of errors; the first that matches counts.
 TABLE: tuple[tuple[type[AfternormError], int, str, str], ...] = (
-    (UnsafeInputError, 422, "unsafe-input", "The file asks for what no checkpoint or data may do"),
-    (RecipeError, 422, "recipe", "The recipe breaks a rule"),
-    (UsageError, 422, "usage", "The job cannot be carried out as asked"),
+    (UnsafeInputError, 422, "unsafe-input", "The file is unsafe"),
+    (RecipeError, 422, "recipe", "The recipe is invalid"),
+    (UsageError, 422, "usage", "The job cannot run as requested"),
     (ModelError, 422, "model", "The checkpoint and its architecture do not fit"),
     (DataError, 422, "data", "The data cannot be read, or do not fit the model"),
     (UnavailableError, 503, "unavailable", "The server lacks what the job needs"),
-    (ExportError, 500, "export", "The exported file did not prove equal to the network"),
+    (ExportError, 500, "export", "The exported file does not match the network"),
     (AfternormError, 422, "failed", "The job failed"),
 )
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-LONGEST_DETAIL = 4000
+MAX_DETAIL_LENGTH = 4000
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What to tell of ``error``; paths of the server are left out."""
+    """The problem for ``error``, without paths of the server."""
     if _ran_out_of_memory(error):
         return Problem(
             title="The job ran out of memory",
@@ -48,18 +48,18 @@ def problem_of(error: BaseException) -> Problem:
         if isinstance(error, kind):
             fields = error.fields if isinstance(error, RecipeError) else ()
             errors = tuple(FieldProblem(path=f"recipe.{path}", message=message) for path, message in fields)
-            return Problem(title=title, status=status, code=code, detail=_without_places(str(error)), errors=errors)
+            return Problem(title=title, status=status, code=code, detail=_without_paths(str(error)), errors=errors)
     return Problem(
-        title="The server made a mistake",
+        title="Internal error",
         status=500,
         code="internal",
-        detail=f"the job ended with an error that should not happen ({type(error).__name__}); its log has more, and "
-        "the operator can report it.",
+        detail=f"the job ended with an unexpected error ({type(error).__name__}); the worker's log has the traceback, "
+        "and the operator can report it.",
     )
 
 
 def no_space() -> Problem:
-    """The disk is full, or the file larger than files of jobs may be."""
+    """The problem where the disk is full, or a file is larger than the limit."""
     return Problem(
         title="There is no space for the job's files",
         status=507,
@@ -70,7 +70,7 @@ def no_space() -> Problem:
 
 
 def timed_out(seconds: float) -> Problem:
-    """The attempt took longer than it may."""
+    """The problem where an attempt ran longer than its limit."""
     return Problem(
         title="The job took too long",
         status=422,
@@ -80,7 +80,7 @@ def timed_out(seconds: float) -> Problem:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and those that led to it."""
+    """The error and those that caused it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -100,7 +100,7 @@ def _ran_out_of_space(error: BaseException) -> bool:
     return any(isinstance(link, OSError) and link.errno in NO_SPACE for link in _chain(error))
 
 
-def _without_places(message: str) -> str:
-    for place in (Path.cwd(), Path.cwd().parent, Path(sys.prefix), "../out"):
-        message = message.replace(f"{place}/", "")
-    return message[:LONGEST_DETAIL]
+def _without_paths(message: str) -> str:
+    for path in (Path.cwd(), Path.cwd().parent, Path(sys.prefix), "../out"):
+        message = message.replace(f"{path}/", "")
+    return message[:MAX_DETAIL_LENGTH]

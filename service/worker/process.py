@@ -1,4 +1,4 @@
-"""The worker as a process: what it opens, when it stops, what it leaves behind."""
+"""The worker process: startup, main loop and shutdown."""
 
 import logging
 import os
@@ -14,23 +14,23 @@ from service.kit.ids import new_id
 from service.settings import Settings
 from service.storage import Blobs
 from service.worker.local import LocalExecutor
-from service.worker.orphans import adopt_orphans, end_orphans
+from service.worker.orphans import adopt_orphans, kill_orphans
 from service.worker.scratch import Scratch
 from service.worker.supervisor import Supervisor
 
 PAUSE_SECONDS = 0.1
-PAUSE_AFTER_TROUBLE_SECONDS = 1.0
-#: To write down that jobs were requeued; where that fails, their leases end by themselves.
-GIVE_UP_SECONDS = 5.0
+PAUSE_AFTER_ERROR_SECONDS = 1.0
+#: After the drain, for requeueing the jobs that were stopped; where that fails, their leases expire.
+REQUEUE_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> None:
-    """Carry out jobs until SIGTERM or SIGINT, or, where standard input is a pipe, until that closes.
+    """Run jobs until SIGTERM or SIGINT, or, where standard input is a pipe, until it closes.
 
     After a signal, running jobs have ``drain_seconds`` to end; a second signal, or the pipe's end, stops them at once.
-    Jobs that were stopped are queued again.
+    Jobs that were stopped are requeued.
     """
     signals: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -42,13 +42,13 @@ def run(settings: Settings) -> None:
     executor = LocalExecutor(scratch.folder, settings.grace_seconds, settings.gpu_slots)
     supervisor = Supervisor(database, Blobs(settings.data_dir), executor, settings, worker)
     try:
-        supervisor.recover(tuple(scratch.clear_lost()))
+        supervisor.recover(tuple(scratch.remove_lost_workers()))
         log.info("worker %s: %d CPU slots, %d GPU slots", worker, settings.cpu_slots, settings.gpu_slots)
         stop_at = float("inf")
-        while not (signals and (supervisor.idle or time.monotonic() > stop_at + GIVE_UP_SECONDS)):
-            well = supervisor.step()
-            end_orphans(executor.children())
-            if _pipe_ended(PAUSE_SECONDS if well else PAUSE_AFTER_TROUBLE_SECONDS):
+        while not (signals and (supervisor.idle or time.monotonic() > stop_at + REQUEUE_SECONDS)):
+            succeeded = supervisor.step()
+            kill_orphans(executor.children())
+            if _stdin_closed(PAUSE_SECONDS if succeeded else PAUSE_AFTER_ERROR_SECONDS):
                 signals += [signal.SIGTERM, signal.SIGTERM]
             if signals and stop_at == float("inf"):
                 supervisor.drain()
@@ -63,8 +63,8 @@ def run(settings: Settings) -> None:
         database.close()
 
 
-def _pipe_ended(seconds: float) -> bool:
-    """Pause; whether standard input is a pipe, and its other end is gone."""
+def _stdin_closed(seconds: float) -> bool:
+    """Sleep; whether standard input is a pipe whose other end has closed."""
     try:
         piped = stat.S_ISFIFO(os.fstat(0).st_mode) or stat.S_ISSOCK(os.fstat(0).st_mode)
     except OSError:

@@ -1,4 +1,4 @@
-"""Scratch: a folder for each worker, locked while it lives, and in it one for each attempt."""
+"""Temporary files: a folder for each worker, locked while the worker runs, with a folder for each attempt."""
 
 import fcntl
 import os
@@ -11,12 +11,12 @@ from typing import IO
 
 LOCK = "lock"
 
-#: How often, and how many seconds apart, a folder is removed in which a process that is about to end still writes.
-TRIES, PAUSE_SECONDS = 40, 0.05
+#: How often, and how many seconds apart, to try to delete a folder in which a process that is ending still writes.
+MAX_TRIES, PAUSE_SECONDS = 40, 0.05
 
 
 class Scratch:
-    """The folder ``root/worker``; that its lock is free says that the worker is dead, however it died."""
+    """The folder ``root/worker``. The kernel frees its lock when the worker ends: a free lock means a lost worker."""
 
     def __init__(self, root: Path, worker: str) -> None:
         self._root = root
@@ -26,23 +26,23 @@ class Scratch:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self.folder / f"{LOCK}.part").rename(self.folder / LOCK)  # it appears locked
 
-    def clear_lost(self) -> Iterator[str]:
-        """Remove the folders of dead workers, naming each."""
+    def remove_lost_workers(self) -> Iterator[str]:
+        """Delete the folders of lost workers; yields the names of these workers."""
         for folder in sorted(self._root.iterdir()):
-            if folder != self.folder and (lock := _lock_of_the_dead(folder)):
+            if folder != self.folder and (lock := _lock_of_lost_worker(folder)):
                 with lock:
                     _remove(folder)
                     yield folder.name
 
     def close(self) -> None:
-        """Remove the folder."""
+        """Delete the folder."""
         _remove(self.folder)
         self._lock.close()
 
 
 def _remove(folder: Path) -> None:
-    """Remove a worker's folder, its lock last: what cannot be removed yet is left for the next burial."""
-    for _ in range(TRIES):
+    """Delete a worker's folder, its lock last; what cannot be deleted yet is left to the next worker that starts."""
+    for _ in range(MAX_TRIES):
         with suppress(OSError):
             for entry in [entry for entry in folder.iterdir() if entry.name != LOCK]:
                 if entry.is_dir() and not entry.is_symlink():
@@ -56,8 +56,8 @@ def _remove(folder: Path) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def _lock_of_the_dead(folder: Path) -> IO[str] | None:
-    """The lock that a dead worker left, now held by this process; None where the worker lives or is just starting."""
+def _lock_of_lost_worker(folder: Path) -> IO[str] | None:
+    """The lock of a lost worker, now held by this process; None where the worker runs or is starting."""
     try:
         lock = open(os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "w")  # noqa: PTH123, SIM115
     except OSError:

@@ -1,4 +1,4 @@
-"""The supervisor: takes jobs from the database, has them carried out, and writes down what becomes of them."""
+"""The supervisor: claims jobs, starts their attempts in an executor, and records messages and results."""
 
 import logging
 import sqlite3
@@ -12,10 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from service.db import Database
 from service.jobs import attempts
-from service.jobs.attempts import Claim, Lane, StaleError
+from service.jobs.attempts import Claim, QueueName, StaleClaimError
 from service.settings import Settings
 from service.storage import Blob, Blobs
-from service.worker.executor import Attempt, Ended, Executor
+from service.worker.executor import Attempt, AttemptExit, Executor
 from service.worker.job_assignment import assign
 from service.worker.messages import (
     ArtifactWritten,
@@ -30,20 +30,20 @@ from service.worker.messages import (
 from service.worker.problems import no_space, timed_out
 from service.worker.throttle import Throttle
 
-#: An attempt that wants more files stored than this is broken.
-MOST_FILES = 1000
-#: Places for checks, beside those for jobs: a new file need not wait for hours of calibration.
-CHECK_PLACES = 1
+#: An attempt that reports more files than this breaks the protocol.
+MAX_FILES = 1000
+#: Slots for checks, besides those for jobs: a new file need not wait behind hours of calibration.
+CHECK_SLOTS = 1
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class _Running:
-    """An attempt under way; ``last`` is how the child says that it ended."""
+    """A running attempt; ``last`` is the child's final message."""
 
     claim: Claim
-    lane: Lane
+    queue: QueueName
     is_check: bool
     timeout_seconds: float
     throttle: Throttle = field(default_factory=Throttle)
@@ -54,10 +54,10 @@ class _Running:
 
 
 class Supervisor:
-    """Carries out jobs by calls of :meth:`step`, which may be at any time and never wait for a job.
+    """Runs jobs by calls of :meth:`step`, which may come at any time and do not wait for a job.
 
-    What was heard of attempts is written down in order, one transaction for each; while the database cannot be
-    written to, it waits, and nothing more is heard. A stale attempt is stopped and nothing of it is written.
+    Messages of attempts are recorded in order, each in its own transaction. While the database cannot be written to,
+    they stay pending and no more are polled. An attempt whose claim is stale is stopped, and nothing of it is recorded.
     """
 
     def __init__(
@@ -76,77 +76,77 @@ class Supervisor:
         self._worker = worker
         self._clock = clock
         self._running: dict[Attempt, _Running] = {}
-        self._heard: deque[tuple[Attempt, Message | Ended]] = deque()
+        self._pending: deque[tuple[Attempt, Message | AttemptExit]] = deque()
         self._renew_at = float("-inf")
         self._draining = False
 
     @property
     def idle(self) -> bool:
-        """Whether no attempt is under way."""
+        """Whether no attempt is running."""
         return not self._running
 
-    def recover(self, dead: tuple[str, ...]) -> None:
-        """Queue again what ``dead`` workers held, without waiting for their leases to end."""
+    def recover(self, lost: tuple[str, ...]) -> None:
+        """Requeue the jobs of ``lost`` workers, without waiting for their leases to expire."""
         with self._database.write() as connection:
-            attempts.expire(connection, self._clock(), self._settings.attempts, dead)
+            attempts.expire_leases(connection, self._clock(), self._settings.attempts, lost)
 
     def step(self) -> bool:
-        """Do what there is to do; False where the database could not be used, and it is to be done later."""
+        """Record updates, renew leases, stop cancelled jobs and claim new ones; False where the database failed."""
         try:
-            self._write_down()
-            self._keep_alive()
+            self._record_updates()
+            self._renew_leases()
             self._stop_cancelled()
             if not self._draining:
-                self._start()
+                self._claim_jobs()
         except (OperationalError, sqlite3.OperationalError) as error:
-            log.warning("the database cannot be used now: %s", error)
+            log.warning("the database cannot be used, retrying: %s", error)
             return False
         return True
 
     def drain(self) -> None:
-        """Start no more jobs."""
+        """Claim no more jobs."""
         self._draining = True
 
     def stop(self) -> None:
-        """Start no more jobs, stop those under way, and put them back; they are written down by further steps."""
+        """Claim no more jobs, and stop the running ones; further steps requeue these."""
         self.drain()
         for attempt, running in self._running.items():
             running.requeue = True
             self._executor.cancel(attempt)
 
-    def _write_down(self) -> None:
-        if not self._heard:
-            heard = self._executor.poll()
-            self._heard.extend(heard.messages)
-            self._heard.extend((ended.attempt, ended) for ended in heard.ended)
-        while self._heard:
-            attempt, said = self._heard[0]
+    def _record_updates(self) -> None:
+        if not self._pending:
+            updates = self._executor.poll()
+            self._pending.extend(updates.messages)
+            self._pending.extend((ended.attempt, ended) for ended in updates.ended)
+        while self._pending:
+            attempt, update = self._pending[0]
             if (running := self._running.get(attempt)) is not None:
-                self._write_one(attempt, running, said)
-            self._heard.popleft()
-            self._keep_alive()
+                self._record_update(attempt, running, update)
+            self._pending.popleft()
+            self._renew_leases()
         for attempt, running in self._running.items():
-            self._write_progress(attempt, running)
+            self._record_progress(attempt, running)
 
-    def _write_one(self, attempt: Attempt, running: _Running, said: Message | Ended) -> None:
+    def _record_update(self, attempt: Attempt, running: _Running, update: Message | AttemptExit) -> None:
         try:
-            if isinstance(said, Ended):
-                self._write_progress(attempt, running, last=True)
-                self._settle(running, said)
+            if isinstance(update, AttemptExit):
+                self._record_progress(attempt, running, last=True)
+                self._record_exit(running, update)
             else:
-                self._note(attempt, running, said)
-        except StaleError:
+                self._record_message(attempt, running, update)
+        except StaleClaimError:
             self._executor.cancel(attempt)
-        if isinstance(said, Ended):
-            self._executor.forget(attempt)
+        if isinstance(update, AttemptExit):
+            self._executor.clean_up(attempt)
             del self._running[attempt]
 
-    def _note(self, attempt: Attempt, running: _Running, message: Message) -> None:
+    def _record_message(self, attempt: Attempt, running: _Running, message: Message) -> None:
         if running.broken or running.last is not None:
             return
         match message:
             case ProgressMade():
-                running.throttle.offer(message)
+                running.throttle.put(message)
             case Sandboxed(missing=missing):
                 if missing:
                     with self._database.write() as connection:
@@ -165,13 +165,13 @@ class Supervisor:
                 running.last = message
 
     def _store(self, attempt: Attempt, running: _Running, name: str) -> Blob | None:
-        """A copy of a child's file; None where it cannot be stored, which then is the end of the attempt."""
+        """Store a copy of a child's file; None where that fails, which ends the attempt."""
         try:
-            if running.files >= MOST_FILES:
-                raise FileNotFoundError(f"more than {MOST_FILES} files")
+            if running.files >= MAX_FILES:
+                raise FileNotFoundError(f"more than {MAX_FILES} files")
             return self._blobs.copy(self._executor.file(attempt, name))
         except FileNotFoundError as error:
-            log.warning("%s is broken: %s", attempt, error)
+            log.warning("%s broke the protocol: %s", attempt, error)
             running.broken = True
         except OSError as error:
             log.warning("a file of %s cannot be stored: %s", attempt, error)
@@ -179,30 +179,30 @@ class Supervisor:
         self._executor.cancel(attempt)
         return None
 
-    def _write_progress(self, attempt: Attempt, running: _Running, *, last: bool = False) -> None:
-        progress = running.throttle.take(time.monotonic(), last=last)
+    def _record_progress(self, attempt: Attempt, running: _Running, *, last: bool = False) -> None:
+        progress = running.throttle.pop(time.monotonic(), last=last)
         if progress is None:
             return
         try:
             with self._database.write() as connection:
                 attempts.record_progress(connection, running.claim, progress.stage, progress.done, progress.total)
-        except StaleError:
+        except StaleClaimError:
             self._executor.cancel(attempt)
 
-    def _settle(self, running: _Running, ended: Ended) -> None:
-        """Write down how the attempt ended. Its weights are stored first, since no transaction should wait for that."""
+    def _record_exit(self, running: _Running, ended: AttemptExit) -> None:
+        """Record how the attempt ended. Its weights are stored first, so that no transaction waits for them."""
         claim = running.claim
         weights = None
         if isinstance(running.last, Checked) and running.last.weights is not None:
             weights = self._store(ended.attempt, running, running.last.weights)
-        if ended.last_words:
-            log.info("%s, exit code %d, said:\n%s", ended.attempt, ended.exit_code, ended.last_words)
+        if ended.stderr_tail:
+            log.info("%s, exit code %d, standard error:\n%s", ended.attempt, ended.exit_code, ended.stderr_tail)
         with self._database.write() as connection:
             match attempts.states_of(connection, [claim]).get(claim), running.last:
                 case None, _:
-                    raise StaleError(claim)
+                    raise StaleClaimError(claim)
                 case "cancelling", _:
-                    attempts.cancelled(connection, claim)
+                    attempts.cancel(connection, claim)
                 case _, Failed(problem=problem):
                     attempts.fail(connection, claim, problem)
                 case _, Checked(facts=facts) if running.is_check and not running.broken:
@@ -214,55 +214,55 @@ class Supervisor:
                 case _ if running.requeue:
                     attempts.requeue(connection, claim)
                 case _:
-                    attempts.mark_lost(connection, claim, self._settings.attempts)
+                    attempts.record_lost_attempt(connection, claim, self._settings.attempts)
 
-    def _keep_alive(self) -> None:
-        """Renew the leases, and see to those that others let end."""
+    def _renew_leases(self) -> None:
+        """Send the heartbeat: renew our leases, and requeue jobs whose lease has expired."""
         now = self._clock()
         if now < self._renew_at:
             return
         with self._database.write() as connection:
             claims = [running.claim for running in self._running.values()]
-            attempts.renew(connection, claims, now + self._settings.lease_seconds)
-            attempts.expire(connection, now, self._settings.attempts)
+            attempts.renew_leases(connection, claims, now + self._settings.lease_seconds)
+            attempts.expire_leases(connection, now, self._settings.attempts)
         self._renew_at = now + self._settings.heartbeat_seconds
 
     def _stop_cancelled(self) -> None:
-        """Stop what clients no longer want, and what is not ours any more."""
+        """Stop attempts whose job is being cancelled or whose claim is stale."""
         with self._database.read() as connection:
             states = attempts.states_of(connection, [running.claim for running in self._running.values()])
         for attempt, running in self._running.items():
             if states.get(running.claim) != "running":
                 self._executor.cancel(attempt)
 
-    def _start(self) -> None:
-        places: Mapping[Lane, int] = {
-            "check": CHECK_PLACES,
+    def _claim_jobs(self) -> None:
+        slots: Mapping[QueueName, int] = {
+            "check": CHECK_SLOTS,
             "cpu": self._settings.cpu_slots,
             "gpu": self._settings.gpu_slots,
         }
-        for lane, most in places.items():
-            while sum(running.lane == lane for running in self._running.values()) < most and self._start_one(lane):
+        for queue, limit in slots.items():
+            while sum(running.queue == queue for running in self._running.values()) < limit and self._claim_one(queue):
                 pass
 
-    def _start_one(self, lane: Lane) -> bool:
+    def _claim_one(self, queue: QueueName) -> bool:
         with self._database.read() as connection:
-            if not attempts.waiting(connection, lane):
+            if not attempts.has_queued(connection, queue):
                 return False
         with self._database.write() as connection:
-            found = attempts.claim(connection, lane, self._worker, self._clock() + self._settings.lease_seconds)
+            found = attempts.claim(connection, queue, self._worker, self._clock() + self._settings.lease_seconds)
             if found is None:
                 return False
             claim, job = found
-            materials = attempts.materials(connection, job)
+            inputs = attempts.load_inputs(connection, job)
             trials = attempts.trials_of(connection, job.id)
         try:
-            work = assign(claim, job, materials, trials, self._blobs, self._settings)
+            work = assign(claim, job, inputs, trials, self._blobs, self._settings)
             self._executor.submit(work)
         except (OSError, ValueError) as error:
             log.warning("%s cannot be started: %s", claim, error)
-            with suppress(StaleError), self._database.write() as connection:
-                attempts.mark_lost(connection, claim, self._settings.attempts)
+            with suppress(StaleClaimError), self._database.write() as connection:
+                attempts.record_lost_attempt(connection, claim, self._settings.attempts)
             return True
-        self._running[work.attempt] = _Running(claim, lane, job.kind == "check", work.timeout_seconds)
+        self._running[work.attempt] = _Running(claim, queue, job.kind == "check", work.timeout_seconds)
         return True

@@ -1,29 +1,29 @@
-"""The throttle between a child's progress and the events of its job."""
+"""A throttle between a child's progress messages and the events of its job."""
 
 from service.worker.messages import ProgressMade
 
-FASTEST_SECONDS = 0.25
-#: After so many events the pause doubles, so that the longest job has some ten thousand.
-AT_EACH_PACE = 1000
+MIN_INTERVAL_SECONDS = 0.25
+#: After so many events the interval doubles, so that even the longest job has only about ten thousand.
+EVENTS_PER_INTERVAL = 1000
 
 
 class Throttle:
-    """Lets progress through at most four times a second, more rarely as it grows old; the latest is never lost."""
+    """Limits progress events to four per second, and to fewer in a long job; the latest progress is always kept."""
 
     def __init__(self) -> None:
-        self._latest: ProgressMade | None = None
+        self._pending: ProgressMade | None = None
         self._next = float("-inf")
-        self._passed = 0
+        self._events = 0
 
-    def offer(self, progress: ProgressMade) -> None:
-        """Hold ``progress`` instead of what was held."""
-        self._latest = progress
+    def put(self, progress: ProgressMade) -> None:
+        """Replace the pending progress."""
+        self._pending = progress
 
-    def take(self, now: float, *, last: bool = False) -> ProgressMade | None:
-        """What is held, if it is time, or if it is the last; then nothing is held."""
-        if self._latest is None or (now < self._next and not last):
+    def pop(self, now: float, *, last: bool = False) -> ProgressMade | None:
+        """Return and clear the pending progress, if the interval is over or this is the ``last`` call; else None."""
+        if self._pending is None or (now < self._next and not last):
             return None
-        taken, self._latest = self._latest, None
-        self._next = now + FASTEST_SECONDS * 2 ** (self._passed // AT_EACH_PACE)
-        self._passed += 1
-        return taken
+        progress, self._pending = self._pending, None
+        self._next = now + MIN_INTERVAL_SECONDS * 2 ** (self._events // EVENTS_PER_INTERVAL)
+        self._events += 1
+        return progress

@@ -14,7 +14,7 @@ COMMAND = [sys.executable, "-c", "from calibrate.cli import main; main()"]
 
 @contextmanager
 def served(data_dir: Path, *options: str, killed: bool = False) -> Iterator[str]:
-    """The URL of a server that keeps everything in ``data_dir``.
+    """The URL of a server with the data directory ``data_dir``.
 
     It is told to stop, and must end well, afterwards, unless it is to be ``killed`` meanwhile.
     """
@@ -25,17 +25,17 @@ def served(data_dir: Path, *options: str, killed: bool = False) -> Iterator[str]
         env={**os.environ, "AFTERNORM_DRAIN_SECONDS": "1"},
     )
     assert server.stderr is not None
-    said = []
+    lines = []
     with server, server.stderr:
         try:
             for line in server.stderr:
-                said.append(line)
+                lines.append(line)
                 if found := re.match(r"http://\S+:\d+", line):
                     yield found[0]
                     break
             else:
-                raise AssertionError("".join(said))
+                raise AssertionError("".join(lines))
         finally:
             server.send_signal(signal.SIGTERM)
-            said += server.communicate(timeout=60)[1].splitlines(keepends=True)
-    assert server.returncode == (-signal.SIGKILL if killed else 0), "".join(said)
+            lines += server.communicate(timeout=60)[1].splitlines(keepends=True)
+    assert server.returncode == (-signal.SIGKILL if killed else 0), "".join(lines)

@@ -1,4 +1,4 @@
-"""Chaos: children, workers and servers are killed at random, and every job ends once, as if nobody had touched it.
+"""Chaos: children, workers and servers are killed at random, and every job ends once, as if undisturbed.
 
 ``AFTERNORM_CHAOS_ROUNDS=100`` kills more often.
 """
@@ -19,8 +19,8 @@ import pytest
 from calibrate.demo import DemoInputs
 from calibrate.result import Summary
 from tests.service.executor_contract import until
-from tests.service.house import House
 from tests.service.live import COMMAND
+from tests.service.server_data import ServerData
 from tests.service.worker.server import Server
 
 ROUNDS = int(os.environ.get("AFTERNORM_CHAOS_ROUNDS", "10"))
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 
 class Served:
-    """``afternorm serve``, started again when it was killed; its children are workers, and theirs are jobs."""
+    """``afternorm serve``, restarted when it was killed; its children are workers, and theirs are jobs."""
 
     def __init__(self, folder: Path, log: Path, **settings: object) -> None:
         self._folder, self._log = folder, log
@@ -48,7 +48,7 @@ class Served:
             )
         until(lambda: re.search(r"^http://[^,]+", self._log.read_text(), re.MULTILINE) is not None)
         (self.url,) = re.findall(r"^http://[^,]+", self._log.read_text(), re.MULTILINE)
-        until(self._answers)
+        until(self._is_ready)
 
     def kill(self, chance: random.Random) -> None:
         """Kill a server, a worker or a job, whichever chance picks of the kinds that there are."""
@@ -76,7 +76,7 @@ class Served:
             victim.wait(10)
 
     def places(self) -> set[Path]:
-        """The folders in scratch of the workers that live: each holds its own open, by its lock."""
+        """The folders of temporary files of the running workers: each has the lock of its own open."""
         workers = psutil.Process(self.process.pid).children()
         with suppress(psutil.NoSuchProcess):
             return {Path(file.path).parent for each in workers for file in each.open_files() if "/lock" in file.path}
@@ -86,7 +86,7 @@ class Served:
         self.process.terminate()
         return self.process.wait(60)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             return httpx2.get(f"{self.url}/readyz").status_code == 200
         except httpx2.TransportError:
@@ -119,54 +119,56 @@ def working_below(folder: Path) -> list[int]:
     return found
 
 
-def digests(house: House, *jobs: str) -> set[str]:
-    return {Summary.model_validate(house.summary(job)).digest for job in jobs}
+def digests(server_data: ServerData, *jobs: str) -> set[str]:
+    return {Summary.model_validate(server_data.summary(job)).digest for job in jobs}
 
 
 def test_every_job_ends_once_and_as_if_undisturbed(tmp_path: Path, demo_inputs: DemoInputs) -> None:
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     calm = Server(tmp_path / "calm")
-    undisturbed = calm.house.quick_job(calm.house.demo_model(demo_inputs), calm.house.dataset(demo_inputs.digits))
+    undisturbed = calm.server_data.quick_job(
+        calm.server_data.demo_model(demo_inputs), calm.server_data.dataset(demo_inputs.digits)
+    )
     calm.run(undisturbed)
     calm.executor.close()
 
-    house = House(tmp_path / "chaos")
-    model, dataset = house.demo_model(demo_inputs), house.dataset(demo_inputs.digits)
+    server_data = ServerData(tmp_path / "chaos")
+    model, dataset = server_data.demo_model(demo_inputs), server_data.dataset(demo_inputs.digits)
     settings = {"attempts": 20, "lease_seconds": 2, "heartbeat_seconds": 0.5, "cpu_slots": 2, "drain_seconds": 1}
-    jobs = [house.quick_job(model, dataset)]
-    server = Served(house.folder, tmp_path / "log.txt", **settings)
+    jobs = [server_data.quick_job(model, dataset)]
+    server = Served(server_data.folder, tmp_path / "log.txt", **settings)
     halves: dict[str, bytes] = {}
     for _ in range(ROUNDS):
-        if all(house.row(job).state in OVER or house.row(job).attempt > 5 for job in jobs):
-            jobs.append(house.quick_job(model, dataset))
+        if all(server_data.row(job).state in OVER or server_data.row(job).attempt > 5 for job in jobs):
+            jobs.append(server_data.quick_job(model, dataset))
         content = chance.randbytes(100_000)
         halves[half_upload(server.url, content)] = content
         time.sleep(chance.uniform(0.1, 9))
         server.kill(chance)
-    until(lambda: all(house.row(job).state in OVER for job in jobs), 300)
+    until(lambda: all(server_data.row(job).state in OVER for job in jobs), 300)
     for upload, content in halves.items():
         digest, middle = hashlib.sha256(content).hexdigest(), len(content) // 2
-        assert house.blobs.size(digest) is None, "half an upload is a blob"
+        assert server_data.blobs.size(digest) is None, "half an upload is a blob"
         assert httpx2.head(f"{server.url}/v1/blobs/sha256:{digest}").status_code == 404
         assert httpx2.head(f"{server.url}{upload}").headers["Upload-Offset"] == str(middle)
     assert append(server.url, upload, middle, content[middle:]) == 204
     assert httpx2.get(f"{server.url}/v1/blobs/sha256:{digest}").content == content
-    scratch = house.folder / "scratch"
-    until(lambda: set(scratch.iterdir()) == server.places())  # the next worker buries the dead
+    scratch = server_data.folder / "scratch"
+    until(lambda: set(scratch.iterdir()) == server.places())  # the next worker deletes the folders of lost ones
     assert server.stop() == 0
 
     for job in jobs:
-        assert house.row(job).state == "succeeded", seed
-        states = house.states(job)
+        assert server_data.row(job).state == "succeeded", seed
+        states = server_data.states(job)
         assert states.count("succeeded") == 1, seed
         assert states == ["running", "queued"] * (len(states) // 2 - 1) + ["running", "succeeded"], seed
-        attempts = [event.attempt for event in house.events(job)]
+        attempts = [event.attempt for event in server_data.events(job)]
         assert attempts == sorted(attempts), "a stale attempt wrote"
-        assert len({trial.key for trial in house.trials(job)}) == len(house.trials(job)) > 5
-    assert sum(house.row(job).attempt - 1 for job in jobs) > 0, server.killed
-    assert digests(house, *jobs) == digests(calm.house, undisturbed), seed
-    for path in house.blobs.root.glob("??/*"):
+        assert len({trial.key for trial in server_data.trials(job)}) == len(server_data.trials(job)) > 5
+    assert sum(server_data.row(job).attempt - 1 for job in jobs) > 0, server.killed
+    assert digests(server_data, *jobs) == digests(calm.server_data, undisturbed), seed
+    for path in server_data.blobs.root.glob("??/*"):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == path.parent.name + path.name
-    assert working_below(house.folder) == []
+    assert working_below(server_data.folder) == []
     assert list(scratch.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What Alembic runs to carry out steps: on the connection that it is given."""
+"""Alembic's environment: runs the migrations on the given connection."""
 
 from alembic import context
 

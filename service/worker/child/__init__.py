@@ -1,1 +1,1 @@
-"""The child: one attempt at a job, in a process that can do little harm. Only here is torch imported."""
+"""The child process: one attempt at a job, in a sandbox. The only package of the service that imports torch."""

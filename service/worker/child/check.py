@@ -1,4 +1,4 @@
-"""The check of a new file: what it is, and for a checkpoint, the same weights as safetensors."""
+"""Check a new file: collect its facts, and convert a checkpoint to safetensors."""
 
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,17 @@ from calibrate.recipe import Preprocessing
 from service.worker.assignment import DatasetCheck, ModelCheck
 from service.worker.messages import Checked
 
-#: How many examples of new data are decoded; the others are when they are used, and their errors name them.
+#: How many examples of new data are decoded; errors in the others surface in the jobs that use them.
 DECODED = 64
-#: How many class names are told.
+#: How many class names the facts list at most.
 NAMED = 1000
-#: Images come in all sizes and colours until the model says what it wants.
+#: Images are of any size and color here, since the model's preprocessing is not known.
 ANY_IMAGE = Preprocessing(resize=32, crop=32)
 OUT = Path("../out")
 
 
 def check_model(model: ModelCheck) -> Checked:
-    """Read the checkpoint, weights only; write it as safetensors, with its metadata; open that."""
+    """Read the checkpoint (weights only), write it as safetensors with its metadata, and open that."""
     checkpoint = read_checkpoint(model.checkpoint)
     converted = OUT / model.checkpoint.with_suffix(".safetensors")
     state = {name: tensor.clone().contiguous() for name, tensor in checkpoint.state.items()}
@@ -45,7 +45,7 @@ def check_model(model: ModelCheck) -> Checked:
 
 
 def check_dataset(dataset: DatasetCheck) -> Checked:
-    """Open the data and decode some of them."""
+    """Open the data, and decode some of the examples."""
     source = open_data(dataset.data, preprocessing=ANY_IMAGE)
     for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
         pass

@@ -1,6 +1,6 @@
-"""What a child gives up, for good, before it opens anything from outside.
+"""The sandbox that a child enters, for good, before it opens a file from outside.
 
-Limits: the child may still read what the server's user may read. Linux only; elsewhere, all of it is reported missing.
+Limits: the child may still read what the server's user may read. Linux only; elsewhere every protection is missing.
 """
 
 import ctypes
@@ -18,10 +18,10 @@ CLONE_NEWNET = 0x40000000
 
 
 def enter(memory_bytes: int, file_bytes: int, slot: str, niceness: int) -> tuple[str, ...]:
-    """Give up what is not needed; the names of the protections that this machine does not grant.
+    """Set resource limits and drop privileges; the names of the protections that this machine does not support.
 
-    To be called with one thread, before torch starts more: namespaces are entered alone. On a GPU the memory is not
-    limited, because its driver maps far more than it uses.
+    Call it with one thread, before torch starts more: a process with threads cannot enter a user namespace. On a GPU
+    the memory is not limited, because its driver maps far more than it uses.
     """
     os.umask(0o077)
     os.nice(niceness)
@@ -39,7 +39,7 @@ def enter(memory_bytes: int, file_bytes: int, slot: str, niceness: int) -> tuple
         "no new privileges": _no_new_privileges,
         "no network": _no_network,
     }
-    return tuple(name for name, give_up in protections.items() if not _granted(give_up))
+    return tuple(name for name, protect in protections.items() if not _supported(protect))
 
 
 def _lower(kind: int, wanted: int) -> None:
@@ -48,11 +48,11 @@ def _lower(kind: int, wanted: int) -> None:
     resource.setrlimit(kind, (limit, limit))
 
 
-def _granted(give_up: Callable[[], None]) -> bool:
+def _supported(protect: Callable[[], None]) -> bool:
     if not sys.platform.startswith("linux"):
         return False
     try:
-        give_up()
+        protect()
     except OSError:
         return False
     return True
@@ -67,11 +67,11 @@ def _no_new_privileges() -> None:
 
 
 def _no_network() -> None:
-    """Enter a network of one's own, with nothing in it; that takes a user namespace, where one keeps one's number."""
+    """Enter an empty network namespace; that needs a user namespace, in which the user ID stays the same."""
     user = os.geteuid()
     _call("unshare", CLONE_NEWUSER | CLONE_NEWNET)
-    with open("/proc/self/uid_map", "w") as numbers:  # noqa: PTH123 (one write, which the kernel wants whole)
-        numbers.write(f"{user} {user} 1")
+    with open("/proc/self/uid_map", "w") as uid_map:  # noqa: PTH123 (one write, which the kernel wants whole)
+        uid_map.write(f"{user} {user} 1")
 
 
 def _call(name: str, *arguments: int) -> None:

@@ -1,4 +1,4 @@
-"""The server keeps what its OpenAPI document says, whatever it is sent (Schemathesis)."""
+"""The server conforms to its OpenAPI document, for generated requests (Schemathesis)."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -60,9 +60,9 @@ def _things(server: Running) -> dict[str, str]:
     things |= {name: server.dataset() for name in STAND_INS["dataset"]}
     for name in STAND_INS["job"]:
         things[name] = server.job(things["model-0"], things["dataset-0"])
-        things["sha256-report"] = server.give(things[name], "report.txt", b"all is well")
-        server.try_out(things[name], "alpha 0.1", b"logits")
-        server.move(things[name], name.removeprefix("job-"))
+        things["sha256-report"] = server.add_artifact(things[name], "report.txt", b"all is well")
+        server.add_trial(things[name], "alpha 0.1", b"logits")
+        server.set_state(things[name], name.removeprefix("job-"))
     things["upload-complete"] = server.upload(b"weights")
     for name in ("upload-open", "upload-fresh"):
         things[name] = server.client.post("/v1/uploads", json={"name": "a.npz", "size": 30}).json()["id"]

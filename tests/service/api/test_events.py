@@ -1,4 +1,4 @@
-"""Events are told once each and in order, however often the client comes back."""
+"""Events are sent once each and in order, however often the client reconnects."""
 
 import json
 import threading
@@ -15,26 +15,26 @@ from tests.service.api.running import Running, listening, run
 STREAM = {"Accept": "text/event-stream"}
 
 
-def told(text: str) -> list[int]:
+def event_ids(text: str) -> list[int]:
     """The ids in a stream of events."""
     return [int(line.removeprefix("id: ")) for line in text.splitlines() if line.startswith("id: ")]
 
 
 def ended_job(server: Running, progress: int) -> tuple[str, list[int]]:
     job = server.job(server.model(), server.dataset())
-    server.move(job, "running")
+    server.set_state(job, "running")
     for done in range(progress):
-        server.tell(job, "progress", {"stage": "alpha", "done": done, "total": progress})
-    server.move(job, "succeeded")
+        server.add_event(job, "progress", {"stage": "alpha", "done": done, "total": progress})
+    server.set_state(job, "succeeded")
     return job, [event["id"] for event in server.client.get(f"/v1/jobs/{job}/events?limit=200").json()["data"]]
 
 
 def test_the_stream_of_an_ended_job_is_its_list(server: Running) -> None:
     job, ids = ended_job(server, 3)
-    answer = server.client.get(f"/v1/jobs/{job}/events", headers=STREAM)
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert told(answer.text) == ids
-    data = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line.startswith("data: ")]
+    response = server.client.get(f"/v1/jobs/{job}/events", headers=STREAM)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert event_ids(response.text) == ids
+    data = [json.loads(line.removeprefix("data: ")) for line in response.text.splitlines() if line.startswith("data: ")]
     assert data == server.client.get(f"/v1/jobs/{job}/events").json()["data"]
     assert [event["data"] for event in data if event["type"] == "state"] == [
         {"state": "queued"},
@@ -49,7 +49,7 @@ def test_what_comes_after_an_event_is_the_rest(server: Running, known: int, limi
     job, ids = ended_job(server, 9)
     last = ids[known - 1] if known else 0
     resumed = server.client.get(f"/v1/jobs/{job}/events", headers=STREAM | {"Last-Event-ID": str(last)})
-    assert told(resumed.text) == ids[known:]
+    assert event_ids(resumed.text) == ids[known:]
     assert resumed.status_code == (200 if ids[known:] else 204)
     page = server.client.get(f"/v1/jobs/{job}/events?after={last}&limit={limit}").json()
     assert [event["id"] for event in page["data"]] == ids[known:][:limit]
@@ -60,8 +60,8 @@ def test_a_stream_longer_than_a_batch_is_whole(server: Running) -> None:
     job, ids = ended_job(server, 198)
     stream = server.client.get(f"/v1/jobs/{job}/events", headers=STREAM)
     rest = server.client.get(f"/v1/jobs/{job}/events?limit=200&after={ids[-1]}").json()
-    assert told(stream.text) == [*ids, *(event["id"] for event in rest["data"])]
-    assert len(told(stream.text)) == 201
+    assert event_ids(stream.text) == [*ids, *(event["id"] for event in rest["data"])]
+    assert len(event_ids(stream.text)) == 201
 
 
 def test_a_client_that_breaks_off_and_resumes_misses_nothing(tmp_path: Path) -> None:
@@ -88,15 +88,17 @@ def test_a_client_that_breaks_off_and_resumes_misses_nothing(tmp_path: Path) -> 
 
 
 def _live(server: Running, job: str) -> None:
-    server.move(job, "running")
+    server.set_state(job, "running")
     for done in range(30):
-        server.tell(job, "progress", {"stage": "alpha", "done": done, "total": 30})
+        server.add_event(job, "progress", {"stage": "alpha", "done": done, "total": 30})
         time.sleep(0.02)
-    server.move(job, "succeeded")
+    server.set_state(job, "succeeded")
 
 
-def test_silence_is_filled_and_deletion_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.following.HEARTBEAT_SECONDS", 0.05)
+def test_an_idle_stream_gets_heartbeats_and_ends_when_the_job_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.event_stream.HEARTBEAT_SECONDS", 0.05)
     with run(tmp_path) as server, listening(server) as port, Client(base_url=f"http://127.0.0.1:{port}") as client:
         job = server.job(server.model(), server.dataset())
         with client.stream("GET", f"/v1/jobs/{job}/events", headers=STREAM) as stream:

@@ -1,4 +1,4 @@
-"""Stored bytes come back as HTTP says: whole, in part, not again, and under their name."""
+"""Downloads follow HTTP: whole files, ranges, not modified, and file names."""
 
 import hashlib
 
@@ -18,14 +18,14 @@ def blob(server: Running, content: bytes = CONTENT) -> str:
 
 def test_a_blob_is_what_was_uploaded(server: Running) -> None:
     place = blob(server)
-    answer = server.client.get(place)
-    assert answer.content == CONTENT
-    assert answer.headers["etag"] == f'"sha256:{hashlib.sha256(CONTENT).hexdigest()}"'
-    assert answer.headers["content-type"] == "application/octet-stream"
+    response = server.client.get(place)
+    assert response.content == CONTENT
+    assert response.headers["etag"] == f'"sha256:{hashlib.sha256(CONTENT).hexdigest()}"'
+    assert response.headers["content-type"] == "application/octet-stream"
     head = server.client.head(place)
     assert head.content == b""
     for name in ("etag", "content-length", "accept-ranges"):
-        assert head.headers[name] == answer.headers[name]
+        assert head.headers[name] == response.headers[name]
 
 
 @given(first=st.integers(0, 6000), length=st.integers(0, 6000), form=st.sampled_from(["both", "from", "last"]))
@@ -36,23 +36,23 @@ def test_a_range_is_a_slice(server: Running, first: int, length: int, form: str)
         "from": (f"bytes={first}-", CONTENT[first:]),
         "last": (f"bytes=-{length}", CONTENT[-length:] if length else b""),
     }[form]
-    answer = server.client.get(blob(server), headers={"Range": asked})
+    response = server.client.get(blob(server), headers={"Range": asked})
     if not wanted:
-        assert problem(answer)["status"] == 416
-        assert answer.headers["content-range"] == f"bytes */{len(CONTENT)}"
+        assert problem(response)["status"] == 416
+        assert response.headers["content-range"] == f"bytes */{len(CONTENT)}"
         return
-    assert answer.status_code == 206
-    assert answer.content == wanted
+    assert response.status_code == 206
+    assert response.content == wanted
     start = max(len(CONTENT) - length, 0) if form == "last" else first
-    assert answer.headers["content-range"] == f"bytes {start}-{start + len(wanted) - 1}/{len(CONTENT)}"
+    assert response.headers["content-range"] == f"bytes {start}-{start + len(wanted) - 1}/{len(CONTENT)}"
 
 
 def test_several_ranges_come_as_parts(server: Running) -> None:
-    answer = server.client.get(blob(server), headers={"Range": "bytes=0-9,300-309"})
-    assert answer.status_code == 206
-    assert answer.headers["content-type"].startswith("multipart/byteranges")
+    response = server.client.get(blob(server), headers={"Range": "bytes=0-9,300-309"})
+    assert response.status_code == 206
+    assert response.headers["content-type"].startswith("multipart/byteranges")
     for part in (CONTENT[:10], CONTENT[300:310]):
-        assert part in answer.content
+        assert part in response.content
 
 
 @pytest.mark.parametrize("asked", ["bytes=9-3", "lines=0-3", "bytes", "bytes=a-b"])
@@ -64,8 +64,8 @@ def test_what_the_client_has_is_not_sent_again(server: Running) -> None:
     place = blob(server)
     etag = server.client.get(place).headers["etag"]
     for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
-        answer = server.client.get(place, headers={"If-None-Match": known})
-        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
+        response = server.client.get(place, headers={"If-None-Match": known})
+        assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", etag)
     assert server.client.get(place, headers={"If-None-Match": '"other"'}).content == CONTENT
     part = {"Range": "bytes=0-3"}
     assert server.client.get(place, headers=part | {"If-Range": etag}).status_code == 206
@@ -74,19 +74,19 @@ def test_what_the_client_has_is_not_sent_again(server: Running) -> None:
 
 def test_an_artifact_comes_under_its_name(server: Running) -> None:
     job = server.job(server.model(), server.dataset())
-    sha256 = server.give(job, "summary.json", b"{}", "application/json")
+    sha256 = server.add_artifact(job, "summary.json", b"{}", "application/json")
     listed = server.client.get(f"/v1/jobs/{job}/artifacts").json()
     assert listed["data"] == [{"name": "summary.json", "media_type": "application/json", "size": 2, "sha256": sha256}]
-    answer = server.client.get(f"/v1/jobs/{job}/artifacts/summary.json")
-    assert answer.content == b"{}"
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["content-disposition"] == 'attachment; filename="summary.json"'
-    assert answer.headers["etag"] == f'"sha256:{sha256}"'
+    response = server.client.get(f"/v1/jobs/{job}/artifacts/summary.json")
+    assert response.content == b"{}"
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-disposition"] == 'attachment; filename="summary.json"'
+    assert response.headers["etag"] == f'"sha256:{sha256}"'
     assert server.client.head(f"/v1/jobs/{job}/artifacts/summary.json").headers["content-length"] == "2"
     assert problem(server.client.get(f"/v1/jobs/{job}/artifacts/other"))["status"] == 404
 
 
 def test_bytes_that_are_gone_are_not_found(server: Running) -> None:
     place = blob(server)
-    assert server.state.blobs.delete(place.rpartition(":")[2], older_than=-1)
+    assert server.backend.blobs.delete(place.rpartition(":")[2], older_than=-1)
     assert problem(server.client.get(place))["status"] == 404

@@ -1,4 +1,4 @@
-"""What operators ask."""
+"""Health checks and metrics."""
 
 import shutil
 import subprocess
@@ -22,7 +22,7 @@ def samples(server: Running) -> dict[tuple[str, frozenset[tuple[str, str]]], flo
 def test_the_server_is_ready_until_its_database_is_gone(server: Running, tmp_path: Path) -> None:
     assert server.client.get("/livez").json() == {"status": "alive"}
     assert server.client.get("/readyz").json() == {"status": "ready"}
-    server.state.database.close()
+    server.backend.database.close()
     shutil.rmtree(tmp_path / "data")
     assert problem(server.client.get("/readyz"))["status"] == 503
     assert server.client.get("/livez").status_code == 200
@@ -31,7 +31,7 @@ def test_the_server_is_ready_until_its_database_is_gone(server: Running, tmp_pat
 def test_metrics_count_requests_by_template_and_jobs_by_state(server: Running) -> None:
     model, dataset = server.model(), server.dataset()
     jobs = [server.job(model, dataset) for _ in range(3)]
-    server.move(jobs[0], "running")
+    server.set_state(jobs[0], "running")
     for job in jobs:
         server.client.get(f"/v1/jobs/{job}")
     server.client.get("/v1/jobs/none")

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: who may ask for what, and that asking twice is asking once."""
+"""Jobs over HTTP: validation, states, filters and idempotency."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,10 +28,10 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
         "settings": {"batch_size": 16, "threads": 2},
         "timeout_seconds": 60,
     }
-    answer = server.client.post("/v1/jobs", json=body)
-    assert answer.status_code == 202
-    job = server.client.get(answer.headers["location"]).json()
-    assert job == answer.json()
+    response = server.client.post("/v1/jobs", json=body)
+    assert response.status_code == 202
+    job = server.client.get(response.headers["location"]).json()
+    assert job == response.json()
     assert job["state"] == "queued"
     assert job["recipe"]["steps"][0] == {"kind": "set_alpha", "alpha": 0.05, "sites": ["*"]}
     assert job["outputs"]["formats"] == ["onnx"]
@@ -66,11 +66,13 @@ def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str,
         ({"settings": {"device": "cuda"}}, "settings.device"),
     ],
 )
-def test_what_cannot_be_carried_out_is_refused_by_its_path(server: Running, fields: dict[str, Any], path: str) -> None:
+def test_an_invalid_job_is_refused_with_the_path_of_the_field(
+    server: Running, fields: dict[str, Any], path: str
+) -> None:
     body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset(), **fields}
-    told = problem(server.client.post("/v1/jobs", json=body))
-    assert told["status"] == 422
-    assert told["errors"][0]["path"] == path
+    error = problem(server.client.post("/v1/jobs", json=body))
+    assert error["status"] == 422
+    assert error["errors"][0]["path"] == path
     assert server.client.get("/v1/jobs?kind=calibrate").json()["data"] == []
 
 
@@ -85,12 +87,12 @@ def test_what_is_learned_from_a_stream_can_be_kept(server: Running, kind: str) -
 
 def test_steps_that_need_labels_are_refused_on_data_without(server: Running) -> None:
     model, dataset = server.model(), server.dataset()
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         connection.execute(update(datasets).where(datasets.c.id == dataset).values(facts={"n": 3, "classes": None}))
     body = {"kind": "calibrate", "model": model, "dataset": dataset, "recipe": "adabn"}
-    told = problem(server.client.post("/v1/jobs", json=body))
-    assert told["status"] == 422
-    assert [field["path"] for field in told["errors"]] == ["recipe.steps[1].kind", "recipe.steps[2].kind"]
+    error = problem(server.client.post("/v1/jobs", json=body))
+    assert error["status"] == 422
+    assert [field["path"] for field in error["errors"]] == ["recipe.steps[1].kind", "recipe.steps[2].kind"]
     server.job(model, dataset, recipe={"steps": [{"kind": "reestimate"}]})
     server.job(model, dataset, kind="probe", recipe={"steps": [{"kind": "estimation_shift"}]})
     server.job(model, dataset, kind="export")
@@ -101,26 +103,26 @@ def test_only_what_is_ready_can_be_used(server: Running, state: str) -> None:
     ready, other = server.model(), server.model(state)
     dataset, other_dataset = server.dataset(), server.dataset(state)
     for model, data in ((other, dataset), (ready, other_dataset)):
-        answer = server.client.post("/v1/jobs", json={"kind": "calibrate", "model": model, "dataset": data})
-        assert problem(answer)["status"] == 409
+        response = server.client.post("/v1/jobs", json={"kind": "calibrate", "model": model, "dataset": data})
+        assert problem(response)["status"] == 409
 
 
-def test_asking_again_with_the_key_gives_the_same_job_even_at_once(server: Running) -> None:
+def test_submitting_again_with_the_key_returns_the_same_job_even_concurrently(server: Running) -> None:
     body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset()}
 
-    def ask(_: int) -> tuple[int, str]:
-        answer = server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "once"})
-        return answer.status_code, answer.json()["id"]
+    def submit(_: int) -> tuple[int, str]:
+        response = server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "once"})
+        return response.status_code, response.json()["id"]
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(ask, range(8)))
-    assert sorted(status for status, _ in answers) == [200] * 7 + [202]
-    assert len({job for _, job in answers}) == 1
+        responses = list(pool.map(submit, range(8)))
+    assert sorted(status for status, _ in responses) == [200] * 7 + [202]
+    assert len({job for _, job in responses}) == 1
     other = server.client.post("/v1/jobs", json=body | {"recipe": "measure"}, headers={"Idempotency-Key": "once"})
     assert problem(other)["code"] == "idempotency-key-reused"
     assert len(server.client.get("/v1/jobs?kind=calibrate").json()["data"]) == 1
-    job = answers[0][1]
-    server.move(job, "succeeded")
+    job = responses[0][1]
+    server.set_state(job, "succeeded")
     assert server.client.delete(f"/v1/jobs/{job}").status_code == 204
     assert server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "once"}).status_code == 202
 
@@ -139,12 +141,12 @@ def test_asking_again_with_the_key_gives_the_same_job_even_at_once(server: Runni
 def test_cancelling_and_deleting_follow_the_state(server: Running, before: str, after: str, status: int) -> None:
     job = server.job(server.model(), server.dataset())
     if before != "queued":
-        server.move(job, before)
-    told = len(server.client.get(f"/v1/jobs/{job}/events").json()["data"])
-    answer = server.client.post(f"/v1/jobs/{job}/cancel")
-    assert (answer.status_code, answer.json()["state"]) == (status, after)
-    assert (answer.json()["finished_at"] is not None) == (before == "queued")
-    events = server.client.get(f"/v1/jobs/{job}/events").json()["data"][told:]
+        server.set_state(job, before)
+    before_cancel = len(server.client.get(f"/v1/jobs/{job}/events").json()["data"])
+    response = server.client.post(f"/v1/jobs/{job}/cancel")
+    assert (response.status_code, response.json()["state"]) == (status, after)
+    assert (response.json()["finished_at"] is not None) == (before == "queued")
+    events = server.client.get(f"/v1/jobs/{job}/events").json()["data"][before_cancel:]
     assert [event["data"]["state"] for event in events] == ([after] if after != before else [])
     deleted = server.client.delete(f"/v1/jobs/{job}")
     assert deleted.status_code == (409 if after in ("queued", "running", "cancelling") else 204)
@@ -153,7 +155,7 @@ def test_cancelling_and_deleting_follow_the_state(server: Running, before: str, 
 
 def test_a_job_that_works_on_training_data_names_them(server: Running) -> None:
     trained_on = server.dataset()
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         unlabelled = {"n": 3, "classes": None}
         connection.execute(update(datasets).where(datasets.c.id == trained_on).values(facts=unlabelled))
     job = server.job(server.model(), server.dataset(), recipe="precise_bn", training_dataset=trained_on)
@@ -165,28 +167,28 @@ def test_a_job_that_works_on_training_data_names_them(server: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "message"),
     [
         ({"recipe": "alpha"}, "no use to any step of the recipe"),
         ({"kind": "export"}, "no use to export jobs"),
         ({"recipe": "precise_bn", "training_dataset": "dst_none"}, "there is no dataset 'dst_none'; GET /v1/datasets"),
     ],
 )
-def test_training_data_that_cannot_be_used_are_refused(server: Running, fields: dict[str, Any], said: str) -> None:
+def test_training_data_that_cannot_be_used_are_refused(server: Running, fields: dict[str, Any], message: str) -> None:
     body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset()}
-    answer = server.client.post("/v1/jobs", json=body | {"training_dataset": body["dataset"]} | fields)
-    told = problem(answer)
-    assert (told["status"], told["errors"][0]["path"]) == (422, "training_dataset")
-    assert said in told["detail"]
+    response = server.client.post("/v1/jobs", json=body | {"training_dataset": body["dataset"]} | fields)
+    error = problem(response)
+    assert (error["status"], error["errors"][0]["path"]) == (422, "training_dataset")
+    assert message in error["detail"]
 
 
 @pytest.mark.parametrize("state", ["checking", "refused"])
 def test_only_ready_training_data_can_be_used(server: Running, state: str) -> None:
     body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset(), "recipe": "precise_bn"}
     trained_on = server.dataset(state)
-    told = problem(server.client.post("/v1/jobs", json={**body, "training_dataset": trained_on}))
-    assert told["status"] == 409
-    assert f"the dataset '{trained_on}'" in told["detail"]
+    error = problem(server.client.post("/v1/jobs", json={**body, "training_dataset": trained_on}))
+    assert error["status"] == 409
+    assert f"the dataset '{trained_on}'" in error["detail"]
 
 
 def test_training_data_stay_while_a_job_refers_to_them_and_lead_to_it(server: Running) -> None:
@@ -194,8 +196,8 @@ def test_training_data_stay_while_a_job_refers_to_them_and_lead_to_it(server: Ru
     job = server.job(server.model(), server.dataset(), recipe="precise_bn", training_dataset=trained_on)
     server.job(server.model(), server.dataset())
     place = f"/v1/datasets/{trained_on}"
-    told = problem(server.client.delete(place))
-    assert (told["code"], job in told["detail"]) == ("in-use", True)
+    error = problem(server.client.delete(place))
+    assert (error["code"], job in error["detail"]) == ("in-use", True)
     found = server.client.get(f"/v1/jobs?kind=calibrate&dataset={trained_on}").json()["data"]
     assert [item["id"] for item in found] == [job]
     server.client.post(f"/v1/jobs/{job}/cancel")
@@ -228,9 +230,9 @@ def test_a_model_that_is_being_checked_stays_until_the_check_has_ended(server: R
     model = server.model("checking")
     [check] = server.client.get("/v1/jobs?kind=check").json()["data"]
     assert problem(server.client.post(f"/v1/jobs/{check['id']}/cancel"))["status"] == 409
-    server.move(check["id"], "running")
+    server.set_state(check["id"], "running")
     assert problem(server.client.delete(f"/v1/models/{model}"))["status"] == 409
-    server.move(check["id"], "failed")
+    server.set_state(check["id"], "failed")
     assert server.client.delete(f"/v1/models/{model}").status_code == 204
     assert server.client.get(f"/v1/jobs/{check['id']}").status_code == 404
 
@@ -238,7 +240,7 @@ def test_a_model_that_is_being_checked_stays_until_the_check_has_ended(server: R
 def test_filters_select(server: Running) -> None:
     models, dataset = [server.model(), server.model()], server.dataset()
     jobs = [server.job(model, dataset, kind=kind) for model in models for kind in ("calibrate", "evaluate")]
-    server.move(jobs[0], "running")
+    server.set_state(jobs[0], "running")
 
     def found(query: str) -> list[str]:
         return [job["id"] for job in server.client.get(f"/v1/jobs?{query}").json()["data"]]

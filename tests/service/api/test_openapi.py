@@ -17,10 +17,10 @@ def test_the_committed_document_is_current() -> None:
 
 def test_every_failure_is_a_problem() -> None:
     for method, operation in OPERATIONS:
-        for status, answer in operation["responses"].items():
+        for status, response in operation["responses"].items():
             if int(status) >= 400 and method != "head":
-                assert list(answer["content"]) == [MEDIA_TYPE], (operation["operationId"], status)
-            assert "X-Request-ID" in answer["headers"]
+                assert list(response["content"]) == [MEDIA_TYPE], (operation["operationId"], status)
+            assert "X-Request-ID" in response["headers"]
     assert not [name for name in DOCUMENT["components"]["schemas"] if "Validation" in name]
 
 

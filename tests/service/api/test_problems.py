@@ -1,4 +1,4 @@
-"""Whatever goes wrong is a problem that names what, where, and which request."""
+"""Every error is a problem document that names the field and the request."""
 
 import json
 import sqlite3
@@ -38,10 +38,10 @@ def test_what_is_not_there_or_not_allowed_is_a_problem(server: Running, method: 
     assert problem(server.client.request(method, path))["status"] == status
 
 
-def test_a_method_that_a_path_lacks_is_told_all_that_it_has(server: Running) -> None:
-    answer = server.client.put("/v1/uploads/upl_1")
-    assert problem(answer)["status"] == 405
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "PATCH", "DELETE"}
+def test_an_unsupported_method_gets_the_supported_ones(server: Running) -> None:
+    response = server.client.put("/v1/uploads/upl_1")
+    assert problem(response)["status"] == 405
+    assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD", "PATCH", "DELETE"}
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_method_that_a_path_lacks_is_told_all_that_it_has(server: Running) -> 
     ],
 )
 def test_json_that_is_not_proper_is_refused(server: Running, body: bytes) -> None:
-    answer = server.client.post("/v1/uploads", content=body, headers={"Content-Type": "application/json"})
-    assert problem(answer)["code"] == "malformed-json"
+    response = server.client.post("/v1/uploads", content=body, headers={"Content-Type": "application/json"})
+    assert problem(response)["code"] == "malformed-json"
 
 
 def test_bodies_are_bounded_and_of_their_type(server: Running) -> None:
@@ -76,8 +76,10 @@ def test_bodies_are_bounded_and_of_their_type(server: Running) -> None:
     )
     assert problem(chunked)["status"] == 413
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
-        answer = server.client.post("/v1/uploads", content=b'{"name": "a", "size": 1}', headers={"Content-Type": kind})
-        assert problem(answer)["status"] == 415
+        response = server.client.post(
+            "/v1/uploads", content=b'{"name": "a", "size": 1}', headers={"Content-Type": kind}
+        )
+        assert problem(response)["status"] == 415
     patch = server.client.patch("/v1/uploads/upl_1", content=b"x", headers={"Upload-Offset": "0"})
     assert problem(patch)["status"] == 415
 
@@ -96,9 +98,9 @@ def test_bodies_are_bounded_and_of_their_type(server: Running) -> None:
     ],
 )
 def test_each_bad_field_of_a_job_has_its_path(server: Running, body: dict[str, Any], paths: set[str]) -> None:
-    told = problem(server.client.post("/v1/jobs", json=body))
-    assert told["status"] == 422
-    assert {field["path"] for field in told["errors"]} == paths
+    error = problem(server.client.post("/v1/jobs", json=body))
+    assert error["status"] == 422
+    assert {field["path"] for field in error["errors"]} == paths
 
 
 def test_a_request_keeps_its_identity(server: Running) -> None:
@@ -108,28 +110,28 @@ def test_a_request_keeps_its_identity(server: Running) -> None:
     assert server.client.get("/livez").headers["x-request-id"] != server.client.get("/livez").headers["x-request-id"]
 
 
-def test_a_failure_says_nothing_of_the_inside(server: Running, tmp_path: Path) -> None:
+def test_an_internal_error_reveals_no_internals(server: Running, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "data" / "afternorm.sqlite3") as connection:
         connection.execute("ALTER TABLE models RENAME TO elsewhere")
     connection.close()
-    answer = server.client.get("/v1/models")
-    assert problem(answer)["code"] == "internal"
-    assert "elsewhere" not in answer.text
-    assert "sqlite" not in answer.text.lower()
+    response = server.client.get("/v1/models")
+    assert problem(response)["code"] == "internal"
+    assert "elsewhere" not in response.text
+    assert "sqlite" not in response.text.lower()
     assert 'path="/v1/models",status="500"' in server.client.get("/metrics").text
 
 
-def test_a_busy_database_is_said_to_be_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_busy_database_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.db.database.BUSY_SECONDS", 0.05)
     with run(tmp_path) as server, closing(sqlite3.connect(tmp_path / "afternorm.sqlite3")) as other:
         other.execute("BEGIN IMMEDIATE")
-        answer = server.client.post("/v1/uploads", json={"name": "a", "size": 1})
-        assert problem(answer)["status"] == 503
-        assert answer.headers["retry-after"] == "1"
+        response = server.client.post("/v1/uploads", json={"name": "a", "size": 1})
+        assert problem(response)["status"] == 503
+        assert response.headers["retry-after"] == "1"
         assert server.client.get("/v1/jobs").status_code == 200
 
 
-def test_a_full_disk_is_said_to_be_full(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported(tmp_path: Path) -> None:
     with run(tmp_path) as server:
         upload = server.client.post("/v1/uploads", json={"name": "a", "size": 100}).json()["id"]
         place = Partials(tmp_path)._path(upload)

@@ -1,4 +1,4 @@
-"""Starting a server: what is refused, and a worker that is kept alive."""
+"""Starting a server: what is refused, and that its worker is restarted."""
 
 import os
 import socket
@@ -14,7 +14,7 @@ from tests.conftest import Ran
 from tests.service.live import served
 
 
-def test_others_are_not_let_in_without_keys(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+def test_a_public_address_is_refused_without_keys(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
     ran = afternorm("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "data")
     assert ran.code == 2
     assert "--without-keys" in ran.err
@@ -49,24 +49,24 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _worker(dead: psutil.Process | None = None) -> psutil.Process:
-    """The only worker, as soon as there is one, and it is not the ``dead`` one."""
+def _worker(previous: psutil.Process | None = None) -> psutil.Process:
+    """The only worker, as soon as there is one other than ``previous``."""
     found: list[psutil.Process] = []
 
     def is_found() -> bool:
         found[:] = filter(_is_worker, psutil.Process().children(recursive=True))
-        return len(found) == 1 and found[0] != dead
+        return len(found) == 1 and found[0] != previous
 
     _wait(is_found)
     return found[0]
 
 
-def test_a_worker_that_is_killed_is_started_again_and_ends_with_its_server(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_restarted_and_ends_with_its_server(tmp_path: Path) -> None:
     with served(tmp_path) as url:
         assert httpx2.get(f"{url}/readyz").status_code == 200
         first = _worker()
         first.kill()
-        second = _worker(dead=first)
+        second = _worker(previous=first)
     assert not second.is_running()
 
 
@@ -79,7 +79,7 @@ def test_a_worker_ends_when_its_server_is_killed(tmp_path: Path) -> None:
     _wait(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_gc_says_what_it_would_remove_and_then_removes_it(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+def test_gc_lists_what_it_would_delete_and_then_deletes_it(afternorm: Callable[..., Ran], tmp_path: Path) -> None:
     with served(tmp_path, "--without-worker") as url:
         begun = httpx2.post(f"{url}/v1/uploads", json={"name": "a", "size": 3}).json()
     left = tmp_path / "uploads" / "upl_lost.part"

@@ -1,4 +1,4 @@
-"""The client against a live server: everything it can ask for, and what it does with refusals."""
+"""The client against a live server: its operations, and errors that the server returns."""
 
 import threading
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def test_a_job_s_numbers_and_files_are_the_command_line_s(
     )
     dataset = client.add_dataset(demo_inputs.scanned)
     assert (model.state, dataset.state) == ("ready", "ready")
-    heard: list[Event] = []
+    updates: list[Event] = []
     job = client.wait(
         client.submit(
             model=model.id,
@@ -45,11 +45,11 @@ def test_a_job_s_numbers_and_files_are_the_command_line_s(
             outputs=Outputs(latency_runs=0),
             settings=JobSettings(batch_size=32, threads=1),
         ),
-        listen=heard.append,
+        listen=updates.append,
     )
     assert (job.state, job.verdict) == ("succeeded", "improved")
-    assert [event.id for event in heard] == sorted({event.id for event in heard})
-    assert {"state", "progress", "trial", "artifact"} == {event.type for event in heard}
+    assert [event.id for event in updates] == sorted({event.id for event in updates})
+    assert {"state", "progress", "trial", "artifact"} == {event.type for event in updates}
     fetched = {path.name: path for path in client.fetch(job, tmp_path / "served")}
     ours = tmp_path / "ours"
     arguments = [
@@ -69,7 +69,7 @@ def test_a_job_s_numbers_and_files_are_the_command_line_s(
     assert served.measurement == own.measurement
 
 
-def test_asking_twice_with_one_key_is_asking_once(client: Client, demo_inputs: DemoInputs) -> None:
+def test_submitting_twice_with_one_key_returns_one_job(client: Client, demo_inputs: DemoInputs) -> None:
     model = client.add_model(
         demo_inputs.checkpoint, architecture="cifar/resnet8", architecture_args={"in_channels": 1}, name="twice"
     )
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_with_its_reason(client: Client,
     assert "posix" in str(refused.value)
 
 
-def test_nobody_there_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported(tmp_path: Path) -> None:
     with Client("http://127.0.0.1:9") as client, pytest.raises(UnavailableError, match="afternorm serve"):
         client.job("job_1")
 

@@ -1,4 +1,4 @@
-"""Fetching a file: whole, with its digest checked, or the old one stays; without a server."""
+"""Downloads without a server: complete and with the right digest, or the old file stays."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ARTIFACT = Artifact(name="a.bin", media_type="text/plain", size=10, sha256=hashl
 
 
 class Sent:
-    """A server's answer that comes in ``parts``; None where the connection breaks."""
+    """A response of a server that comes in ``parts``; None where the connection breaks."""
 
     def __init__(self, *parts: bytes | None) -> None:
         self.parts = parts

@@ -1,4 +1,4 @@
-"""The life of a job: what each change does, and that a stale attempt changes nothing."""
+"""Claims, leases, retries and results: what each write does, and that a stale claim writes nothing."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from calibrate.demo import DemoInputs
 from service.jobs import attempts
-from service.jobs.attempts import Claim, StaleError
+from service.jobs.attempts import Claim, StaleClaimError
 from service.kit.problem import Problem
 from service.storage import Blob
-from tests.service.house import House
+from tests.service.server_data import ServerData
 
 PROBLEM = Problem(title="No", status=422, code="model", detail="It does not fit.")
 BLOB = Blob("ab" * 32, 3)
@@ -20,19 +20,21 @@ KEY = "cd" * 32
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> House:
-    return House(tmp_path)
+def server_data(tmp_path: Path) -> ServerData:
+    return ServerData(tmp_path)
 
 
-def claim(house: House, worker: str = "one", lease_until: float = 100.0, lane: attempts.Lane = "cpu") -> Claim:
-    with house.database.write() as connection:
-        found = attempts.claim(connection, lane, worker, lease_until)
+def claim(
+    server_data: ServerData, worker: str = "one", lease_expires_at: float = 100.0, queue: attempts.QueueName = "cpu"
+) -> Claim:
+    with server_data.database.write() as connection:
+        found = attempts.claim(connection, queue, worker, lease_expires_at)
     assert found is not None
     return found[0]
 
 
-def write(house: House, change: Callable[..., Any], *arguments: Any) -> Any:
-    with house.database.write() as connection:
+def write(server_data: ServerData, change: Callable[..., Any], *arguments: Any) -> Any:
+    with server_data.database.write() as connection:
         return change(connection, *arguments)
 
 
@@ -44,50 +46,50 @@ WRITES: dict[str, Callable[[Connection, Claim], Any]] = {
     "succeed": lambda c, claim: attempts.succeed(c, claim, "improved"),
     "succeed_check": lambda c, claim: attempts.succeed_check(c, claim, {"n": 3}, BLOB),
     "fail": lambda c, claim: attempts.fail(c, claim, PROBLEM),
-    "cancelled": attempts.cancelled,
-    "mark_lost": lambda c, claim: attempts.mark_lost(c, claim, 3),
+    "cancel": attempts.cancel,
+    "record_lost_attempt": lambda c, claim: attempts.record_lost_attempt(c, claim, 3),
     "requeue": attempts.requeue,
 }
 
 
-def test_the_oldest_of_a_lane_is_claimed_once(house: House) -> None:
+def test_the_oldest_job_of_a_queue_is_claimed_once(server_data: ServerData) -> None:
     first, second, check, gpu = (
-        house.job("calibrate"),
-        house.job("evaluate"),
-        house.job("check"),
-        house.job("calibrate", slot="gpu"),
+        server_data.job("calibrate"),
+        server_data.job("evaluate"),
+        server_data.job("check"),
+        server_data.job("calibrate", slot="gpu"),
     )
-    assert [claim(house).job, claim(house).job] == [first, second]
-    assert claim(house, lane="check").job == check
-    assert claim(house, lane="gpu").job == gpu
-    with house.database.write() as connection:
-        for lane in ("cpu", "gpu", "check"):
-            assert not attempts.waiting(connection, lane)
-            assert attempts.claim(connection, lane, "two", 100.0) is None
-    assert house.row(first).started_at is not None
-    assert house.states(first) == ["running"]
+    assert [claim(server_data).job, claim(server_data).job] == [first, second]
+    assert claim(server_data, queue="check").job == check
+    assert claim(server_data, queue="gpu").job == gpu
+    with server_data.database.write() as connection:
+        for queue in ("cpu", "gpu", "check"):
+            assert not attempts.has_queued(connection, queue)
+            assert attempts.claim(connection, queue, "two", 100.0) is None
+    assert server_data.row(first).started_at is not None
+    assert server_data.states(first) == ["running"]
 
 
 @pytest.mark.parametrize("name", WRITES)
 @pytest.mark.parametrize("how", ["claimed again", "ended", "another worker", "never claimed", "deleted"])
-def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> None:
-    job = house.job("calibrate")
-    stale = claim(house)
+def test_a_stale_attempt_writes_nothing(server_data: ServerData, name: str, how: str) -> None:
+    job = server_data.job("calibrate")
+    stale = claim(server_data)
     if how == "claimed again":
-        write(house, attempts.expire, 200.0, 3)
-        claim(house)
+        write(server_data, attempts.expire_leases, 200.0, 3)
+        claim(server_data)
     elif how == "ended":
-        write(house, attempts.succeed, stale, None)
+        write(server_data, attempts.succeed, stale, None)
     elif how == "another worker":
         stale = Claim(job, stale.attempt, "two")
     elif how == "never claimed":
         stale = Claim(job, 2, "one")
     else:
-        write(house, lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
-    before = house.everything()
-    with pytest.raises(StaleError):
-        write(house, WRITES[name], stale)
-    assert house.everything() == before
+        write(server_data, lambda connection: connection.exec_driver_sql("DELETE FROM jobs"))
+    before = server_data.everything()
+    with pytest.raises(StaleClaimError):
+        write(server_data, WRITES[name], stale)
+    assert server_data.everything() == before
 
 
 @pytest.mark.parametrize(
@@ -98,89 +100,96 @@ def test_a_stale_attempt_writes_nothing(house: House, name: str, how: str) -> No
         ("artifact", "running", ["state", "artifact"]),
         ("succeed", "succeeded", ["state", "state"]),
         ("fail", "failed", ["state", "state"]),
-        ("cancelled", "cancelled", ["state", "state"]),
-        ("mark_lost", "queued", ["state", "state"]),
+        ("cancel", "cancelled", ["state", "state"]),
+        ("record_lost_attempt", "queued", ["state", "state"]),
         ("requeue", "queued", ["state", "state"]),
     ],
 )
-def test_each_change_is_told_as_an_event(house: House, name: str, state: str, events: list[str]) -> None:
-    job = house.job("calibrate")
-    write(house, WRITES[name], claim(house))
-    row = house.row(job)
+def test_each_change_appends_an_event(server_data: ServerData, name: str, state: str, events: list[str]) -> None:
+    job = server_data.job("calibrate")
+    write(server_data, WRITES[name], claim(server_data))
+    row = server_data.row(job)
     assert row.state == state
-    assert [event.type for event in house.events(job)] == events
-    assert house.states(job)[-1] == state
-    assert (row.worker is None) == (row.lease_until is None) == (state != "running")
+    assert [event.type for event in server_data.events(job)] == events
+    assert server_data.states(job)[-1] == state
+    assert (row.worker is None) == (row.lease_expires_at is None) == (state != "running")
     assert (row.finished_at is not None) == (state in ("succeeded", "failed", "cancelled"))
 
 
-def test_a_job_is_lost_so_often_and_then_fails(house: House) -> None:
-    job = house.job("calibrate")
+def test_a_job_fails_after_so_many_lost_attempts(server_data: ServerData) -> None:
+    job = server_data.job("calibrate")
     for number in (1, 2):
-        assert claim(house).attempt == number
-        assert write(house, attempts.expire, 99.0, 3) == 0
-        assert write(house, attempts.expire, 101.0, 3) == 1
-        assert house.row(job).state == "queued"
-    write(house, attempts.requeue, claim(house))
-    assert (house.row(job).state, house.row(job).lost) == ("queued", 2)
-    write(house, attempts.mark_lost, claim(house), 3)
-    assert (house.row(job).state, house.row(job).attempt) == ("failed", 4)
-    assert house.row(job).problem["code"] == "worker-died"
+        assert claim(server_data).attempt == number
+        assert write(server_data, attempts.expire_leases, 99.0, 3) == 0
+        assert write(server_data, attempts.expire_leases, 101.0, 3) == 1
+        assert server_data.row(job).state == "queued"
+    write(server_data, attempts.requeue, claim(server_data))
+    assert (server_data.row(job).state, server_data.row(job).lost_attempts) == ("queued", 2)
+    write(server_data, attempts.record_lost_attempt, claim(server_data), 3)
+    assert (server_data.row(job).state, server_data.row(job).attempt) == ("failed", 4)
+    assert server_data.row(job).problem["code"] == "worker-died"
 
 
-@pytest.mark.parametrize("name", ["mark_lost", "requeue"])
-def test_what_is_being_cancelled_is_not_queued_again(house: House, name: str) -> None:
-    job = house.job("calibrate")
-    held = claim(house)
-    house.set(job, state="cancelling")
-    write(house, WRITES[name], held)
-    assert house.row(job).state == "cancelled"
+@pytest.mark.parametrize("name", ["record_lost_attempt", "requeue"])
+def test_a_job_that_is_being_cancelled_is_not_requeued(server_data: ServerData, name: str) -> None:
+    job = server_data.job("calibrate")
+    held = claim(server_data)
+    server_data.set(job, state="cancelling")
+    write(server_data, WRITES[name], held)
+    assert server_data.row(job).state == "cancelled"
 
 
-def test_an_expired_lease_and_a_dead_worker_let_go(house: House) -> None:
-    jobs = [house.job("calibrate") for _ in range(3)]
-    claim(house, "one", 100.0), claim(house, "two", 300.0), claim(house, "three", 300.0)
-    write(house, attempts.expire, 200.0, 3, ["two"])
-    assert [house.row(job).state for job in jobs] == ["queued", "queued", "running"]
+def test_jobs_of_expired_leases_and_of_lost_workers_are_requeued(server_data: ServerData) -> None:
+    jobs = [server_data.job("calibrate") for _ in range(3)]
+    claim(server_data, "one", 100.0), claim(server_data, "two", 300.0), claim(server_data, "three", 300.0)
+    write(server_data, attempts.expire_leases, 200.0, 3, ["two"])
+    assert [server_data.row(job).state for job in jobs] == ["queued", "queued", "running"]
 
 
-def test_renewing_extends_what_is_still_held(house: House) -> None:
-    first, second = house.job("calibrate"), house.job("calibrate")
-    kept, stale = claim(house), claim(house)
-    write(house, attempts.mark_lost, stale, 3)
-    taken = claim(house, "two", 150.0)
-    write(house, attempts.renew, [kept, stale], 500.0)
-    assert (house.row(first).lease_until, house.row(second).lease_until) == (500.0, 150.0)
-    with house.database.read() as connection:
-        assert attempts.states_of(connection, [kept, stale, taken]) == {kept: "running", taken: "running"}
+def test_renewing_extends_the_leases_of_claims_that_are_not_stale(server_data: ServerData) -> None:
+    first, second = server_data.job("calibrate"), server_data.job("calibrate")
+    current, stale = claim(server_data), claim(server_data)
+    write(server_data, attempts.record_lost_attempt, stale, 3)
+    reclaimed = claim(server_data, "two", 150.0)
+    write(server_data, attempts.renew_leases, [current, stale], 500.0)
+    assert (server_data.row(first).lease_expires_at, server_data.row(second).lease_expires_at) == (500.0, 150.0)
+    with server_data.database.read() as connection:
+        assert attempts.states_of(connection, [current, stale, reclaimed]) == {current: "running", reclaimed: "running"}
         assert attempts.states_of(connection, []) == {}
 
 
-def test_trials_are_kept_once_and_artifacts_replaced(house: House) -> None:
-    job = house.job("calibrate")
-    held = claim(house)
-    write(house, attempts.record_trial, held, KEY, "stage", 3, BLOB)
-    write(house, attempts.record_trial, held, KEY, "stage", 3, Blob("ef" * 32, 3))
-    with house.database.read() as connection:
+def test_trials_are_kept_once_and_artifacts_replaced(server_data: ServerData) -> None:
+    job = server_data.job("calibrate")
+    held = claim(server_data)
+    write(server_data, attempts.record_trial, held, KEY, "stage", 3, BLOB)
+    write(server_data, attempts.record_trial, held, KEY, "stage", 3, Blob("ef" * 32, 3))
+    with server_data.database.read() as connection:
         assert attempts.trials_of(connection, job) == {KEY: BLOB.sha256}
-    assert [event.type for event in house.events(job)].count("trial") == 1
-    (house.folder / "one").write_text("one")
-    (house.folder / "two").write_text("two")
+    assert [event.type for event in server_data.events(job)].count("trial") == 1
+    (server_data.folder / "one").write_text("one")
+    (server_data.folder / "two").write_text("two")
     for name in ("one", "two"):
-        write(house, attempts.record_artifact, held, "a.txt", "text/plain", house.blobs.copy(house.folder / name))
-    assert house.artifacts(job) == {"a.txt": b"two"}
+        write(
+            server_data,
+            attempts.record_artifact,
+            held,
+            "a.txt",
+            "text/plain",
+            server_data.blobs.copy(server_data.folder / name),
+        )
+    assert server_data.artifacts(job) == {"a.txt": b"two"}
 
 
-def test_the_logits_of_passes_are_let_go_once_the_job_is_over(house: House) -> None:
-    job = house.job("calibrate")
-    held = claim(house)
-    write(house, attempts.record_trial, held, KEY, "stage", 3, BLOB)
-    write(house, attempts.requeue, held)
-    held = claim(house)
-    with house.database.read() as connection:
+def test_the_logits_of_passes_are_dropped_once_the_job_has_ended(server_data: ServerData) -> None:
+    job = server_data.job("calibrate")
+    held = claim(server_data)
+    write(server_data, attempts.record_trial, held, KEY, "stage", 3, BLOB)
+    write(server_data, attempts.requeue, held)
+    held = claim(server_data)
+    with server_data.database.read() as connection:
         assert attempts.trials_of(connection, job) == {KEY: BLOB.sha256}
-    write(house, attempts.succeed, held, None)
-    assert [(trial.key, trial.blob) for trial in house.trials(job)] == [(KEY, None)]
+    write(server_data, attempts.succeed, held, None)
+    assert [(trial.key, trial.blob) for trial in server_data.trials(job)] == [(KEY, None)]
 
 
 @pytest.mark.parametrize("kind", ["model", "dataset"])
@@ -189,29 +198,29 @@ def test_the_logits_of_passes_are_let_go_once_the_job_is_over(house: House) -> N
     [
         ("succeed_check", "ready", None),
         ("fail", "refused", "model"),
-        ("cancelled", "refused", "cancelled"),
-        ("die", "refused", "worker-died"),
+        ("cancel", "refused", "cancelled"),
+        ("lost", "refused", "worker-died"),
     ],
 )
 def test_the_end_of_a_check_is_the_state_of_what_it_checked(
-    house: House, demo_inputs: DemoInputs, kind: str, name: str, state: str, code: str | None
+    server_data: ServerData, demo_inputs: DemoInputs, kind: str, name: str, state: str, code: str | None
 ) -> None:
-    make = house.model if kind == "model" else house.dataset
+    make = server_data.model if kind == "model" else server_data.dataset
     subject, other = (make(demo_inputs.checkpoint, "checking") for _ in range(2))
-    house.job("check", **{kind: subject})
-    held = claim(house, lane="check")
-    write(house, WRITES.get(name, lambda c, claim: attempts.mark_lost(c, claim, 1)), held)
-    row = house.row(subject)
+    server_data.job("check", **{kind: subject})
+    held = claim(server_data, queue="check")
+    write(server_data, WRITES.get(name, lambda c, claim: attempts.record_lost_attempt(c, claim, 1)), held)
+    row = server_data.row(subject)
     assert row.state == state
     assert (row.problem and row.problem["code"]) == code
     assert row.facts == ({"n": 3} if state == "ready" else None)
     if kind == "model":
         assert row.weights == (BLOB.sha256 if state == "ready" else None)
-    assert house.row(other).state == "checking"
+    assert server_data.row(other).state == "checking"
 
 
-def test_other_jobs_leave_their_model_as_it_is(house: House, demo_inputs: DemoInputs) -> None:
-    model = house.demo_model(demo_inputs)
-    house.job("calibrate", model=model)
-    write(house, attempts.fail, claim(house), PROBLEM)
-    assert (house.row(model).state, house.row(model).problem) == ("ready", None)
+def test_other_jobs_leave_their_model_as_it_is(server_data: ServerData, demo_inputs: DemoInputs) -> None:
+    model = server_data.demo_model(demo_inputs)
+    server_data.job("calibrate", model=model)
+    write(server_data, attempts.fail, claim(server_data), PROBLEM)
+    assert (server_data.row(model).state, server_data.row(model).problem) == ("ready", None)

@@ -15,16 +15,16 @@ LONG_AGO = time.time() - 30 * 24 * 3600.0
 
 
 def sweep(server: Running, *, dry_run: bool = False) -> Garbage:
-    state = server.state
-    return collect(state.database, state.blobs, state.partials, dry_run=dry_run)
+    backend = server.backend
+    return collect(backend.database, backend.blobs, backend.partials, dry_run=dry_run)
 
 
 def age(server: Running) -> None:
-    """Let a month pass over everything that is kept."""
-    for path in server.state.settings.data_dir.rglob("*"):
+    """Make everything that is stored a month old."""
+    for path in server.backend.settings.data_dir.rglob("*"):
         if path.is_file():
             os.utime(path, (LONG_AGO, LONG_AGO))
-    with server.state.database.write() as connection:
+    with server.backend.database.write() as connection:
         connection.execute(update(blobs).values(created_at=LONG_AGO))
         connection.execute(update(uploads).values(expires_at=LONG_AGO))
         connection.execute(update(idempotency_keys).values(created_at=LONG_AGO))
@@ -45,8 +45,8 @@ def test_what_is_referred_to_stays_and_the_rest_goes(tmp_path: Path) -> None:
     with run(tmp_path) as server:
         model, dataset = server.model(content=b"model"), server.dataset()
         job = server.job(model, dataset)
-        server.give(job, "report.txt", b"report")
-        server.try_out(job, "alpha", b"logits")
+        server.add_artifact(job, "report.txt", b"report")
+        server.add_trial(job, "alpha", b"logits")
         finished = server.upload(b"finished")
         orphan = sha256(server, finished)
         half = server.client.post("/v1/uploads", json={"name": "a", "size": 3}).json()["id"]
@@ -54,13 +54,13 @@ def test_what_is_referred_to_stays_and_the_rest_goes(tmp_path: Path) -> None:
         (tmp_path / "staging" / "left").write_bytes(b"left")
         (tmp_path / "uploads" / "upl_left.part").write_bytes(b"left")
         age(server)
-        told = sweep(server, dry_run=True)
-        assert {blob.sha256 for blob in told.blobs} == {orphan}
-        assert {finished, half} < set(told.uploads)
-        assert set(told.leftovers) == {"left", "upl_left"}
+        listed = sweep(server, dry_run=True)
+        assert {blob.sha256 for blob in listed.blobs} == {orphan}
+        assert {finished, half} < set(listed.uploads)
+        assert set(listed.leftovers) == {"left", "upl_left"}
         assert server.client.get(f"/v1/blobs/sha256:{orphan}").content == b"finished"
         assert server.client.get(f"/v1/uploads/{half}").json()["offset"] == 2
-        assert sweep(server) == told
+        assert sweep(server) == listed
         assert sweep(server) == Garbage((), (), (), 0)
         assert server.client.get(f"/v1/blobs/sha256:{orphan}").status_code == 404
         assert server.client.get(f"/v1/uploads/{half}").status_code == 404
@@ -72,12 +72,12 @@ def test_what_is_referred_to_stays_and_the_rest_goes(tmp_path: Path) -> None:
 def test_what_a_deleted_job_left_is_garbage(tmp_path: Path) -> None:
     with run(tmp_path) as server:
         job = server.job(server.model(), server.dataset())
-        kept = {server.give(job, "report.txt", b"report"), server.give(job, "other.txt", b"other")}
-        server.move(job, "succeeded")
+        stored = {server.add_artifact(job, "report.txt", b"report"), server.add_artifact(job, "other.txt", b"other")}
+        server.set_state(job, "succeeded")
         age(server)
         assert not sweep(server, dry_run=True).blobs
         server.client.delete(f"/v1/jobs/{job}")
-        assert {blob.sha256 for blob in sweep(server).blobs} == kept
+        assert {blob.sha256 for blob in sweep(server).blobs} == stored
 
 
 def test_bytes_that_are_stored_again_meanwhile_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +86,14 @@ def test_bytes_that_are_stored_again_meanwhile_stay(tmp_path: Path, monkeypatch:
         digest = sha256(server, upload)
         server.client.delete(f"/v1/uploads/{upload}")
         age(server)
-        found = server.state.blobs.older_than
+        found = server.backend.blobs.older_than
 
         def found_and_then_stored(seconds: float):
             blobs_found = list(found(seconds))
             server.upload(b"again")
             return blobs_found
 
-        monkeypatch.setattr(server.state.blobs, "older_than", found_and_then_stored, raising=False)
+        monkeypatch.setattr(server.backend.blobs, "older_than", found_and_then_stored, raising=False)
         assert sweep(server).blobs == ()
         assert server.client.get(f"/v1/blobs/sha256:{digest}").content == b"again"
 
@@ -107,7 +107,7 @@ def test_an_upload_that_is_still_written_to_stays_though_its_time_is_over(tmp_pa
         assert server.append(upload, 2, b"c").status_code == 204
 
 
-def test_old_keys_are_forgotten(tmp_path: Path) -> None:
+def test_expired_keys_are_deleted(tmp_path: Path) -> None:
     with run(tmp_path) as server:
         body = {"kind": "calibrate", "model": server.model(), "dataset": server.dataset()}
         first = server.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "k"}).json()["id"]

@@ -19,10 +19,10 @@ def test_every_step_has_its_card_and_no_card_is_left_over() -> None:
     assert set().union(*PERMITTED.values()) <= set(STEP_KINDS)
     for method in CATALOGUE.methods:
         card = read_card(STEP_KINDS[method.kind])
-        told = (method.title, method.symbols, method.formula, method.changes_nothing_when, method.helps_when)
-        assert told == (card.sentence, card.symbols, card.formula, card.equals, card.helps)
-        told = (method.does_not_help_when, method.cost, method.limits, method.reference)
-        assert told == (card.does_not_help, card.cost, card.limits, card.reference)
+        described = (method.title, method.symbols, method.formula, method.changes_nothing_when, method.helps_when)
+        assert described == (card.sentence, card.symbols, card.formula, card.equals, card.helps)
+        described = (method.does_not_help_when, method.cost, method.limits, method.reference)
+        assert described == (card.does_not_help, card.cost, card.limits, card.reference)
 
 
 def test_methods_say_which_jobs_permit_them() -> None:

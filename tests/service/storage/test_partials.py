@@ -17,23 +17,23 @@ def test_chunks_in_order_are_the_whole(tmp_path: Path, chunks: list[bytes]) -> N
     partials.discard("upl_1")
     partials.create("upl_1")
     for number, chunk in enumerate(chunks):
-        with partials.hold("upl_1") as partial:
+        with partials.lock("upl_1") as partial:
             assert partial.size == partials.size("upl_1") == sum(map(len, chunks[:number]))
             partial.append(chunk)
-    with partials.hold("upl_1") as partial:
+    with partials.lock("upl_1") as partial:
         assert partial.path.read_bytes() == b"".join(chunks)
         partial.clear()
     assert partials.size("upl_1") == 0
 
 
-def test_a_second_writer_is_turned_away_and_the_first_goes_on(tmp_path: Path) -> None:
+def test_a_second_writer_gets_upload_busy_and_the_first_continues(tmp_path: Path) -> None:
     partials = Partials(tmp_path)
     partials.create("upl_1")
-    with partials.hold("upl_1") as partial:
-        with pytest.raises(BusyUploadError), Partials(tmp_path).hold("upl_1"):
+    with partials.lock("upl_1") as partial:
+        with pytest.raises(BusyUploadError), Partials(tmp_path).lock("upl_1"):
             pass
         partial.append(b"abc")
-    with Partials(tmp_path).hold("upl_1") as partial:
+    with Partials(tmp_path).lock("upl_1") as partial:
         assert partial.size == 3
 
 
@@ -45,5 +45,5 @@ def test_an_upload_that_is_not_there_has_no_size_and_cannot_be_held(tmp_path: Pa
     partials.discard("upl_1")
     assert partials.size("upl_1") is None
     assert list(partials.older_than(-1)) == []
-    with pytest.raises(BusyUploadError), partials.hold("upl_1"):
+    with pytest.raises(BusyUploadError), partials.lock("upl_1"):
         pass

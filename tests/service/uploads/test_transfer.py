@@ -1,4 +1,4 @@
-"""Uploads, whatever is sent, cut, sent twice or interrupted by a restart: never half a blob, never a byte lost."""
+"""Uploads with any bytes sent, cut off, repeated, or interrupted by a restart: no partial blob, and no byte lost."""
 
 import hashlib
 import shutil
@@ -55,19 +55,19 @@ class Uploads(RuleBasedStateMachine):
         at, whole = self.arrived[upload], self.content[upload]
         offset = max(at + shift, 0)
         chunk = whole[at:] if length is None else (whole[at:] + b"far too much for this")[:length]
-        answer = self.server.append(upload, offset, chunk)
+        response = self.server.append(upload, offset, chunk)
         if offset != at:
-            assert problem(answer)["code"] == "wrong-offset"
-            assert answer.headers["upload-offset"] == str(at)
+            assert problem(response)["code"] == "wrong-offset"
+            assert response.headers["upload-offset"] == str(at)
         elif at + len(chunk) > len(whole):
-            assert problem(answer)["status"] == 413
+            assert problem(response)["status"] == 413
         elif at + len(chunk) == len(whole) and upload in self.wrong:
-            assert problem(answer)["code"] == "checksum-mismatch"
+            assert problem(response)["code"] == "checksum-mismatch"
             self.arrived[upload] = 0
         else:
-            assert answer.status_code == 204
+            assert response.status_code == 204
             self.arrived[upload] = at + len(chunk)
-            assert answer.headers["upload-offset"] == str(self.arrived[upload])
+            assert response.headers["upload-offset"] == str(self.arrived[upload])
 
     @rule(upload=consumes(uploads))
     def abort(self, upload: str) -> None:
@@ -129,18 +129,18 @@ def send_some(port: int, upload: str, announced: int, content: bytes) -> socket.
 @pytest.fixture
 def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
     """What arrives is written at once, so that a test can wait for it."""
-    monkeypatch.setattr("service.api.receiving.BUFFER_BYTES", 1)
+    monkeypatch.setattr("service.api.upload_body.BUFFER_BYTES", 1)
 
 
 def wait_until_arrived(server: Running, upload: str, size: int) -> None:
     for _ in range(1000):
-        if server.state.partials.size(upload) == size:
+        if server.backend.partials.size(upload) == size:
             return
         time.sleep(0.01)
     pytest.fail("the bytes did not arrive")
 
 
-def test_a_second_writer_is_turned_away_and_the_first_is_not_disturbed(folder: Path, unbuffered: None) -> None:
+def test_a_second_writer_gets_upload_busy_and_the_first_continues(folder: Path, unbuffered: None) -> None:
     with run(folder) as server, listening(server) as port:
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc") as first:
@@ -153,7 +153,7 @@ def test_a_second_writer_is_turned_away_and_the_first_is_not_disturbed(folder: P
         assert server.client.get(f"/v1/blobs/{blob}").content == b"abcdef"
 
 
-def test_what_arrived_before_the_connection_broke_is_kept(folder: Path, unbuffered: None) -> None:
+def test_bytes_received_before_the_connection_broke_are_stored(folder: Path, unbuffered: None) -> None:
     with run(folder) as server, listening(server) as port:
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc"):
@@ -166,8 +166,8 @@ def test_what_arrived_before_the_connection_broke_is_kept(folder: Path, unbuffer
         assert server.client.get(f"/v1/blobs/{blob}").content == b"abcdef"
 
 
-def test_a_silent_client_is_taken_for_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.api.receiving.SILENT_SECONDS", 0.1)
+def test_an_idle_request_times_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.api.upload_body.IDLE_TIMEOUT_SECONDS", 0.1)
     with run(folder) as server, listening(server) as port:
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc") as silent:
@@ -175,40 +175,40 @@ def test_a_silent_client_is_taken_for_gone(folder: Path, monkeypatch: pytest.Mon
             assert server.append(upload, 3, b"def").status_code == 204
 
 
-def test_bytes_with_another_digest_are_thrown_away_and_can_be_sent_again(folder: Path) -> None:
+def test_bytes_with_another_digest_are_discarded_and_can_be_sent_again(folder: Path) -> None:
     with run(folder) as server:
         body = {"name": "a.npz", "size": 3, "sha256": hashlib.sha256(b"abc").hexdigest()}
         upload = server.client.post("/v1/uploads", json=body).json()["id"]
-        answer = server.append(upload, 0, b"abd")
-        assert problem(answer)["code"] == "checksum-mismatch"
-        assert answer.headers["upload-offset"] == "0"
+        response = server.append(upload, 0, b"abd")
+        assert problem(response)["code"] == "checksum-mismatch"
+        assert response.headers["upload-offset"] == "0"
         assert list((folder / "sha256").glob("??/*")) == []
         assert server.append(upload, 0, b"abc").status_code == 204
 
 
-def test_bytes_are_taken_only_from_where_the_upload_stands(folder: Path) -> None:
+def test_bytes_are_accepted_only_at_the_upload_s_offset(folder: Path) -> None:
     with run(folder) as server:
         upload = begin(server, 4)
         assert server.append(upload, 0, b"ab").status_code == 204
         for offset in (0, 1, 3, 2**62):
-            answer = server.append(upload, offset, b"c")
-            assert problem(answer)["code"] == "wrong-offset"
-            assert answer.headers["upload-offset"] == "2"
+            response = server.append(upload, offset, b"c")
+            assert problem(response)["code"] == "wrong-offset"
+            assert response.headers["upload-offset"] == "2"
 
 
-def test_an_upload_larger_than_the_server_takes_is_refused(folder: Path) -> None:
+def test_an_upload_larger_than_the_server_accepts_is_refused(folder: Path) -> None:
     with run(folder, upload_bytes=10) as server:
         assert begin(server, 10)
-        answer = server.client.post("/v1/uploads", json={"name": "a.npz", "size": 11})
-        assert problem(answer)["code"] == "too-large"
+        response = server.client.post("/v1/uploads", json={"name": "a.npz", "size": 11})
+        assert problem(response)["code"] == "too-large"
 
 
 def test_a_server_that_died_before_the_blob_was_recorded_completes_it_when_asked(folder: Path) -> None:
     with run(folder) as server:
         upload = begin(server, 3)
-        with server.state.partials.hold(upload) as partial:
+        with server.backend.partials.lock(upload) as partial:
             partial.append(b"abc")
-            server.state.blobs.link(partial.path)
+            server.backend.blobs.link(partial.path)
     with run(folder) as server:
         assert server.client.get(f"/v1/uploads/{upload}").json()["blob"] is None
         assert server.append(upload, 3, b"").status_code == 204

@@ -1,4 +1,4 @@
-"""A house with a supervisor over real children."""
+"""A data directory with a supervisor that starts real children."""
 
 from pathlib import Path
 from typing import Any
@@ -7,28 +7,28 @@ from service.settings import Settings
 from service.worker.local import LocalExecutor
 from service.worker.supervisor import Supervisor
 from tests.service.executor_contract import until
-from tests.service.house import House
+from tests.service.server_data import ServerData
 
 
 class Server:
     """It runs while its tests wait."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.house = House(folder)
+        self.server_data = ServerData(folder)
         self.executor = LocalExecutor(folder / "scratch", 1.5)
         chosen = Settings(data_dir=folder, cpu_slots=2, **settings)
-        self.supervisor = Supervisor(self.house.database, self.house.blobs, self.executor, chosen, "one")
+        self.supervisor = Supervisor(self.server_data.database, self.server_data.blobs, self.executor, chosen, "one")
 
     def run(self, *jobs: str) -> None:
         over = ("succeeded", "failed", "cancelled")
-        until(lambda: self.supervisor.step() and all(self.house.row(job).state in over for job in jobs), 200)
+        until(lambda: self.supervisor.step() and all(self.server_data.row(job).state in over for job in jobs), 200)
 
     def check_model(self, file: Path, **columns: Any) -> Any:
-        model = self.house.model(file, **columns)
-        self.run(self.house.job("check", model=model))
-        return self.house.row(model)
+        model = self.server_data.model(file, **columns)
+        self.run(self.server_data.job("check", model=model))
+        return self.server_data.row(model)
 
     def check_dataset(self, file: Path) -> Any:
-        dataset = self.house.dataset(file, "checking")
-        self.run(self.house.job("check", dataset=dataset))
-        return self.house.row(dataset)
+        dataset = self.server_data.dataset(file, "checking")
+        self.run(self.server_data.job("check", dataset=dataset))
+        return self.server_data.row(dataset)

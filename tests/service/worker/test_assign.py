@@ -1,4 +1,4 @@
-"""Assigning: the names under which a child sees files are harmless, whatever clients call them."""
+"""The work of a job: the names of files are safe for the child, whatever clients call them."""
 
 import importlib.machinery
 import shutil
@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.worker.assignment import Assignment
 from service.worker.executor import Work
 from service.worker.job_assignment import WEIGHTS, _checkpoint_name, _plain, assign
-from tests.service.house import House
+from tests.service.server_data import ServerData
 
 MEASURE = PRESETS["measure"].model_dump(mode="json")
 NAME: TypeAdapter[str] = TypeAdapter(FileName)
@@ -39,58 +39,58 @@ def test_a_good_name_stays(name: str) -> None:
     assert _plain(name) == name
 
 
-def assigned(house: House, kind: str, **columns: Any) -> Work:
-    job = house.job(kind, **columns)
+def assigned(server_data: ServerData, kind: str, **columns: Any) -> Work:
+    job = server_data.job(kind, **columns)
     claim = Claim(job, 1, "one")
-    row: Row[tuple[object]] = house.row(job)
-    with house.database.read() as connection:
-        materials = attempts.materials(connection, row)
-    return assign(claim, row, materials, {"ab" * 32: "cd" * 32}, house.blobs, Settings(timeout_seconds=50))
+    row: Row[tuple[object]] = server_data.row(job)
+    with server_data.database.read() as connection:
+        inputs = attempts.load_inputs(connection, row)
+    return assign(claim, row, inputs, {"ab" * 32: "cd" * 32}, server_data.blobs, Settings(timeout_seconds=50))
 
 
 def test_a_check_gets_the_upload_and_a_job_the_converted_weights(tmp_path: Path, demo_inputs: DemoInputs) -> None:
-    house = House(tmp_path)
-    upload = house.model(demo_inputs.checkpoint)
-    check = assigned(house, "check", model=upload, slot="gpu")
+    server_data = ServerData(tmp_path)
+    upload = server_data.model(demo_inputs.checkpoint)
+    check = assigned(server_data, "check", model=upload, slot="gpu")
     assert set(check.files) == {demo_inputs.checkpoint.name, f"{'ab' * 32}.trial"}
     assert check.slot == "cpu"
-    weights = house.blob(demo_inputs.digits)
-    ready = house.model(demo_inputs.checkpoint, "ready", weights=weights)
-    dataset = house.dataset(demo_inputs.digits)
-    work = assigned(house, "evaluate", model=ready, dataset=dataset, recipe=MEASURE)
-    assert work.files[WEIGHTS] == house.blobs.path(weights)
-    assert work.files["digits.npz"] == house.blobs.path(house.blob(demo_inputs.digits))
+    weights = server_data.blob(demo_inputs.digits)
+    ready = server_data.model(demo_inputs.checkpoint, "ready", weights=weights)
+    dataset = server_data.dataset(demo_inputs.digits)
+    work = assigned(server_data, "evaluate", model=ready, dataset=dataset, recipe=MEASURE)
+    assert work.files[WEIGHTS] == server_data.blobs.path(weights)
+    assert work.files["digits.npz"] == server_data.blobs.path(server_data.blob(demo_inputs.digits))
     assert work.timeout_seconds == 50
 
 
 def test_two_datasets_of_one_name_are_two_files_and_one_dataset_is_one(tmp_path: Path, demo_inputs: DemoInputs) -> None:
-    house = House(tmp_path)
+    server_data = ServerData(tmp_path)
     other = tmp_path / "other" / demo_inputs.digits.name
     other.parent.mkdir()
     shutil.copyfile(demo_inputs.scanned, other)
-    data = {"model": house.demo_model(demo_inputs), "dataset": house.dataset(demo_inputs.digits)}
-    trained_on = house.dataset(other)
+    data = {"model": server_data.demo_model(demo_inputs), "dataset": server_data.dataset(demo_inputs.digits)}
+    trained_on = server_data.dataset(other)
     recipe = PRESETS["precise_bn"].model_dump(mode="json")
-    work = assigned(house, "calibrate", **data, training_dataset=trained_on, recipe=recipe)
+    work = assigned(server_data, "calibrate", **data, training_dataset=trained_on, recipe=recipe)
     request = Assignment.model_validate(work.document).request
     assert isinstance(request, RunRequest)
     assert request.training_data is not None
     assert (request.data, request.training_data) == ("digits.npz", "other-digits.npz")
-    assert work.files[request.training_data] == house.blobs.path(house.row(trained_on).blob)
-    assert work.files[request.data] == house.blobs.path(house.row(data["dataset"]).blob)
-    work = assigned(house, "calibrate", **data, training_dataset=data["dataset"], recipe=recipe)
+    assert work.files[request.training_data] == server_data.blobs.path(server_data.row(trained_on).blob)
+    assert work.files[request.data] == server_data.blobs.path(server_data.row(data["dataset"]).blob)
+    work = assigned(server_data, "calibrate", **data, training_dataset=data["dataset"], recipe=recipe)
     assert (work.document["request"]["training_data"], len(work.files)) == ("digits.npz", 3)
 
 
 def test_only_jobs_that_tune_write_a_network(tmp_path: Path, demo_inputs: DemoInputs) -> None:
-    house = House(tmp_path)
-    data = {"model": house.demo_model(demo_inputs), "dataset": house.dataset(demo_inputs.digits)}
+    server_data = ServerData(tmp_path)
+    data = {"model": server_data.demo_model(demo_inputs), "dataset": server_data.dataset(demo_inputs.digits)}
     outputs = Outputs(formats=("onnx",)).model_dump(mode="json")
     keep = Recipe(steps=[{"kind": "adapt", "method": {"kind": "tent"}}]).model_dump(mode="json")
     written = {
-        (kind, recipe["steps"][0]["kind"]): assigned(house, kind, **data, recipe=recipe, outputs=outputs).document[
-            "request"
-        ]["outputs"]["formats"]
+        (kind, recipe["steps"][0]["kind"]): assigned(
+            server_data, kind, **data, recipe=recipe, outputs=outputs
+        ).document["request"]["outputs"]["formats"]
         for kind, recipe in (
             ("calibrate", MEASURE),
             ("evaluate", MEASURE),

@@ -1,4 +1,4 @@
-"""The real child: what it makes equals what the command line makes, bit for bit; what it refuses, it names."""
+"""The real child: its results equal those of the command line, bit for bit; its errors name what is wrong."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ from calibrate.steps import (
 from service.worker.assignment import DatasetCheck
 from service.worker.child.check import check_dataset
 from tests.conftest import Ran
-from tests.service.house import QUICK
+from tests.service.server_data import QUICK
 from tests.service.worker.server import Server
 
 
@@ -53,18 +53,18 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, demo_inputs: DemoInputs) ->
 def test_a_job_equals_the_command_line(
     server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house = server.house
+    server_data = server.server_data
     model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
     dataset = server.check_dataset(inputs / "digits.npz")
     assert (model.state, model.facts["outputs"], model.facts["tuned"]) == ("ready", None, False)
     assert (dataset.state, dataset.facts["n"], dataset.facts["classes"]) == ("ready", 899, 10)
     outputs = {"formats": ["safetensors"], "latency_runs": 0}
-    job = house.quick_job(model.id, dataset.id, outputs=outputs)
-    export = house.job("export", model=model.id, dataset=dataset.id)
+    job = server_data.quick_job(model.id, dataset.id, outputs=outputs)
+    export = server_data.job("export", model=model.id, dataset=dataset.id)
     server.run(job, export)
-    assert house.row(job).problem is house.row(export).problem is None
-    assert set(house.artifacts(export)) == {"model.onnx"}
-    assert len(house.trials(job)) > 5
+    assert server_data.row(job).problem is server_data.row(export).problem is None
+    assert set(server_data.artifacts(export)) == {"model.onnx"}
+    assert len(server_data.trials(job)) > 5
 
     monkeypatch.chdir(inputs)
     ran = afternorm(
@@ -76,17 +76,17 @@ def test_a_job_equals_the_command_line(
     )
     assert ran.code == 0, ran.err
     theirs = Summary.model_validate_json((inputs / "out" / "summary.json").read_bytes())
-    ours = Summary.model_validate(house.summary(job))
+    ours = Summary.model_validate(server_data.summary(job))
     assert ours.digest == theirs.digest
     assert ours.artifacts == theirs.artifacts
-    assert house.row(job).verdict == theirs.verdict
-    artifacts = house.artifacts(job)
+    assert server_data.row(job).verdict == theirs.verdict
+    artifacts = server_data.artifacts(job)
     assert set(artifacts) == {path.name for path in (inputs / "out").iterdir()}
     assert artifacts["tuned.safetensors"] == (inputs / "out" / "tuned.safetensors").read_bytes()
     shutil.rmtree(inputs / "out")
 
 
-def test_a_request_gives_the_same_through_all_three_doors(
+def test_a_request_gives_the_same_from_the_command_line_a_batch_and_a_job(
     server: Server,
     inputs: Path,
     demo_inputs: DemoInputs,
@@ -94,7 +94,7 @@ def test_a_request_gives_the_same_through_all_three_doors(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The command line, the child of a batch, and the child of a worker; with statistics of training data."""
-    house = server.house
+    server_data = server.server_data
     shutil.copyfile(demo_inputs.digits, inputs / "seen.npz")
     request = RunRequest(
         model=inputs / "digits.safetensors",
@@ -119,19 +119,19 @@ def test_a_request_gives_the_same_through_all_three_doors(
     of_the_batch = Path("of-the-batch")
     of_the_batch.mkdir()
     assert release(start(request, of_the_batch, of_the_batch / "log.txt")) == 0
-    job = house.quick_job(
-        house.demo_model(demo_inputs),
-        house.dataset(inputs / "digits.npz"),
+    job = server_data.quick_job(
+        server_data.demo_model(demo_inputs),
+        server_data.dataset(inputs / "digits.npz"),
         STATISTICS,
-        training_dataset=house.dataset(inputs / "seen.npz"),
+        training_dataset=server_data.dataset(inputs / "seen.npz"),
         outputs=request.outputs.model_dump(mode="json"),
     )
     server.run(job)
-    assert house.row(job).problem is None
+    assert server_data.row(job).problem is None
     results = [
         {path.name: path.read_bytes() for path in Path("of-the-command").iterdir()},
         {path.name: path.read_bytes() for path in of_the_batch.iterdir() if path.is_file()},
-        house.artifacts(job),
+        server_data.artifacts(job),
     ]
     assert {*results[1]} - {"log.txt", REQUEST} == {*results[0]} == {*results[2]}
     summaries = [Summary.model_validate_json(files["summary.json"]) for files in results]
@@ -142,20 +142,20 @@ def test_a_request_gives_the_same_through_all_three_doors(
     assert summaries[0].of(Reestimation)[0].on == "training"
 
 
-def test_what_cannot_be_opened_is_told_in_the_fields_of_a_job(
+def test_a_job_that_cannot_be_opened_is_reported_by_its_fields(
     server: Server, inputs: Path, demo_inputs: DemoInputs
 ) -> None:
     """Submitting refuses the first; but what is queued may be older than the rule."""
-    house = server.house
-    data = house.demo_model(demo_inputs), house.dataset(inputs / "digits.npz")
-    without = house.quick_job(*data, STATISTICS)
-    useless = house.quick_job(*data, training_dataset=data[1])
+    server_data = server.server_data
+    data = server_data.demo_model(demo_inputs), server_data.dataset(inputs / "digits.npz")
+    without = server_data.quick_job(*data, STATISTICS)
+    useless = server_data.quick_job(*data, training_dataset=data[1])
     server.run(without, useless)
-    told = [house.row(job).problem for job in (without, useless)]
-    assert [problem["code"] for problem in told] == ["usage", "usage"]
-    assert "pass them with `training_dataset`" in told[0]["detail"]
-    assert "leave `training_dataset` out" in told[1]["detail"]
-    assert not any("--" in problem["detail"] for problem in told)
+    problems = [server_data.row(job).problem for job in (without, useless)]
+    assert [problem["code"] for problem in problems] == ["usage", "usage"]
+    assert "pass them with `training_dataset`" in problems[0]["detail"]
+    assert "leave `training_dataset` out" in problems[1]["detail"]
+    assert not any("--" in problem["detail"] for problem in problems)
 
 
 STATISTICS = Recipe(
@@ -180,15 +180,15 @@ CARRIED_OUT = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", CARRIED_OUT)
-def test_jobs_that_look_or_search_equal_the_command_line(
+def test_jobs_that_probe_or_search_equal_the_command_line(
     kind: str, server: Server, inputs: Path, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    house, recipe = server.house, CARRIED_OUT[kind]
+    server_data, recipe = server.server_data, CARRIED_OUT[kind]
     model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
     dataset = server.check_dataset(inputs / "digits.npz")
-    job = house.job(kind, model=model.id, dataset=dataset.id, recipe=recipe.model_dump(mode="json"))
+    job = server_data.job(kind, model=model.id, dataset=dataset.id, recipe=recipe.model_dump(mode="json"))
     server.run(job)
-    assert house.row(job).problem is None
+    assert server_data.row(job).problem is None
     monkeypatch.chdir(inputs)
     ran = afternorm(
         *(kind, "--recipe", recipe.model_dump_json()),
@@ -199,16 +199,16 @@ def test_jobs_that_look_or_search_equal_the_command_line(
     )
     assert ran.code == 0, ran.err
     theirs = Summary.model_validate_json((inputs / kind / "summary.json").read_bytes())
-    ours = Summary.model_validate(house.summary(job))
+    ours = Summary.model_validate(server_data.summary(job))
     assert ours.digest == theirs.digest
     assert [probe.kind for probe in ours.of(Probed)] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
     assert (ours.last(Leaderboard) is not None) == (kind == "calibrate")
-    assert set(house.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
+    assert set(server_data.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
 
 
 @pytest.mark.slow
 def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Server, inputs: Path) -> None:
-    house = server.house
+    server_data = server.server_data
     model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
     dataset = server.check_dataset(inputs / "digits.npz")
     outputs = Outputs(formats=("safetensors",)).model_dump(mode="json")
@@ -216,7 +216,7 @@ def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Serve
     compare = {"kind": "adaptation", "methods": [{"kind": "tent"}], "streams": [stream], "seeds": 1, "max_samples": 200}
     keep = {"kind": "adapt", "method": {"kind": "tent"}, "stream": stream}
     jobs = [
-        house.job(
+        server_data.job(
             "adapt",
             model=model.id,
             dataset=dataset.id,
@@ -226,12 +226,12 @@ def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Serve
         for steps in ([compare], [keep, {"kind": "temperature"}, {"kind": "measure", "resamples": 200}])
     ]
     server.run(*jobs)
-    assert [house.row(job).problem for job in jobs] == [None, None]
-    compared, kept = (set(house.artifacts(job)) for job in jobs)
+    assert [server_data.row(job).problem for job in jobs] == [None, None]
+    compared, kept = (set(server_data.artifacts(job)) for job in jobs)
     assert compared == {"report.html", "report.md", "report.txt", "summary.json"}
     assert kept == {*compared, "tuned.safetensors"}
-    assert house.row(jobs[0]).verdict is None
-    assert house.row(jobs[1]).verdict == "improved"
+    assert server_data.row(jobs[0]).verdict is None
+    assert server_data.row(jobs[1]).verdict == "improved"
 
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
@@ -241,13 +241,13 @@ def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInpu
 
 
 @pytest.mark.slow
-def test_a_refusal_names_the_file_and_no_place_of_the_server(server: Server, inputs: Path, tmp_path: Path) -> None:
+def test_a_refusal_names_the_file_and_no_path_of_the_server(server: Server, inputs: Path, tmp_path: Path) -> None:
     unfit = tmp_path / "my weights.pth"
     shutil.copyfile(inputs / "digits.safetensors", unfit)
     model = server.check_model(unfit, architecture="cifar/resnet20")
     assert (model.state, model.problem["code"], model.weights) == ("refused", "model", None)
     assert "my_weights.safetensors do not fit cifar/resnet20" in model.problem["detail"]
-    assert str(server.house.folder) not in model.problem["detail"]
+    assert str(server.server_data.folder) not in model.problem["detail"]
     assert "../" not in model.problem["detail"]
 
 
@@ -255,7 +255,7 @@ def test_a_refusal_names_the_file_and_no_place_of_the_server(server: Server, inp
 def test_a_child_has_no_network_no_secrets_and_little_else(
     server: Server, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A factory that the operator allows tells what it found."""
+    """A factory that the operator allows reports what it found."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}:{Path(__file__).parents[3]}")
     monkeypatch.setenv("AFTERNORM_SECRET", "the secret")
     allowed = Server(tmp_path / "allowed", factories=("what_a_child_can_do:network",))
@@ -264,15 +264,15 @@ def test_a_child_has_no_network_no_secrets_and_little_else(
     model = allowed.check_model(inputs / "digits.safetensors", architecture="what_a_child_can_do:network")
     allowed.executor.close()
     assert model.state == "refused"
-    told = json.loads(model.problem["detail"].partition("REPORT ")[2].partition(" END")[0])
-    told_of = [event.data.get("unprotected", []) for event in allowed.house.events(_check(allowed, model.id))]
-    assert told["interfaces"] == ["lo"] or ["no network"] in told_of
-    assert told["secrets"] == []
-    assert told["no_new_privileges"]
-    assert told["core"] == 0
-    assert told["umask"] == 0o077
+    report = json.loads(model.problem["detail"].partition("REPORT ")[2].partition(" END")[0])
+    unprotected = [event.data.get("unprotected", []) for event in allowed.server_data.events(_check(allowed, model.id))]
+    assert report["interfaces"] == ["lo"] or ["no network"] in unprotected
+    assert report["secrets"] == []
+    assert report["no_new_privileges"]
+    assert report["core"] == 0
+    assert report["umask"] == 0o077
 
 
 def _check(server: Server, model: str) -> str:
-    (job,) = [row.id for row in server.house.everything()["jobs"] if row.model == model]
+    (job,) = [row.id for row in server.server_data.everything()["jobs"] if row.model == model]
     return str(job)

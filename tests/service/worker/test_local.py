@@ -1,4 +1,4 @@
-"""The local executor keeps the contract; what its own machinery adds."""
+"""The local executor: the contract of executors, GPUs and descriptors."""
 
 import subprocess
 import sys
@@ -10,34 +10,34 @@ import pytest
 from service.worker.assignment import Assignment, DatasetCheck
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
-from tests.service.executor_contract import Audience, ExecutorContract, alive, until
+from tests.service.executor_contract import ExecutorContract, MessageCollector, alive, until
 
-PUPPET = (sys.executable, "-P", str(Path(__file__).with_name("puppet.py")))
+FAKE_CHILD = (sys.executable, "-P", str(Path(__file__).with_name("fake_child.py")))
 
 
 class TestLocalExecutor(ExecutorContract):
     @pytest.fixture
     def executor(self, tmp_path: Path) -> Iterator[LocalExecutor]:
-        executor = LocalExecutor(tmp_path / "scratch", grace_seconds=0.5, gpus=2, command=PUPPET)
+        executor = LocalExecutor(tmp_path / "scratch", grace_seconds=0.5, gpus=2, command=FAKE_CHILD)
         yield executor
         executor.close()
 
-    def test_each_gpu_is_given_once(self, executor: LocalExecutor, audience: Audience) -> None:
+    def test_each_gpu_is_given_once(self, executor: LocalExecutor, collector: MessageCollector) -> None:
         seen = []
         for number in (1, 2):
             waiting = Work(Attempt("job_wait", number), {"do": "wait"}, {}, "gpu", 60)
             executor.submit(waiting)
-            audience.until_heard(waiting.attempt)
+            collector.until_message(waiting.attempt)
             pid = max(executor.children())
             seen.append(Path(f"/proc/{pid}/environ").read_bytes().split(b"CUDA_VISIBLE_DEVICES=")[1][:1])
         assert sorted(seen) == [b"0", b"1"]
         executor.cancel(Attempt("job_wait", 1))
-        audience.until_ended(Attempt("job_wait", 1))
+        collector.until_ended(Attempt("job_wait", 1))
         third = Work(Attempt("job_wait", 3), {"do": "wait"}, {}, "gpu", 60)
         executor.submit(third)
         assert len(executor.children()) == 2
 
-    def test_no_descriptor_is_left_behind(self, executor: LocalExecutor, audience: Audience) -> None:
+    def test_no_descriptor_is_left_behind(self, executor: LocalExecutor, collector: MessageCollector) -> None:
         def open_ones() -> int:
             return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -45,7 +45,7 @@ class TestLocalExecutor(ExecutorContract):
         for number in range(3):
             work = self.work("finish", number)
             executor.submit(work)
-            audience.until_ended(work.attempt)
+            collector.until_ended(work.attempt)
         assert open_ones() == before
 
 

@@ -1,4 +1,4 @@
-"""What clients are told of failures: a code for each kind, the next move, and no place of the server."""
+"""The problems of failures: a code for each kind, the next step, and no path of the server."""
 
 import errno
 import sys
@@ -41,7 +41,7 @@ def test_the_fields_of_a_recipe_are_named_by_path() -> None:
     assert field.path == "recipe.steps[0].alpha"
 
 
-def test_places_of_the_server_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_the_server_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     monkeypatch.chdir(tmp_path / "in")
     message = f"{tmp_path}/in/w.pth, ../out/w.safetensors, {tmp_path}/tmp/x and {sys.prefix}/lib/y"
@@ -70,7 +70,7 @@ def test_running_out_of_space_is_seen_through_other_errors(number: int) -> None:
     assert problem_of(wrapped(OSError(number, "no space"))).code == "no-space"
 
 
-def test_a_mistake_of_the_server_is_called_one_and_its_words_stay_inside() -> None:
+def test_an_internal_error_is_reported_without_its_message() -> None:
     problem = problem_of(KeyError("/secret/place"))
     assert (problem.code, problem.status) == ("internal", 500)
     assert "KeyError" in problem.detail

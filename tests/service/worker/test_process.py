@@ -1,4 +1,4 @@
-"""The worker as a process: it ends when it is told to, or when whoever started it does, and hides nothing."""
+"""The worker process: shutdown, temporary files of lost workers, and orphans."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ import pytest
 from calibrate.demo import DemoInputs
 from service.worker.scratch import Scratch
 from tests.service.executor_contract import alive, until
-from tests.service.house import House
-from tests.service.worker.test_local import PUPPET
+from tests.service.server_data import ServerData
+from tests.service.worker.test_local import FAKE_CHILD
 
 
 def start(folder: Path, **settings: object) -> subprocess.Popen[bytes]:
@@ -30,7 +30,7 @@ def start(folder: Path, **settings: object) -> subprocess.Popen[bytes]:
 
 @pytest.mark.parametrize("how", ["signal", "pipe"])
 def test_it_ends_when_told_to_and_leaves_nothing(tmp_path: Path, how: str) -> None:
-    House(tmp_path)
+    ServerData(tmp_path)
     worker = start(tmp_path)
     assert worker.stdin is not None
     until(lambda: any((tmp_path / "scratch").glob("*/lock")))
@@ -45,19 +45,23 @@ def test_it_ends_when_told_to_and_leaves_nothing(tmp_path: Path, how: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["drained", "at once"])
-def test_what_it_cannot_end_it_puts_back(tmp_path: Path, demo_inputs: DemoInputs, how: str) -> None:
-    house = House(tmp_path)
-    job = house.quick_job(house.demo_model(demo_inputs), house.dataset(demo_inputs.digits))
+def test_it_requeues_jobs_that_do_not_finish(tmp_path: Path, demo_inputs: DemoInputs, how: str) -> None:
+    server_data = ServerData(tmp_path)
+    job = server_data.quick_job(server_data.demo_model(demo_inputs), server_data.dataset(demo_inputs.digits))
     worker = start(tmp_path, drain_seconds=0 if how == "drained" else 60)
     assert worker.stdin is not None
-    until(lambda: house.row(job).state == "running")
+    until(lambda: server_data.row(job).state == "running")
     worker.terminate()
     if how == "at once":
         worker.stdin.close()
     assert worker.wait(8) == 0
     worker.stdin.close()
-    assert (house.row(job).state, house.row(job).attempt, house.row(job).lost) == ("queued", 1, 0)
-    assert house.states(job) == ["running", "queued"]
+    assert (server_data.row(job).state, server_data.row(job).attempt, server_data.row(job).lost_attempts) == (
+        "queued",
+        1,
+        0,
+    )
+    assert server_data.states(job) == ["running", "queued"]
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
@@ -67,7 +71,7 @@ def test_folders_of_lost_workers_are_removed_and_those_of_living_ones_are_not(tm
     (tmp_path / "starting").mkdir()
     dead._lock.close()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.clear_lost()) == ["dead"]
+    assert list(ours.remove_lost_workers()) == ["dead"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["living", "ours", "starting"]
     living.close()
     ours.close()
@@ -95,7 +99,7 @@ def test_folders_of_lost_workers_are_removed_though_a_process_of_theirs_still_wr
     straggler.start()
     writing.wait()
     ours = Scratch(tmp_path, "ours")
-    assert list(ours.clear_lost()) == ["dead"]
+    assert list(ours.remove_lost_workers()) == ["dead"]
     straggler.join()
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
     ours.close()
@@ -106,7 +110,7 @@ import sys, time
 from pathlib import Path
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
-from service.worker.orphans import adopt_orphans, end_orphans
+from service.worker.orphans import adopt_orphans, kill_orphans
 
 adopt_orphans()
 executor = LocalExecutor(Path(sys.argv[1]), 0.5, command=tuple(sys.argv[2:]))
@@ -116,7 +120,7 @@ while len(messages) < 2:
     messages += [message.done for _, message in executor.poll().messages]
     time.sleep(0.01)
 for _ in range(20):
-    end_orphans(executor.children())
+    kill_orphans(executor.children())
     time.sleep(0.02)
 print(max(messages), *executor.children(), flush=True)
 sys.stdin.read()
@@ -124,8 +128,8 @@ executor.close()
 """
 
 
-def test_a_process_that_hid_from_its_group_is_found(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HIDING, str(tmp_path), *PUPPET]
+def test_a_process_that_left_its_group_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HIDING, str(tmp_path), *FAKE_CHILD]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     hidden, child = map(int, process.stdout.readline().split())

@@ -1,4 +1,4 @@
-"""The supervisor with children that do their worst, each as its data file is called."""
+"""The supervisor with fake children, each of which does what its data file is called."""
 
 import resource
 import sqlite3
@@ -15,244 +15,252 @@ from service.jobs import attempts
 from service.settings import Settings
 from service.worker.local import LocalExecutor
 from service.worker.supervisor import Supervisor
-from service.worker.throttle import AT_EACH_PACE
+from service.worker.throttle import EVENTS_PER_INTERVAL
 from tests.service.executor_contract import alive, until
-from tests.service.house import House
-from tests.service.worker.test_local import PUPPET
+from tests.service.server_data import ServerData
+from tests.service.worker.test_local import FAKE_CHILD
 
 OVER = ("succeeded", "failed", "cancelled")
 
 
-class Stage:
-    """A house, and supervisors over puppets in it."""
+class Harness:
+    """A data directory, and supervisors whose children are fakes."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, server_data: ServerData) -> None:
+        self.server_data = server_data
         self.executors: list[LocalExecutor] = []
 
     def supervisor(self, worker: str = "one", **settings: Any) -> Supervisor:
-        executor = LocalExecutor(self.house.folder / "scratch" / worker, 0.5, command=PUPPET)
+        executor = LocalExecutor(self.server_data.folder / "scratch" / worker, 0.5, command=FAKE_CHILD)
         self.executors.append(executor)
-        chosen = Settings(data_dir=self.house.folder, **settings)
-        return Supervisor(self.house.database, self.house.blobs, executor, chosen, worker)
+        chosen = Settings(data_dir=self.server_data.folder, **settings)
+        return Supervisor(self.server_data.database, self.server_data.blobs, executor, chosen, worker)
 
     def job(self, does: str, kind: str = "evaluate", state: str = "ready", **columns: Any) -> str:
-        file = self.house.folder / f"{does}.npz"
+        file = self.server_data.folder / f"{does}.npz"
         file.write_text(does)
         if kind != "check":
             recipe = PRESETS["measure"].model_dump(mode="json")
-            columns = {"model": self.house.model(file, "ready"), "recipe": recipe, **columns}
-        return self.house.job(kind, dataset=self.house.dataset(file, state), **columns)
+            columns = {"model": self.server_data.model(file, "ready"), "recipe": recipe, **columns}
+        return self.server_data.job(kind, dataset=self.server_data.dataset(file, state), **columns)
 
     def run(self, supervisor: Supervisor, *jobs: str) -> None:
-        until(lambda: supervisor.step() and all(self.house.row(job).state in OVER for job in jobs))
+        until(lambda: supervisor.step() and all(self.server_data.row(job).state in OVER for job in jobs))
 
     def until_running(self, supervisor: Supervisor, job: str) -> None:
-        """Until the child itself has spoken."""
-        until(lambda: supervisor.step() and any(event.type == "progress" for event in self.house.events(job)))
+        """Until the child has sent its first message."""
+        until(lambda: supervisor.step() and any(event.type == "progress" for event in self.server_data.events(job)))
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+def server_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServerData:
     monkeypatch.setattr("service.db.database.BUSY_SECONDS", 0.2)
-    monkeypatch.setattr("service.worker.supervisor.MOST_FILES", 10)
-    return House(tmp_path)
+    monkeypatch.setattr("service.worker.supervisor.MAX_FILES", 10)
+    return ServerData(tmp_path)
 
 
 @pytest.fixture
-def stage(house: House) -> Iterator[Stage]:
-    stage = Stage(house)
-    yield stage
-    for executor in stage.executors:
+def harness(server_data: ServerData) -> Iterator[Harness]:
+    harness = Harness(server_data)
+    yield harness
+    for executor in harness.executors:
         executor.close()
 
 
-def test_a_job_is_carried_out(house: House, stage: Stage) -> None:
-    job = stage.job("finish")
-    supervisor = stage.supervisor()
-    stage.run(supervisor, job)
-    row = house.row(job)
-    assert (row.state, row.verdict, row.attempt, row.lost) == ("succeeded", "improved", 1, 0)
-    assert house.artifacts(job) == {"summary.json": b"{}"}
-    assert [event.type for event in house.events(job)] == ["state", "artifact", "progress", "state"]
+def test_a_job_runs(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("finish")
+    supervisor = harness.supervisor()
+    harness.run(supervisor, job)
+    row = server_data.row(job)
+    assert (row.state, row.verdict, row.attempt, row.lost_attempts) == ("succeeded", "improved", 1, 0)
+    assert server_data.artifacts(job) == {"summary.json": b"{}"}
+    assert [event.type for event in server_data.events(job)] == ["state", "artifact", "progress", "state"]
     assert supervisor.idle
-    assert not list((house.folder / "scratch" / "one").iterdir())
+    assert not list((server_data.folder / "scratch" / "one").iterdir())
 
 
 @pytest.mark.parametrize("does", ["crash", "fail_silently", "unfinished_line", "nothing_out", "link_out", "many_files"])
-def test_what_dies_or_lies_is_tried_again_and_then_given_up(house: House, stage: Stage, does: str) -> None:
-    job = stage.job(does)
-    stage.run(stage.supervisor(attempts=2), job)
-    row = house.row(job)
+def test_lost_attempts_are_retried_until_the_job_fails(server_data: ServerData, harness: Harness, does: str) -> None:
+    job = harness.job(does)
+    harness.run(harness.supervisor(attempts=2), job)
+    row = server_data.row(job)
     assert (row.state, row.attempt) == ("failed", 2)
     assert row.problem["code"] == "worker-died"
-    assert house.states(job) == ["running", "queued", "running", "failed"]
-    assert "summary.json" not in house.artifacts(job)
+    assert server_data.states(job) == ["running", "queued", "running", "failed"]
+    assert "summary.json" not in server_data.artifacts(job)
 
 
-def test_what_names_its_failure_is_not_tried_again(house: House, stage: Stage) -> None:
-    job = stage.job("fail")
-    stage.run(stage.supervisor(), job)
-    assert (house.row(job).state, house.row(job).attempt) == ("failed", 1)
-    assert house.row(job).problem["detail"] == "It cannot be read."
+def test_a_reported_failure_is_not_retried(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("fail")
+    harness.run(harness.supervisor(), job)
+    assert (server_data.row(job).state, server_data.row(job).attempt) == ("failed", 1)
+    assert server_data.row(job).problem["detail"] == "It cannot be read."
 
 
-def test_what_is_done_is_done_even_if_the_child_dies_then(house: House, stage: Stage) -> None:
-    job = stage.job("crash_at_the_end")
-    stage.run(stage.supervisor(), job)
-    assert (house.row(job).state, house.row(job).attempt) == ("succeeded", 1)
+def test_a_job_that_reported_success_succeeds_even_if_its_child_crashes_then(
+    server_data: ServerData, harness: Harness
+) -> None:
+    job = harness.job("crash_at_the_end")
+    harness.run(harness.supervisor(), job)
+    assert (server_data.row(job).state, server_data.row(job).attempt) == ("succeeded", 1)
 
 
-def test_another_attempt_is_given_the_finished_passes(house: House, stage: Stage) -> None:
-    job = stage.job("crash_after_a_trial")
-    stage.run(stage.supervisor(), job)
-    assert house.states(job) == ["running", "queued", "running", "succeeded"]
-    assert house.artifacts(job) == {"found.txt": b"logits"}
-    assert [trial.attempt for trial in house.trials(job)] == [1]
+def test_a_retry_gets_the_finished_passes(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("crash_after_a_trial")
+    harness.run(harness.supervisor(), job)
+    assert server_data.states(job) == ["running", "queued", "running", "succeeded"]
+    assert server_data.artifacts(job) == {"found.txt": b"logits"}
+    assert [trial.attempt for trial in server_data.trials(job)] == [1]
 
 
 @pytest.mark.parametrize("does", ["wait", "block_signals"])
-def test_a_cancelled_job_ends_within_three_seconds(house: House, stage: Stage, does: str) -> None:
-    job = stage.job(does)
-    supervisor = stage.supervisor()
-    stage.until_running(supervisor, job)
-    house.set(job, state="cancelling")
+def test_a_cancelled_job_ends_within_three_seconds(server_data: ServerData, harness: Harness, does: str) -> None:
+    job = harness.job(does)
+    supervisor = harness.supervisor()
+    harness.until_running(supervisor, job)
+    server_data.set(job, state="cancelling")
     begun = time.monotonic()
-    stage.run(supervisor, job)
-    assert house.row(job).state == "cancelled"
+    harness.run(supervisor, job)
+    assert server_data.row(job).state == "cancelled"
     assert time.monotonic() - begun < 3
 
 
-def test_a_job_has_its_time(house: House, stage: Stage) -> None:
-    job = stage.job("wait", timeout_seconds=1.0)
-    stage.run(stage.supervisor(), job)
-    assert (house.row(job).state, house.row(job).attempt) == ("failed", 1)
-    assert house.row(job).problem["code"] == "timeout"
+def test_a_job_has_its_time(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("wait", timeout_seconds=1.0)
+    harness.run(harness.supervisor(), job)
+    assert (server_data.row(job).state, server_data.row(job).attempt) == ("failed", 1)
+    assert server_data.row(job).problem["code"] == "timeout"
 
 
-def test_a_job_that_was_taken_away_is_stopped_and_not_written_to(house: House, stage: Stage) -> None:
-    job = stage.job("wait")
-    supervisor = stage.supervisor()
-    stage.until_running(supervisor, job)
-    (child,) = stage.executors[0].children()
-    house.set(job, attempt=2, worker="two")
-    before = house.everything()
+def test_an_attempt_whose_claim_is_stale_is_stopped_and_not_recorded(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("wait")
+    supervisor = harness.supervisor()
+    harness.until_running(supervisor, job)
+    (child,) = harness.executors[0].children()
+    server_data.set(job, attempt=2, worker="two")
+    before = server_data.everything()
     until(lambda: supervisor.step() and supervisor.idle, 3)
     assert not alive(child)
-    assert house.everything() == before
+    assert server_data.everything() == before
 
 
-def test_a_stopped_worker_puts_its_jobs_back(house: House, stage: Stage) -> None:
-    job, later = stage.job("wait"), stage.job("finish")
-    supervisor = stage.supervisor()
-    stage.until_running(supervisor, job)
+def test_a_stopped_worker_requeues_its_jobs(server_data: ServerData, harness: Harness) -> None:
+    job, later = harness.job("wait"), harness.job("finish")
+    supervisor = harness.supervisor()
+    harness.until_running(supervisor, job)
     supervisor.stop()
     until(lambda: supervisor.step() and supervisor.idle, 3)
-    assert (house.row(job).state, house.row(job).lost, house.row(later).state) == ("queued", 0, "queued")
+    assert (server_data.row(job).state, server_data.row(job).lost_attempts, server_data.row(later).state) == (
+        "queued",
+        0,
+        "queued",
+    )
 
 
-def test_a_draining_worker_ends_what_it_began_and_begins_nothing(house: House, stage: Stage) -> None:
-    job, later = stage.job("finish_later"), stage.job("finish")
-    supervisor = stage.supervisor()
-    stage.until_running(supervisor, job)
+def test_a_draining_worker_finishes_its_jobs_and_claims_none(server_data: ServerData, harness: Harness) -> None:
+    job, later = harness.job("finish_later"), harness.job("finish")
+    supervisor = harness.supervisor()
+    harness.until_running(supervisor, job)
     supervisor.drain()
     until(lambda: supervisor.step() and supervisor.idle)
-    assert (house.row(job).state, house.row(later).state) == ("succeeded", "queued")
+    assert (server_data.row(job).state, server_data.row(later).state) == ("succeeded", "queued")
 
 
-def test_a_flood_of_progress_is_a_trickle_of_events(house: House, stage: Stage) -> None:
-    job = stage.job("flood")
+def test_a_flood_of_progress_is_a_trickle_of_events(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("flood")
     begun = time.monotonic()
-    stage.run(stage.supervisor(), job)
-    told = [event.data["done"] for event in house.events(job) if event.type == "progress"]
-    assert told == sorted(told)
-    assert told[-1] == 19_999
-    assert len(told) <= 4 * (time.monotonic() - begun) + 2 < AT_EACH_PACE
+    harness.run(harness.supervisor(), job)
+    counts = [event.data["done"] for event in server_data.events(job) if event.type == "progress"]
+    assert counts == sorted(counts)
+    assert counts[-1] == 19_999
+    assert len(counts) <= 4 * (time.monotonic() - begun) + 2 < EVENTS_PER_INTERVAL
 
 
-def test_a_check_opens_its_subject_and_does_not_wait_for_jobs(house: House, stage: Stage) -> None:
-    waiting = stage.job("wait")
-    check = stage.job("checked", "check", "checking")
-    stage.run(stage.supervisor(), check)
-    assert house.row(waiting).state == "running"
-    subject = house.row(house.row(check).dataset)
+def test_a_check_opens_its_subject_and_does_not_wait_for_jobs(server_data: ServerData, harness: Harness) -> None:
+    waiting = harness.job("wait")
+    check = harness.job("checked", "check", "checking")
+    harness.run(harness.supervisor(), check)
+    assert server_data.row(waiting).state == "running"
+    subject = server_data.row(server_data.row(check).dataset)
     assert (subject.state, subject.facts) == ("ready", {"n": 3})
 
 
-def test_there_are_no_more_jobs_than_places(house: House, stage: Stage) -> None:
-    jobs = [stage.job("wait") for _ in range(3)]
-    stage.job("wait", slot="gpu")
-    supervisor = stage.supervisor(cpu_slots=2)
+def test_there_are_no_more_jobs_than_slots(server_data: ServerData, harness: Harness) -> None:
+    jobs = [harness.job("wait") for _ in range(3)]
+    harness.job("wait", slot="gpu")
+    supervisor = harness.supervisor(cpu_slots=2)
     for _ in range(5):
         supervisor.step()
-    assert [house.row(job).state for job in jobs] == ["running", "running", "queued"]
-    assert len(stage.executors[0].children()) == 2
+    assert [server_data.row(job).state for job in jobs] == ["running", "running", "queued"]
+    assert len(harness.executors[0].children()) == 2
 
 
-def test_two_workers_carry_out_each_job_once(house: House, stage: Stage) -> None:
-    jobs = [stage.job("finish") for _ in range(8)]
-    workers = [stage.supervisor("one"), stage.supervisor("two")]
-    until(lambda: all(worker.step() for worker in workers) and all(house.row(job).state in OVER for job in jobs))
-    assert [house.states(job) for job in jobs] == [["running", "succeeded"]] * 8
+def test_two_workers_run_each_job_once(server_data: ServerData, harness: Harness) -> None:
+    jobs = [harness.job("finish") for _ in range(8)]
+    workers = [harness.supervisor("one"), harness.supervisor("two")]
+    until(lambda: all(worker.step() for worker in workers) and all(server_data.row(job).state in OVER for job in jobs))
+    assert [server_data.states(job) for job in jobs] == [["running", "succeeded"]] * 8
 
 
-def test_a_dead_worker_s_jobs_go_on_elsewhere(house: House, stage: Stage) -> None:
-    job = stage.job("finish")
-    with house.database.write() as connection:
-        attempts.claim(connection, "cpu", "dead", time.time() + 1000)
-    supervisor = stage.supervisor()
+def test_jobs_of_a_lost_worker_are_retried_by_another(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("finish")
+    with server_data.database.write() as connection:
+        attempts.claim(connection, "cpu", "lost", time.time() + 1000)
+    supervisor = harness.supervisor()
     supervisor.step()
-    assert house.row(job).worker == "dead"
-    supervisor.recover(("dead",))
-    stage.run(supervisor, job)
-    assert house.states(job) == ["running", "queued", "running", "succeeded"]
+    assert server_data.row(job).worker == "lost"
+    supervisor.recover(("lost",))
+    harness.run(supervisor, job)
+    assert server_data.states(job) == ["running", "queued", "running", "succeeded"]
 
 
-def test_while_the_database_is_locked_everything_waits(house: House, stage: Stage) -> None:
-    job = stage.job("finish")
-    supervisor = stage.supervisor()
-    until(lambda: supervisor.step() and house.row(job).state == "running")
-    other = sqlite3.connect(house.folder / FILE, isolation_level=None)
+def test_while_the_database_is_locked_everything_waits(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("finish")
+    supervisor = harness.supervisor()
+    until(lambda: supervisor.step() and server_data.row(job).state == "running")
+    other = sqlite3.connect(server_data.folder / FILE, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(3):
         time.sleep(0.2)
         supervisor.step()
     assert not supervisor.step()
-    assert house.row(job).state == "running"
+    assert server_data.row(job).state == "running"
     other.execute("ROLLBACK")
     other.close()
-    stage.run(supervisor, job)
-    assert house.artifacts(job) == {"summary.json": b"{}"}
-    assert house.states(job) == ["running", "succeeded"]
+    harness.run(supervisor, job)
+    assert server_data.artifacts(job) == {"summary.json": b"{}"}
+    assert server_data.states(job) == ["running", "succeeded"]
 
 
-def test_a_file_that_finds_no_space_fails_its_job(house: House, stage: Stage) -> None:
-    job = stage.job("big_file")
-    supervisor = stage.supervisor()
-    until(lambda: supervisor.step() and house.row(job).state == "running")
+def test_a_file_that_finds_no_space_fails_its_job(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("big_file")
+    supervisor = harness.supervisor()
+    until(lambda: supervisor.step() and server_data.row(job).state == "running")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
     try:
-        stage.run(supervisor, job)
+        harness.run(supervisor, job)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (house.row(job).state, house.row(job).attempt) == ("failed", 1)
-    assert house.row(job).problem["code"] == "no-space"
-    assert not list((house.folder / "staging").iterdir())
+    assert (server_data.row(job).state, server_data.row(job).attempt) == ("failed", 1)
+    assert server_data.row(job).problem["code"] == "no-space"
+    assert not list((server_data.folder / "staging").iterdir())
 
 
 @pytest.mark.parametrize(
     "columns", [{"settings": {"batch_size": 0}}, {"recipe": {"steps": []}}, {"slot": "tpu"}, {"model": None}]
 )
-def test_a_row_that_makes_no_sense_stops_nobody(house: House, stage: Stage, columns: dict[str, Any]) -> None:
-    senseless, sensible = stage.job("finish", **columns), stage.job("finish")
-    stage.run(stage.supervisor(), sensible)
-    assert house.row(senseless).state == ("queued" if "slot" in columns else "failed")
+def test_a_row_that_makes_no_sense_stops_nobody(
+    server_data: ServerData, harness: Harness, columns: dict[str, Any]
+) -> None:
+    senseless, sensible = harness.job("finish", **columns), harness.job("finish")
+    harness.run(harness.supervisor(), sensible)
+    assert server_data.row(senseless).state == ("queued" if "slot" in columns else "failed")
 
 
-def test_the_name_of_a_file_is_made_harmless(house: House, stage: Stage) -> None:
-    job = stage.job("finish")
-    with house.database.write() as connection:
+def test_the_name_of_a_file_is_made_harmless(server_data: ServerData, harness: Harness) -> None:
+    job = harness.job("finish")
+    with server_data.database.write() as connection:
         connection.exec_driver_sql("UPDATE datasets SET file_name = '../../finish.npz'")
-    stage.run(stage.supervisor(), job)
-    assert house.row(job).state == "succeeded"
+    harness.run(harness.supervisor(), job)
+    assert server_data.row(job).state == "succeeded"

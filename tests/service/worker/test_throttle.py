@@ -1,4 +1,4 @@
-"""The throttle: never too often, more rarely with time, and the latest is never lost."""
+"""The throttle: a minimal interval, which grows, and the latest progress is never dropped."""
 
 import itertools
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.worker.messages import ProgressMade
-from service.worker.throttle import AT_EACH_PACE, FASTEST_SECONDS, Throttle
+from service.worker.throttle import EVENTS_PER_INTERVAL, MIN_INTERVAL_SECONDS, Throttle
 
 
 def progress(done: int) -> ProgressMade:
@@ -20,15 +20,15 @@ def test_what_passes_is_rare_ordered_and_ends_with_the_latest(moments: list[tupl
         now += pause
         if offers:
             offered += 1
-            throttle.offer(progress(offered))
-        if taken := throttle.take(now):
-            passed.append((now, taken.done))
-    assert all(later[0] - earlier[0] >= FASTEST_SECONDS * 0.999 for earlier, later in itertools.pairwise(passed))
+            throttle.put(progress(offered))
+        if popped := throttle.pop(now):
+            passed.append((now, popped.done))
+    assert all(later[0] - earlier[0] >= MIN_INTERVAL_SECONDS * 0.999 for earlier, later in itertools.pairwise(passed))
     assert [done for _, done in passed] == sorted({done for _, done in passed})
-    if taken := throttle.take(now, last=True):
-        passed.append((now, taken.done))
+    if popped := throttle.pop(now, last=True):
+        passed.append((now, popped.done))
     assert not offered or passed[-1][1] == offered
-    assert throttle.take(now, last=True) is None
+    assert throttle.pop(now, last=True) is None
 
 
 LATEST = progress(1)
@@ -37,6 +37,6 @@ LATEST = progress(1)
 def test_a_day_of_progress_is_a_bounded_number_of_events() -> None:
     throttle, passed = Throttle(), 0
     for tick in range(24 * 3600 * 4):
-        throttle.offer(LATEST)
-        passed += throttle.take(tick / 4) is not None
-    assert AT_EACH_PACE < passed < 10 * AT_EACH_PACE
+        throttle.put(LATEST)
+        passed += throttle.pop(tick / 4) is not None
+    assert EVENTS_PER_INTERVAL < passed < 10 * EVENTS_PER_INTERVAL

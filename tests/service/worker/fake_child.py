@@ -1,4 +1,4 @@
-"""A child without torch that does what its document says: the worst that a child can do, one function each."""
+"""A fake child without torch: each function is a way in which a child can behave, most of them bad."""
 
 import json
 import os
@@ -8,25 +8,25 @@ import sys
 import time
 from pathlib import Path
 
-VOICE = int(sys.argv[1]) if __name__ == "__main__" else -1
+MESSAGE_FD = int(sys.argv[1]) if __name__ == "__main__" else -1
 OUT = Path("../out")
 KEY = "ab" * 32
 FINISHED = b'{"type":"finished"}\n'
 
 
-def say(**message: object) -> None:
-    os.write(VOICE, json.dumps(message).encode() + b"\n")
+def send(**message: object) -> None:
+    os.write(MESSAGE_FD, json.dumps(message).encode() + b"\n")
 
 
 def progress(done: int) -> None:
-    say(type="progress", stage="counting", done=done, total=100)
+    send(type="progress", stage="counting", done=done, total=100)
 
 
 def finish() -> None:
     (OUT / "summary.json").write_text("{}")
     progress(1)
-    say(type="artifact", file="summary.json", media_type="application/json")
-    say(type="finished", verdict="improved")
+    send(type="artifact", file="summary.json", media_type="application/json")
+    send(type="finished", verdict="improved")
 
 
 def finish_later() -> None:
@@ -38,13 +38,13 @@ def finish_later() -> None:
 def read_files() -> None:
     found = "".join(sorted(path.read_text() for path in Path().iterdir()))
     (OUT / "found.txt").write_text(found)
-    say(type="artifact", file="found.txt", media_type="text/plain")
-    say(type="finished")
+    send(type="artifact", file="found.txt", media_type="text/plain")
+    send(type="finished")
 
 
 def environment() -> None:
     (OUT / "environment.json").write_text(json.dumps(dict(os.environ)))
-    say(type="finished")
+    send(type="finished")
 
 
 def wait() -> None:
@@ -59,9 +59,9 @@ def block_signals() -> None:
 
 
 def fork() -> None:
-    """Leave a process in the group that ignores SIGTERM, and tell its number."""
+    """Leave a process in the group that ignores SIGTERM, and send its process ID."""
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", script], close_fds=False, pass_fds=(VOICE,))
+    other = subprocess.Popen([sys.executable, "-c", script], close_fds=False, pass_fds=(MESSAGE_FD,))
     time.sleep(0.3)
     progress(other.pid)
 
@@ -96,7 +96,7 @@ def fail_silently() -> None:
 def flood() -> None:
     for number in range(20_000):
         progress(number)
-    say(type="finished")
+    send(type="finished")
 
 
 def flood_without_end() -> None:
@@ -106,17 +106,17 @@ def flood_without_end() -> None:
 
 def huge_line() -> None:
     while True:
-        os.write(VOICE, b"x" * 65536)
+        os.write(MESSAGE_FD, b"x" * 65536)
 
 
 def nonsense() -> None:
     progress(1)
-    os.write(VOICE, b'{"type": "finished", "verdict": 3}\n' + FINISHED)
+    os.write(MESSAGE_FD, b'{"type": "finished", "verdict": 3}\n' + FINISHED)
     time.sleep(60)
 
 
 def unfinished_line() -> None:
-    os.write(VOICE, FINISHED[:-1])
+    os.write(MESSAGE_FD, FINISHED[:-1])
 
 
 def close_everything() -> None:
@@ -126,39 +126,39 @@ def close_everything() -> None:
 
 def link_out() -> None:
     (OUT / "summary.json").symlink_to("/etc/passwd")
-    say(type="artifact", file="summary.json", media_type="application/json")
-    say(type="finished")
+    send(type="artifact", file="summary.json", media_type="application/json")
+    send(type="finished")
 
 
 def pipe_out() -> None:
     os.mkfifo(OUT / "summary.json")
-    say(type="artifact", file="summary.json", media_type="application/json")
-    say(type="finished")
+    send(type="artifact", file="summary.json", media_type="application/json")
+    send(type="finished")
 
 
 def folder_out() -> None:
     """``out`` itself becomes a link to a folder of the server's."""
     OUT.rename("../gone")
     OUT.symlink_to("/etc")
-    say(type="artifact", file="passwd", media_type="text/plain")
-    say(type="finished")
+    send(type="artifact", file="passwd", media_type="text/plain")
+    send(type="finished")
 
 
 def nothing_out() -> None:
-    say(type="artifact", file="summary.json", media_type="application/json")
-    say(type="finished")
+    send(type="artifact", file="summary.json", media_type="application/json")
+    send(type="finished")
 
 
 def many_files() -> None:
     (OUT / "a.txt").write_text("a")
     for _ in range(20):
-        say(type="artifact", file="a.txt", media_type="text/plain")
-    say(type="finished")
+        send(type="artifact", file="a.txt", media_type="text/plain")
+    send(type="finished")
 
 
 def fail() -> None:
     problem = {"title": "No", "status": 422, "code": "data", "detail": "It cannot be read."}
-    say(type="failed", problem=problem)
+    send(type="failed", problem=problem)
     sys.exit(1)
 
 
@@ -167,11 +167,11 @@ def crash_after_a_trial() -> None:
     trial = f"{KEY}.trial"
     if Path(trial).exists():
         (OUT / "found.txt").write_text(Path(trial).read_text())
-        say(type="artifact", file="found.txt", media_type="text/plain")
-        say(type="finished")
+        send(type="artifact", file="found.txt", media_type="text/plain")
+        send(type="finished")
     else:
         (OUT / trial).write_text("logits")
-        say(type="trial", key=KEY, stage="measure", examples=3, file=trial)
+        send(type="trial", key=KEY, stage="measure", examples=3, file=trial)
         crash()
 
 
@@ -182,13 +182,13 @@ def crash_at_the_end() -> None:
 
 def big_file() -> None:
     (OUT / "a.txt").write_bytes(bytes(2**21))
-    say(type="artifact", file="a.txt", media_type="text/plain")
+    send(type="artifact", file="a.txt", media_type="text/plain")
     time.sleep(60)
 
 
 def checked() -> None:
     (OUT / "weights.safetensors").write_text("weights")
-    say(type="checked", facts={"n": 3}, weights="weights.safetensors")
+    send(type="checked", facts={"n": 3}, weights="weights.safetensors")
 
 
 def assigned() -> str:

@@ -1,4 +1,4 @@
-"""A server's database and blobs in a folder, and rows as the API would make them."""
+"""A server's data directory, and rows as the API would insert them."""
 
 import json
 import time
@@ -25,8 +25,8 @@ QUICK = Recipe(
 )
 
 
-class House:
-    """Everything that a server keeps."""
+class ServerData:
+    """The data directory of a server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,8 +95,8 @@ class House:
 
     def states(self, job: str) -> list[str]:
         """The states it went through, by its events."""
-        told = [event.data for event in self.events(job) if event.type == "state"]
-        return [data["state"] for data in told if "unprotected" not in data]
+        states = [event.data for event in self.events(job) if event.type == "state"]
+        return [data["state"] for data in states if "unprotected" not in data]
 
     def trials(self, job: str) -> list[Row[Any]]:
         with self.database.read() as connection:

@@ -1,4 +1,4 @@
-"""What every operation works with."""
+"""The settings, database and files that every operation uses, as a FastAPI dependency."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -11,8 +11,8 @@ from service.storage import Blobs, Partials
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """The server's settings and all that it keeps."""
+class Backend:
+    """The server's settings, database, blobs and partial uploads."""
 
     settings: Settings
     database: Database
@@ -20,9 +20,9 @@ class State:
     partials: Partials
 
 
-async def _state(request: Request) -> State:
-    state: State = request.app.state.kept
-    return state
+async def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
 
 
-Kept = Annotated[State, Depends(_state)]
+BackendDep = Annotated[Backend, Depends(_backend)]

@@ -1,4 +1,4 @@
-"""Around every request: its identity, and its count and time in the metrics."""
+"""Middleware: request IDs and request metrics."""
 
 import re
 import secrets
@@ -12,24 +12,24 @@ from service.api.metrics import Metrics
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
-class Observed:
-    """ASGI middleware: gives each request an X-Request-ID, the client's own where it has one, and observes it."""
+class RequestMiddleware:
+    """ASGI middleware: sets X-Request-ID, the client's own where it sent one, and counts and times the request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Handle the request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        given = Headers(scope=scope).get("x-request-id", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
+        sent = Headers(scope=scope).get("x-request-id", "")
+        request_id = sent if REQUEST_ID.fullmatch(sent) else secrets.token_hex(12)
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
         started = False
 
-        async def observed_send(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -38,7 +38,7 @@ class Observed:
             await send(message)
 
         try:
-            await self._app(scope, receive, observed_send)
+            await self._app(scope, receive, counting_send)
         except Exception:
             if not started:
                 self._metrics.observe(scope, 500, time.perf_counter() - began)
