@@ -211,8 +211,7 @@ def test_a_failure_stays_alone(bench: Bench, afternorm: Callable[..., Ran]) -> N
 def test_training_data_of_a_manifest_reach_the_recipes_that_use_them(
     bench: Bench, afternorm: Callable[..., Ran]
 ) -> None:
-    statistics = {"steps": [{"kind": "reestimate", "on": "training", "samples": 64}]}
-    manifest, out = bench.manifest("one", "few far", T="temperature", statistics=statistics), bench.folder / "out"
+    manifest, out = bench.manifest("one", "few far", T="temperature", statistics="precise_bn"), bench.folder / "out"
     document = json.loads(manifest.read_text())
     document["datasets"]["far"]["training_data"] = "more.npz"
     manifest.write_text(json.dumps(document))

@@ -1,5 +1,6 @@
 """The database: one writer, undisturbed readers, no half-done work, and no newer database."""
 
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -96,6 +97,16 @@ def test_opening_at_once_from_several_threads_makes_one_database(tmp_path: Path)
     for thread in threads:
         thread.join()
     assert _count(open_database(tmp_path)) == 0
+
+
+def test_a_new_database_that_another_process_writes_to_is_waited_for(tmp_path: Path) -> None:
+    """SQLite's own timeout does not wait for the lock that a change to WAL needs."""
+    holder = sqlite3.connect(tmp_path / FILE, check_same_thread=False, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, holder.close)
+    release.start()
+    assert _count(open_database(tmp_path)) == 0
+    release.join()
 
 
 def test_what_refers_to_nothing_is_refused(tmp_path: Path) -> None:

@@ -158,13 +158,7 @@ def test_a_job_that_cannot_be_opened_is_reported_by_its_fields(
     assert not any("--" in problem["detail"] for problem in problems)
 
 
-STATISTICS = Recipe(
-    steps=[
-        {"kind": "reestimate", "on": "training", "samples": 100},
-        {"kind": "temperature"},
-        {"kind": "measure", "resamples": 200},
-    ]
-)
+STATISTICS = PRESETS["precise_bn"]
 SEARCH = Auto(
     candidates=(
         Candidate(name="re-estimated", steps=(Reestimate(),)),
