@@ -58,7 +58,7 @@ def adapt_command(
         data=data,
         training_data=training_data,
         recipe=chosen,
-        outputs=Outputs() if any(step.kind == "adapt" for step in chosen.steps) else Outputs(formats=()),
+        outputs=Outputs() if any(step.adapts for step in chosen.steps) else Outputs(formats=()),
         settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
     )
 

@@ -79,6 +79,7 @@ class Adapt(StepValue):
 
     needs_labels = False
     jobs = frozenset({"calibrate", "adapt"})
+    adapts = True
     result = StreamLearning
 
     kind: Literal["adapt"] = "adapt"

@@ -64,6 +64,8 @@ class StepValue(Described):
     only_looks: ClassVar[bool] = False
     #: Whether the step may be part of a candidate of the step ``auto``.
     tunes: ClassVar[bool] = False
+    #: Whether the step leaves an adapted network, which ``afternorm adapt`` and its jobs then write.
+    adapts: ClassVar[bool] = False
     #: Whether the step gives the layers at its ``sites`` an α.
     weighs_examples: ClassVar[bool] = False
     #: The kinds of jobs over REST that permit the step.

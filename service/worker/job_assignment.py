@@ -82,7 +82,7 @@ def _request(job: Row[Any], inputs: JobInputs, files: dict[str, Path], blobs: Bl
     if job.kind == "export":
         return ExportRequest.model_validate({**given, "threads": job.settings["threads"]})
     recipe = Recipe.model_validate(job.recipe)
-    writes = job.kind == "calibrate" or (job.kind == "adapt" and any(step.kind == "adapt" for step in recipe.steps))
+    writes = job.kind == "calibrate" or (job.kind == "adapt" and any(step.adapts for step in recipe.steps))
     return RunRequest.model_validate(
         {
             **given,
