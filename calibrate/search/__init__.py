@@ -2,7 +2,7 @@
 
 from calibrate.search.affine import affine_tensors, learnable_affine
 from calibrate.search.alpha import AlphaPoint, Found, search_alpha
-from calibrate.search.choice import Candidacy, choose_simplest, paired_gap
+from calibrate.search.candidates import Candidacy, choose_simplest, paired_gap
 from calibrate.search.few_shot import Chosen, Learnable, LearnedEpoch, choose, learn, place_
 from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
