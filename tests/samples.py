@@ -45,7 +45,7 @@ from calibrate.steps import (
     Domain,
     EstimationShift,
     GradientFactor,
-    HeldOut,
+    HoldoutScores,
     InputShift,
     LabelFreePoint,
     LabelFreeSearch,
@@ -55,6 +55,7 @@ from calibrate.steps import (
     Leaderboard,
     LeaderboardRow,
     Learned,
+    LearnedAlpha,
     LearningEpoch,
     Measurement,
     MethodScores,
@@ -78,6 +79,7 @@ from calibrate.steps import (
     StreamWarning,
     Tent,
     TopOneAndNll,
+    TunedAffine,
     judge,
 )
 from calibrate.values import METRICS, Estimate, Metric
@@ -327,7 +329,7 @@ def changes(classes: int = 12, **changed: Any) -> PredictionChanges:
     return PredictionChanges(**{**fields, **changed})
 
 
-def held_out(**changed: Any) -> HeldOut:
+def holdout_scores(**changed: Any) -> HoldoutScores:
     """What a leaderboard says of a candidate that was measured."""
     whole = difference("alpha+T", "T").metrics
     fields: dict[str, Any] = {
@@ -341,7 +343,7 @@ def held_out(**changed: Any) -> HeldOut:
         "detectable": {"nll": 0.0111, "top1": 0.0222},
         "verdict": "improved",
     }
-    return HeldOut(**{**fields, **changed})
+    return HoldoutScores(**{**fields, **changed})
 
 
 def leaderboard(**changed: Any) -> Leaderboard:
@@ -350,13 +352,20 @@ def leaderboard(**changed: Any) -> Leaderboard:
     alone = {"against_original": {}, "against_t": {}, "holm": {}, "verdict": None}
     rows = (
         LeaderboardRow(
-            name="original", state="measured", calibration=gap, calibration_n=70, held_out=held_out(**alone)
+            name="original", state="measured", calibration=gap, calibration_n=70, holdout=holdout_scores(**alone)
         ),
         LeaderboardRow(
-            name="T", state="measured", held_out=held_out(**{**alone, "against_original": held_out().against_t})
+            name="T",
+            state="measured",
+            holdout=holdout_scores(**{**alone, "against_original": holdout_scores().against_t}),
         ),
         LeaderboardRow(
-            name="re-estimated", state="measured", passes=2.5, calibration=gap, calibration_n=70, held_out=held_out()
+            name="re-estimated",
+            state="measured",
+            passes=2.5,
+            calibration=gap,
+            calibration_n=70,
+            holdout=holdout_scores(),
         ),
         LeaderboardRow(
             name="α",
@@ -364,7 +373,7 @@ def leaderboard(**changed: Any) -> Leaderboard:
             passes=4.75,
             calibration=gap,
             calibration_n=70,
-            held_out=held_out(graph="α", folds=False, verdict="worse"),
+            holdout=holdout_scores(graph="α", folds=False, verdict="worse"),
         ),
         LeaderboardRow(name="γ and β", state="not tried", note="about 26 passes, and 20 were left"),
     )
@@ -413,7 +422,8 @@ def learned(name: str = "bn2.bias", **changed: Any) -> Learned:
         "reason": "epoch 1 beat the start by 0.0415 nats",
         "changed": (ChangedTensor(name="bn1.weight", change=0.01), ChangedTensor(name=name, change=0.02)),
     }
-    return Learned(**{**fields, **changed})
+    made = {**fields, **changed}
+    return (TunedAffine if made["kind"] == "tune_affine" else LearnedAlpha)(**made)
 
 
 def reestimation(name: str = "layer1.0.bn1", **changed: Any) -> Reestimation:

@@ -104,7 +104,7 @@ class Adapted:
             self.reset()
         logits = self._adapter.step(x.clone() if x.is_inference() else x)
         self._images += len(x)
-        if self._detector and self._detector.collapsed(x, logits):
+        if self._detector and self._detector.observe_(x, logits):
             self._collapses.append(self._images)
             self.reset()
         return logits

@@ -34,7 +34,7 @@ class CollapseDetector:
         self._means: tuple[Tensor, float] | None = None
         self._begin_check_(None)
 
-    def collapsed(self, x: Tensor, logits: Tensor) -> bool:
+    def observe_(self, x: Tensor, logits: Tensor) -> bool:
         """Whether the predictions have collapsed, now that ``logits`` (n, K) came of the batch ``x``."""
         classes = logits.shape[1]
         suspect = self._suspect(logits.detach())

@@ -11,7 +11,7 @@ SIDE = 64
 BYTES = 4096
 
 #: 64 × 64 pixels of as many colours fit into ``BYTES`` even where they are noise: 6 bits each.
-COLOURS = 64
+COLORS = 64
 
 
 def thumbnail(example: Tensor) -> bytes | None:
@@ -26,7 +26,7 @@ def thumbnail(example: Tensor) -> bytes | None:
     image = Image.fromarray(values[0].numpy() if len(values) == 1 else values.permute(1, 2, 0).numpy())
     image.thumbnail((SIDE, SIDE))
     content = _png(image)
-    return content if len(content) <= BYTES else _png(image.quantize(COLOURS))
+    return content if len(content) <= BYTES else _png(image.quantize(COLORS))
 
 
 def _stretched(values: Tensor) -> Tensor:

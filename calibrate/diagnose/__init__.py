@@ -5,7 +5,7 @@ from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
 from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation
 from calibrate.diagnose.input_shifts import input_shift
-from calibrate.diagnose.normalised import normalising_by_channel
+from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream

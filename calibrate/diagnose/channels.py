@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.diagnose.normalised import Extent, inference_statistics, normalising_by_channel
+from calibrate.diagnose.normalized import Extent, inference_statistics, normalising_by_channel
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import (
     DEAD_VARIANCE,

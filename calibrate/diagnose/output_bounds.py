@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from calibrate.diagnose.normalised import Extent, inference_statistics, normalising_by_channel
+from calibrate.diagnose.normalized import Extent, inference_statistics, normalising_by_channel
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound

@@ -121,7 +121,7 @@ def retrofit(
         )
     if isinstance(preprocessing, Mapping):
         preprocessing = parse(Preprocessing, dict(preprocessing), "preprocessing")
-    plan_ = plan(
+    checked = plan(
         model,
         as_recipe(recipe),
         data=data,
@@ -132,7 +132,7 @@ def retrofit(
         device=device,
         progress=progress,
     )
-    return carry_out(model, plan_, architecture, architecture_args or {})
+    return carry_out(model, checked, architecture, architecture_args or {})
 
 
 def plan(
@@ -198,7 +198,7 @@ def carry_out(
         folded_into = divide_logits_(tuned, temperature, examples[:2].to(setting.device))
     for obstacle, names in skipped(find_sites(tuned), notes.steps or plan.recipe.steps).items():
         which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
-        run.find("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
+        run.add_finding_("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(
         recipe=plan.recipe,
         recipe_digest=plan.recipe.digest,

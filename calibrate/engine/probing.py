@@ -15,15 +15,16 @@ from calibrate.result import Listener, silent
 from calibrate.steps import (
     Adaptation,
     Corruptions,
+    NotApplicable,
     Probe,
     ProbeAdaptation,
     ProbeCorruptions,
-    Probed,
+    ProbeResult,
     ProbeStatisticNoise,
     StatisticNoise,
 )
 
-R = TypeVar("R", bound=Probed)
+R = TypeVar("R", bound=ProbeResult)
 Data = str | Path | Iterable[Any] | Source
 
 
@@ -66,7 +67,7 @@ def probe(
     batch_size: int = 64,
     device: str = "auto",
     progress: Listener = silent,
-) -> Probed:
+) -> ProbeResult:
     """Carry out one probe on all examples of ``data``: nothing is chosen, so none need be held back.
 
     The arguments are those of :func:`~calibrate.retrofit`; ``model`` is never changed.
@@ -88,7 +89,7 @@ def probe(
         progress=progress,
         halves=_undivided,
     )
-    return carry_out(model, checked, "", {}).summary.of(Probed)[0]
+    return carry_out(model, checked, "", {}).summary.of(ProbeResult)[0]
 
 
 def _undivided(examples: int) -> Split:
@@ -96,7 +97,8 @@ def _undivided(examples: int) -> Split:
     return Split(calibration=every, holdout=every, stratified=False, findings=())
 
 
-def _applicable(found: Probed, kind: type[R]) -> R:
+def _applicable(found: ProbeResult, kind: type[R]) -> R:
     if not isinstance(found, kind):
-        raise UsageError(f"there is nothing to probe: {getattr(found, 'reason', '')}.")
+        why = found.reason if isinstance(found, NotApplicable) else found.kind
+        raise UsageError(f"there is nothing to probe: {why}; take other data, another network, or another probe.")
     return found

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from calibrate.data import Source
 from calibrate.engine.handler import Given
-from calibrate.engine.passes.prediction import predict, predict_each
+from calibrate.engine.passes.batches import SourceBatches
+from calibrate.engine.passes.prediction import input_dtype, predict, predict_each
 from calibrate.engine.trials.store import trial_key
 from calibrate.result import Finding, Progress, StepOutcome
 from calibrate.search import FittedTemperature, fit_temperature
-from calibrate.steps import Arm, StepValue, TunedArm
+from calibrate.steps import Arm, NotApplicable, Probe, StepValue, TunedArm
 from calibrate.surgery import share_weights
 from calibrate.values import Verdict
 
@@ -61,9 +62,9 @@ class Notes:
 
 @dataclass(eq=False)
 class Run:
-    """What was given, and never changes; how the network stands; what was noted. Steps change the latter two.
+    """What was given, which never changes; how the network stands; what was noted.
 
-    ``original_logits`` are the original network's of the calibration half, where they are known.
+    ``original_logits`` are the original network's of the calibration half, once they are known.
     """
 
     given: Given
@@ -151,15 +152,25 @@ class Run:
             logits, labels = logits[self.state.held_back], labels[self.state.held_back]
         return fit_temperature(logits, labels)
 
-    def note(self, outcome: StepOutcome) -> None:
+    def add_outcome_(self, outcome: StepOutcome) -> None:
         """Note what came of a step for the summary."""
         self.notes.outcomes += (outcome,)
 
-    def find(self, code: str, message: str, severity: Literal["info", "warning"] = "warning") -> None:
+    def add_finding_(self, code: str, message: str, severity: Literal["info", "warning"] = "warning") -> None:
         """Note a finding for the summary, once."""
         finding = Finding(code=code, severity=severity, message=message)
         if finding not in self.notes.findings:
             self.notes.findings += (finding,)
+
+    def not_applicable_(self, step: Probe, reason: str) -> None:
+        """Note that there is nothing to probe."""
+        self.add_outcome_(NotApplicable(tuned=self.state.changed, images=0, probe=step.kind, reason=reason))
+
+    def holdout_batches(self) -> SourceBatches:
+        """The examples of the holdout half; their pass is counted."""
+        given = self.given
+        self.notes.forwards += len(given.split.holdout)
+        return SourceBatches(given.source, given.split.holdout, given.setting, input_dtype(self.state.model))
 
     def side_by_side(
         self, models: Sequence[nn.Module], source: Source, indices: NDArray[np.int64], stage: str

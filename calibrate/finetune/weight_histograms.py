@@ -12,7 +12,7 @@ from torch import nn
 
 from calibrate.errors import UsageError
 from calibrate.finetune.penalty import wide
-from calibrate.surgery.initialise import Weighted
+from calibrate.surgery.initialize import Weighted
 
 #: How far the bins reach beyond the largest weight at the start, which gives weights room to grow.
 REACH = 1.5

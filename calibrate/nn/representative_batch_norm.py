@@ -29,7 +29,7 @@ class RepresentativeBatchNorm(BatchNormVariant):
 
     *Helps when* a network is trained from scratch with γ at 1: most of it is the scale below 1, as its ⁻ variant shows.
 
-    *Does not help when* γ starts small and learns slowly: see ``initialise_``.
+    *Does not help when* γ starts small and learns slowly: see ``initialize_``.
 
     Cost: one reduction more than BatchNorm in inference, into whose convolution it does not fold; up to 3 parameters
     more for each channel.

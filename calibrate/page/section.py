@@ -36,11 +36,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under column headings; their cells are numbers, or ``words``."""
+    """Rows under column headings; their cells are numbers, or ``prose``."""
 
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    words: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class FourThings(Value):
     num_groups: Count = 32
 
 
-class Initialise(Value):
+class Initialize(Value):
     """Draw fresh weights by fan-in, from torch's generator, and start every γ at ``gamma``."""
 
     kind: Literal["initialise"] = "initialise"
@@ -109,7 +109,7 @@ PlacementStep = Annotated[
     | IBNa
     | IBNb
     | FourThings
-    | Initialise
+    | Initialize
     | PrependInputBatchNorm,
     Field(discriminator="kind"),
 ]

@@ -51,7 +51,7 @@ class Recipe(Value):
         """A measurement describes the current network, so only probes, which change nothing, may come after it."""
         if not steps:
             raise ValueError("steps is empty; name at least one step")
-        kinds = [step.kind for step in steps if not step.only_looks]
+        kinds = [step.kind for step in steps if not step.is_probe]
         for kind in ("measure", "temperature"):
             if kinds.count(kind) > 1:
                 raise ValueError(f"the step {kind} stands {kinds.count(kind)} times; keep one")

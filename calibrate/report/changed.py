@@ -15,8 +15,7 @@ def changed_section(changes: Changes) -> Section:
 
 def alpha_words(changes: Changes) -> str:
     """The α the tuned network computes with: one number, the range over its sites and channels, or none."""
-    values = [value for site in changes.sites for value in _alphas(site)]
-    return _span(values) if values else NO_ALPHA
+    return _span(changes.alphas) if changes.alphas else NO_ALPHA
 
 
 def temperature_words(changes: Changes) -> str:
@@ -41,16 +40,10 @@ def site_groups(changes: Changes) -> tuple[str, ...]:
 
 
 def _alpha_of(sites: list[SiteSummary]) -> str:
-    values = [value for site in sites for value in _alphas(site)]
+    values = tuple(value for site in sites for value in site.alphas)
     return _span(values) if values else "none"
 
 
-def _alphas(site: SiteSummary) -> tuple[float, ...]:
-    if site.alpha is None:
-        return ()
-    return site.alpha if isinstance(site.alpha, tuple) else (site.alpha,)
-
-
-def _span(values: list[float]) -> str:
+def _span(values: tuple[float, ...]) -> str:
     low, high = fmt.short(min(values)), fmt.short(max(values))
     return low if low == high else f"{low} to {high}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from calibrate.result import Changes, Latency, Summary
+from calibrate.result import Latency, Summary
 from calibrate.steps import Arm
 from calibrate.values import Metric
 
@@ -47,7 +47,7 @@ class Compared:
         measurement = self.summary.measurement if self.summary else None
         arms = {scores.arm: scores.metrics for scores in measurement.arms} if measurement else {}
         difference = measurement.verdict_difference if measurement else None
-        alphas = _alphas(self.summary.changes) if self.summary else ()
+        alphas = self.summary.changes.alphas if self.summary else ()
         fields: dict[str, Field] = {
             **dict(zip(("model", "dataset", "recipe"), self.names, strict=True)),
             "state": self.state,
@@ -68,11 +68,3 @@ class Compared:
         fields["result"] = self.summary.digest if self.summary else None
         fields["error"] = self.error or None
         return fields
-
-
-def _alphas(changes: Changes) -> tuple[float, ...]:
-    values: list[float] = []
-    for site in changes.sites:
-        if site.alpha is not None:
-            values += site.alpha if isinstance(site.alpha, tuple) else (site.alpha,)
-    return tuple(values)

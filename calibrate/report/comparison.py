@@ -44,9 +44,9 @@ class BatchComparison:
         return lines.getvalue()
 
     def json(self) -> str:
-        """``{"version": 1, "runs": [...]}``, each run flat; what is absent is null."""
+        """``{"version": 2, "runs": [...]}``, each run flat; what is absent is null."""
         document: dict[str, int | list[dict[str, Field]]] = {
-            "version": 1,
+            "version": 2,
             "runs": [run.fields() for run in self.runs],
         }
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

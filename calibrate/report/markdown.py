@@ -28,7 +28,7 @@ def _first_words(section: Section) -> list[str]:
 
 def _table(table: Table) -> str:
     """A pipe table; numbers are set to the right."""
-    side = "---" if table.words else "---:"
+    side = "---" if table.prose else "---:"
     lines = [["", *map(_plain, table.columns)], ["---", *[side] * len(table.columns)]]
     for row in table.rows:
         label = f"{row.label} ({row.note})" if row.note else row.label

@@ -33,7 +33,7 @@ def _lines(section: Section) -> list[str]:
         _facts(section.facts),
         [line for point in section.points for line in _item(point)],
     ]
-    table = [] if section.table is None else _words(section.table) if section.table.words else _numbers(section.table)
+    table = [] if section.table is None else _prose(section.table) if section.table.prose else _numbers(section.table)
     rest = [line for paragraph in section.words[1:] for line in _wrap(paragraph)]
     lines = list(chain.from_iterable(parts))
     return [*lines, *([""] if table and lines else []), *table, *([""] if table and rest else []), *rest]
@@ -62,7 +62,7 @@ def _numbers(table: Table) -> list[str]:
     return [gap.join((line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:]))).rstrip() for line in lines]
 
 
-def _words(table: Table) -> list[str]:
+def _prose(table: Table) -> list[str]:
     """An item for each row: words have no columns that fit a line."""
     return [
         line

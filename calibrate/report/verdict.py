@@ -33,8 +33,8 @@ def verdict_section(summary: Summary) -> Section:
 def verdict_sentence(summary: Summary) -> str:
     """What the run showed, with its numbers; what it did not show is said too."""
     measurement = summary.measurement
-    if measurement is None and all(step.only_looks for step in summary.recipe.steps):
-        return "Probed, not changed: this run says what the network does, not what would make it better."
+    if measurement is None and all(step.is_probe for step in summary.recipe.steps):
+        return "ProbeResult, not changed: this run says what the network does, not what would make it better."
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."
     difference = measurement.verdict_difference

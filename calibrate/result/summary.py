@@ -36,6 +36,13 @@ class SiteSummary(Value):
     alpha: float | tuple[float, ...] | None
     note: str = ""
 
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """Its α's, of all channels where these have their own; none where it weighs no example."""
+        if self.alpha is None:
+            return ()
+        return self.alpha if isinstance(self.alpha, tuple) else (self.alpha,)
+
 
 class ModelFacts(Value):
     """The original network."""
@@ -76,6 +83,11 @@ class Changes(Value):
     sites: tuple[SiteSummary, ...]
     temperature: float
     temperature_folded_into: str | None
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """Every α, layer by layer and channel by channel."""
+        return tuple(alpha for site in self.sites for alpha in site.alphas)
 
 
 class Finding(Value):

@@ -19,6 +19,7 @@ _KEPT = (
 #: Names that version 1 gave to fields of results and files.
 _RENAMED = {
     "standings": "rows",
+    "held_out": "holdout",
     "against_plain": "against_original",
     "plain_ms": "original_ms",
     "plain_bytes": "original_bytes",

@@ -42,7 +42,7 @@ from calibrate.steps.auto import (
     TUNING_KINDS,
     Auto,
     Candidate,
-    HeldOut,
+    HoldoutScores,
     Leaderboard,
     LeaderboardRow,
     Rung,
@@ -80,7 +80,7 @@ from calibrate.steps.corruptions import (
 )
 from calibrate.steps.estimation_shift import EstimationShift, InputShift, LayerShift, ProbeEstimationShift
 from calibrate.steps.label_free_alpha import Criterion, LabelFreeAlpha, LabelFreePoint, LabelFreeSearch
-from calibrate.steps.learn_alpha import LearnAlpha
+from calibrate.steps.learn_alpha import LearnAlpha, LearnedAlpha
 from calibrate.steps.learning import ChangedTensor, Learned, Learning, LearningEpoch
 from calibrate.steps.measure import (
     DECIMALS,
@@ -114,7 +114,7 @@ from calibrate.steps.step import (
     JobKind,
     NotApplicable,
     Probe,
-    Probed,
+    ProbeResult,
     Sites,
     StepResult,
     StepValue,
@@ -124,7 +124,7 @@ from calibrate.steps.step import (
 from calibrate.steps.streams import Domain, Order, Stream
 from calibrate.steps.table import STEPS
 from calibrate.steps.temperature import Temperature
-from calibrate.steps.tune_affine import TuneAffine
+from calibrate.steps.tune_affine import TuneAffine, TunedAffine
 
 __all__ = [
     "CANDIDATES",
@@ -182,7 +182,7 @@ __all__ = [
     "Domain",
     "EstimationShift",
     "GradientFactor",
-    "HeldOut",
+    "HoldoutScores",
     "InputShift",
     "JobKind",
     "LabelFreeAlpha",
@@ -195,6 +195,7 @@ __all__ = [
     "LeaderboardRow",
     "LearnAlpha",
     "Learned",
+    "LearnedAlpha",
     "Learning",
     "LearningEpoch",
     "Measure",
@@ -218,8 +219,8 @@ __all__ = [
     "ProbeCorruptions",
     "ProbeEstimationShift",
     "ProbeOutputBound",
+    "ProbeResult",
     "ProbeStatisticNoise",
-    "Probed",
     "Rate",
     "Reestimate",
     "Reestimation",
@@ -245,6 +246,7 @@ __all__ = [
     "TopOneAndNll",
     "TrainingDataUse",
     "TuneAffine",
+    "TunedAffine",
     "TunedArm",
     "TuningStep",
     "Validation",

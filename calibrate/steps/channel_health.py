@@ -7,7 +7,7 @@ from calibrate.page import format as fmt
 from calibrate.page.figure import Band, Bars, Color, Figure, Line, Panel
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.page.words import layer_label, left_out_words, subject
-from calibrate.steps.step import Probe, Probed, Sites
+from calibrate.steps.step import Probe, ProbeResult, Sites
 from calibrate.values import Value
 
 #: A channel whose running variance lies below this carries next to no signal, and is called dead.
@@ -63,7 +63,7 @@ class LayerHealth(Value):
     gradient_factor: GradientFactor | None
 
 
-class ChannelHealth(Probed):
+class ChannelHealth(ProbeResult):
     """The health of each layer, in the order of the calls; ``left_out`` are matching layers that were not looked at."""
 
     kind: Literal["channel_health"] = "channel_health"

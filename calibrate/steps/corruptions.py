@@ -9,7 +9,7 @@ from calibrate.page import format as fmt
 from calibrate.page.figure import Cells, Figure, Panel
 from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.steps.measure import TunedArm
-from calibrate.steps.step import Probe, Probed
+from calibrate.steps.step import Probe, ProbeResult
 from calibrate.values import NUMBER, Estimate, Metric, Value
 
 Noise = Literal["gaussian_noise", "shot_noise", "impulse_noise"]
@@ -98,7 +98,7 @@ class CorruptionMean(Value):
     nll_change: Estimate | None
 
 
-class Corruptions(Probed):
+class Corruptions(ProbeResult):
     """The original network, and ``arm`` where the run has changed it, on C-style corruptions of the same images.
 
     Each has the ``temperature`` (original, tuned) fitted on the clean calibration half. ``means`` are those of the

@@ -6,7 +6,7 @@ from calibrate.page import format as fmt
 from calibrate.page.figure import Color, Figure, Line, Panel, or_gap
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.page.words import layer_label, subject
-from calibrate.steps.step import Probe, Probed, Sites, TrainingDataUse
+from calibrate.steps.step import Probe, ProbeResult, Sites, TrainingDataUse
 from calibrate.values import Value
 
 
@@ -41,7 +41,7 @@ class InputShift(Value):
     deviation: float
 
 
-class EstimationShift(Probed):
+class EstimationShift(ProbeResult):
     """The shift of each layer, in the order of the calls; ``input`` is layer 0, None without training data.
 
     ``correlation_with_depth`` is Spearman's, of ``deviation_in_deviations`` with the place of the layer; None with

@@ -4,8 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calibrate.steps.learning import Learning
+from calibrate.steps.learning import Learned, Learning
 from calibrate.values import NUMBER
+
+
+class LearnedAlpha(Learned):
+    """The α's that were learned."""
+
+    subject = "α"
+
+    kind: Literal["learn_alpha"] = "learn_alpha"
 
 
 class LearnAlpha(Learning):
@@ -44,6 +52,7 @@ class LearnAlpha(Learning):
 
     tunes = True
     weighs_examples = True
+    result = LearnedAlpha
 
     kind: Literal["learn_alpha"] = "learn_alpha"
     lr: Annotated[float, Field(gt=0, le=100, description="learning rate of Adam, on logit α"), NUMBER] = 0.1

@@ -1,6 +1,6 @@
 """What the steps that learn by gradient share: ``learn_alpha`` and ``tune_affine``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,7 +36,9 @@ class Learned(StepResult):
     that of the logits learned by; ``changed`` says what was kept.
     """
 
-    kind: Literal["learn_alpha", "tune_affine"]
+    #: What was learned.
+    subject: ClassVar[str]
+
     per: Literal["layer", "channel"] | None
     learned_from: int
     held_back: int
@@ -49,11 +51,6 @@ class Learned(StepResult):
     reason: str
     changed: tuple[ChangedTensor, ...]
 
-    @property
-    def tuned_parts(self) -> tuple[str, ...]:
-        """γ and β, where new ones were kept."""
-        return ("tuned γ and β",) if self.kept and self.kind == "tune_affine" else ()
-
     def sections(self) -> tuple[Section, ...]:
         """Whether what was learned was kept, and why; and all epochs."""
         rows = tuple(_row(self, number) for number in range(len(self.epochs)))
@@ -62,8 +59,6 @@ class Learned(StepResult):
 
 class Learning(StepValue):
     """A step that learns from three quarters of the calibration half, and is judged on the quarter held back."""
-
-    result = Learned
 
     epochs: Annotated[int, Field(ge=1, le=1000, description="most passes over what is learned from"), NUMBER] = 10
     patience: Annotated[int, Field(ge=1, le=1000, description="epochs without a new best, to end with"), NUMBER] = 3
@@ -75,7 +70,6 @@ class Learning(StepValue):
 
 
 COLUMNS = ("learned from, NLL", "held back, NLL after T")
-_WHAT = {"learn_alpha": "α", "tune_affine": "γ and β"}
 
 
 def _row(item: Learned, number: int) -> Row:
@@ -106,7 +100,7 @@ def _columns(item: Learned) -> str:
 
 
 def _of(item: Learned) -> str:
-    return f"{_WHAT[item.kind]} per {item.per}" if item.per else _WHAT[item.kind]
+    return f"{item.subject} per {item.per}" if item.per else item.subject
 
 
 def _examples(item: Learned) -> str:

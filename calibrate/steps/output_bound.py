@@ -10,7 +10,7 @@ from calibrate.page import format as fmt
 from calibrate.page.figure import Figure, Line, Panel
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.page.words import layer_label, left_out_words, subject
-from calibrate.steps.step import Probe, Probed, Sites
+from calibrate.steps.step import Probe, ProbeResult, Sites
 from calibrate.values import NUMBER, Value
 
 #: The lowest and the highest value; None where there was none, or one was infinite or no number.
@@ -37,7 +37,7 @@ class LayerBound(Value):
     sufficient_batch: int | None
 
 
-class OutputBound(Probed):
+class OutputBound(ProbeResult):
     """The bound of each layer, in the order of the calls; ``left_out`` are matching layers that have none.
 
     ``training_images`` went through the network in whole batches of ``train_batch_size``; there may be none.

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from calibrate.page import format as fmt
 from calibrate.page.figure import ErrorBars, Figure, Mark, Panel, Rule, or_gap
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.steps.step import Probe, Probed, Sites
+from calibrate.steps.step import Probe, ProbeResult, Sites
 from calibrate.values import NUMBER, Value
 
 
@@ -36,7 +36,7 @@ class NoiseCurve(Value):
     levels: tuple[NoiseLevel, ...]
 
 
-class StatisticNoise(Probed):
+class StatisticNoise(ProbeResult):
     """Top-1 and cross-entropy of the raw logits, undisturbed and with random relative noise in running statistics.
 
     One curve, or one for each layer by itself. ``chosen`` says how the layers were: ``first_of_blocks`` is the first of

@@ -60,8 +60,8 @@ class StepValue(Described):
     needs_labels: ClassVar[bool] = True
     #: What a summary keeps of it, told apart from others by its ``kind``; None where it keeps nothing of its own.
     result: ClassVar[type[StepResult] | None] = None
-    #: Whether the step leaves the network unchanged.
-    only_looks: ClassVar[bool] = False
+    #: Whether it is a probe: it changes nothing, and may stand after the measurement.
+    is_probe: ClassVar[bool] = False
     #: Whether the step may be part of a candidate of the step ``auto``.
     tunes: ClassVar[bool] = False
     #: Whether the step leaves an adapted network, which ``afternorm adapt`` and its jobs then write.
@@ -89,18 +89,18 @@ class StepValue(Described):
 class Probe(StepValue):
     """A step that only looks, at the network as the steps before left it, on the holdout half."""
 
-    only_looks = True
+    is_probe = True
     jobs = frozenset({"calibrate", "probe", "adapt"})
 
 
-class Probed(StepResult):
+class ProbeResult(StepResult):
     """``tuned`` says that the network was no longer the original one; ``images`` is what was looked at."""
 
     tuned: bool
     images: int
 
 
-class NotApplicable(Probed):
+class NotApplicable(ProbeResult):
     """The ``probe`` has nothing to look at here, for the ``reason`` given."""
 
     kind: Literal["not_applicable"] = "not_applicable"

@@ -4,8 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calibrate.steps.learning import Learning
+from calibrate.steps.learning import Learned, Learning
 from calibrate.values import NUMBER
+
+
+class TunedAffine(Learned):
+    """The γ and β that were learned."""
+
+    subject = "γ and β"
+
+    kind: Literal["tune_affine"] = "tune_affine"
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """γ and β, where new ones were kept."""
+        return ("tuned γ and β",) if self.kept else ()
 
 
 class TuneAffine(Learning):
@@ -42,6 +55,7 @@ class TuneAffine(Learning):
     """
 
     tunes = True
+    result = TunedAffine
 
     kind: Literal["tune_affine"] = "tune_affine"
     lr: Annotated[float, Field(gt=0, le=100, description="learning rate of Adam"), NUMBER] = 0.003

@@ -5,7 +5,7 @@ from calibrate.surgery.borrow import evaluating, normalising_by_batch, watching
 from calibrate.surgery.fold import for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
-from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
+from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.observation import Look, checked_logits, look
@@ -50,7 +50,7 @@ __all__ = [
     "ibn_a",
     "ibn_b_",
     "in_blocks",
-    "initialise_",
+    "initialize_",
     "is_batch_norm",
     "keeping_statistics",
     "layer_statistics",

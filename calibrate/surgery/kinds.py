@@ -54,7 +54,7 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
 }
 
 
-def is_normalisation(module: nn.Module) -> bool:
+def is_normalization(module: nn.Module) -> bool:
     """Whether ``module`` is a batch or group normalisation layer of any kind."""
     if isinstance(module, (_BatchNorm, ExampleWeighed, nn.GroupNorm, *_frozen_batch_norm())):
         return True

@@ -14,7 +14,7 @@ from calibrate.recipe.placement import (
     FourThings,
     IBNa,
     IBNb,
-    Initialise,
+    Initialize,
     Place,
     PlaceEveryOdd,
     PlaceInBlocks,
@@ -22,7 +22,7 @@ from calibrate.recipe.placement import (
     PrependInputBatchNorm,
 )
 from calibrate.surgery.ibn_b import ibn_b_
-from calibrate.surgery.initialise import initialise_, prepend_input_batch_norm_
+from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.place import Replacement, place_
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
@@ -64,6 +64,6 @@ PLACEMENT_STEPS: Mapping[type[BaseModel], Callable[[nn.Module, Any], nn.Module]]
     IBNa: lambda model, _: place_(model, ibn_a(model)),
     IBNb: lambda model, _: ibn_b_(model),
     FourThings: lambda model, step: place_(model, four_things(model, **_arguments(step))),
-    Initialise: lambda model, step: initialise_(model, **_arguments(step)),
+    Initialize: lambda model, step: initialize_(model, **_arguments(step)),
     PrependInputBatchNorm: lambda model, step: prepend_input_batch_norm_(model, **_arguments(step)),
 }

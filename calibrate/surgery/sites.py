@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from calibrate.errors import ModelError, UsageError
-from calibrate.surgery.kinds import channels, is_normalisation, needs_moments, obstacle
+from calibrate.surgery.kinds import channels, is_normalization, needs_moments, obstacle
 
 #: Why GroupNorm layers stay as they are where BatchNorm layers are weighed.
 BESIDE_BATCH_NORM = (
@@ -51,7 +51,7 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     """
     names: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
-        if is_normalisation(module):
+        if is_normalization(module):
             names.setdefault(module, []).append(name)
     return tuple(Site(tuple(all_names), module, obstacle(module)) for module, all_names in names.items())
 

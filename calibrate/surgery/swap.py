@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from calibrate.surgery.kinds import is_normalisation, weighed
+from calibrate.surgery.kinds import is_normalization, weighed
 from calibrate.surgery.sites import Site
 
 
@@ -44,5 +44,5 @@ def share_weights(model: nn.Module) -> nn.Module:
     >>> other[0].weight is network[0].weight, other[1].weight is network[1].weight
     (True, False)
     """
-    own = {id(p) for module in model.modules() if is_normalisation(module) for p in module.parameters()}
+    own = {id(p) for module in model.modules() if is_normalization(module) for p in module.parameters()}
     return copy.deepcopy(model, {id(p): p for p in model.parameters() if id(p) not in own})

@@ -12,11 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from calibrate.recipe import broken_fields
+from service.db.database import is_busy
 from service.errors import InvalidError, ServiceError, StorageFullError, UnavailableError
 from service.kit.problem import MEDIA_TYPE, FieldProblem, Problem
 
-#: Errors of SQLite that are not caused by the request.
-BUSY, FULL = ("SQLITE_BUSY", "SQLITE_LOCKED"), ("SQLITE_FULL",)
+#: How SQLite says that the disk is full.
+FULL = ("SQLITE_FULL",)
 
 
 def problem_response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -63,7 +64,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
 async def handle_database_error(request: Request, error: Exception) -> Response:
     """The response where the database is busy or its disk is full; other errors are unexpected."""
     name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
-    if name.startswith(BUSY):
+    if is_busy(getattr(error, "orig", None)):
         busy = UnavailableError("the database is busy; send the request again.", headers={"Retry-After": "1"})
         return await handle_service_error(request, busy)
     if name.startswith(FULL):

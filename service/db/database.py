@@ -15,6 +15,11 @@ FILE = "afternorm.sqlite3"
 BUSY_SECONDS = 10.0
 
 
+def is_busy(error: BaseException | None) -> bool:
+    """Whether SQLite gave up since another held the lock: whoever waits may try again."""
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 class Database:
     """Transactions on a database, from any number of threads and processes."""
 
@@ -69,8 +74,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
 

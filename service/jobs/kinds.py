@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from calibrate.recipe import STEP_KINDS, Recipe
+from calibrate.steps import JobKind
 
 #: The kinds that clients can submit. ``check`` is internal: it opens a new model or dataset in the sandbox.
-Kind = Literal["calibrate", "evaluate", "probe", "adapt", "export"]
-AnyKind = Literal["calibrate", "evaluate", "probe", "adapt", "export", "check"]
+Kind = Literal[JobKind, "export"]
+AnyKind = Literal[Kind, "check"]
 
 #: The steps that each kind permits. No kind permits fine-tuning of all weights, which never runs over REST.
 PERMITTED: Mapping[Kind, frozenset[str]] = {
@@ -23,7 +24,7 @@ DEFAULT_RECIPE: Mapping[Kind, str] = {
 }
 
 #: The kinds that need data.
-WITH_DATA: frozenset[Kind] = frozenset({"calibrate", "evaluate", "probe", "adapt"})
+WITH_DATA: frozenset[Kind] = frozenset(get_args(JobKind))
 
 
 def forbidden_steps(kind: Kind, recipe: Recipe) -> tuple[tuple[str, str], ...]:

@@ -39,7 +39,7 @@ class ProcessGroup:
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
         self._descriptor = read_end
-        self._last_words = b""
+        self._stderr_tail = b""
         self.lines = LineReader(read_end)
 
     @property
@@ -50,12 +50,12 @@ class ProcessGroup:
     @property
     def stderr_tail(self) -> str:
         """The end of its standard error."""
-        return self._last_words.decode(errors="replace")
+        return self._stderr_tail.decode(errors="replace")
 
     def read_stderr(self) -> None:
         """Drain standard error, so that the child does not block; only the tail is kept."""
         assert self._process.stderr is not None
-        self._last_words = (self._last_words + read_available(self._process.stderr.fileno()))[-STDERR_TAIL_BYTES:]
+        self._stderr_tail = (self._stderr_tail + read_available(self._process.stderr.fileno()))[-STDERR_TAIL_BYTES:]
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the whole group; the child was not reaped yet, so its ID was not reused."""

@@ -142,7 +142,7 @@ def test_answers_far_surer_than_the_source_s_have_collapsed_though_it_names_the_
     assert (source(unsure).argmax(1) == 0).all()
     for share, expected in ((0.2, True), (0.0, False)):
         detector = CollapseDetector(CollapseRule(memory=1, checked=8, source_entropy=share), source)
-        assert detector.collapsed(unsure / 9, 80 * unsure) is expected
+        assert detector.observe_(unsure / 9, 80 * unsure) is expected
 
 
 def test_a_suspicion_that_changes_class_begins_a_new_check() -> None:
@@ -152,8 +152,8 @@ def test_a_suspicion_that_changes_class_begins_a_new_check() -> None:
     wrong = ordered(32).roll(8, 0)
     for _ in range(10):
         for x, shown in zip(ordered(32).split(8), wrong.split(8), strict=True):
-            assert not detector.collapsed(x, source(shown))
+            assert not detector.observe_(x, source(shown))
     assert detector.passes == 40
-    assert not detector.collapsed(ordered(32)[:8], source(wrong[:8]))
-    assert not detector.collapsed(ordered(32)[:8], source(wrong[:8]))
-    assert detector.collapsed(ordered(32)[:8], source(wrong[:8]))
+    assert not detector.observe_(ordered(32)[:8], source(wrong[:8]))
+    assert not detector.observe_(ordered(32)[:8], source(wrong[:8]))
+    assert detector.observe_(ordered(32)[:8], source(wrong[:8]))

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from calibrate import Recipe, open_model, retrofit
-from calibrate.steps import Adaptation, Domain, ProbeAdaptation, Probed, Stream
+from calibrate.steps import Adaptation, Domain, ProbeAdaptation, ProbeResult, Stream
 from calibrate.values import Estimate
 
 DOMAINS = [Domain()] + [
@@ -58,7 +58,7 @@ def main() -> None:
             data=shared / "data/cifar10-val-5k.zip",
             preprocessing=opened.preprocessing,
         )
-        (found,) = outcome.summary.of(Probed)
+        (found,) = outcome.summary.of(ProbeResult)
         assert isinstance(found, Adaptation)
         (scores,) = found.streams
         for item in scores.methods:

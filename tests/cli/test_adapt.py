@@ -18,7 +18,7 @@ from calibrate.steps import (
     Domain,
     Measure,
     ProbeAdaptation,
-    Probed,
+    ProbeResult,
     Stream,
     StreamLearning,
     Temperature,
@@ -84,7 +84,7 @@ def test_methods_are_compared_and_reports_written(
     flags = ("--methods", "iew,tent", "--stream-batch", 50, "--seeds", 1, "--samples", 100, "--json")
     ran = afternorm("adapt", *given, *flags)
     assert ran.code == 0, ran.err
-    (found,) = Summary.model_validate_json(ran.out).of(Probed)
+    (found,) = Summary.model_validate_json(ran.out).of(ProbeResult)
     assert found.kind == "adaptation"
     assert [item.method and item.method.kind for item in found.streams[0].methods] == [None, "iew", "tent"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {

@@ -54,7 +54,7 @@ def test_the_leaderboard_the_files_and_what_serving_costs(
     assert board is not None
     assert board.recommended == "re-estimated"
     (served,) = summary.serving
-    assert served.graph == board.row("α = 0.3").held_out.graph  # type: ignore[union-attr]
+    assert served.graph == board.row("α = 0.3").holdout.graph  # type: ignore[union-attr]
     assert served.original_bytes == pytest.approx(len(onnx.load(out / "tuned.onnx").SerializeToString()), rel=0.05)
     assert open_model(out / "tuned.safetensors").architecture == ARCHITECTURE
     text = (out / "report.txt").read_text()

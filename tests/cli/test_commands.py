@@ -19,7 +19,7 @@ from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.demo.digits import held_out_digits
 from calibrate.io import build
 from calibrate.recipe import STEP_KINDS
-from calibrate.steps import EstimationShift, Probed, Reestimation
+from calibrate.steps import EstimationShift, ProbeResult, Reestimation
 from tests.conftest import Ran
 
 ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
@@ -201,7 +201,7 @@ def test_training_data_are_prepared_as_the_data_are(
     given = (*given, "--training-data", demo_inputs.digits, "--out", tmp_path / "out")
     ran = afternorm("probe", *given)
     summary = Summary.model_validate_json(ran.out)
-    found = summary.of(Probed)[0]
+    found = summary.of(ProbeResult)[0]
     assert isinstance(found, EstimationShift)
     assert found.input is not None
     unit, seen = held_out_digits()[0] / 255, np.load(demo_inputs.scanned)["x"][np.sort(_holdout(demo_inputs))] / 255
@@ -228,7 +228,7 @@ def test_images_without_labels_are_probed(
     assert ran.code == 0, ran.err
     summary = Summary.model_validate_json(ran.out)
     assert (summary.data.n, summary.data.classes_present) == (60, 0)
-    assert [type(found) for found in summary.of(Probed)] == [EstimationShift]
+    assert [type(found) for found in summary.of(ProbeResult)] == [EstimationShift]
 
 
 def _holdout(inputs: DemoInputs) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import torch
 from calibrate import Recipe, Summary
 from calibrate.io import build
 from calibrate.recipe import PRESETS
-from calibrate.steps import Corruptions, ProbeCorruptions, Probed
+from calibrate.steps import Corruptions, ProbeCorruptions, ProbeResult
 from tests.conftest import Ran
 
 
@@ -40,7 +40,7 @@ def test_writes_the_heat_map_and_carries_out_the_step(
     summary = Summary.model_validate_json((out / "summary.json").read_text())
     step = ProbeCorruptions(names=("fog", "contrast"), severities=(1, 3), samples=5)
     assert summary.recipe == Recipe(seed=4, steps=(*PRESETS["measure"].steps, step))
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, Corruptions)
     assert (found.images, len(found.scores)) == (5, 4)
 

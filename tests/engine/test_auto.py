@@ -78,7 +78,7 @@ def test_every_number_of_a_candidate_is_that_of_its_recipe_alone(searched: Outco
     for candidate in CANDIDATES:
         recipe = Recipe(steps=(*candidate.steps, Temperature(), Measure(resamples=300)))
         alone = retrofit(network(), recipe, data=scanned).summary
-        held = board.row(candidate.name).held_out
+        held = board.row(candidate.name).holdout
         assert held is not None
         assert alone.measurement is not None
         difference = alone.measurement.verdict_difference
@@ -88,7 +88,7 @@ def test_every_number_of_a_candidate_is_that_of_its_recipe_alone(searched: Outco
         assert held.against_original == alone.measurement.difference(difference.arm, "original").metrics
         assert held.verdict == alone.verdict
         assert held.temperature == alone.changes.temperature
-        assert board.row("T").held_out.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
+        assert board.row("T").holdout.metrics == alone.measurement.arm("T").metrics  # type: ignore[union-attr]
 
 
 def test_the_recommended_recipe_alone_gives_the_same_network_and_the_same_numbers(
@@ -155,7 +155,7 @@ def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
     outcome = retrofit(network(), auto(), data=open_data(data, preprocessing=PREPROCESSING))
     board = board_of(outcome)
     assert board.chosen.startswith("re-estimated")
-    assert board.row(board.chosen).held_out.verdict != "improved"  # type: ignore[union-attr]
+    assert board.row(board.chosen).holdout.verdict != "improved"  # type: ignore[union-attr]
     assert board.recommended in (None, "T")
     assert board.chosen in board.reason
     assert not outcome.summary.of(Reestimation)
@@ -299,7 +299,7 @@ def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
         with torch.inference_mode():
             return float((model(batch.inputs).argmax(1).numpy() == labels).mean())
 
-    plain = board.row("original").held_out
+    plain = board.row("original").holdout
     assert plain is not None
     assert plain.metrics["top1"].value == pytest.approx(right(domains))
     assert right(domains) != right(source)
@@ -310,8 +310,8 @@ def test_the_guardrail_keeps_out_what_costs_the_data_as_they_are() -> None:
     source, only_bright = rgb(90), {"shifts": [{"corruption": "brightness", "severity": 5}]}
     loose = board_of(retrofit(coloured(), auto(guardrail=1.0, **only_bright), data=source))
     strict = board_of(retrofit(coloured(), auto(guardrail=0.07, **only_bright), data=source))
-    changes = {item.name: item.held_out.clean for item in loose.rows if item.held_out is not None}
-    assert {item.name: item.held_out and item.held_out.clean for item in strict.rows} == changes
+    changes = {item.name: item.holdout.clean for item in loose.rows if item.holdout is not None}
+    assert {item.name: item.holdout and item.holdout.clean for item in strict.rows} == changes
     assert loose.recommended is not None
     cost = changes[loose.recommended]
     assert cost is not None

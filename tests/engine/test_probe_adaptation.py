@@ -30,7 +30,7 @@ from calibrate.steps import (
     NotApplicable,
     PredictionTimeBN,
     ProbeAdaptation,
-    Probed,
+    ProbeResult,
     SearchAlpha,
     SetAlpha,
     Stream,
@@ -55,7 +55,7 @@ def ran(probe: ProbeAdaptation, model: nn.Module | None = None, **arguments: obj
 
 
 def probed(outcome: Outcome) -> Adaptation:
-    (found,) = outcome.summary.of(Probed)
+    (found,) = outcome.summary.of(ProbeResult)
     assert isinstance(found, Adaptation)
     return found
 
@@ -166,7 +166,7 @@ def test_domains_are_corrupted_and_come_in_turn_or_mixed() -> None:
 
 
 def test_images_that_cannot_be_corrupted_are_no_failure() -> None:
-    (found,) = ran(step(Stream(domains=(Domain(corruption="fog", severity=1),)))).summary.of(Probed)
+    (found,) = ran(step(Stream(domains=(Domain(corruption="fog", severity=1),)))).summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
     assert "floating point" in found.reason
 

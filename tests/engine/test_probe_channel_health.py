@@ -8,7 +8,7 @@ from calibrate import Recipe, retrofit
 from calibrate.diagnose import channel_health
 from calibrate.result import Summary
 from calibrate.stats import IterableBatches
-from calibrate.steps import ChannelHealth, NotApplicable, ProbeChannelHealth, Probed
+from calibrate.steps import ChannelHealth, NotApplicable, ProbeChannelHealth, ProbeResult
 from calibrate.surgery import find_sites
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
@@ -24,7 +24,7 @@ def test_the_health_is_that_on_the_holdout_half() -> None:
     model = trained()
     before = snapshot(model)
     summary = probed(model)
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert_untouched(model, before)
     assert isinstance(found, ChannelHealth)
     assert (found.tuned, found.images, found.left_out) == (False, 45, ())
@@ -48,7 +48,7 @@ def test_dead_and_exploding_channels_are_findings_that_name_the_worst_layer() ->
 
 
 def test_layers_that_were_not_looked_at_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), "[ab]*", "vector").of(Probed)
+    (found,) = probed(lived_in(Mixed()), "[ab]*", "vector").of(ProbeResult)
     assert isinstance(found, ChannelHealth)
     assert [layer.name for layer in found.layers] == ["vector"]
     assert found.left_out == ("act", "batch_only")
@@ -57,5 +57,5 @@ def test_layers_that_were_not_looked_at_are_named() -> None:
 @pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
 def test_not_applicable_is_an_answer(model: nn.Module) -> None:
     summary = probed(model)
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)

@@ -19,7 +19,7 @@ from calibrate.data.preprocess import scale
 from calibrate.engine import carry_out, plan
 from calibrate.errors import DataError, UnavailableError
 from calibrate.result import silent
-from calibrate.steps import Corruptions, NotApplicable, Probed
+from calibrate.steps import Corruptions, NotApplicable, ProbeResult
 from tests.engine.test_trials import Memory
 
 PIXELS = Preprocessing()
@@ -71,7 +71,7 @@ def ran(*steps: dict[str, Any], data: Any = None, batch_size: int = 64, seed: in
 
 
 def probed(outcome: Outcome) -> Corruptions:
-    (found,) = outcome.summary.of(Probed)
+    (found,) = outcome.summary.of(ProbeResult)
     assert isinstance(found, Corruptions)
     return found
 
@@ -167,7 +167,7 @@ def test_a_change_of_robustness_is_a_finding() -> None:
 )
 def test_not_applicable_is_an_answer(data: Any, reason: str) -> None:
     summary = ran(FEW, MEASURE, data=data).summary
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
     assert reason in found.reason
     assert summary.measurement is not None

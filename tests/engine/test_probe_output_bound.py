@@ -12,7 +12,7 @@ from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import Setting
 from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
-from calibrate.steps import NotApplicable, OutputBound, Probed, ProbeOutputBound, SetAlpha
+from calibrate.steps import NotApplicable, OutputBound, ProbeOutputBound, ProbeResult, SetAlpha
 from calibrate.surgery import find_sites
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
@@ -26,7 +26,7 @@ def probed(model: nn.Module, *steps: object, seed: int = 0) -> Summary:
 def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -> None:
     model = trained()
     before = snapshot(model)
-    (found,) = probed(model, ProbeOutputBound(train_batch_size=8)).of(Probed)
+    (found,) = probed(model, ProbeOutputBound(train_batch_size=8)).of(ProbeResult)
     assert_untouched(model, before)
     x = holdout()
     drawn = x[torch.from_numpy(np.random.Generator(np.random.PCG64(0)).permutation(len(x)))]
@@ -37,7 +37,7 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
         assert layer.training == pytest.approx(other.training)
         assert layer.inference == pytest.approx(other.inference)
     (again,), (other_seed,) = (
-        probed(model, ProbeOutputBound(train_batch_size=8), seed=seed).of(Probed) for seed in (0, 1)
+        probed(model, ProbeOutputBound(train_batch_size=8), seed=seed).of(ProbeResult) for seed in (0, 1)
     )
     assert again == found
     assert isinstance(other_seed, OutputBound)
@@ -56,7 +56,7 @@ def test_random_batches_mix_what_lies_sorted() -> None:
 
 def test_with_few_data_only_inference_is_seen() -> None:
     summary = probed(trained(), ProbeOutputBound())
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, OutputBound)
     assert (found.training_images, [layer.training for layer in found.layers]) == (0, [None, None])
 
@@ -70,7 +70,7 @@ def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_
         model, ProbeOutputBound(train_batch_size=2), SetAlpha(alpha=0.5), ProbeOutputBound(train_batch_size=2)
     )
     (finding,) = (finding for finding in summary.findings if finding.code == code)
-    plain, weighed = summary.of(Probed)
+    plain, weighed = summary.of(ProbeResult)
     assert isinstance(plain, OutputBound)
     assert isinstance(weighed, OutputBound)
     assert plain.layers[1].outside > 1e-3
@@ -81,7 +81,7 @@ def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_
 
 
 def test_layers_without_such_a_bound_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(Probed)
+    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(ProbeResult)
     assert isinstance(found, OutputBound)
     assert [layer.name for layer in found.layers] == ["maps", "point"]
     assert found.left_out == ("act", "batch_only")
@@ -97,12 +97,12 @@ def test_layers_without_such_a_bound_are_named() -> None:
 )
 def test_not_applicable_is_an_answer(model: nn.Module, size: int, why: str) -> None:
     summary = probed(model, ProbeOutputBound(train_batch_size=size))
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
     assert why in found.reason
 
 
 def test_single_images_train_layers_that_see_maps() -> None:
-    (found,) = probed(trained(), ProbeOutputBound(train_batch_size=1)).of(Probed)
+    (found,) = probed(trained(), ProbeOutputBound(train_batch_size=1)).of(ProbeResult)
     assert isinstance(found, OutputBound)
     assert [layer.elements for layer in found.layers] == [64, 9]

@@ -10,7 +10,7 @@ from calibrate.data import split
 from calibrate.diagnose import estimation_shift
 from calibrate.errors import UsageError
 from calibrate.stats import IterableBatches
-from calibrate.steps import EstimationShift, Measure, NotApplicable, Probed, ProbeEstimationShift, Reestimate
+from calibrate.steps import EstimationShift, Measure, NotApplicable, ProbeEstimationShift, ProbeResult, Reestimate
 from calibrate.surgery import find_sites
 from tests.engine.test_retrofit import examples, trained
 from tests.networks import grouped
@@ -25,7 +25,7 @@ def holdout() -> torch.Tensor:
 
 def test_the_shift_is_that_of_the_holdout_half() -> None:
     summary = retrofit(trained(), Recipe(steps=[SHIFT]), data=examples(), batch_size=16).summary
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, EstimationShift)
     x, model = holdout(), trained()
     assert (found.tuned, found.images) == (False, len(x))
@@ -34,7 +34,7 @@ def test_the_shift_is_that_of_the_holdout_half() -> None:
 
 def test_a_probe_sees_the_network_as_it_stands_there() -> None:
     steps = [SHIFT, Reestimate(), Measure(resamples=100), SHIFT]
-    before, after = retrofit(trained(), Recipe(steps=steps), data=examples()).summary.of(Probed)
+    before, after = retrofit(trained(), Recipe(steps=steps), data=examples()).summary.of(ProbeResult)
     assert (before.tuned, after.tuned) == (False, True)
     assert isinstance(before, EstimationShift)
     assert isinstance(after, EstimationShift)
@@ -55,7 +55,7 @@ def codes(outcome: "object") -> set[str]:
 @pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
 def test_not_applicable_is_an_answer(model: nn.Module) -> None:
     summary = retrofit(model, Recipe(steps=[SHIFT]), data=examples()).summary
-    (found,) = summary.of(Probed)
+    (found,) = summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
 
 

@@ -14,7 +14,7 @@ from calibrate.diagnose import disturbed
 from calibrate.errors import UsageError
 from calibrate.io import build
 from calibrate.result import Summary
-from calibrate.steps import NotApplicable, Probed, ProbeStatisticNoise, StatisticNoise
+from calibrate.steps import NotApplicable, ProbeResult, ProbeStatisticNoise, StatisticNoise
 from calibrate.surgery import find_sites
 from tests.engine.test_retrofit import CLASSES, examples, snapshot, trained
 from tests.networks import convolutional, grouped, lived_in
@@ -29,7 +29,7 @@ def probed(model: nn.Module, batch_size: int = 64, seed: int = 0, **fields: obje
 
 
 def noise(outcome: Outcome) -> StatisticNoise:
-    (found,) = outcome.summary.of(Probed)
+    (found,) = outcome.summary.of(ProbeResult)
     assert isinstance(found, StatisticNoise)
     return found
 
@@ -173,7 +173,7 @@ def test_logits_that_are_not_finite_are_found() -> None:
 
 @pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
 def test_not_applicable_is_an_answer(model: nn.Module) -> None:
-    (found,) = probed(model).summary.of(Probed)
+    (found,) = probed(model).summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
     assert found.probe == "statistic_noise"
 

@@ -13,8 +13,8 @@ from calibrate.stats import reestimate
 from calibrate.steps import (
     EstimationShift,
     Measure,
-    Probed,
     ProbeEstimationShift,
+    ProbeResult,
     Reestimate,
     Reestimation,
     SetAlpha,
@@ -99,7 +99,7 @@ def test_what_is_missing_useless_or_of_another_size_is_refused_before_the_first_
 
 def test_layer_0_is_the_input_against_that_of_the_training_data() -> None:
     recipe = Recipe(steps=[ProbeEstimationShift()])
-    (found,) = retrofit(trained(), recipe, data=examples(), training=TRAINING, batch_size=16).summary.of(Probed)
+    (found,) = retrofit(trained(), recipe, data=examples(), training=TRAINING, batch_size=16).summary.of(ProbeResult)
     assert isinstance(found, EstimationShift)
     assert found.input is not None
 

@@ -9,7 +9,7 @@ import pytest
 from calibrate import PRESETS, Outcome, Recipe, retrofit
 from calibrate.errors import UsageError
 from calibrate.recipe import STEP_KINDS
-from calibrate.steps import Probed, ProbeEstimationShift, Reestimate, Reestimation, SetAlpha
+from calibrate.steps import ProbeEstimationShift, ProbeResult, Reestimate, Reestimation, SetAlpha
 from tests.engine.test_reestimation import assert_same_statistics
 from tests.engine.test_retrofit import examples, trained
 
@@ -44,7 +44,7 @@ def test_the_same_images_give_the_same_statistics_and_shift(places: tuple[Path, 
     recipe = Recipe(seed=5, steps=[ProbeEstimationShift(), Reestimate(samples=10), ProbeEstimationShift()])
     bare, labelled = (run(recipe, place) for place in places)
     assert_same_statistics(bare.model, labelled.model)
-    assert bare.summary.of(Probed) == labelled.summary.of(Probed)
+    assert bare.summary.of(ProbeResult) == labelled.summary.of(ProbeResult)
     assert bare.summary.of(Reestimation) == labelled.summary.of(Reestimation)
 
 

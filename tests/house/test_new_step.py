@@ -20,10 +20,10 @@ TOY_PROBE = '''
 from typing import Literal
 
 from calibrate.page.section import Section
-from calibrate.steps.step import Probe, Probed
+from calibrate.steps.step import Probe, ProbeResult
 
 
-class ToyCount(Probed):
+class ToyCount(ProbeResult):
     """So many parameters."""
 
     kind: Literal["toy_probe"] = "toy_probe"
@@ -74,7 +74,7 @@ class ToyProbeHandler(Handler[ProbeToy]):
     def run(self, run: Run, step: ProbeToy) -> None:
         """See :meth:`Handler.run`."""
         count = sum(parameter.numel() for parameter in run.state.model.parameters())
-        run.note(ToyCount(tuned=run.state.changed, images=0, parameters=count))
+        run.add_outcome_(ToyCount(tuned=run.state.changed, images=0, parameters=count))
 '''
 
 TOY_STEP = '''
@@ -154,7 +154,7 @@ class ToyScaleHandler(Handler[ToyScale]):
             for site in matching(find_sites(run.state.model), step.sites):
                 site.module.weight.mul_(step.factor)
         run.change_()
-        run.note(ToyScaled(factor=step.factor))
+        run.add_outcome_(ToyScaled(factor=step.factor))
 '''
 
 PROGRAM = """

@@ -69,7 +69,7 @@ def test_the_text_has_one_line_per_run(comparison: BatchComparison) -> None:
 
 def test_no_runs_are_a_page_a_header_and_an_empty_list(comparison: BatchComparison) -> None:
     none = BatchComparison(())
-    assert json.loads(none.json()) == {"version": 1, "runs": []}
+    assert json.loads(none.json()) == {"version": 2, "runs": []}
     assert none.csv() == comparison.csv().partition("\n")[0] + "\n"
     assert list(csv.DictReader(io.StringIO(none.csv()))) == []
     page = Page(none.html())

@@ -12,7 +12,7 @@ from calibrate.steps import Leaderboard, LeaderboardRow
 from calibrate.values import Estimate
 from tests import samples
 from tests.report.reading import flat, read
-from tests.samples import held_out, leaderboard, serving, summary
+from tests.samples import holdout_scores, leaderboard, serving, summary
 
 
 def searched(**changed: object) -> Summary:
@@ -36,7 +36,7 @@ def test_every_candidate_has_its_numbers_and_the_recommended_one_is_marked() -> 
     text = render_text(searched())
     places, costs = lines(text, "re-estimated ←")
     assert places[-1] == "0.012"
-    against = held_out().against_t
+    against = holdout_scores().against_t
     assert f"{100 * against['top1'].value:+.2f}" in places
     assert f"{against['nll'].value:+.4f}" in places
     assert costs[-2:] == ["2.5", "folded"]
@@ -80,7 +80,7 @@ def test_a_guardrail_shows_what_each_candidate_costs_on_the_data_as_they_are() -
     clean = Estimate(value=-0.0321, low=-0.05, high=-0.01)
     rows = (
         *leaderboard().rows[:2],
-        LeaderboardRow(name="α", state="measured", held_out=held_out(clean=clean)),
+        LeaderboardRow(name="α", state="measured", holdout=holdout_scores(clean=clean)),
     )
     domains = ("C-style fog 3",)
     shifted = samples.measurement().model_copy(update={"domains": domains})

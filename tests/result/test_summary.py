@@ -18,13 +18,14 @@ from calibrate.steps import (
     InputShift,
     LayerShift,
     Learned,
+    LearnedAlpha,
     LearningEpoch,
     Measurement,
     Moved,
     NoiseCurve,
     NoiseLevel,
     OutputBound,
-    Probed,
+    ProbeResult,
     Reestimation,
     StatisticNoise,
     Stream,
@@ -136,7 +137,7 @@ SHORT = summary(
         StreamLearning(
             method=Tent(), stream=Stream(), images=9, learned=("bn1.weight",), reestimated=True, collapses=1
         ),
-        Learned(
+        LearnedAlpha(
             kind="learn_alpha",
             per="layer",
             learned_from=9,
@@ -232,7 +233,7 @@ def test_the_digest_tells_what_was_left_undone(less: dict[str, Any]) -> None:
 
 
 def test_outcomes_are_found_by_their_class() -> None:
-    assert [type(outcome) for outcome in SHORT.of(Probed)] == [
+    assert [type(outcome) for outcome in SHORT.of(ProbeResult)] == [
         EstimationShift, Corruptions, OutputBound, ChannelHealth, StatisticNoise,
     ]  # fmt: skip
     assert SHORT.last(Measurement) is SHORT.measurement is SHORT.outcomes[-1]

@@ -12,7 +12,7 @@ from torch import nn
 
 from calibrate.errors import AfternormError, RecipeError, UsageError
 from calibrate.recipe import Placement, PlacementStep, Recipe, parse, read
-from calibrate.recipe.placement import GNBN, XBN, FourThings, IBNa, IBNb, Initialise, PrependInputBatchNorm
+from calibrate.recipe.placement import GNBN, XBN, FourThings, IBNa, IBNb, Initialize, PrependInputBatchNorm
 from calibrate.surgery import (
     PLACEMENT_STEPS,
     Replacement,
@@ -24,7 +24,7 @@ from calibrate.surgery import (
     ibn_a,
     ibn_b_,
     in_blocks,
-    initialise_,
+    initialize_,
     place_,
     prepend_input_batch_norm_,
     stem,
@@ -65,7 +65,7 @@ STEPS: list[tuple[dict[str, Any], Callable[[nn.Module], nn.Module]]] = [
         lambda m: place_(m, four_things(m, 64, ghost_size=32)),
     ),
     ({"kind": "four_things", "batch_size": 4, "num_groups": 16}, lambda m: place_(m, four_things(m, 4, num_groups=16))),
-    ({"kind": "initialise", "gamma": 0.2}, lambda m: initialise_(m, 0.2)),
+    ({"kind": "initialise", "gamma": 0.2}, lambda m: initialize_(m, 0.2)),
     (
         {"kind": "prepend_input_batch_norm", "num_features": 3, "scale": 0.5},
         lambda m: prepend_input_batch_norm_(m, 3, 0.5),
@@ -109,7 +109,7 @@ def test_a_step_does_what_its_function_does_on_a_copy(
     ("step", "function"),
     [
         (XBN, xbn), (GNBN, gnbn), (IBNa, ibn_a), (IBNb, ibn_b_), (FourThings, four_things),
-        (Initialise, initialise_), (PrependInputBatchNorm, prepend_input_batch_norm_),
+        (Initialize, initialize_), (PrependInputBatchNorm, prepend_input_batch_norm_),
     ],
 )  # fmt: skip
 def test_a_step_has_the_fields_and_defaults_of_its_function(step: Any, function: Callable[..., Any]) -> None:

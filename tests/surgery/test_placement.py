@@ -26,7 +26,7 @@ from calibrate.surgery import (
     ibn_a,
     ibn_b_,
     in_blocks,
-    initialise_,
+    initialize_,
     place_,
     prepend_input_batch_norm_,
     select,
@@ -435,7 +435,7 @@ def test_initialise_sets_gamma_by_type_and_weights_by_fan_in() -> None:
     lived_in(model)
     kept = model[2].weight.clone()
     network = nn.ModuleDict({"body": model, "input_norm": InputBatchNorm(16)})
-    assert initialise_(network, 0.1) is network
+    assert initialize_(network, 0.1) is network
     for site in (model[1], model[4]):
         assert torch.equal(site.weight, torch.full_like(site.weight, 0.1))
         assert not site.bias.any()
@@ -445,7 +445,7 @@ def test_initialise_sets_gamma_by_type_and_weights_by_fan_in() -> None:
     assert model[3].weight.std().item() == pytest.approx((2 / 4096) ** 0.5, rel=0.02)
     assert not model[0].bias.any()
     with pytest.raises(UsageError, match="gamma is 0"):
-        initialise_(model, 0)
+        initialize_(model, 0)
 
 
 def test_the_prepended_layer_normalises_the_input_and_keeps_all_names() -> None:

@@ -12,13 +12,13 @@ from calibrate.engine.run import Run
 from calibrate.metrics import paired_interval, predicted_classes, rank, score
 from calibrate.metrics.paired_proportions import Z
 from calibrate.search import Candidacy, paired_gap
-from calibrate.steps import ORIGINAL, Auto, HeldOut, LeaderboardRow, verdict_of
+from calibrate.steps import ORIGINAL, Auto, HoldoutScores, LeaderboardRow, verdict_of
 from calibrate.values import Estimate
 
 
-def held_out(
+def holdout_scores(
     base: Run, step: Auto, runs: Mapping[str, Run], logits: Mapping[str, Tensor], clean: Mapping[str, Estimate]
-) -> dict[str, HeldOut]:
+) -> dict[str, HoldoutScores]:
     """Every one of ``runs`` on the holdout half, by name; ``original``, ``T`` come first, ``clean`` where shifted."""
     names, labels = [*runs], base.holdout_labels
     scores = [score(logits[name], labels, runs[name].state.temperature) for name in names]
@@ -27,7 +27,7 @@ def held_out(
     measured = {}
     for name, item in zip(names, ranked, strict=True):
         judged = item.against_second or item.against_first
-        measured[name] = HeldOut(
+        measured[name] = HoldoutScores(
             temperature=runs[name].state.temperature,
             graph=graphs[name],
             folds=graphs[name] == FOLDED,
@@ -70,7 +70,7 @@ def clean_changes_(run: Run, runs: Mapping[str, Run], indices: NDArray[np.int64]
 
 
 def leaderboard_row(
-    item: Candidacy, baseline: Candidacy, run: Run, measured: HeldOut, known: set[str]
+    item: Candidacy, baseline: Candidacy, run: Run, measured: HoldoutScores, known: set[str]
 ) -> LeaderboardRow:
     """The place of one run on the leaderboard; findings of its own, not among the ``known``, are its note."""
     gap, error, n = paired_gap(item, baseline)
@@ -81,7 +81,7 @@ def leaderboard_row(
         passes=run.notes.forwards / len(run.given.split.calibration) if run.state.changed else 0.0,
         calibration=Estimate(value=gap, low=gap - Z * error, high=gap + Z * error),
         calibration_n=n,
-        held_out=measured,
+        holdout=measured,
     )
 
 

@@ -89,7 +89,7 @@ def check_outputs(folder: Path, outputs: Outputs) -> None:
 
 def deliver(
     outcome: Outcome,
-    plain: nn.Module,
+    original: nn.Module,
     folder: Path,
     outputs: Outputs,
     *,
@@ -97,7 +97,7 @@ def deliver(
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
-    ``plain`` is the original network, to time the tuned one against. Every file is made in full before the first
+    ``original`` is the original network, to time the tuned one against. Every file is made in full before the first
     appears, and appears under its name whole. A network file that fails its proof is not written; the others are, and
     ``problems`` says why.
     """
@@ -109,7 +109,7 @@ def deliver(
             parity["tuned.safetensors"] = (check_tuned(content, outcome.model, outcome.examples),)
     if "onnx" in outputs.formats:
         with pending.noting_problems():
-            _add_onnx(pending, outcome, plain, outputs, progress)
+            _add_onnx(pending, outcome, original, outputs, progress)
     problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
     summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *problems)})
     for name, proof in parity.items():
@@ -171,7 +171,7 @@ def write_onnx(
     return parity
 
 
-def _add_onnx(pending: _Pending, outcome: Outcome, plain: nn.Module, outputs: Outputs, progress: Listener) -> None:
+def _add_onnx(pending: _Pending, outcome: Outcome, original: nn.Module, outputs: Outputs, progress: Listener) -> None:
     summary = outcome.summary
     threads = summary.environment.threads
     progress(Progress("export", 0, 3))
@@ -184,7 +184,7 @@ def _add_onnx(pending: _Pending, outcome: Outcome, plain: nn.Module, outputs: Ou
     progress(Progress("export", 1, 3))
     latency: tuple[Latency, ...] = ()
     if outputs.latency_runs:
-        folded = to_onnx(copy.deepcopy(plain).cpu(), _repeat(outcome.examples, 2), {})
+        folded = to_onnx(copy.deepcopy(original).cpu(), _repeat(outcome.examples, 2), {})
         progress(Progress("export", 2, 3))
         batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
         latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)

@@ -38,7 +38,9 @@ def adapt_(run: Run, step: Adapt) -> None:
     method, stream, examples = step.method, step.stream, run.given.split.calibration
     if isinstance(method, IEW):
         set_alpha_(run, SetAlpha(alpha=method.alpha, sites=method.sites))
-        run.note(StreamLearning(method=method, stream=stream, images=0, learned=(), reestimated=False, collapses=0))
+        run.add_outcome_(
+            StreamLearning(method=method, stream=stream, images=0, learned=(), reestimated=False, collapses=0)
+        )
         return
     assert isinstance(method, Tent | ETA | SAR)  # the recipe takes no other
     domains = [in_domain(run.given.source, domain, run.given.seed) for domain in stream.domains]
@@ -64,7 +66,7 @@ def adapt_(run: Run, step: Adapt) -> None:
     find_idle_(run, found)
     run.change_()
     run.notes.forwards += sum(part.read for part in parts)
-    run.note(
+    run.add_outcome_(
         StreamLearning(
             method=method,
             stream=stream,

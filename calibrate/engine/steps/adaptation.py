@@ -7,7 +7,6 @@ from calibrate.diagnose import BY_BATCH
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
-from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.engine.streams.batches import check_methods
 from calibrate.engine.streams.comparison import Bench
 from calibrate.steps import Adaptation, ProbeAdaptation, StreamScores
@@ -22,7 +21,7 @@ def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
     half = run.given.split.holdout
     sample = drawn(half, None if step.max_samples is None else min(step.max_samples, len(half)), run.given.seed)
     if step.corrupts and (reason := obstacle(run.given.source, int(sample[0]))):
-        not_applicable_(run, step, reason)
+        run.not_applicable_(step, reason)
         return
     bench = Bench(run, step, sample)
     found = Adaptation(
@@ -35,23 +34,23 @@ def probe_adaptation_(run: Run, step: ProbeAdaptation) -> None:
             for number, stream in enumerate(step.streams, 1)
         ),
     )
-    run.note(found)
+    run.add_outcome_(found)
     for scores in found.streams:
-        _find(run, scores)
+        _add_findings_(run, scores)
 
 
-def _find(run: Run, scores: StreamScores) -> None:
+def _add_findings_(run: Run, scores: StreamScores) -> None:
     tested = [item for item in scores.methods if item.method is not None]
     if collapsed := [item for item in tested if item.collapses]:
         which = ", ".join(f"{item.method.kind} ({item.collapses:g} times)" for item in collapsed if item.method)
-        run.find(
+        run.add_finding_(
             "adaptation-collapsed",
             f"on the stream {scores.stream.title}, {which} came to predict one class whatever was shown, and went back "
             "to the source. Take another method there, or a lower learning rate.",
         )
     warned = dict.fromkeys(item.method.kind for item in tested if item.method and item.method.kind in BY_BATCH)
     for warning in scores.diagnosis.warnings if warned else ():
-        run.find(
+        run.add_finding_(
             f"stream-{warning.code}",
             f"the stream {scores.stream.title}: {warning.message}. It does not suit {', '.join(warned)}, which "
             "normalise by the batch alone; their rows show what came of it.",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from calibrate.data import InDomains
 from calibrate.engine.auto.budget import Budget
 from calibrate.engine.auto.forks import Forks
-from calibrate.engine.auto.leaderboard import clean_changes_, held_out, in_order, leaderboard_row
+from calibrate.engine.auto.leaderboard import clean_changes_, holdout_scores, in_order, leaderboard_row
 from calibrate.engine.auto.search import NON_FINITE, CandidateSearch, candidacy, search_candidates
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
@@ -19,7 +19,7 @@ from calibrate.errors import DataError
 from calibrate.metrics import paired_interval
 from calibrate.recipe import Recipe
 from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
-from calibrate.steps import ORIGINAL, Auto, HeldOut, Leaderboard, Measure, Temperature, TuningStep, verdict_of
+from calibrate.steps import ORIGINAL, Auto, HoldoutScores, Leaderboard, Measure, Temperature, TuningStep, verdict_of
 
 
 def auto_(run: Run, step: Auto) -> None:
@@ -40,7 +40,7 @@ def auto_(run: Run, step: Auto) -> None:
     fallback = choose_simplest([original, baseline], step.margin).name
 
     clean = clean_changes_(run, runs, run.given.split.holdout) if step.shifts else {}
-    measured = held_out(base, step, runs, logits, clean)
+    measured = holdout_scores(base, step, runs, logits, clean)
     recommended, reason = _recommended(chosen, fallback, measured, step)
     run.notes.graphs = {
         held.graph: runs[name].state.model for name, held in reversed(measured.items()) if not held.folds
@@ -61,7 +61,7 @@ def auto_(run: Run, step: Auto) -> None:
         domains=tuple(domain.title for domain in step.shifts),
         guardrail=step.guardrail if step.shifts else None,
     )
-    run.note(board)
+    run.add_outcome_(board)
     run.notes.steps = _steps_of(step, recommended)
     _adopt_(run, runs[recommended or ORIGINAL], step, board, (logits[ORIGINAL], logits[recommended or ORIGINAL]))
 
@@ -111,7 +111,7 @@ def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
     return Candidacy(ORIGINAL, np.arange(len(without)), without.numpy()), candidacy("T", base)
 
 
-def _recommended(chosen: str, fallback: str, measured: dict[str, HeldOut], step: Auto) -> tuple[str | None, str]:
+def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores], step: Auto) -> tuple[str | None, str]:
     """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
     if chosen == ORIGINAL:
         return None, (

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from calibrate.diagnose import channel_health, normalising_by_channel
 from calibrate.engine.handler import Handler
 from calibrate.engine.run import Run
-from calibrate.engine.steps.estimation_shift import not_applicable_, on_holdout
 from calibrate.steps import DEAD_VARIANCE, EXPLODING_SHARE, FAR_OUT, ChannelHealth, LayerHealth, ProbeChannelHealth
 from calibrate.surgery import find_sites, matching
 
@@ -15,11 +14,11 @@ def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
     chosen = matching(find_sites(run.state.model), step.sites)
     sites = normalising_by_channel(chosen)
     if not sites:
-        not_applicable_(run, step, "none of the matching layers normalises each channel by running statistics")
+        run.not_applicable_(step, "none of the matching layers normalises each channel by running statistics")
         return
-    layers = channel_health(run.state.model, on_holdout(run), sites)
+    layers = channel_health(run.state.model, run.holdout_batches(), sites)
     described = {layer.name for layer in layers}
-    run.note(
+    run.add_outcome_(
         ChannelHealth(
             tuned=run.state.changed,
             images=len(run.given.split.holdout),
@@ -27,15 +26,15 @@ def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
             left_out=tuple(site.name for site in chosen if site.name not in described),
         )
     )
-    _find_idle(run, layers)
-    _find_exploding(run, layers)
+    _report_dead_(run, layers)
+    _report_exploding_(run, layers)
 
 
-def _find_idle(run: Run, layers: Sequence[LayerHealth]) -> None:
+def _report_dead_(run: Run, layers: Sequence[LayerHealth]) -> None:
     if not (dead := sum(layer.dead for layer in layers)):
         return
     worst = max(layers, key=lambda layer: layer.dead / layer.channels)
-    run.find(
+    run.add_finding_(
         "dead-channels",
         f"{dead} of {_channels(layers)} channels have a running variance below {DEAD_VARIANCE:g}, most in the layer "
         f"{worst.name} ({worst.dead} of {worst.channels}); they carried next to nothing in training. Pruning would "
@@ -45,12 +44,12 @@ def _find_idle(run: Run, layers: Sequence[LayerHealth]) -> None:
     )
 
 
-def _find_exploding(run: Run, layers: Sequence[LayerHealth]) -> None:
+def _report_exploding_(run: Run, layers: Sequence[LayerHealth]) -> None:
     if not (exploding := sum(layer.exploding for layer in layers)):
         return
     worst = max(layers, key=lambda layer: (layer.exploding / layer.channels, layer.far_out))
-    furthest = "infinity, or no number," if worst.furthest is None else f"{worst.furthest:.3g}"
-    run.find(
+    furthest = "Inf or NaN," if worst.furthest is None else f"{worst.furthest:.3g}"
+    run.add_finding_(
         "exploding-channels",
         f"{exploding} of {_channels(layers)} channels have more than {100 * EXPLODING_SHARE:g} % of their normalised "
         f"values beyond ±{FAR_OUT:g}, most in the layer {worst.name} ({worst.exploding} of {worst.channels}, up to "

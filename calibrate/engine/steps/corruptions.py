@@ -8,7 +8,6 @@ from calibrate.diagnose import corruption_means, means, seen
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.passes.batches import check_samples, drawn
 from calibrate.engine.run import Run
-from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.metrics import score
 from calibrate.steps import CorruptionMean, Corruptions, CorruptionScores, ProbeCorruptions, c_style
 
@@ -17,7 +16,7 @@ def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
     """Note top-1 and NLL of each arm for every corruption and severity, and the means."""
     sample = drawn(run.given.split.holdout, step.samples, run.given.seed)
     if reason := obstacle(run.given.source, int(sample[0])):
-        not_applicable_(run, step, reason)
+        run.not_applicable_(step, reason)
         return
     labels = run.labels_of(sample)
     models, temperatures = [run.given.original], [run.original_temperature().value]
@@ -55,17 +54,17 @@ def probe_corruptions_(run: Run, step: ProbeCorruptions) -> None:
         ),
         means=corruption_means(clean, corrupted, resamples=step.resamples, seed=run.given.seed),
     )
-    run.note(found)
-    _find(run, found.means[-1])
+    run.add_outcome_(found)
+    _add_findings_(run, found.means[-1])
 
 
-def _find(run: Run, over_all: CorruptionMean) -> None:
+def _add_findings_(run: Run, over_all: CorruptionMean) -> None:
     """Say where the tuning has changed robustness by more than chance explains."""
     change = over_all.top1_change
     if change is None or change.low <= 0 <= change.high:
         return
     worse = change.value < 0
-    run.find(
+    run.add_finding_(
         "less-robust" if worse else "more-robust",
         f"on C-style corruptions the top-1 of the tuned network is {abs(100 * change.value):.2f} points "
         f"{'lower' if worse else 'higher'} than that of the original network, in the mean over all that were made "

@@ -7,7 +7,7 @@ from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.steps import EstimationShift, InputShift, LayerShift, NotApplicable, Probe, ProbeEstimationShift
+from calibrate.steps import EstimationShift, InputShift, LayerShift, ProbeEstimationShift
 from calibrate.surgery import find_sites, keeping_statistics, matching
 
 #: A layer whose running mean or deviation is further off, in root mean square over its channels, is worth a word.
@@ -20,10 +20,10 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
     """Note the estimation shift of the matching sites, and which of it is more than chance."""
     sites = keeping_statistics(matching(find_sites(run.state.model), step.sites))
     if not sites:
-        not_applicable_(run, step, "none of the matching layers keeps running statistics of its input")
+        run.not_applicable_(step, "none of the matching layers keeps running statistics of its input")
         return
-    layers = estimation_shift(run.state.model, on_holdout(run), sites)
-    run.note(
+    layers = estimation_shift(run.state.model, run.holdout_batches(), sites)
+    run.add_outcome_(
         EstimationShift(
             tuned=run.state.changed,
             images=len(run.given.split.holdout),
@@ -34,7 +34,7 @@ def probe_estimation_shift_(run: Run, step: ProbeEstimationShift) -> None:
     )
     if shifted := [layer for layer in layers if _is_shifted(layer)]:
         furthest = max(shifted, key=lambda layer: max(layer.mean_in_deviations, layer.deviation_in_deviations))
-        run.find(
+        run.add_finding_(
             "estimation-shift",
             f"the running statistics of {len(shifted)} of {len(layers)} layers are far from those of these data, more "
             f"than chance explains; furthest {furthest.name}, whose means are off by "
@@ -51,17 +51,6 @@ def _input_shift(run: Run) -> InputShift | None:
     dtype = input_dtype(run.state.model)
     training = SourceBatches(run.given.training, np.arange(len(run.given.training)), run.given.setting, dtype)
     return input_shift(training, SourceBatches(run.given.source, run.given.split.holdout, run.given.setting, dtype))
-
-
-def on_holdout(run: Run) -> SourceBatches:
-    """The examples of the holdout half; their pass is counted."""
-    run.notes.forwards += len(run.given.split.holdout)
-    return SourceBatches(run.given.source, run.given.split.holdout, run.given.setting, input_dtype(run.state.model))
-
-
-def not_applicable_(run: Run, step: Probe, reason: str) -> None:
-    """Note that there is nothing to probe."""
-    run.note(NotApplicable(tuned=run.state.changed, images=0, probe=step.kind, reason=reason))
 
 
 def _is_shifted(layer: LayerShift) -> bool:

@@ -36,19 +36,21 @@ def label_free_alpha_(run: Run, step: LabelFreeAlpha) -> None:
         seed=run.given.seed,
         trained_alpha=trial.trained,
     )
-    run.note(found)
+    run.add_outcome_(found)
     settle_(run, step, trial, found.chosen, found.best)
 
 
 def _entropy(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
-    return _of_answers(run, trial, indices, [run.given.source], entropy)
+    return _of_predictions(run, trial, indices, [run.given.source], entropy)
 
 
 def _agreement(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
-    return _of_answers(run, trial, indices, [run.given.source, Augmented(run.given.source, run.given.seed)], agreement)
+    return _of_predictions(
+        run, trial, indices, [run.given.source, Augmented(run.given.source, run.given.seed)], agreement
+    )
 
 
-def _of_answers(
+def _of_predictions(
     run: Run, trial: AlphaTrial, indices: Indices, views: Sequence[Source], criterion: Callable[..., Tensor]
 ) -> TermsAt:
     """``criterion`` of the predictions for each of ``views``, whose logits first get the spread they had in training.

@@ -9,7 +9,7 @@ from calibrate.engine.tuning.learning import learn_
 from calibrate.engine.tuning.learning_checks import check_examples, check_precision, learning_passes
 from calibrate.nn import ExampleWeighed
 from calibrate.search import check_channels, learnable_alpha
-from calibrate.steps import LearnAlpha
+from calibrate.steps import LearnAlpha, LearnedAlpha
 from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
 
 
@@ -20,7 +20,7 @@ def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     trial = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
     fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
     trial = weigh_examples_(trial, fresh, 0.0)
-    learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step))
+    learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step), LearnedAlpha)
 
 
 def _check_network(step: LearnAlpha, model: nn.Module) -> None:

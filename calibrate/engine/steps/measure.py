@@ -39,11 +39,11 @@ def compare_(run: Run, step: Measure, original: Tensor, tuned: Tensor | None, do
         changes = prediction_changes(before, after, labels.numpy(), holdout, source.class_names, source.entry, name_t)
     measured = measure(arms, comparisons, resamples=step.resamples, bins=step.bins, seed=run.given.seed)
     measured = measured.model_copy(update={"outputs": run.given.look.outputs, "domains": domains, "changes": changes})
-    run.note(measured)
+    run.add_outcome_(measured)
     if measured.verdict_difference is not None:
         run.notes.verdict, run.notes.reasons = judge(measured.verdict_difference)
     if hint := near_chance(measured.arm("original").metrics["top1"], run.given.look.outputs):
-        run.find(hint.code, hint.message, hint.severity)
+        run.add_finding_(hint.code, hint.message, hint.severity)
 
 
 class MeasureHandler(Handler[Measure]):

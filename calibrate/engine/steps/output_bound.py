@@ -7,7 +7,6 @@ from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import RandomBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.steps import OutputBound, ProbeOutputBound
 from calibrate.surgery import find_sites, matching
 
@@ -21,8 +20,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     chosen = matching(every, step.sites)
     sites = bounded(chosen)
     if not sites:
-        not_applicable_(
-            run,
+        run.not_applicable_(
             step,
             "none of the matching layers normalises by the batch in training and by running statistics in inference",
         )
@@ -31,8 +29,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
         site.name for site in every if trains_by_batch(site.module) and run.given.look.positions.get(site.name) == 1
     ]
     if size == 1 and single:
-        not_applicable_(
-            run,
+        run.not_applicable_(
             step,
             f"a training batch of 1 leaves the layer {single[0]} one element for a statistic, and none trains so; "
             "give the batch size of the training as train_batch_size",
@@ -50,7 +47,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     training_images = len(holdout) - len(holdout) % size
     run.notes.forwards += len(holdout) + training_images
     described = {layer.name for layer in layers}
-    run.note(
+    run.add_outcome_(
         OutputBound(
             tuned=run.state.changed,
             images=len(holdout),
@@ -62,7 +59,7 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     )
     worst = max(layers, key=lambda layer: layer.outside, default=None)
     if worst is not None and worst.outside > NOTABLE_OUTSIDE:
-        run.find(
+        run.add_finding_(
             "output-out-of-bound",
             f"in inference {100 * worst.outside:.2g} % of the normalised values of the layer {worst.name} lie outside "
             f"±{worst.bound:.3g}, which none can pass in training with batches of {size}; the layers after it were not "

@@ -38,7 +38,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     run.change_()
     run.notes.forwards += batches.read
     find_idle_(run, found)
-    run.note(
+    run.add_outcome_(
         Reestimation(
             on=step.on,
             augmentation=step.augmentation,
@@ -57,7 +57,7 @@ def find_idle_(run: Run, found: Reestimated) -> None:
     """Note which layers no example came to."""
     if found.idle:
         which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
-        run.find("layer-idle", f"{which} never called, so the statistics there stay as they were.")
+        run.add_finding_("layer-idle", f"{which} never called, so the statistics there stay as they were.")
 
 
 def data_of(

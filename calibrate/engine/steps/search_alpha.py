@@ -23,9 +23,9 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
 
     capped = step.model_copy(update={"maximum": trial.maximum})
     found = search_alpha(logits_at, run.calibration_labels, capped, trained_alpha=trial.trained, seed=run.given.seed)
-    run.note(found.search)
+    run.add_outcome_(found.search)
     if step.curve and not found.search.curve:
-        run.find(
+        run.add_finding_(
             "curve-not-interpolated",
             f"the curve over α shows true evaluations only, because interpolated ones were up to "
             f"{found.search.curve_error:.2g} nats off; lower `maximum` in the step search_alpha for a dense curve.",

@@ -16,7 +16,7 @@ def set_alpha_(run: Run, step: SetAlpha) -> None:
     run.state.model = estimate_group_moments_(run, run.state.model, step.sites)
     sites = select(find_sites(run.state.model), step.sites)
     if step.alpha == 1 and (blind := without_positions(run, sites)):
-        run.find(
+        run.add_finding_(
             "constant-output",
             f"at α = 1 the layer {blind[0]} puts out a constant, because it sees one position per channel; "
             "leave such layers out with `sites`, or lower α.",

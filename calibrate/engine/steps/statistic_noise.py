@@ -10,7 +10,6 @@ from calibrate.diagnose import noise_curve
 from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
-from calibrate.engine.steps.estimation_shift import not_applicable_
 from calibrate.errors import ModelError
 from calibrate.metrics import score
 from calibrate.steps import ProbeStatisticNoise, StatisticNoise
@@ -28,7 +27,7 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
     kept = keeping_statistics(matching(find_sites(run.state.model), step.sites))
     sites = tuple(site for site in kept if site.name in run.given.look.positions)
     if not sites:
-        not_applicable_(run, step, "none of the matching layers keeps running statistics of its input and is called")
+        run.not_applicable_(step, "none of the matching layers keeps running statistics of its input and is called")
         return
     chosen, sites = _chosen(run.state.model, sites, step.where)
     half = np.arange(len(run.given.split.holdout))
@@ -61,8 +60,8 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
             for group in ([sites] if step.disturb == "together" else [(site,) for site in sites])
         ),
     )
-    run.note(found)
-    _find(run, found)
+    run.add_outcome_(found)
+    _add_findings_(run, found)
 
 
 def _chosen(
@@ -81,7 +80,7 @@ def _chosen(
     return ("first_of_blocks", of_blocks[:DISTURBED]) if of_blocks else ("first_layers", sites[:DISTURBED])
 
 
-def _find(run: Run, found: StatisticNoise) -> None:
+def _add_findings_(run: Run, found: StatisticNoise) -> None:
     sensitive = [
         (found.top1 - level.top1, level, curve)
         for curve in found.curves
@@ -91,7 +90,7 @@ def _find(run: Run, found: StatisticNoise) -> None:
     if sensitive:
         loss, level, curve = max(sensitive, key=lambda item: item[0])
         where = f"the layer {curve.sites[0]}" if len(curve.sites) == 1 else f"{len(curve.sites)} layers"
-        run.find(
+        run.add_finding_(
             "noise-sensitive",
             f"random errors of up to {level.delta:.0%} in the running statistics of {where} cost {100 * loss:.2f} "
             f"points of top-1 (standard deviation {100 * level.top1_sd:.2f} over {found.repetitions} draws), so the "
@@ -99,7 +98,7 @@ def _find(run: Run, found: StatisticNoise) -> None:
         )
     broken = [level for curve in found.curves for level in curve.levels if level.broken]
     if broken:
-        run.find(
+        run.add_finding_(
             "noise-not-finite",
             f"from noise of Δ = {min(level.delta for level in broken):g} on, some disturbed networks give logits that "
             "are not finite. Such predictions count as wrong, and the cross-entropy there is left out; where "

@@ -9,7 +9,7 @@ def fit_temperature_(run: Run, step: Temperature) -> None:  # noqa: ARG001  (the
     """Fit the temperature of the current network on the calibration half."""
     fitted = run.model_temperature()
     if fitted.at_limit:
-        run.find(
+        run.add_finding_(
             "temperature-at-limit",
             f"the fitted temperature, {fitted.value:.3g}, is at the end of its range: (nearly) all predictions on "
             "the calibration half are right, or all wrong, and do not determine it; use more, or harder, examples.",

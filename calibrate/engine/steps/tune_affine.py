@@ -7,7 +7,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.tuning.learning import learn_
 from calibrate.engine.tuning.learning_checks import check_examples, check_precision, learning_passes
 from calibrate.search import affine_tensors, learnable_affine
-from calibrate.steps import TuneAffine
+from calibrate.steps import TuneAffine, TunedAffine
 from calibrate.surgery import share_weights
 
 
@@ -16,7 +16,7 @@ def tune_affine_(run: Run, step: TuneAffine) -> None:
     _check_network(step, run.state.model)
     check_examples(step, len(run.given.split.calibration))
     trial = share_weights(run.state.model)
-    learn_(run, step, trial, learnable_affine(affine_tensors(trial, step.sites), step))
+    learn_(run, step, trial, learnable_affine(affine_tensors(trial, step.sites), step), TunedAffine)
 
 
 def _check_network(step: TuneAffine, model: nn.Module) -> None:

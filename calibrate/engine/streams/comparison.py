@@ -37,7 +37,9 @@ class Bench:
         self._shuffled = torch.from_numpy(numpy_generator(run.given.seed).permutation(len(sample)))
         domains = dict.fromkeys([AS_THEY_ARE, *(domain for stream in step.streams for domain in stream.domains)])
         self._inputs = {domain: self._made(domain, sample) for domain in domains}
-        self._plain = {domain: self._logits(run.state.model, inputs) for domain, inputs in self._inputs.items()}
+        self._unadapted_logits = {
+            domain: self._logits(run.state.model, inputs) for domain, inputs in self._inputs.items()
+        }
         self._sources = {method: self._source(method) for method in step.methods}
         self._before: dict[Method, float] = {}
 
@@ -69,7 +71,7 @@ class Bench:
 
     def _unadapted(self, stream: Stream, order: Order) -> Course:
         """Its predictions do not depend on the order."""
-        logits = torch.stack([self._plain[domain] for domain in stream.domains])
+        logits = torch.stack([self._unadapted_logits[domain] for domain in stream.domains])
         return self._course(order, logits[order])
 
     def _adapted(self, stream: Stream, order: Order, method: Method, stage: str) -> Course:

@@ -42,7 +42,7 @@ def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
     maximum = step.maximum
     if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):
         maximum = LARGEST_ALPHA_WITHOUT_POSITIONS
-        run.find(
+        run.add_finding_(
             "alpha-capped",
             f"α was searched up to {maximum} instead of {step.maximum:g}, because the layer {blind[0]} sees one "
             "position per channel and would put out a constant at α = 1.",
@@ -60,7 +60,9 @@ def settle_(run: Run, step: SearchAlpha | LabelFreeAlpha, trial: AlphaTrial, cho
     """
     if best == abs(trial.trained - trial.maximum) and trial.maximum < LARGEST_ALPHA_WITHOUT_POSITIONS:
         which = "smallest that was tried" if trial.trained else "largest that was tried"
-        run.find("alpha-at-maximum", f"the best α is the {which}, {best:g}; raise `maximum` in the step {step.kind}.")
+        run.add_finding_(
+            "alpha-at-maximum", f"the best α is the {which}, {best:g}; raise `maximum` in the step {step.kind}."
+        )
     if chosen != trial.trained or not trial.as_trained:
         trial.weigh_(chosen)
         run.state.model = trial.model

@@ -28,7 +28,7 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
             layer = model.get_submodule(site.name).to(run.given.setting.device)
             layer.get_buffer("running_mean").copy_(seen.mean)
             layer.get_buffer("running_var").copy_(seen.variance)
-    run.find("group-moments", _words(fresh, len(run.given.split.calibration)), "info")
+    run.add_finding_("group-moments", _words(fresh, len(run.given.split.calibration)), "info")
     return model
 
 

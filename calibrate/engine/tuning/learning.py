@@ -26,7 +26,9 @@ def validation_split(run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return hold_back(run.given.source.labels[run.given.split.calibration], run.given.seed)
 
 
-def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable: Learnable) -> None:
+def learn_(
+    run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable: Learnable, result: type[Learned]
+) -> None:
     """Learn in ``trial``, a copy of the run's network that computes the same, and make it the run's if it convinces.
 
     Epochs that an earlier attempt at the run has learned are not learned again.
@@ -43,7 +45,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     tried: list[LearnedEpoch] = []
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return labelled_batches(run, indices, step.batch_size, epoch, f"{step.kind}, epoch {epoch}")
+        return labeled_batches(run, indices, step.batch_size, epoch, f"{step.kind}, epoch {epoch}")
 
     def epochs() -> Iterator[LearnedEpoch]:
         new = learn(trial, learnable, batches, epochs=step.epochs, lr=step.lr, temperature=temperature)
@@ -62,7 +64,7 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     if run.given.trials is not None and known is None:
         run.given.trials.keep(key, step.kind, torch.stack([_row(epoch) for epoch in tried]))
     if chosen.diverged:
-        run.find(
+        run.add_finding_(
             "learning-diverged",
             f"{step.kind} ended in epoch {len(tried)}, when what it learned was no longer finite; lower its `lr`.",
         )
@@ -74,8 +76,8 @@ def learn_(run: Run, step: LearnAlpha | TuneAffine, trial: nn.Module, learnable:
     else:
         entries = {}
         run.state.changed, run.state.logits = True, before
-    run.note(
-        Learned(
+    run.add_outcome_(
+        result(
             kind=step.kind,
             per=getattr(step, "per", None),
             learned_from=len(learned),
@@ -117,7 +119,7 @@ def _epoch(row: Tensor, like: Tensor) -> LearnedEpoch:
     return LearnedEpoch(row[1:].to(like), float(row[0]))
 
 
-def labelled_batches(
+def labeled_batches(
     run: Run, indices: NDArray[np.int64], batch_size: int, epoch: int, stage: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs and labels of the examples ``indices``, in an order of the run's seed and the epoch; the last may be few.

@@ -11,11 +11,11 @@ from calibrate.page.section import Cell, Row, Section, Table
 from calibrate.page.words import subject
 from calibrate.steps.adaptation.scores import MethodScores, StreamDiagnosis, StreamScores
 from calibrate.steps.adaptation_methods import described, method_name, method_settings, stream_words
-from calibrate.steps.step import Probed
+from calibrate.steps.step import ProbeResult
 from calibrate.values import Estimate
 
 
-class Adaptation(Probed):
+class Adaptation(ProbeResult):
     """Adapters on streams, each in ``seeds`` orders."""
 
     kind: Literal["adaptation"] = "adaptation"

@@ -1,6 +1,6 @@
 """The step ``auto``: several candidates tried, and the one that is proven to help recommended."""
 
-from calibrate.steps.auto.result import ORIGINAL, TAKEN, HeldOut, Leaderboard, LeaderboardRow, Rung
+from calibrate.steps.auto.result import ORIGINAL, TAKEN, HoldoutScores, Leaderboard, LeaderboardRow, Rung
 from calibrate.steps.auto.step import CANDIDATES, TUNING_KINDS, Auto, Candidate, TuningStep
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "TUNING_KINDS",
     "Auto",
     "Candidate",
-    "HeldOut",
+    "HoldoutScores",
     "Leaderboard",
     "LeaderboardRow",
     "Rung",

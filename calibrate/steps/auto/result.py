@@ -16,7 +16,7 @@ ORIGINAL = "original"
 TAKEN = (ORIGINAL, "T")
 
 
-class HeldOut(Value):
+class HoldoutScores(Value):
     """A network with its temperature on the holdout half; the original network, ``original``, has T = 1.
 
     ``against_original`` and ``against_t`` are paired differences from the original network, without and with its
@@ -54,7 +54,7 @@ class LeaderboardRow(Value):
     passes: float = 0.0
     calibration: Estimate | None = None
     calibration_n: int = 0
-    held_out: HeldOut | None = None
+    holdout: HoldoutScores | None = None
 
 
 class Rung(Value):
@@ -92,7 +92,7 @@ class Leaderboard(StepResult):
 
     def sections(self) -> tuple[Section, ...]:
         """What is recommended and how all did against T; then against the original network, and what each costs."""
-        measured = [(item, item.held_out) for item in self.rows if item.held_out is not None]
+        measured = [(item, item.holdout) for item in self.rows if item.holdout is not None]
         places = Table(PLACES, tuple(Row(_label(self, item), "", _places(held)) for item, held in measured))
         costs = Table(COSTS, tuple(Row(_label(self, item), "", _costs(item, held)) for item, held in measured))
         figure = _figure(self) if any(held.against_t for _, held in measured) else None
@@ -141,7 +141,7 @@ def _how_to_read(board: Leaderboard) -> tuple[str, ...]:
 
 def _detectable(board: Leaderboard) -> str:
     """The median over candidates unlike T of the smallest difference that would be seen."""
-    rows = [item.held_out.detectable for item in board.rows[2:] if item.held_out is not None]
+    rows = [item.holdout.detectable for item in board.rows[2:] if item.holdout is not None]
     rows = [row for row in rows if any(row.values())]
     if not rows:
         return "No candidate that was measured gives predictions unlike T's, so there was no difference to be seen."
@@ -157,9 +157,9 @@ def _guardrail(board: Leaderboard) -> tuple[str, ...]:
     if board.guardrail is None:
         return ()
     kept = [
-        f"{fmt.printable(item.name)} {_change('top1', item.held_out.clean)}"
+        f"{fmt.printable(item.name)} {_change('top1', item.holdout.clean)}"
         for item in board.rows[2:]
-        if item.held_out is not None and item.held_out.clean is not None
+        if item.holdout is not None and item.holdout.clean is not None
     ]
     return (
         f"Guardrail: on the data as they are, at most {fmt.score('top1', board.guardrail)} points of top-1 may be "
@@ -209,7 +209,7 @@ def _label(board: Leaderboard, item: LeaderboardRow) -> str:
     return fmt.printable(item.name) + (MARK if item.name == board.recommended else "")
 
 
-def _places(held: HeldOut) -> tuple[Cell, ...]:
+def _places(held: HoldoutScores) -> tuple[Cell, ...]:
     return (
         Cell(fmt.score("top1", held.metrics["top1"].value)),
         Cell(fmt.score("nll", held.metrics["nll"].value)),
@@ -219,7 +219,7 @@ def _places(held: HeldOut) -> tuple[Cell, ...]:
     )
 
 
-def _costs(item: LeaderboardRow, held: HeldOut) -> tuple[Cell, ...]:
+def _costs(item: LeaderboardRow, held: HoldoutScores) -> tuple[Cell, ...]:
     return (
         _difference("top1", held.against_original),
         _difference("nll", held.against_original),
@@ -240,7 +240,7 @@ def _change(metric: Metric, estimate: Estimate) -> str:
 
 def _figure(board: Leaderboard) -> Figure:
     """Each candidate's difference from T with its 95 % interval, in NLL and in top-1; the recommended one is bold."""
-    rows = [(item.name, item.held_out) for item in board.rows if item.held_out and item.held_out.against_t]
+    rows = [(item.name, item.holdout) for item in board.rows if item.holdout and item.holdout.against_t]
     names = tuple((float(place), name) for place, (name, _) in enumerate(rows))
     nll = Panel(
         (*_intervals([held for _, held in rows], "nll", 1.0), Rule(x=0.0, color="black", dash="-")),
@@ -257,7 +257,7 @@ def _figure(board: Leaderboard) -> Figure:
     return Figure(label, ((nll, top1),), 8.6, 1.2 + 0.34 * max(len(rows), 1), share_y=True)
 
 
-def _intervals(rows: list[HeldOut], metric: Metric, scale: float) -> list[Mark]:
+def _intervals(rows: list[HoldoutScores], metric: Metric, scale: float) -> list[Mark]:
     marks: list[Mark] = []
     for place, held in enumerate(rows):
         change, color = held.against_t[metric], _COLORS[held.verdict or "no evidence"]

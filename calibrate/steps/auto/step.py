@@ -124,7 +124,7 @@ class Auto(StepValue):
         names = [candidate.name for candidate in self.candidates]
         for name in names:
             if name in TAKEN:
-                raise ValueError(f"a candidate is called {name!r}, as the leaderboard calls the original network")
+                raise ValueError(f"a candidate is called {name!r}, as a row of any leaderboard; give it another name")
             if names.count(name) > 1:
                 raise ValueError(f"two candidates are called {name!r}; give each a name of its own")
         return self
@@ -133,7 +133,9 @@ class Auto(StepValue):
     def _on_the_data(self) -> Self:
         for candidate in self.candidates:
             if any(step.training_data == "required" for step in candidate.steps):
-                raise ValueError(f"the candidate {candidate.name!r} wants training data; a candidate has none")
+                raise ValueError(
+                    f"the candidate {candidate.name!r} wants training data, and a candidate has none; let it do without"
+                )
         return self
 
     @model_validator(mode="after")

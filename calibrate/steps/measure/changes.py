@@ -73,7 +73,7 @@ def _examples(changes: PredictionChanges) -> Section:
     )
     words = (f"{which}. In parentheses: the confidence, each with its temperature.",)
     columns = ("true class", "before", "after", "example")
-    return Section(title, words, Table(columns, tuple(map(_example_row, changes.examples)), words=True), detail=True)
+    return Section(title, words, Table(columns, tuple(map(_example_row, changes.examples)), prose=True), detail=True)
 
 
 def _example_row(item: ChangedExample) -> Row:

@@ -14,7 +14,10 @@ TunedArm = Literal["alpha+T", "tuned+T"]
 
 
 class Scores(Value):
-    """One arm's metrics; top-1, top-5 and ECE are fractions of 1, NLL is in nats, Brier is the sum over classes."""
+    """One arm's metrics; top-1, top-5 and ECE are fractions of 1, NLL is in nats, Brier is the sum over classes.
+
+    ``alpha`` is whether the network weighs examples in their own statistics.
+    """
 
     arm: Arm
     alpha: bool

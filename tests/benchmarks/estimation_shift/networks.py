@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import nn
 
-from calibrate.surgery import batch_norms, every_odd, gnbn, initialise_, place_
+from calibrate.surgery import batch_norms, every_odd, gnbn, initialize_, place_
 
 DEPTH, WIDTH, PIXELS, CLASSES = 20, 128, 64, 10
 
@@ -40,7 +40,7 @@ def network(kind: str, initial: str, seed: int) -> nn.Module:
     )
     model = nn.Sequential(*blocks, nn.Linear(WIDTH, CLASSES))
     if initial == "fan-in":
-        initialise_(model, gamma=1.0)
+        initialize_(model, gamma=1.0)
     return KINDS[kind](model)
 
 

@@ -8,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import func, insert, select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from service.db import Database, open_database
 from service.db.database import FILE
@@ -107,6 +107,14 @@ def test_a_new_database_that_another_process_writes_to_is_waited_for(tmp_path: P
     release.start()
     assert _count(open_database(tmp_path)) == 0
     release.join()
+
+
+def test_a_file_that_is_no_database_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_database(tmp_path).close()
+    (tmp_path / FILE).write_bytes(b"this is no database, and never will be one" * 100)
+    monkeypatch.setattr("service.db.database.BUSY_SECONDS", float("inf"))
+    with pytest.raises(DatabaseError, match="not a database"):
+        open_database(tmp_path)
 
 
 def test_what_refers_to_nothing_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from calibrate.steps import (
     Leaderboard,
     Probe,
     ProbeAdaptation,
-    Probed,
+    ProbeResult,
     Reestimate,
     Reestimation,
     Stream,
@@ -195,7 +195,9 @@ def test_jobs_that_probe_or_search_equal_the_command_line(
     theirs = Summary.model_validate_json((inputs / kind / "summary.json").read_bytes())
     ours = Summary.model_validate(server_data.summary(job))
     assert ours.digest == theirs.digest
-    assert [probe.kind for probe in ours.of(Probed)] == [step.kind for step in recipe.steps if isinstance(step, Probe)]
+    assert [probe.kind for probe in ours.of(ProbeResult)] == [
+        step.kind for step in recipe.steps if isinstance(step, Probe)
+    ]
     assert (ours.last(Leaderboard) is not None) == (kind == "calibrate")
     assert set(server_data.artifacts(job)) == {path.name for path in (inputs / kind).iterdir()}
 

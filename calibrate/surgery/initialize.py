@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from calibrate.errors import UsageError
 from calibrate.nn import InputBatchNorm
-from calibrate.surgery.kinds import is_normalisation
+from calibrate.surgery.kinds import is_normalization
 
 Weighted = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 
 @torch.no_grad()
-def initialise_(model: nn.Module, gamma: float = 0.1) -> nn.Module:
+def initialize_(model: nn.Module, gamma: float = 0.1) -> nn.Module:
     """Draw fresh weights by fan-in, and set every normalisation layer to γ = ``gamma`` and β = 0.
 
     Linear and convolutional weights are normal with variance 2/fan-in, from torch's generator, and their biases 0: then
@@ -31,7 +31,7 @@ def initialise_(model: nn.Module, gamma: float = 0.1) -> nn.Module:
         elif isinstance(module, InputBatchNorm):
             module.scale = gamma
             module.reset_parameters()
-        elif is_normalisation(module):
+        elif is_normalization(module):
             _fill_(module.weight, gamma)
             _fill_(module.bias, 0.0)
     return model
