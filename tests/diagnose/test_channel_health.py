@@ -12,8 +12,8 @@ from calibrate.diagnose import channel_health, gradient_factor, normalising_by_c
 from calibrate.stats import IterableBatches
 from calibrate.steps import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 from tests.diagnose.watched import by_channel, inputs, state
-from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
 def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
@@ -33,7 +33,7 @@ def frozen() -> nn.Module:
 
 def sick(model: nn.Module) -> nn.Module:
     """A network whose layers each have a dead channel, a narrow one, a pruned one and ones of large γ and β."""
-    for site in find_sites(lived_in(model)):
+    for site in find_sites(warmed_up(model)):
         norm = site.module
         with torch.no_grad():
             if norm.running_var is not None:
@@ -129,7 +129,7 @@ def test_what_is_no_number_is_far_out_and_nothing_of_it_reaches_json() -> None:
 
 
 def test_an_error_leaves_no_hook_behind() -> None:
-    model = lived_in(convolutional()).train()
+    model = warmed_up(convolutional()).train()
     before = state(model)
     with pytest.raises(Exception, match="cannot take inputs"):
         probe(model, torch.randn(2, 7, 8, 8))
@@ -137,7 +137,7 @@ def test_an_error_leaves_no_hook_behind() -> None:
 
 
 def test_the_gradient_factor_is_the_gradient_of_the_layer_in_inference() -> None:
-    layer = lived_in(nn.BatchNorm1d(5)).double()
+    layer = warmed_up(nn.BatchNorm1d(5)).double()
     x = torch.randn(1, 5, dtype=torch.float64, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(gradient_factor(layer), x.grad[0])

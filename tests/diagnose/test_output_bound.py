@@ -15,8 +15,8 @@ from calibrate.nn import BatchGroupNorm, GhostBatchNorm
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerBound, OutputBound
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 from tests.diagnose.watched import by_channel, inputs, state
-from tests.networks import Mixed, Tied, convolutional, lived_in
 
 
 def probe(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerBound]:
@@ -72,7 +72,7 @@ def test_one_element_can_only_be_the_mean() -> None:
 @pytest.mark.parametrize("size", [32, 5, 2])
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed, TwoSizes])
 def test_is_what_numpy_sees(build: Callable[[], nn.Module], size: int) -> None:
-    model = lived_in(build()).double().train()
+    model = warmed_up(build()).double().train()
     for site in bounded(find_sites(model)):
         site.module.running_var *= 0.02
     x = images(32)
@@ -105,7 +105,7 @@ def test_is_what_numpy_sees(build: Callable[[], nn.Module], size: int) -> None:
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_half_precision_is_widened(precision: torch.dtype) -> None:
-    model = lived_in(convolutional()).to(precision)
+    model = warmed_up(convolutional()).to(precision)
     x = images().to(precision)
     found = probe(model, x, 8)
     for name, calls in inputs(model, x.split(8)).items():
@@ -116,7 +116,7 @@ def test_half_precision_is_widened(precision: torch.dtype) -> None:
 
 
 def test_scale_and_shift_of_a_layer_are_no_matter_to_it() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     plain = probe(model, images().float(), 8)["4"]
     nn.init.zeros_(model[4].weight)
     assert probe(model, images().float(), 8)["4"] == plain
@@ -125,7 +125,7 @@ def test_scale_and_shift_of_a_layer_are_no_matter_to_it() -> None:
 
 
 def test_examples_that_weigh_in_are_normalised_by_the_mixture() -> None:
-    model = lived_in(convolutional()).double()
+    model = warmed_up(convolutional()).double()
     model = weigh_examples_(model, find_sites(model), 0.2)
     found = probe(model, images(), 8)
     for name, calls in inputs(model, images().split(8)).items():
@@ -139,7 +139,7 @@ def test_examples_that_weigh_in_are_normalised_by_the_mixture() -> None:
 
 
 def test_enough_examples_in_a_batch_are_enough_and_one_fewer_is_not() -> None:
-    narrow = lived_in(convolutional())
+    narrow = warmed_up(convolutional())
     narrow[4].running_var *= 0.01
     vectors = nn.Sequential(nn.BatchNorm1d(1))
     for model, name, x in ((narrow, "4", images(4).float()), (vectors, "0", torch.tensor([[0.0], [3.0]]))):
@@ -182,7 +182,7 @@ def test_layers_that_train_in_another_way_have_no_such_bound() -> None:
 
 @pytest.mark.parametrize("fails_at", [1, 2, 4])
 def test_everything_is_restored_after_an_error(fails_at: int) -> None:
-    model = lived_in(Mixed()).train()
+    model = warmed_up(Mixed()).train()
     model.maps.eval()
     calls = []
 

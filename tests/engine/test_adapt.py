@@ -33,9 +33,9 @@ from calibrate.steps import (
     Temperature,
     Tent,
 )
+from tests.builders.networks import grouped, warmed_up
 from tests.engine.test_probe_corruptions import PIXELS, images, network
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import grouped, lived_in
 
 TENT = Tent(optimizer=Adam(lr=0.05))
 QUICK = SGD(lr=0.1)
@@ -153,8 +153,8 @@ def test_iew_is_the_step_set_alpha() -> None:
     assert kept.summary.measurement == set_.summary.measurement
     (said,) = kept.summary.of(StreamLearning)
     assert (said.images, said.learned, said.reestimated) == (0, (), False)
-    grouped_ = ran(Adapt(method=IEW(alpha=0.7)), model=lived_in(grouped()))
-    assert_same_state(grouped_.model, ran(SetAlpha(alpha=0.7), model=lived_in(grouped())).model)
+    grouped_ = ran(Adapt(method=IEW(alpha=0.7)), model=warmed_up(grouped()))
+    assert_same_state(grouped_.model, ran(SetAlpha(alpha=0.7), model=warmed_up(grouped())).model)
 
 
 def test_what_is_kept_is_shipped_and_reopens(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_labels_are_needed_where_they_make_the_order(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
     heard: list[object] = []
     with pytest.raises(ModelError, match="nothing to adapt to a stream"):
-        ran(Adapt(method=TENT), model=lived_in(grouped()), progress=heard.append)
+        ran(Adapt(method=TENT), model=warmed_up(grouped()), progress=heard.append)
     with pytest.raises(ModelError, match="is float16"):
         ran(Adapt(method=TENT), model=trained().half(), progress=heard.append)
     for before in (SetAlpha(alpha=0.1), Adapt(method=IEW())):

@@ -32,8 +32,8 @@ from calibrate.steps import (
     Temperature,
 )
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import convolutional, grouped, warmed_up
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, storages, trained
-from tests.networks import convolutional, grouped, lived_in
 
 ALPHA = SearchAlpha(curve=False, refinements=1)
 CANDIDATES = (
@@ -163,7 +163,7 @@ def test_what_is_chosen_but_not_proven_is_not_kept() -> None:
 
 def test_a_candidate_that_cannot_be_carried_out_says_why_and_leaves_the_others() -> None:
     data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
-    board = board_of(retrofit(lived_in(grouped()), auto(), data=data))
+    board = board_of(retrofit(warmed_up(grouped()), auto(), data=data))
     for name in ("re-estimated", "re-estimated, α"):
         standing = board.row(name)
         assert standing.state == "not applicable"
@@ -347,7 +347,7 @@ def test_the_search_starts_from_the_network_as_it_came_and_leaves_no_site_behind
 
 def test_the_preset_works_on_group_norm_and_says_what_does_not_apply() -> None:
     data = [(x.repeat(1, 2, 2), y) for x, y in examples(60)]
-    board = board_of(retrofit(lived_in(grouped()), PRESETS["auto"], data=data))
+    board = board_of(retrofit(warmed_up(grouped()), PRESETS["auto"], data=data))
     states = {item.name: item.state for item in board.rows}
     assert states["α per channel"] == "not applicable"
     assert "one number" in board.row("α per channel").note or "channel" in board.row("α per channel").note

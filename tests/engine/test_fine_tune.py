@@ -17,7 +17,7 @@ from calibrate.metrics import score
 from calibrate.recipe import FineTuning
 from calibrate.result import FineTuned, Progress, silent
 from calibrate.surgery import find_sites
-from tests.networks import Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Tied, convolutional, grouped, warmed_up
 
 SHORT: dict[str, Any] = {"phases": [{"epochs": 2}], "batch_size": 8}
 
@@ -44,7 +44,7 @@ def plan(model: nn.Module, document: dict[str, Any], data: Any, test_data: Any =
 
 
 def model_of(classes: int) -> nn.Module:
-    return lived_in(convolutional(classes))
+    return warmed_up(convolutional(classes))
 
 
 def test_the_network_is_untouched_and_the_result_says_what_happened() -> None:
@@ -127,7 +127,7 @@ def test_a_fresh_head_puts_out_the_classes_and_the_layers_are_placed() -> None:
 @pytest.mark.parametrize("model", [grouped(4), nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), Tied()])
 def test_networks_without_batch_norm_or_with_ties_are_fine_tuned(model: nn.Module) -> None:
     recipe = FineTuning.model_validate({**SHORT, "penalties": [{"kind": "l2_sp"}], "groups": {"weight_decay": 0}})
-    outcome = fine_tune(lived_in(model), recipe, data=examples())
+    outcome = fine_tune(warmed_up(model), recipe, data=examples())
     assert outcome.result.fingerprint != outcome.result.model.fingerprint
 
 
@@ -155,7 +155,7 @@ def test_the_request_is_another_for_another_network_recipe_or_data() -> None:
     base = plan(model_of(4), {}, examples()).request
     assert plan(model_of(4), {}, examples()).request == base
     others = [
-        plan(lived_in(convolutional(4), seed=1), {}, examples()),
+        plan(warmed_up(convolutional(4), seed=1), {}, examples()),
         plan(model_of(4), {"seed": 1}, examples()),
         plan(model_of(4), {}, examples(seed=1)),
         plan(model_of(4), {}, examples(), examples(seed=1)),

@@ -20,9 +20,9 @@ from calibrate.nn import ExampleWeighedGroupNorm
 from calibrate.result import Summary
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import Tied, convolutional, grouped, warmed_up
 from tests.conftest import Ran
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Tied, convolutional, grouped, lived_in
 
 SET = Recipe(steps=[SetAlpha(alpha=0.3), Temperature(), Measure(resamples=100)])
 MOMENTS = {f"{site}.{name}" for site in (1, 4) for name in ("alpha", "running_mean", "running_var")}
@@ -53,7 +53,7 @@ def calibration(data: list[tuple[Tensor, int]]) -> Tensor:
 
 
 def test_the_moments_are_those_of_the_layer_s_inputs_over_the_calibration_half() -> None:
-    model, data = lived_in(grouped()), examples()
+    model, data = warmed_up(grouped()), examples()
     before = snapshot(model)
     outcome = retrofit(model, SET, data=data, batch_size=7)
     assert_untouched(model, before)
@@ -91,7 +91,7 @@ def test_a_group_of_one_channel_at_alpha_0_is_batch_norm_with_the_calibration_ha
 def test_a_layer_used_twice_gets_the_moments_of_both_uses() -> None:
     model = Tied()
     model.norm = model.again["norm"] = nn.GroupNorm(2, 4)  # type: ignore[assignment]
-    lived_in(model)
+    warmed_up(model)
     data = examples()
     seen: list[Tensor] = []
     hook = model.norm.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
@@ -104,7 +104,7 @@ def test_a_layer_used_twice_gets_the_moments_of_both_uses() -> None:
 
 
 def test_alpha_1_is_the_network_as_it_came_bit_for_bit() -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     tuned = retrofit(model, Recipe(steps=[SetAlpha(alpha=1.0)]), data=examples()).model
     x = torch.randn(5, 1, 8, 8)
     assert torch.equal(tuned(x), model(x))
@@ -132,7 +132,7 @@ def test_a_search_that_ends_at_its_end_says_which() -> None:
 
 
 def test_where_alpha_1_stays_the_network_keeps_its_layers() -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     outcome = retrofit(model, Recipe(steps=[SearchAlpha(margin=10.0, curve=False), Measure()]), data=examples())
     assert outcome.summary.last(AlphaSearch) is not None
     assert outcome.summary.last(AlphaSearch).chosen == 1
@@ -162,7 +162,7 @@ def test_every_pass_is_counted(steps: Any, calibrating: int) -> None:
 
 def test_a_second_step_finds_the_moments_there() -> None:
     recipe = Recipe(steps=[SetAlpha(alpha=0.2), SetAlpha(alpha=0.6, sites=("4",))])
-    summary = retrofit(lived_in(grouped()), recipe, data=examples()).summary
+    summary = retrofit(warmed_up(grouped()), recipe, data=examples()).summary
     assert [site.alpha for site in summary.changes.sites] == [0.2, 0.6]
     assert summary.timings.passes == 1
     assert len(findings(summary, "group-moments")) == 1
@@ -184,7 +184,7 @@ def half_grouped() -> nn.Module:
     ids=["all", "GroupNorm alone", "one after the other"],
 )
 def test_beside_batch_norm_it_waits_to_be_named(steps: Any, alphas: list[float | None], left: bool) -> None:
-    summary = retrofit(lived_in(half_grouped()), Recipe(steps=steps), data=examples()).summary
+    summary = retrofit(warmed_up(half_grouped()), Recipe(steps=steps), data=examples()).summary
     assert [site.alpha for site in summary.changes.sites] == alphas
     expected = ["the layer 4 was left as it is: it is a GroupNorm beside BatchNorm layers"] if left else []
     assert [message.split(";")[0] for message in findings(summary, "site-skipped")] == expected
@@ -192,14 +192,14 @@ def test_beside_batch_norm_it_waits_to_be_named(steps: Any, alphas: list[float |
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(dtype: torch.dtype, tmp_path: Path) -> None:
-    model = lived_in(grouped()).to(dtype)
+    model = warmed_up(grouped()).to(dtype)
     torch.save(model.state_dict(), tmp_path / "plain.pt")
-    opened = open_model(tmp_path / "plain.pt", "tests.networks:grouped")
+    opened = open_model(tmp_path / "plain.pt", "tests.builders.networks:grouped")
     outcome = retrofit(opened.model, SET, data=examples(24), architecture=opened.architecture)
     delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0))
     formats = [artifact.format for artifact in delivery.summary.artifacts]
     assert formats == (["safetensors"] if dtype == torch.bfloat16 else ["safetensors", "onnx"])
-    again = open_model(tmp_path / "out" / "tuned.safetensors", "tests.networks:grouped")
+    again = open_model(tmp_path / "out" / "tuned.safetensors", "tests.builders.networks:grouped")
     state = again.model.state_dict()
     assert state.keys() == model.state_dict().keys() | MOMENTS
     assert {state[name].dtype for name in MOMENTS} == {torch.float32}
@@ -213,24 +213,24 @@ def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(dtype: torch.dtyp
 
 
 def test_without_affine_parameters_it_goes_the_same_way(tmp_path: Path) -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     model[1] = nn.GroupNorm(2, 4, affine=False)  # type: ignore[index, operator]
     outcome = retrofit(model, SET, data=examples())
     assert deliver(outcome, model, tmp_path / "out", Outputs(latency_runs=0)).problems == ()
 
 
 def test_a_file_with_alpha_but_no_moments_is_explained(tmp_path: Path) -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     weigh_examples_(model, find_sites(model), 0.3)
     state = {name: tensor for name, tensor in model.state_dict().items() if "4.running" not in name}
     safetensors.torch.save_file(state, tmp_path / "bad.safetensors")
     with pytest.raises(ModelError, match=r"2 missing from the file: 4\.running_mean, 4\.running_var"):
-        open_model(tmp_path / "bad.safetensors", "tests.networks:grouped")
+        open_model(tmp_path / "bad.safetensors", "tests.builders.networks:grouped")
 
 
 def test_inspect_says_what_can_be_done(tmp_path: Path, afternorm: Any) -> None:
-    torch.save(lived_in(grouped()).state_dict(), tmp_path / "plain.pt")
-    architecture = ("--architecture", "tests.networks:grouped")
+    torch.save(warmed_up(grouped()).state_dict(), tmp_path / "plain.pt")
+    architecture = ("--architecture", "tests.builders.networks:grouped")
     shown: Ran = afternorm("inspect", "--model", tmp_path / "plain.pt", *architecture)
     assert shown.out.count("GroupNorm") == shown.out.count("as at α = 1; moments for α < 1 are estimated first") == 2
     assert "cannot be tuned" not in shown.out

@@ -15,8 +15,8 @@ from calibrate.export import to_onnx
 from calibrate.io import load_weights_, read_checkpoint
 from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
+from tests.builders.networks import convolutional, warmed_up
 from tests.conftest import Ran
-from tests.networks import convolutional, lived_in
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.1), Temperature(), Measure(resamples=100)])
 
@@ -75,7 +75,7 @@ KINDS = {build.__name__: build for build in (frozen, synchronised, without_affin
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_path: Path) -> None:
     """From a plain checkpoint to both files: no key is lost, none but α's is won, nothing becomes trainable."""
-    model = lived_in(KINDS[kind]())
+    model = warmed_up(KINDS[kind]())
     torch.save(model.state_dict(), tmp_path / "plain.pt")
     opened = open_model(tmp_path / "plain.pt", f"{__name__}:{kind}")
     outcome = retrofit(opened.model, RECIPE, data=examples(), architecture=opened.architecture)
@@ -94,7 +94,7 @@ def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_pa
 
 def test_a_batch_norm_checkpoint_loads_into_a_frozen_architecture(tmp_path: Path) -> None:
     """A frozen backbone is built from the original network's published file, which counts batches."""
-    plain = lived_in(convolutional())
+    plain = warmed_up(convolutional())
     torch.save(plain.state_dict(), tmp_path / "plain.pt")
     model = frozen().eval()
     load_weights_(model, read_checkpoint(tmp_path / "plain.pt"), "frozen")
@@ -116,7 +116,7 @@ def test_a_stray_count_of_batches_is_still_refused(tmp_path: Path) -> None:
 def test_layers_that_cannot_weigh_are_explained_everywhere(
     build: Any, reason: str, tmp_path: Path, afternorm: Any
 ) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     with pytest.raises(ModelError, match=f"{reason}.*Use the recipe `temperature`"):
         select(find_sites(model), ("*",))
     with pytest.raises(ModelError, match=reason):
@@ -144,7 +144,7 @@ def test_a_network_with_layer_norm_only_is_explained() -> None:
 
 
 def test_group_norm_beside_batch_norm_is_left_and_named() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     model[4] = nn.GroupNorm(2, 8)
     summary = retrofit(model, RECIPE, data=examples()).summary
     assert [site.alpha for site in summary.changes.sites] == [0.1, None]
@@ -155,7 +155,7 @@ def test_group_norm_beside_batch_norm_is_left_and_named() -> None:
 @pytest.mark.parametrize("build", [convolutional, frozen], ids=["original", "frozen"])
 def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_path: Path) -> None:
     """ONNX Runtime proves float16; bfloat16 it cannot run, which is said, and the weights are written all the same."""
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     torch.save(model.state_dict(), tmp_path / "half.pt")
     name = f"{build.__module__}:{build.__name__}"
     opened = open_model(tmp_path / "half.pt", name)
@@ -180,7 +180,7 @@ def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_pat
 
 
 def test_bfloat16_is_refused_before_anything_is_traced() -> None:
-    model = lived_in(convolutional()).bfloat16()
+    model = warmed_up(convolutional()).bfloat16()
     weigh_examples_(model, find_sites(model), 0.1)
     with pytest.raises(ExportError, match="bfloat16, for which ONNX Runtime has no kernels"):
         to_onnx(model, torch.randn(2, 1, 8, 8).bfloat16(), {})

@@ -18,9 +18,9 @@ from calibrate.recipe import Preprocessing
 from calibrate.search import agreement, answers, entropy, spread
 from calibrate.steps import LabelFreeAlpha, LabelFreeSearch, Measure, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 from tests.engine.test_group_norm import misplaced
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot
-from tests.networks import Mixed, Tied, convolutional, lived_in
 
 CRITERIA = ("entropy", "agreement", "estimation_shift")
 GREY = Preprocessing(channels=1, mean=(0.5,), std=(0.25,))
@@ -184,7 +184,7 @@ def test_group_norm_sets_out_from_1(places: dict[str, Path]) -> None:
 @pytest.mark.parametrize("build", [Tied, Mixed])
 @pytest.mark.parametrize("criterion", ["entropy", "estimation_shift"])
 def test_awkward_networks_are_searched_and_left_untouched(build: type[nn.Module], criterion: str) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     before = snapshot(model)
     recipe = Recipe(steps=[LabelFreeAlpha(criterion=criterion, maximum=1.0, margin=0.0)])
     summary = retrofit(model, recipe, data=[(x, 0) for x, _ in examples(24)]).summary

@@ -14,8 +14,8 @@ from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Outputs
 from calibrate.search import fit_temperature
 from calibrate.steps import LearnAlpha, Learned, Learning, Measure, SetAlpha, Temperature, TuneAffine
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
 
 SEED = 3
 QUICK = {"epochs": 2, "margin": 0.0, "batch_size": 8}
@@ -163,7 +163,7 @@ def test_passes_are_counted() -> None:
 def test_tied_layers_learn_once_and_stay_tied() -> None:
     data = [(x, y + y // 2) for x, y in shifted()]
     for step in (AFFINE, BY_LAYER):
-        outcome = ran(step, model=lived_in(Tied()), data=data)
+        outcome = ran(step, model=warmed_up(Tied()), data=data)
         assert [tensor.name.split(".")[0] for tensor in outcome.summary.of(Learned)[0].changed] in (
             [],
             ["norm"],
@@ -173,17 +173,17 @@ def test_tied_layers_learn_once_and_stay_tied() -> None:
 
 
 def test_group_norm_learns_an_alpha_below_one_for_each_layer() -> None:
-    outcome = ran(BY_LAYER, model=lived_in(grouped()))
+    outcome = ran(BY_LAYER, model=warmed_up(grouped()))
     (item,) = outcome.summary.of(Learned)
     assert item.kept
     assert all(0 < site.alpha < 1 for site in outcome.summary.changes.sites)
     with pytest.raises(UsageError, match="is a GroupNorm, whose statistics span channels"):
-        ran(BY_CHANNEL, model=lived_in(grouped()))
+        ran(BY_CHANNEL, model=warmed_up(grouped()))
 
 
 def test_awkward_layers_learn_too() -> None:
     """Maps of one position, vectors, layers that must stay as they are."""
-    outcome = ran(BY_CHANNEL, AFFINE, model=lived_in(Mixed()))
+    outcome = ran(BY_CHANNEL, AFFINE, model=warmed_up(Mixed()))
     said = {finding.code for finding in outcome.summary.findings}
     assert "site-skipped" in said
     names = {tensor.name.rpartition(".")[0] for item in outcome.summary.of(Learned) for tensor in item.changed}
@@ -221,7 +221,7 @@ class Exponential(nn.Module):
 
 
 def test_learning_that_diverges_is_said() -> None:
-    model = lived_in(nn.Sequential(nn.BatchNorm2d(1), Exponential(), nn.Flatten(), nn.Linear(64, 3)))
+    model = warmed_up(nn.Sequential(nn.BatchNorm2d(1), Exponential(), nn.Flatten(), nn.Linear(64, 3)))
     outcome = ran(AFFINE.model_copy(update={"lr": 100.0}), model=model, data=examples())
     assert "learning-diverged" in {finding.code for finding in outcome.summary.findings}
     assert (outcome.summary.of(Learned)[0].kept, len(outcome.summary.of(Learned)[0].epochs)) == (0, 1)

@@ -36,9 +36,9 @@ from calibrate.steps import (
     Stream,
     Tent,
 )
+from tests.builders.networks import grouped, warmed_up
 from tests.engine.test_probe_corruptions import PIXELS, images, network
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import grouped, lived_in
 
 QUICK = Tent(optimizer=Adam(lr=0.05))
 TWO: tuple[Method, ...] = (IEW(alpha=0.3), QUICK)
@@ -248,7 +248,7 @@ def test_eata_takes_training_data_where_they_are_given() -> None:
 
 
 def test_group_norm_weighs_examples_against_moments_of_the_calibration_half() -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     found = rows_of(probed(ran(step(Stream(batch_size=9), methods=(IEW(alpha=0.8),)), copy.deepcopy(model))))
     steps = [SetAlpha(alpha=0.8), Measure(resamples=100)]
     measured = retrofit(model, Recipe(seed=SEED, steps=steps), data=examples(), batch_size=16).summary.measurement
@@ -261,7 +261,7 @@ def test_group_norm_weighs_examples_against_moments_of_the_calibration_half() ->
 def test_what_cannot_be_adapted_is_said_before_the_first_pass(before: "SetAlpha | SearchAlpha") -> None:
     heard: list[object] = []
     with pytest.raises(ModelError, match="nothing to adapt to a stream"):
-        ran(step(Stream(), methods=(PredictionTimeBN(),)), lived_in(grouped()), progress=heard.append)
+        ran(step(Stream(), methods=(PredictionTimeBN(),)), warmed_up(grouped()), progress=heard.append)
     with pytest.raises(UsageError, match=r"layer9\.\*"):
         ran(step(Stream(), methods=(Tent(sites=("layer9.*",)),)), progress=heard.append)
     steps = [before, step(Stream())]

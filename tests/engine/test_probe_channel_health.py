@@ -10,9 +10,9 @@ from calibrate.result import Summary
 from calibrate.stats import IterableBatches
 from calibrate.steps import ChannelHealth, NotApplicable, ProbeChannelHealth, Probed
 from calibrate.surgery import find_sites
+from tests.builders.networks import Mixed, grouped, warmed_up
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, grouped, lived_in
 
 
 def probed(model: nn.Module, *sites: str) -> Summary:
@@ -48,7 +48,7 @@ def test_dead_and_exploding_channels_are_findings_that_name_the_worst_layer() ->
 
 
 def test_layers_that_were_not_looked_at_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), "[ab]*", "vector").of(Probed)
+    (found,) = probed(warmed_up(Mixed()), "[ab]*", "vector").of(Probed)
     assert isinstance(found, ChannelHealth)
     assert [layer.name for layer in found.layers] == ["vector"]
     assert found.left_out == ("act", "batch_only")

@@ -14,9 +14,9 @@ from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
 from calibrate.steps import NotApplicable, OutputBound, Probed, ProbeOutputBound, SetAlpha
 from calibrate.surgery import find_sites
+from tests.builders.networks import Mixed, grouped, warmed_up
 from tests.engine.test_probes import holdout
 from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, grouped, lived_in
 
 
 def probed(model: nn.Module, *steps: object, seed: int = 0) -> Summary:
@@ -81,7 +81,7 @@ def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_
 
 
 def test_layers_without_such_a_bound_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(Probed)
+    (found,) = probed(warmed_up(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(Probed)
     assert isinstance(found, OutputBound)
     assert [layer.name for layer in found.layers] == ["maps", "point"]
     assert found.left_out == ("act", "batch_only")
@@ -92,7 +92,7 @@ def test_layers_without_such_a_bound_are_named() -> None:
     [
         (grouped(), 8, "none of the matching layers"),
         (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), 8, "none of the matching layers"),
-        (lived_in(Mixed()), 1, "the layer point one element"),
+        (warmed_up(Mixed()), 1, "the layer point one element"),
     ],
 )
 def test_not_applicable_is_an_answer(model: nn.Module, size: int, why: str) -> None:

@@ -12,8 +12,8 @@ from calibrate.errors import UsageError
 from calibrate.stats import IterableBatches
 from calibrate.steps import EstimationShift, Measure, NotApplicable, Probed, ProbeEstimationShift, Reestimate
 from calibrate.surgery import find_sites
+from tests.builders.networks import grouped
 from tests.engine.test_retrofit import examples, trained
-from tests.networks import grouped
 
 SHIFT = ProbeEstimationShift()
 

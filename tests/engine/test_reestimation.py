@@ -11,8 +11,8 @@ from calibrate.errors import DataError, ModelError
 from calibrate.stats import reestimate
 from calibrate.steps import AlphaSearch, Measure, Reestimate, Reestimation, SearchAlpha, SetAlpha, Temperature, judge
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import grouped, warmed_up
 from tests.engine.test_retrofit import CLASSES, examples, trained
-from tests.networks import grouped, lived_in
 
 MEASURE = Measure(resamples=100)
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
             trained(), Recipe(steps=[Reestimate(augmentation="flip_crop")]), data=examples(), progress=heard.append
         )
     with pytest.raises(ModelError, match="nothing to re-estimate"):
-        retrofit(lived_in(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
+        retrofit(warmed_up(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
     assert heard == []
 
 

@@ -17,7 +17,7 @@ from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Step
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 
 CLASSES = 3
 
@@ -71,7 +71,7 @@ def test_the_table_of_steps_is_the_union_of_steps() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("build", [trained, lambda: lived_in(Tied()), lambda: lived_in(Mixed())])
+@pytest.mark.parametrize("build", [trained, lambda: warmed_up(Tied()), lambda: warmed_up(Mixed())])
 def test_the_caller_s_network_is_untouched(build: "typing.Callable[[], nn.Module]", training: bool) -> None:
     model = build().train(training)
     before = snapshot(model)
@@ -176,7 +176,7 @@ def test_a_network_without_batch_normalisation_can_still_have_a_temperature() ->
 
 def test_what_was_skipped_is_in_the_summary() -> None:
     recipe = Recipe(steps=[SetAlpha(alpha=1.0), Measure(resamples=100)])
-    summary = retrofit(lived_in(Mixed()), recipe, data=examples()).summary
+    summary = retrofit(warmed_up(Mixed()), recipe, data=examples()).summary
     notes = {site.names[0]: (site.alpha, bool(site.note)) for site in summary.changes.sites}
     assert notes == {
         "maps": (1.0, False),
@@ -194,7 +194,7 @@ def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
     recipe = Recipe(steps=[SearchAlpha(maximum=1.0, curve=False), Measure(resamples=100)])
     heard: dict[bool, set[str]] = {True: set(), False: set()}
     capped = retrofit(
-        lived_in(Mixed()), recipe, data=examples(), progress=lambda said: heard[True].add(said.stage)
+        warmed_up(Mixed()), recipe, data=examples(), progress=lambda said: heard[True].add(said.stage)
     ).summary
     free = retrofit(trained(), recipe, data=examples(), progress=lambda said: heard[False].add(said.stage)).summary
     largest = [
@@ -207,7 +207,7 @@ def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
 
 
 def test_near_chance_accuracy_gets_a_hint() -> None:
-    summary = retrofit(lived_in(convolutional(CLASSES)), PRESETS["measure"], data=examples()).summary
+    summary = retrofit(warmed_up(convolutional(CLASSES)), PRESETS["measure"], data=examples()).summary
     hint = next(finding for finding in summary.findings if finding.code == "near-chance")
     assert "order" in hint.message
     assert "near-chance" not in [

@@ -16,8 +16,8 @@ from calibrate.io import build
 from calibrate.result import Summary
 from calibrate.steps import NotApplicable, Probed, ProbeStatisticNoise, StatisticNoise
 from calibrate.surgery import find_sites
+from tests.builders.networks import convolutional, grouped, warmed_up
 from tests.engine.test_retrofit import CLASSES, examples, snapshot, trained
-from tests.networks import convolutional, grouped, lived_in
 
 DELTAS = (0.1, 0.9)
 NETWORK = trained()
@@ -116,7 +116,7 @@ RESIDUAL = ("layer1.0.bn1", "layer1.1.bn1", "layer1.2.bn1", "layer2.0.bn1", "lay
     ],
 )
 def test_the_layers_are_chosen_by_rule(fields: dict[str, object], chosen: str, expected: tuple[str, ...]) -> None:
-    model = lived_in(build("cifar/resnet20", {"in_channels": 1, "num_classes": CLASSES}))
+    model = warmed_up(build("cifar/resnet20", {"in_channels": 1, "num_classes": CLASSES}))
     outcome = probed(model, deltas=(0.5,), max_samples=2, **fields)
     assert (noise(outcome).chosen, names(outcome)) == (chosen, [expected])
 

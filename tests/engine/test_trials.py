@@ -15,8 +15,8 @@ from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Recipe
 from calibrate.result import silent
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.networks import Mixed, convolutional, grouped, warmed_up
 from tests.engine.test_retrofit import examples, trained
-from tests.networks import Mixed, convolutional, grouped, lived_in
 
 MEASURE = {"kind": "measure", "resamples": 100}
 SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
@@ -31,7 +31,7 @@ LEARNED = Recipe(
     ]
 )
 NETWORK = trained()
-GROUPED = lived_in(grouped())
+GROUPED = warmed_up(grouped())
 
 
 class Memory:
@@ -112,7 +112,9 @@ def test_group_norm_s_moments_are_taken_again_from_the_network_at_work() -> None
 
 
 def test_whatever_changes_the_logits_changes_the_key() -> None:
-    model = weigh_examples_(lived_in(Mixed()), [site for site in find_sites(lived_in(Mixed())) if not site.obstacle], 0)
+    model = weigh_examples_(
+        warmed_up(Mixed()), [site for site in find_sites(warmed_up(Mixed())) if not site.obstacle], 0
+    )
     source, other = (Examples(examples(n), name="examples", preprocessing=None) for n in (45, 44))
     chosen = (np.arange(4), np.arange(5), np.array([0, 1, 2, 4]))
     keys = {trial_key(model, source, indices) for indices in chosen}
@@ -121,6 +123,6 @@ def test_whatever_changes_the_logits_changes_the_key() -> None:
         if isinstance(module, ExampleWeighed):
             module.alpha = 0.1
             keys.add(trial_key(model, source, np.arange(4)))
-    keys.add(trial_key(lived_in(convolutional()), source, np.arange(4)))
+    keys.add(trial_key(warmed_up(convolutional()), source, np.arange(4)))
     weighed = sum(isinstance(module, ExampleWeighed) for module in model.modules())
     assert len(keys) == 4 + weighed + 1

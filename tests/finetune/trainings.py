@@ -12,7 +12,7 @@ from calibrate.finetune import StateFile, TrainingLoop, TrainingState, make_pena
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Listener, silent
 from calibrate.surgery import Replacement, batch_norms, place_
-from tests.networks import convolutional, lived_in
+from tests.builders.networks import convolutional, warmed_up
 
 CPU = torch.device("cpu")
 CLASSES = 3
@@ -44,7 +44,7 @@ def images(count: int = 60) -> Source:
 
 def network(layer: str | None = None) -> nn.Module:
     """The plainest network with two sites, where ``layer`` stands in place of both."""
-    model = lived_in(convolutional(CLASSES))
+    model = warmed_up(convolutional(CLASSES))
     return model if layer is None else place_(model, dict.fromkeys(batch_norms(model), Replacement(layer)))
 
 

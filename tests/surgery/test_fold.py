@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery import find_sites, for_inference, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 
 
 class ReadTwice(nn.Module):
@@ -40,7 +40,7 @@ def half_grouped() -> nn.Module:
 
 
 def weighed(build: "type[nn.Module]", alpha: float = 0.1) -> nn.Module:
-    model = lived_in(build())
+    model = warmed_up(build())
     return weigh_examples_(model, [site for site in find_sites(model) if not site.obstacle], alpha)
 
 
@@ -177,7 +177,7 @@ def test_gradients_of_the_input_are_the_network_s(alpha: float) -> None:
 @pytest.mark.parametrize("kind", ["BatchNormAct2d", "FrozenBatchNormAct2d"])
 def test_a_layer_that_activates_too_goes_on_doing_so(kind: str, alpha: float) -> None:
     timm_layers = pytest.importorskip("timm.layers")
-    model = lived_in(nn.Sequential(nn.Conv2d(1, 4, 3), getattr(timm_layers, kind)(4, act_layer=nn.SiLU), nn.Flatten()))
+    model = warmed_up(nn.Sequential(nn.Conv2d(1, 4, 3), getattr(timm_layers, kind)(4, act_layer=nn.SiLU), nn.Flatten()))
     model = weigh_examples_(model, find_sites(model), alpha)
     x = torch.randn(2, 1, 8, 8)
     folded = for_inference(model, x)
@@ -186,7 +186,7 @@ def test_a_layer_that_activates_too_goes_on_doing_so(kind: str, alpha: float) ->
 
 
 def test_layers_that_were_never_weighed_are_folded_too() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     x = torch.randn(2, 1, 8, 8)
     folded = for_inference(model, x)
     assert not names_of(folded, nn.BatchNorm2d)

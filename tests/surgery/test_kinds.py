@@ -16,7 +16,7 @@ from calibrate.nn import (
     ExampleWeighedGroupNormAct,
 )
 from calibrate.surgery import find_sites, passed_over, select, weigh_examples_
-from tests.networks import lived_in
+from tests.builders.networks import warmed_up
 
 
 class RenamedFrozen(FrozenBatchNorm2d):
@@ -75,7 +75,7 @@ def test_timm_s_own_layers_are_recognised() -> None:
     ],
 )
 def test_timm_s_group_norms_are_taken_and_compute_the_same_at_alpha_1(kind: str, weighed: type[nn.Module]) -> None:
-    layer = lived_in(getattr(pytest.importorskip("timm.layers"), kind)(32))
+    layer = warmed_up(getattr(pytest.importorskip("timm.layers"), kind)(32))
     (site,) = find_sites(layer)
     assert (site.obstacle, site.channels) == ("", 32)
     x = torch.randn(2, 32, 3, 3)

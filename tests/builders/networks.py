@@ -92,7 +92,7 @@ def grouped(classes: int = 3) -> nn.Sequential:
     return model
 
 
-def lived_in(model: nn.Module, seed: int = 0) -> nn.Module:
+def warmed_up(model: nn.Module, seed: int = 0) -> nn.Module:
     """``model`` with statistics and parameters as if it had been trained, in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
