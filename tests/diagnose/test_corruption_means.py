@@ -25,11 +25,11 @@ CORRUPTED = {cell: (arm(10 + place), arm(20 + place)) for place, cell in enumera
 def test_rows_are_the_means_in_order() -> None:
     rows = corruption_means(CLEAN, CORRUPTED, resamples=RESAMPLES, seed=SEED)
     assert [row.corruption for row in rows] == ["clean", "fog", "snow", "all"]
-    assert rows[0].plain == means(CLEAN[0])
+    assert rows[0].original == means(CLEAN[0])
     fog = [CORRUPTED["fog", severity][1] for severity in (1, 5)]
     assert rows[1].tuned is not None
     assert rows[1].tuned.nll == pytest.approx(np.mean([columns[1].mean() for columns in fog]))
-    assert rows[-1].plain.top1 == pytest.approx(np.mean([plain[0].mean() for plain, _ in CORRUPTED.values()]))
+    assert rows[-1].original.top1 == pytest.approx(np.mean([plain[0].mean() for plain, _ in CORRUPTED.values()]))
 
 
 def test_intervals_redraw_examples_with_all_their_images() -> None:
