@@ -1,7 +1,10 @@
-"""Small networks that are awkward in one way each."""
+"""Small networks that are awkward in one way each, and what makes them look trained."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
 
 
 class Tied(nn.Module):
@@ -85,11 +88,63 @@ def convolutional(classes: int = 3, channels: int = 1) -> nn.Sequential:
     )
 
 
+class Residual(nn.Module):
+    """A branch with a layer of its own, whose result is held until the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
+        self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6))
+        self.body = nn.ModuleList([nn.Sequential(nn.Conv2d(c, 6, 3, padding=1), nn.BatchNorm2d(6)) for c in (4, 6)])
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        rest = self.shortcut(x)
+        for part in self.body:
+            x = torch.relu(part(x))
+        return self.head((x + rest).mean((2, 3)))
+
+
+def vectors() -> nn.Module:
+    """BatchNorm over vectors alone."""
+    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+
+
+def with_norm(norm: Callable[[int], nn.Module], classes: int = 3) -> nn.Sequential:
+    """The plainest network, with ``norm`` of so many channels in place of its BatchNorm layers."""
+    model = convolutional(classes)
+    model[1], model[4] = norm(4), norm(8)
+    return model
+
+
 def grouped(classes: int = 3) -> nn.Sequential:
     """The same with GroupNorm in place of BatchNorm."""
-    model = convolutional(classes)
-    model[1], model[4] = nn.GroupNorm(2, 4), nn.GroupNorm(2, 8)
+    return with_norm(lambda channels: nn.GroupNorm(2, channels), classes)
+
+
+def half_grouped() -> nn.Sequential:
+    """GroupNorm beside BatchNorm."""
+    model = convolutional()
+    model[4] = nn.GroupNorm(2, 8)
     return model
+
+
+def frozen() -> nn.Sequential:
+    """Frozen layers in place of BatchNorm."""
+    return with_norm(FrozenBatchNorm2d)
+
+
+def half_frozen() -> nn.Sequential:
+    """A frozen layer beside BatchNorm."""
+    model = convolutional()
+    model[1] = FrozenBatchNorm2d(4)
+    return model
+
+
+def factory(build: Callable[..., nn.Module]) -> str:
+    """The name by which a command or a file's provenance builds the network."""
+    return f"{build.__module__}:{build.__qualname__}"
 
 
 def warmed_up(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -102,4 +157,25 @@ def warmed_up(model: nn.Module, seed: int = 0) -> nn.Module:
             low, high = (0.3, 2.0) if name == "running_var" else (-0.8, 0.8)
             with torch.no_grad():
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+    return model.eval()
+
+
+def move_(model: nn.Module) -> None:
+    """Every parameter somewhere else."""
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype))
+
+
+def fit_(
+    model: nn.Module, x: Tensor, y: Tensor, *, epochs: int, batch_size: int, optimizer: torch.optim.Optimizer
+) -> nn.Module:
+    """Let ``model`` learn the classes ``y`` of ``x`` a little; in evaluation mode afterwards."""
+    model.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(batch_size):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+            optimizer.step()
     return model.eval()

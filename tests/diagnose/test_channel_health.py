@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import channel_health, gradient_factor, normalising_by_channel
 from calibrate.stats import IterableBatches
 from calibrate.steps import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
-from tests.diagnose.watched import by_channel, inputs, state
+from tests.builders.networks import Mixed, Tied, convolutional, half_frozen, warmed_up
+from tests.builders.states import assert_untouched, snapshot
+from tests.diagnose.watched import by_channel, inputs
 
 
 def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
@@ -23,12 +23,6 @@ def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
 
 def images(n: int = 32) -> Tensor:
     return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-
-
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1] = FrozenBatchNorm2d(4)
-    return model
 
 
 def sick(model: nn.Module) -> nn.Module:
@@ -46,13 +40,13 @@ def sick(model: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("build", [convolutional, Tied, Mixed, frozen])
+@pytest.mark.parametrize("build", [convolutional, Tied, Mixed, half_frozen])
 def test_is_what_numpy_counts(build: Callable[[], nn.Module], precision: torch.dtype) -> None:
     model = sick(build()).train().to(precision)
-    before = state(model)
+    before = snapshot(model)
     x = images().to(precision)
     found = probe(model, x, 16)
-    assert state(model) == before
+    assert_untouched(model, before)
     seen = inputs(model, x.split(16))
     names = {site.name for site in normalising_by_channel(find_sites(model))}
     assert list(found) == [name for name in seen if name in names]
@@ -130,10 +124,10 @@ def test_what_is_no_number_is_far_out_and_nothing_of_it_reaches_json() -> None:
 
 def test_an_error_leaves_no_hook_behind() -> None:
     model = warmed_up(convolutional()).train()
-    before = state(model)
+    before = snapshot(model)
     with pytest.raises(Exception, match="cannot take inputs"):
         probe(model, torch.randn(2, 7, 8, 8))
-    assert state(model) == before
+    assert_untouched(model, before)
 
 
 def test_the_gradient_factor_is_the_gradient_of_the_layer_in_inference() -> None:

@@ -16,7 +16,8 @@ from calibrate.stats import IterableBatches
 from calibrate.steps import LayerBound, OutputBound
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
-from tests.diagnose.watched import by_channel, inputs, state
+from tests.builders.states import assert_untouched, snapshot
+from tests.diagnose.watched import by_channel, inputs
 
 
 def probe(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerBound]:
@@ -76,9 +77,9 @@ def test_is_what_numpy_sees(build: Callable[[], nn.Module], size: int) -> None:
     for site in bounded(find_sites(model)):
         site.module.running_var *= 0.02
     x = images(32)
-    before = state(model)
+    before = snapshot(model)
     found = probe(model, x, size)
-    assert state(model) == before
+    assert_untouched(model, before)
     batches = x.split(size)
     whole = [batch for batch in batches if len(batch) == size]
     inferred, trained = inputs(model, batches), inputs(model, whole, training=True)
@@ -192,9 +193,9 @@ def test_everything_is_restored_after_an_error(fails_at: int) -> None:
             raise KeyboardInterrupt
 
     handle = model.head.register_forward_hook(fail)
-    before = state(model)
+    before = snapshot(model)
     with pytest.raises(KeyboardInterrupt):
         probe(model, images(12).float(), 4)
-    assert state(model) == before
+    assert_untouched(model, before)
     assert not any(calls), "dropout never trains"
     handle.remove()

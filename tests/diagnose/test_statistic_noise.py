@@ -8,22 +8,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import disturbed, noise_curve, noise_level
 from calibrate.errors import UsageError
 from calibrate.surgery import Site, find_sites, keeping_statistics, weigh_examples_
-from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
+from tests.builders.networks import Mixed, Tied, convolutional, half_frozen, warmed_up
 
 
 def sites_of(model: nn.Module) -> tuple[Site, ...]:
     return keeping_statistics(find_sites(model))
-
-
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1] = FrozenBatchNorm2d(4)
-    return model
 
 
 def weighing(alpha: float = 0.2) -> nn.Module:
@@ -77,7 +70,7 @@ def by_the_formula(model: nn.Module, noise: dict[str, tuple[Tensor, Tensor]], x:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("build", [convolutional, Tied, frozen, without_batch_statistics])
+@pytest.mark.parametrize("build", [convolutional, Tied, half_frozen, without_batch_statistics])
 def test_is_the_network_of_the_formula(build: Callable[[], nn.Module], dtype: torch.dtype) -> None:
     model = warmed_up(build()).to(dtype)
     sites, x = sites_of(model), inputs(dtype)
@@ -191,7 +184,7 @@ def assert_restored(model: nn.Module, before: tuple[dict[str, Tensor], dict[str,
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("build", [convolutional, Tied, frozen, lambda: weighing(0.0), weighing])
+@pytest.mark.parametrize("build", [convolutional, Tied, half_frozen, lambda: weighing(0.0), weighing])
 def test_every_exit_gives_the_statistics_back(build: Callable[[], nn.Module], dtype: torch.dtype) -> None:
     model = build().to(dtype)
     before, labels = snapshot(model), torch.zeros(16, dtype=torch.int64)

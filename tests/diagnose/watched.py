@@ -37,11 +37,3 @@ def inputs(model: nn.Module, batches: Iterable[Tensor], *, training: bool = Fals
 def by_channel(calls: list[np.ndarray]) -> np.ndarray:
     """(C, values) of calls of any numbers of positions."""
     return np.concatenate([call.transpose(1, 0, 2).reshape(call.shape[1], -1) for call in calls], 1)
-
-
-def state(model: nn.Module) -> list[object]:
-    """Everything that a probe could leave behind."""
-    return [
-        [bytes(tensor.untyped_storage()) for tensor in model.state_dict().values()],
-        [(m.training, getattr(m, "track_running_stats", None), len(m._forward_pre_hooks)) for m in model.modules()],
-    ]

@@ -15,10 +15,9 @@ from calibrate import PRESETS, Outcome, Recipe, Summary, open_data, open_model, 
 from calibrate.data import Corrupted, InDomains, Source, split
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
-from calibrate.engine import FolderTrials, carry_out, plan
+from calibrate.engine import FolderTrials, carry_out
 from calibrate.engine.delivery.graph import graphs_of
 from calibrate.errors import DataError, TrialsError
-from calibrate.result import silent
 from calibrate.steps import (
     AlphaSearch,
     Auto,
@@ -32,8 +31,10 @@ from calibrate.steps import (
     Temperature,
 )
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.builders.networks import convolutional, grouped, warmed_up
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, storages, trained
+from tests.builders.examples import examples, trained
+from tests.builders.networks import convolutional, fit_, grouped, warmed_up
+from tests.builders.runs import codes, planned
+from tests.builders.states import assert_untouched, snapshot, storages
 
 ALPHA = SearchAlpha(curve=False, refinements=1)
 CANDIDATES = (
@@ -204,12 +205,6 @@ def test_a_budget_of_no_time_leaves_the_network_as_it_came(scanned: Source) -> N
     assert board.chosen in ("original", "T")
 
 
-def planned(model: nn.Module, recipe: Recipe, source: Source) -> Any:
-    return plan(
-        model, recipe, data=source, preprocessing=None, classes=None, batch_size=64, device="cpu", progress=silent
-    )
-
-
 class Interrupted(FolderTrials):
     """Trials of a run that is killed when it has kept ``left`` of them."""
 
@@ -271,18 +266,13 @@ PREPROCESSING_RGB = PREPROCESSING.model_copy(update={"channels": 3, "mean": (0.5
 @cache
 def coloured() -> nn.Module:
     """A network that has learned to tell :func:`rgb`'s classes."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 1, 1), convolutional(3)).train()
     source = rgb(120)
     (batch,) = source.batches(np.arange(120), 120)
-    labels = torch.tensor(source.labels)
-    optimiser = torch.optim.SGD(model.parameters(), 0.05)
-    for _ in range(12):
-        for rows in torch.randperm(120).split(12):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(model(batch.inputs[rows]), labels[rows]).backward()
-            optimiser.step()
-    return model.eval()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 1, 1), convolutional(3))
+        optimizer = torch.optim.SGD(model.parameters(), 0.05)
+        return fit_(model, batch.inputs, torch.tensor(source.labels), epochs=12, batch_size=12, optimizer=optimizer)
 
 
 def test_with_shifts_the_numbers_are_of_the_examples_in_their_domains() -> None:
@@ -426,11 +416,10 @@ def test_t_is_recommended_with_what_was_found_of_it() -> None:
     source = digits(24, scanned=False)
     alone = retrofit(network(), PRESETS["temperature"], data=source).summary
     searched = retrofit(network(), auto(candidates=()), data=source).summary
-    codes = {finding.code for finding in alone.findings}
-    assert "temperature-at-limit" in codes
+    assert "temperature-at-limit" in codes(alone)
     assert searched.last(Leaderboard) is not None
     if searched.last(Leaderboard).recommended == "T":
-        assert codes <= {finding.code for finding in searched.findings}
+        assert set(codes(alone)) <= set(codes(searched))
     assert "temperature" in searched.last(Leaderboard).row("T").note
 
 

@@ -12,8 +12,8 @@ from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, tuned_bytes
 from calibrate.steps import SetAlpha, Temperature
 from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
-from tests.builders.networks import Tied, Wrapped, warmed_up
-from tests.engine.test_retrofit import examples, trained
+from tests.builders.examples import examples, trained
+from tests.builders.networks import Tied, Wrapped, convolutional, factory, warmed_up
 
 
 def provenance(architecture: str, temperature: float = 1.0, folded: str | None = None) -> Provenance:
@@ -39,8 +39,8 @@ def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
     model.norm.alpha = alpha  # type: ignore[assignment, union-attr]
     assert divide_logits_(model, 1.3, torch.randn(2, 1, 8, 8)) is None
     path = tmp_path / "tuned.safetensors"
-    path.write_bytes(tuned_bytes(model, provenance("tests.builders.networks:Tied", 1.3)))
-    opened = open_model(path, "tests.builders.networks:Tied")
+    path.write_bytes(tuned_bytes(model, provenance(factory(Tied), 1.3)))
+    opened = open_model(path, factory(Tied))
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(opened.model(x), model(x))
     assert opened.model.norm is opened.model.again["norm"]  # type: ignore[index]
@@ -50,9 +50,9 @@ def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
 
 def test_a_tuned_network_can_be_tuned_again(tmp_path: Path) -> None:
     recipe = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
-    once = retrofit(trained(), recipe, data=examples(), architecture="tests.builders.networks:convolutional")
+    once = retrofit(trained(), recipe, data=examples(), architecture=factory(convolutional))
     deliver(once, trained(), tmp_path, Outputs(formats=("safetensors",)))
-    opened = open_model(tmp_path / "tuned.safetensors", "tests.builders.networks:convolutional")
+    opened = open_model(tmp_path / "tuned.safetensors", factory(convolutional))
     again = retrofit(opened.model, Recipe(steps=[Temperature()]), data=examples())
     assert again.summary.changes.temperature == pytest.approx(1, abs=1e-4)
     assert [site.alpha for site in again.summary.changes.sites] == [0.2, 0.2]
@@ -83,7 +83,7 @@ def test_an_impossible_alpha_in_a_file_is_explained(alpha: torch.Tensor, message
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     safetensors.torch.save_file({**state, "norm.alpha": alpha}, tmp_path / "bad.safetensors")
     with pytest.raises(ModelError, match=message):
-        open_model(tmp_path / "bad.safetensors", "tests.builders.networks:Tied")
+        open_model(tmp_path / "bad.safetensors", factory(Tied))
 
 
 def test_metadata_from_another_version_is_explained(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_tuned_network_whose_own_names_share_a_wrapper_s_prefix_reopens(tmp_pa
     model = warmed_up(Wrapped())
     weigh_examples_(model, find_sites(model), 0.2)
     path = tmp_path / "wrapped.safetensors"
-    path.write_bytes(tuned_bytes(model, provenance("tests.builders.networks:Wrapped")))
-    opened = open_model(path, "tests.builders.networks:Wrapped")
+    path.write_bytes(tuned_bytes(model, provenance(factory(Wrapped))))
+    opened = open_model(path, factory(Wrapped))
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(opened.model(x), model(x))

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from calibrate.errors import ModelError, UsageError
 from calibrate.finetune import BSS, Delta, Penalty, channel_attention
 from calibrate.finetune.features import gathering
-from tests.builders.networks import Tied, convolutional, warmed_up
+from tests.builders.networks import Tied, convolutional, move_, warmed_up
 from tests.finetune import reference
 from tests.finetune.reference import Array
-from tests.finetune.test_parameter_penalties import move_
 
 
 def vectors() -> nn.Sequential:

@@ -12,16 +12,8 @@ from calibrate import nn as layers
 from calibrate.errors import ModelError
 from calibrate.finetune import L2SP, AffineDecay, Penalty
 from calibrate.surgery import Replacement, place_
-from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, move_, warmed_up
 from tests.finetune import reference
-
-
-def move_(model: nn.Module) -> None:
-    """Every parameter somewhere else."""
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype))
 
 
 @pytest.mark.parametrize(("build", "head"), [(convolutional, "8"), (grouped, "8"), (Tied, "logits"), (Mixed, "head")])

@@ -2,59 +2,20 @@
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.nn import ExampleWeighed
 from calibrate.stats import pooled_inputs, reestimate, reestimate_
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
+from tests.builders.batches import batches, inputs
+from tests.builders.networks import Mixed, Residual, Tied, convolutional, frozen, vectors, warmed_up
+from tests.builders.states import assert_same_bits
 
 Build = Callable[[], nn.Module]
-
-
-class Residual(nn.Module):
-    """A branch with a layer of its own, whose result is held until the end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
-        self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6))
-        self.body = nn.ModuleList([nn.Sequential(nn.Conv2d(c, 6, 3, padding=1), nn.BatchNorm2d(6)) for c in (4, 6)])
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.stem(x))
-        rest = self.shortcut(x)
-        for part in self.body:
-            x = torch.relu(part(x))
-        return self.head((x + rest).mean((2, 3)))
-
-
-def vectors() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
-
-
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1], model[4] = FrozenBatchNorm2d(4), FrozenBatchNorm2d(8)
-    return model
-
-
-def inputs(n: int = 45, seed: int = 0) -> Tensor:
-    """Sorted by class: each third has a mean and spread of its own."""
-    x = torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    level = torch.arange(n).mul(3).div(n, rounding_mode="floor").view(-1, 1, 1, 1)
-    return x * (1 + level) + 2 * level - 1
-
-
-def batches(x: Tensor, size: int = 11) -> Sequence[Tensor]:
-    """45 examples in elevens leave a last batch of 1."""
-    return x.split(size)
 
 
 def reference(model: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -99,11 +60,6 @@ def assert_close(model: nn.Module, expected: dict[str, tuple[Tensor, Tensor]], t
         rm, rv = (moment.double() for moment in found[name])
         assert ((rm - mean).abs() <= tolerance * (variance.sqrt() + 1e-12)).all(), name
         assert ((rv - variance).abs() <= tolerance * (variance + 1e-12)).all(), name
-
-
-def assert_same_bits(one: nn.Module, other: nn.Module) -> None:
-    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
 
 
 AWKWARD = pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.stats import reestimate_
+from tests.builders.batches import batches, inputs
 from tests.builders.networks import convolutional, grouped, warmed_up
-from tests.stats.test_reestimate import Build, assert_same_bits, batches, inputs
+from tests.builders.states import assert_same_bits
 
 
 class Endless:
@@ -76,7 +77,7 @@ class Brief(Moody):
     ],
 )
 def test_a_failure_gives_everything_back(
-    build: Build,
+    build: Callable[[], nn.Module],
     data: Callable[[], "Sequence[Tensor]"],
     arguments: "dict[str, object]",
     error: type[Exception],
@@ -101,7 +102,10 @@ def test_a_failure_gives_everything_back(
     ],
 )
 def test_a_failure_in_batches_gives_everything_back_too(
-    build: Build, data: Callable[[], "Sequence[Tensor]"], samples: "int | None", error: type[Exception]
+    build: Callable[[], nn.Module],
+    data: Callable[[], "Sequence[Tensor]"],
+    samples: "int | None",
+    error: type[Exception],
 ) -> None:
     model = warmed_up(build()).train()
     before = copy.deepcopy(model)

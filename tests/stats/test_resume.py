@@ -1,45 +1,25 @@
 """Interrupted, killed or shared out: the statistics have the bits of the run that went through."""
 
 import copy
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from calibrate.errors import UsageError
 from calibrate.stats import IterableBatches, Pool, ReestimationState, reestimate, reestimate_
 from calibrate.stats.gathered import Gathered
-from tests.builders.networks import Tied, warmed_up
-from tests.stats.test_reestimate import Residual, assert_same_bits, batches, inputs
+from tests.builders.batches import Stopping, batches, inputs
+from tests.builders.networks import Residual, Tied, warmed_up
+from tests.builders.states import assert_same_bits
 
 PARTS = batches(inputs().float())
-
-
-class Stopping:
-    """The batches, until the one numbered ``stop`` is asked for; then ``end`` happens."""
-
-    def __init__(self, stop: int, end: "signal.Signals | None" = None) -> None:
-        self.left, self.end = stop, end
-
-    def __len__(self) -> int:
-        return len(PARTS)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for part in PARTS:
-            self.left -= 1
-            if self.left < 0:
-                if self.end is not None:
-                    os.kill(os.getpid(), self.end)
-                raise KeyboardInterrupt
-            yield part
 
 
 @pytest.mark.parametrize("order", ["in_order", "batch"])
@@ -86,8 +66,10 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     """The process kills itself with SIGKILL while it reads the batches for the third call."""
     path = tmp_path / "checkpoint"
     program = (
-        "import signal, sys\n"
-        "from tests.stats.test_resume import *\n"
+        "import signal, sys, torch\n"
+        "from calibrate.stats import ReestimationState, reestimate\n"
+        "from tests.builders.batches import Stopping\n"
+        "from tests.builders.networks import Residual, warmed_up\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "state = ReestimationState(sys.argv[1])\n"
         "reestimate(warmed_up(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=state)\n"
