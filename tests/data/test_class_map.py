@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.data import Source, open_data, read_class_map
+from calibrate.data import open_data, read_class_map
 from calibrate.demo import DemoInputs
 from calibrate.errors import AfternormError, DataError, UsageError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 from tests.conftest import Ran
 
 RAW = Preprocessing()
@@ -23,10 +24,6 @@ TEXTS = {
     "map.json": '{"ant": 2,\t"cat": "feline", "no": "canine", "no way": 0}',
     "map.csv": "data,model\nant,2\ncat,feline\nno,canine\nno way,0\n",
 }
-
-
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -72,7 +69,7 @@ def test_several_classes_become_one(write_zip: Write, pets: dict[str, bytes], cl
     assert source.labels.tolist() == [0, 0, 1, 1, 1, 0, 0]
     assert source.class_names == tuple(MODEL)
     assert source.listed
-    assert torch.equal(whole(source), whole(plain))
+    assert torch.equal(inputs_of(source), inputs_of(plain))
     assert source.entry(3) == plain.entry(3)
     source.check_outputs(3)
     other = open_data(path, preprocessing=RAW, classes=MODEL, class_map={**class_map, "dog": 2})

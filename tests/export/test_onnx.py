@@ -119,7 +119,8 @@ def test_every_form_of_the_formula_agrees_with_the_network(alpha: float | torch.
         site.module.alpha = alpha  # type: ignore[assignment]
     model = model.to(dtype)
     x = torch.randn(7, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
-    check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+    parity = check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+    assert [item.batch_size for item in parity] == [1, 3, 7]
 
 
 def test_the_moments_are_pooled_and_the_affine_is_one_batch_normalization() -> None:

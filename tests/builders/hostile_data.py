@@ -1,6 +1,6 @@
 """Hostile and damaged data files, one for each way a stranger's data can be wrong.
 
-``python tests/data/make_hostile.py FOLDER`` writes them all and lists them.
+``python -m tests.builders.hostile_data FOLDER`` writes them all and lists them.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-"""Small trainings for the tests of the loop."""
+"""Small trainings of the plainest network, some of which are killed."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Mortal(Held):
         return super()._stream(indices, ahead)
 
 
-def images(count: int = 60) -> Source:
+def grey_images(count: int = 60) -> Source:
     """Grey images of 8 × 8 pixels, in three classes that differ in brightness and noise."""
     draw = np.random.default_rng(0)
     labels = np.arange(count) % CLASSES
@@ -50,7 +50,7 @@ def network(layer: str | None = None) -> nn.Module:
 
 def training(recipe: FineTuning, progress: Listener = silent, deadline: int | None = None) -> TrainingLoop:
     """48 examples to train on and 12 to choose the epoch; with ``deadline`` it is killed at that batch."""
-    source = images()
+    source = grey_images()
     assert source.labels is not None
     rows = np.arange(len(source))
     held = Held(source, rows) if deadline is None else Mortal(source, rows, deadline)
