@@ -12,8 +12,8 @@ from calibrate.data import open_data, read_class_map
 from calibrate.demo import DemoInputs
 from calibrate.errors import AfternormError, DataError, UsageError
 from calibrate.recipe import Preprocessing
+from tests.builders.commands import Ran, demo_options
 from tests.builders.sources import inputs_of
-from tests.conftest import Ran
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
@@ -120,9 +120,8 @@ def test_the_option(
     pixels = np.zeros((4, 8, 8), np.uint8)
     np.savez(tmp_path / "data.npz", x=pixels, y=[0, 0, 1, 1])
     arguments = [
-        *(command, "--model", demo_inputs.checkpoint, "--architecture", "cifar/resnet8", "--dry-run"),
-        *("--architecture-args", "{in_channels: 1}", "--preprocessing", "{channels: 1, mean: [0.3], std: [0.4]}"),
-        *("--data", tmp_path / "data.npz", "--class-map", tmp_path / "map.yaml"),
+        *(command, *demo_options(demo_inputs, tmp_path / "data.npz")),
+        *("--class-map", tmp_path / "map.yaml", "--dry-run"),
     ]
     (tmp_path / "map.yaml").write_text("0: 3\n1: 9\n")
     assert afternorm(*arguments).code == 0

@@ -7,14 +7,11 @@ import pytest
 from torch import Tensor
 
 from calibrate.data import open_data
-from calibrate.demo import DemoInputs
+from calibrate.demo import PREPROCESSING, DemoInputs
 from calibrate.errors import DataError, UnsafeInputError, UsageError
-from calibrate.recipe import Preprocessing
+from tests.builders.commands import Ran, demo_options
 from tests.builders.hostile_data import good, tar_bytes, write_all, write_zip
 from tests.builders.sources import inputs_of
-from tests.conftest import Ran
-
-PREPROCESSING = Preprocessing(channels=1, mean=(0.3,), std=(0.4,))
 
 
 def below(folder: Path) -> dict[Path, int]:
@@ -52,10 +49,8 @@ def test_the_command_line_says_it_in_a_paragraph(
     made = write_all(tmp_path)
     monkeypatch.chdir(tmp_path)
     before = below(tmp_path)
-    model = ("--model", demo_inputs.checkpoint, "--architecture", "cifar/resnet8")
-    shape = ("--architecture-args", "{in_channels: 1}", "--preprocessing", "{channels: 1, mean: [0.3], std: [0.4]}")
     for path, said in made:
-        ran = afternorm("evaluate", *model, *shape, "--device", "cpu", "--data", path)
+        ran = afternorm("evaluate", *demo_options(demo_inputs, path), "--device", "cpu")
         assert ran.code in (DataError.exit_code, UnsafeInputError.exit_code, UsageError.exit_code), path
         assert "Traceback" not in ran.err, path
         assert said.split()[0] in ran.err, (path, ran.err)

@@ -17,11 +17,11 @@ from calibrate.errors import ModelError
 from calibrate.nn import ExampleWeighedGroupNorm
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, weigh_examples_
+from tests.builders.commands import Ran
 from tests.builders.examples import calibration, examples, misplaced
 from tests.builders.networks import Tied, factory, grouped, half_grouped, warmed_up
 from tests.builders.runs import Counted, messages
 from tests.builders.states import assert_untouched, snapshot
-from tests.conftest import Ran
 
 SET = Recipe(steps=[SetAlpha(alpha=0.3), Temperature(), Measure(resamples=100)])
 MOMENTS = {f"{site}.{name}" for site in (1, 4) for name in ("alpha", "running_mean", "running_var")}

@@ -14,10 +14,10 @@ from calibrate.export import to_onnx
 from calibrate.io import load_weights_, read_checkpoint
 from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
+from tests.builders.commands import Ran
 from tests.builders.examples import examples
 from tests.builders.networks import convolutional, factory, frozen, warmed_up, with_norm
 from tests.builders.runs import messages
-from tests.conftest import Ran
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.1), Temperature(), Measure(resamples=100)])
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from calibrate.nn import LAYERS, BatchNormVariant, LayerSpec
 from calibrate.nn.normalization import normalize
 from calibrate.surgery import Replacement, place_
+from tests.builders.commands import Ran
 from tests.builders.networks import warmed_up
-from tests.conftest import Ran
 
 
 class ToyNorm(BatchNormVariant):
