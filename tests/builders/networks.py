@@ -1,6 +1,7 @@
 """Small networks that are awkward in one way each, and what makes them look trained."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,20 @@ def vectors() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
 
 
+class Volumes(nn.Module):
+    """Sites of one and of three position dimensions, one of them without affine, and one that nothing folds into."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines, self.line_norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, affine=False)
+        self.boxes, self.box_norm = nn.Conv3d(1, 4, (1, 2, 3)), nn.BatchNorm3d(4)
+        self.last = nn.BatchNorm1d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        lines = self.line_norm(self.lines(x.flatten(2))).mean(2)
+        return self.last(lines + self.box_norm(self.boxes(x[:, :, None])).amax((2, 3, 4)))
+
+
 def with_norm(norm: Callable[[int], nn.Module], classes: int = 3) -> nn.Sequential:
     """The plainest network, with ``norm`` of so many channels in place of its BatchNorm layers."""
     model = convolutional(classes)
@@ -158,6 +173,16 @@ def warmed_up(model: nn.Module, seed: int = 0) -> nn.Module:
             with torch.no_grad():
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
     return model.eval()
+
+
+def draw_norm_(layer: Any, seed: int = 0) -> Any:
+    """Draw γ, β and the running statistics of one layer at random."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, low, high in (("weight", -1.5, 1.5), ("bias", -1, 1), ("running_mean", -2, 2), ("running_var", 0.2, 3)):
+        tensor = getattr(layer, name)
+        with torch.no_grad():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * (high - low) + low)
+    return layer
 
 
 def move_(model: nn.Module) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from calibrate.demo import DemoInputs
 from calibrate.demo.inputs import fresh_network
 from tests.builders.commands import Ran
+from tests.builders.hostile_checkpoints import Calls
 
 
 @dataclass
@@ -63,11 +64,6 @@ def workshop(tmp_path: Path, demo_inputs: DemoInputs) -> Workshop:
     return Workshop(tmp_path, demo_inputs)
 
 
-class Code:
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (eval, ("open('executed', 'w')",))
-
-
 def truncated(workshop: Workshop) -> list[str]:
     content = workshop.inputs.checkpoint.read_bytes()
     return workshop.calibrate(model=workshop.file("half.safetensors", content[: len(content) // 2]))
@@ -80,7 +76,9 @@ def truncated_pickle(workshop: Workshop) -> list[str]:
 
 
 def pickle_with_code(workshop: Workshop) -> list[str]:
-    return workshop.calibrate(model=workshop.file("code.pth", pickle.dumps({"state_dict": Code()}, protocol=2)))
+    return workshop.calibrate(
+        model=workshop.file("code.pth", pickle.dumps({"state_dict": Calls(eval, "open('executed', 'w')")}, protocol=2))
+    )
 
 
 def zip_with_a_way_out(workshop: Workshop) -> list[str]:

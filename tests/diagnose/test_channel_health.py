@@ -13,16 +13,12 @@ from calibrate.steps import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.builders.networks import Mixed, Tied, convolutional, half_frozen, warmed_up
 from tests.builders.states import assert_untouched, snapshot
-from tests.diagnose.watched import by_channel, inputs
+from tests.builders.watched import by_channel, inputs, noise_images
 
 
 def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
     found = channel_health(model, IterableBatches(x.split(size), None), normalising_by_channel(find_sites(model)))
     return {layer.name: layer for layer in found}
-
-
-def images(n: int = 32) -> Tensor:
-    return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def sick(model: nn.Module) -> nn.Module:
@@ -44,7 +40,7 @@ def sick(model: nn.Module) -> nn.Module:
 def test_is_what_numpy_counts(build: Callable[[], nn.Module], precision: torch.dtype) -> None:
     model = sick(build()).train().to(precision)
     before = snapshot(model)
-    x = images().to(precision)
+    x = noise_images().to(precision)
     found = probe(model, x, 16)
     assert_untouched(model, before)
     seen = inputs(model, x.split(16))
@@ -105,13 +101,13 @@ def test_a_channel_explodes_when_more_than_one_in_a_thousand_values_is_far_out()
 
 def test_examples_that_weigh_in_explode_less() -> None:
     plain = sick(convolutional()).double()
-    alone = probe(plain, images())
-    weighed = probe(weigh_examples_(plain, find_sites(plain), 0.3), images())
+    alone = probe(plain, noise_images())
+    weighed = probe(weigh_examples_(plain, find_sites(plain), 0.3), noise_images())
     assert weighed["1"].far_out < alone["1"].far_out
 
 
 def test_what_is_no_number_is_far_out_and_nothing_of_it_reaches_json() -> None:
-    model, x = convolutional(), images(8).float()
+    model, x = convolutional(), noise_images(8).float()
     x[3] = float("inf")
     model[1].weight.data[0] = float("nan")
     layers = tuple(probe(model, x).values())

@@ -12,7 +12,7 @@ import calibrate
 from calibrate.errors import ExportError
 from calibrate.export import check_parity, measure_latency, to_onnx
 from calibrate.surgery import divide_logits_, find_sites, select, weigh_examples_
-from tests.builders.networks import LogSoftmax, Mixed, Tied, convolutional, grouped, warmed_up
+from tests.builders.networks import LogSoftmax, Mixed, Tied, Volumes, convolutional, grouped, warmed_up
 
 
 def tuned(build: "type[nn.Module]", alpha: float) -> nn.Module:
@@ -94,20 +94,6 @@ def test_a_layer_that_normalises_with_its_batch_is_no_obstacle() -> None:
     x = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     graph = to_onnx(model, x[:2], {})
     assert check_parity(graph, model, [x], "noise", 1)[0].relative_error <= 2e-5
-
-
-class Volumes(nn.Module):
-    """Sites of one and of three position dimensions, one of them without affine, and one that nothing folds into."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines, self.line_norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, affine=False)
-        self.boxes, self.box_norm = nn.Conv3d(1, 4, (1, 2, 3)), nn.BatchNorm3d(4)
-        self.last = nn.BatchNorm1d(4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        lines = self.line_norm(self.lines(x.flatten(2))).mean(2)
-        return self.last(lines + self.box_norm(self.boxes(x[:, :, None])).amax((2, 3, 4)))
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.9, 0.95, torch.tensor([0.0, 0.2, 0.5, 0.9])], ids=str)

@@ -119,23 +119,6 @@ def test_delta_s_source_stays_what_it_was_when_the_network_itself_is_given() -> 
     assert all(parameter.grad is None for parameter in penalty.source.parameters())
 
 
-@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "original"])
-def test_delta_s_gradient(weighed: bool) -> None:
-    model = warmed_up(vectors().double())
-    penalty = Delta(
-        model, model, ["0", "3"], 0.3, {"0": draw(4).softmax(0), "3": draw(3).softmax(0)} if weighed else None
-    )
-    move_(model)
-    x = draw(5, 5)
-
-    def loss() -> Tensor:
-        model(x)
-        return penalty()
-
-    with penalty.watching():
-        reference.assert_gradient(model, loss)
-
-
 @pytest.mark.parametrize("k", [1, 2, 3, 9])
 @pytest.mark.parametrize("n", [1, 3, 8])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.bfloat16, 1e-3)])
@@ -160,9 +143,19 @@ def test_bss_takes_the_maps_that_a_convolutional_head_is_given() -> None:
         assert penalty().item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_bss_s_gradient() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: Delta(model, model, ["0", "3"], 0.3, {"0": draw(4).softmax(0), "3": draw(3).softmax(0)}),
+        lambda model: Delta(model, model, ["0", "3"], 0.3),
+        lambda model: BSS(model, ["5"], 2, 0.3),
+    ],
+    ids=["delta with attention", "delta", "bss"],
+)
+def test_the_gradient_is_that_of_the_value(make: Any) -> None:
     model = warmed_up(vectors().double())
-    penalty = BSS(model, ["5"], 2, 0.3)
+    penalty = make(model)
+    move_(model)
     x = draw(6, 5)
 
     def loss() -> Tensor:

@@ -1,4 +1,4 @@
-"""What layers are given, seen by hooks of the test's own, and a network's state before and after."""
+"""What layers are given, seen by hooks of the test's own."""
 
 import copy
 from collections.abc import Iterable
@@ -12,6 +12,11 @@ from calibrate.surgery import find_sites
 
 #: Of each layer, by its first name: what each call was given, (N, C, positions) in float64.
 Seen = dict[str, list[np.ndarray]]
+
+
+def noise_images(n: int = 32) -> Tensor:
+    """Images of noise."""
+    return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def inputs(model: nn.Module, batches: Iterable[Tensor], *, training: bool = False) -> Seen:
