@@ -10,6 +10,7 @@ import torch
 from calibrate.cli import main
 from calibrate.demo import DemoInputs, write_inputs
 from calibrate.engine import set_up_process
+from tests.builders.commands import Ran
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[2] / "shared"))
 
@@ -35,13 +36,6 @@ def shared() -> Path:
 def demo_inputs(tmp_path_factory: pytest.TempPathFactory) -> DemoInputs:
     """The demo's checkpoint and data."""
     return write_inputs(tmp_path_factory.mktemp("demo"))
-
-
-class Ran:
-    """How a command ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
 
 
 @pytest.fixture

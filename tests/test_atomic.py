@@ -1,19 +1,18 @@
 """Files that appear whole: wherever the writing ends half-way, the old file is there, every byte of it."""
 
-import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from calibrate import atomic
 from calibrate.atomic import replace_files, replacing
 from calibrate.batch import COMPARISON, write_comparison
 from calibrate.batch.record import RECORD, Record, write_record
@@ -75,27 +74,23 @@ def test_killed_half_way_the_old_file_is_whole(durable: bool, tmp_path: Path) ->
     assert (tmp_path / "a").read_bytes() == b"old"
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let the disk be full when the file of this number, counted from 1, is to be ended."""
-    left = iter([False] * (number - 1) + [True])
-    settle: Callable[..., None] = atomic._settle
-
-    def full(*arguments: Any) -> None:
-        if next(left):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        settle(*arguments)
-
-    monkeypatch.setattr(atomic, "_settle", full)
+@contextmanager
+def full_disk(room: int = 0) -> Iterator[None]:
+    """No file of this process may grow beyond ``room`` bytes, which ends a writing as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_of_several_files_none_appears_unless_all_are_written(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_several_files_none_appears_unless_all_are_written(number: int, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
-    fail_at(monkeypatch, number)
-    with pytest.raises(OSError, match="No space left"):
-        replace_files(tmp_path, {"a": b"new", "b": b"new", "c": b"new"})
+    files = {name: b"too long" if place == number else b"new" for place, name in enumerate("abc", 1)}
+    with full_disk(room=3), pytest.raises(OSError, match="too large"):
+        replace_files(tmp_path, files)
     assert contents(tmp_path) == {"a": b"old"}
 
 
@@ -175,15 +170,11 @@ WRITERS: dict[str, tuple[Callable[[Path], object], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_writer_leaves_the_old_file_whole_where_the_disk_is_full(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_writer_leaves_the_old_file_whole_where_the_disk_is_full(name: str, tmp_path: Path) -> None:
     write, error = WRITERS[name]
     (tmp_path / name).write_bytes(b"old")
-    with monkeypatch.context() as patched:
-        fail_at(patched, 1)
-        with pytest.raises(error, match="No space left"):
-            write(tmp_path)
+    with full_disk(), pytest.raises(error, match="too large"):
+        write(tmp_path)
     assert contents(tmp_path) == {name: b"old"}
     write(tmp_path)
     assert (tmp_path / name).read_bytes() != b"old"

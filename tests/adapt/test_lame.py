@@ -14,7 +14,7 @@ from calibrate.adapt import Adapted
 from calibrate.adapt.lame import LAMEAdapter, affinity, laplacian_adjusted
 from calibrate.errors import ModelError
 from calibrate.steps import LAME
-from tests.networks import LogSoftmax, Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import LogSoftmax, Mixed, Tied, convolutional, warmed_up
 
 Array = NDArray[np.float64]
 
@@ -79,7 +79,7 @@ def test_every_update_lowers_the_energy_until_a_fixed_point(seed: int) -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_the_network_s_step_is_the_reference_on_its_penultimate_features(n: int) -> None:
-    network = lived_in(convolutional()).double()
+    network = warmed_up(convolutional()).double()
     assert isinstance(network, nn.Sequential)
     x = torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -127,7 +127,7 @@ def test_keeps_the_precision_of_the_logits(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("build", [convolutional, Mixed])
 def test_the_network_and_its_hooks_stay(build: Callable[[], nn.Module]) -> None:
-    network = lived_in(build())
+    network = warmed_up(build())
     state = copy.deepcopy(network.state_dict())
     adapter = LAMEAdapter(LAME(), network)
     first = adapter.step(x := torch.randn(6, 1, 8, 8))

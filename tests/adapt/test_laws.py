@@ -13,7 +13,7 @@ from calibrate.adapt import Adapted, entropy
 from calibrate.errors import ModelError, UsageError
 from calibrate.steps import EATA, ETA, SAR, SGD, Adam, Method, Tent
 from calibrate.surgery import Replacement, find_sites, place_
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 
 QUICK = SGD(lr=0.1)
 METHODS: tuple[Method, ...] = (
@@ -40,7 +40,7 @@ def at_work(source: nn.Module, method: Method, **options: Any) -> Adapted:
 
 def pointed(model: nn.Module) -> nn.Module:
     """``model`` as if trained, with a last layer that gives answers of every entropy."""
-    lived_in(model)
+    warmed_up(model)
     with torch.no_grad():
         list(model.parameters())[-2].mul_(6)
     return model
@@ -157,7 +157,7 @@ def test_vectors_and_single_examples(method: Method, shape: tuple[int, ...], cou
 @each_method
 def test_layers_without_gamma_and_beta_normalise_by_the_batch_all_the_same(method: Method) -> None:
     model = pointed(convolutional())
-    model[1] = lived_in(nn.BatchNorm2d(4, affine=False))
+    model[1] = warmed_up(nn.BatchNorm2d(4, affine=False))
     adapted = at_work(model, method)
     assert adapted.learned == ("4.weight", "4.bias")
     assert not same(
@@ -233,7 +233,7 @@ def test_the_tally_counts_on_over_resets() -> None:
 
 def test_the_batch_layer_agrees_with_its_formula_where_it_takes_torchs_kernel() -> None:
     x = 50 + 3 * images(0, 6, (4, 5)).transpose(1, 2)
-    norm = lived_in(nn.BatchNorm1d(5)).double()
+    norm = warmed_up(nn.BatchNorm1d(5)).double()
     layer = place_(nn.Sequential(norm), {"0": Replacement("BatchWeighedBatchNorm", {})})
     wide = x.double()
     centred = wide - wide.mean((0, 2), keepdim=True)

@@ -39,7 +39,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 Call = Callable[[], object]
 
 
-def lived_in(build: Callable[[], nn.Module]) -> nn.Module:
+def warmed_up(build: Callable[[], nn.Module]) -> nn.Module:
     """A network whose running statistics are those of one batch of noise."""
     torch.manual_seed(0)
     model = build().train()
@@ -111,7 +111,7 @@ def main() -> None:
     print("| network | batch | torch, plain | folded | weighed | weighed, folded | ONNX, plain | weighed |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
-        plain, example = lived_in(NETWORKS[name]), torch.randn(2, 3, 224, 224)
+        plain, example = warmed_up(NETWORKS[name]), torch.randn(2, 3, 224, 224)
         tuned = weighed(plain)
         networks = [plain, for_inference(plain, example), tuned, for_inference(tuned, example)]
         assert not any(isinstance(module, ExampleWeighedBatchNorm) for module in networks[3].modules())

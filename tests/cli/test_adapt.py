@@ -8,7 +8,7 @@ import pytest
 
 from calibrate import Summary, open_model
 from calibrate.cli.stream_options import adaptation_recipe, stream_of
-from calibrate.demo import PREPROCESSING, DemoInputs
+from calibrate.demo import DemoInputs
 from calibrate.recipe import Recipe
 from calibrate.steps import (
     EATA,
@@ -24,15 +24,12 @@ from calibrate.steps import (
     Temperature,
     Tent,
 )
-from tests.conftest import Ran
-
-ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
+from tests.builders.commands import Ran, demo_options
 
 
 @pytest.fixture
 def given(demo_inputs: DemoInputs, tmp_path: Path) -> tuple[object, ...]:
-    files = ("--model", demo_inputs.checkpoint, "--data", demo_inputs.scanned, "--out", tmp_path / "out")
-    return (*files, *ARCHITECTURE, "--preprocessing", PREPROCESSING.model_dump_json())
+    return (*demo_options(demo_inputs), "--out", tmp_path / "out")
 
 
 def test_flags_make_the_recipe_they_say() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from calibrate import Summary, open_model
 from calibrate.batch.child import TRIALS
-from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.demo import ARCHITECTURE, DemoInputs
 from calibrate.steps import Leaderboard
-from tests.conftest import Ran
+from tests.builders.commands import Ran, demo_options, write_manifest
 
 SEARCH = {
     "steps": [
@@ -37,9 +37,8 @@ def data(tmp_path: Path, demo_inputs: DemoInputs) -> Path:
 
 def options(data: Path, inputs: DemoInputs, out: Path, *more: object) -> tuple[object, ...]:
     return (
-        "calibrate", "--model", inputs.checkpoint, "--architecture", ARCHITECTURE,
-        "--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--preprocessing", PREPROCESSING.model_dump_json(),
-        "--data", data, "--recipe", json.dumps(SEARCH), "--threads", 1, "--out", out, "--json", *more,
+        "calibrate", *demo_options(inputs, data), "--recipe", json.dumps(SEARCH), "--threads", 1,
+        "--out", out, "--json", *more,
     )  # fmt: skip
 
 
@@ -70,20 +69,8 @@ def test_the_leaderboard_the_files_and_what_serving_costs(
 def test_a_batch_searches_too_and_leaves_no_passes_behind(
     data: Path, demo_inputs: DemoInputs, tmp_path: Path, afternorm: Callable[..., Ran]
 ) -> None:
-    network = {
-        "model": str(demo_inputs.checkpoint),
-        "architecture": ARCHITECTURE,
-        "architecture_args": ARCHITECTURE_ARGS,
-    }
-    manifest, out = tmp_path / "manifest.json", tmp_path / "batch"
-    document = {
-        "models": {"digits": network},
-        "datasets": {"scanned": {"data": str(data), "preprocessing": PREPROCESSING.model_dump(mode="json")}},
-        "recipes": {"best": SEARCH},
-        "outputs": {"formats": ["onnx"]},
-        "settings": {"threads": 1, "device": "cpu"},
-    }
-    manifest.write_text(json.dumps(document))
+    models, datasets, out = {"digits": str(demo_inputs.checkpoint)}, {"scanned": str(data)}, tmp_path / "batch"
+    manifest = write_manifest(tmp_path / "manifest.json", models, datasets, {"best": SEARCH}, ("onnx",))
     cell = out / "digits" / "scanned" / "best"
     ran = afternorm("batch", manifest, "--out", out)
     assert ran.code == 0, ran.err

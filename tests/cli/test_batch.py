@@ -18,7 +18,7 @@ from calibrate.batch.child import REQUEST, start, stop
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.recipe import PRESETS
 from calibrate.request import RunRequest
-from tests.conftest import Ran
+from tests.builders.commands import Ran, write_manifest
 
 FILES = ("comparison.html", "comparison.csv", "comparison.json")
 GENTLE = {
@@ -46,20 +46,9 @@ class Bench:
             np.savez(folder / f"{name}.npz", x=arrays["x"][:part], y=arrays["y"][:part])
 
     def manifest(self, models: str, datasets: str, **recipes: Any) -> Path:
-        network = {"architecture": ARCHITECTURE, "architecture_args": ARCHITECTURE_ARGS}
-        document = {
-            "models": {name: {"model": f"{name}.safetensors", **network} for name in models.split()},
-            "datasets": {
-                name: {"data": f"{name}.npz", "preprocessing": PREPROCESSING.model_dump(mode="json")}
-                for name in datasets.split()
-            },
-            "recipes": recipes,
-            "outputs": {"formats": ["safetensors"]},
-            "settings": {"threads": 1, "device": "cpu"},
-        }
-        path = self.folder / "manifest.json"
-        path.write_text(json.dumps(document))
-        return path
+        checkpoints = {name: f"{name}.safetensors" for name in models.split()}
+        data = {name: f"{name}.npz" for name in datasets.split()}
+        return write_manifest(self.folder / "manifest.json", checkpoints, data, recipes)
 
 
 @pytest.fixture

@@ -20,9 +20,7 @@ from calibrate.demo.digits import held_out_digits
 from calibrate.io import build
 from calibrate.recipe import STEP_KINDS
 from calibrate.steps import EstimationShift, ProbeResult, Reestimation
-from tests.conftest import Ran
-
-ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", '{"in_channels": 1}')
+from tests.builders.commands import NETWORK, Ran, demo_options
 
 
 @pytest.fixture
@@ -38,8 +36,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, demo_inputs: DemoInputs) -> 
     out = tmp_path_factory.mktemp("tuned")
     ran = subprocess.run(
         [
-            Path(sys.executable).with_name("afternorm"), "calibrate", "--model", demo_inputs.checkpoint, *ARCHITECTURE,
-            "--data", demo_inputs.scanned, "--preprocessing", PREPROCESSING.model_dump_json(),
+            Path(sys.executable).with_name("afternorm"), "calibrate", *demo_options(demo_inputs),
             "--alpha", "0.2", "--out", out, "--json", "--threads", "1",
         ],
         check=True, stdout=subprocess.PIPE,
@@ -97,7 +94,7 @@ def test_evaluate_measures_a_tuned_file_on_the_half_nothing_was_chosen_on(
 def test_inspect_tells_plain_from_tuned(
     tuned: tuple[Path, Summary], demo_inputs: DemoInputs, afternorm: Callable[..., Ran]
 ) -> None:
-    plain = json.loads(afternorm("inspect", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--json").out)
+    plain = json.loads(afternorm("inspect", "--model", demo_inputs.checkpoint, *NETWORK, "--json").out)
     assert plain["tuned"] is None
     assert [site["alpha"] for site in plain["sites"]] == [None] * 7
     again = json.loads(afternorm("inspect", "--model", tuned[0] / "tuned.safetensors", "--json").out)
@@ -148,7 +145,7 @@ def test_a_dry_run_checks_and_writes_nothing(
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
     ran = afternorm(
-        command, "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", demo_inputs.digits, *shape, "--dry-run",
+        command, "--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.digits, *shape, "--dry-run",
         *(("--out", tmp_path / "never") if command == "calibrate" else ()),
     )  # fmt: skip
     assert ran.code == 0, ran.err
@@ -169,7 +166,7 @@ def test_the_gate_writes_no_network_without_the_verdict(
 ) -> None:
     """A tiny α on digits as they are proves nothing either way."""
     ran = afternorm(
-        "calibrate", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", demo_inputs.digits, *shape,
+        "calibrate", "--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.digits, *shape,
         "--alpha", 0.0001, "--out", tmp_path / "out", "--formats", "safetensors", "--require", require, "--json",
     )  # fmt: skip
     assert ran.code == code, ran.err
@@ -184,7 +181,7 @@ def test_a_recipe_file_and_the_seed_decide(
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("steps:\n  - {kind: set_alpha, alpha: 0.1, sites: ['layer1.*']}\n  - {kind: measure}\n")
     ran = afternorm(
-        "calibrate", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", demo_inputs.digits, *shape,
+        "calibrate", "--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.digits, *shape,
         "--recipe", recipe, "--seed", 7, "--formats", "safetensors", "--out", tmp_path / "out", "--json",
     )  # fmt: skip
     summary = Summary.model_validate_json(ran.out)
@@ -197,7 +194,7 @@ def test_training_data_are_prepared_as_the_data_are(
     demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str], tmp_path: Path
 ) -> None:
     """Clean digits for the network that reads scanned ones; without them, layer 0 has nothing to compare with."""
-    given = ("--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", demo_inputs.scanned, *shape, "--json")
+    given = ("--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.scanned, *shape, "--json")
     given = (*given, "--training-data", demo_inputs.digits, "--out", tmp_path / "out")
     ran = afternorm("probe", *given)
     summary = Summary.model_validate_json(ran.out)
@@ -222,7 +219,7 @@ def test_images_without_labels_are_probed(
     for number, pixels in enumerate(np.load(demo_inputs.scanned)["x"][:60]):
         Image.fromarray(pixels).save(tmp_path / "target" / f"{number:03}.png")
     ran = afternorm(
-        "probe", "--model", demo_inputs.checkpoint, *ARCHITECTURE, "--data", tmp_path / "target", *shape, "--json",
+        "probe", "--model", demo_inputs.checkpoint, *NETWORK, "--data", tmp_path / "target", *shape, "--json",
         "--recipe", "{steps: [{kind: estimation_shift}]}", "--out", tmp_path / "out",
     )  # fmt: skip
     assert ran.code == 0, ran.err

@@ -11,7 +11,7 @@ from calibrate import Recipe, Summary
 from calibrate.io import build
 from calibrate.recipe import PRESETS
 from calibrate.steps import Corruptions, ProbeCorruptions, ProbeResult
-from tests.conftest import Ran
+from tests.builders.commands import Ran
 
 
 @pytest.fixture

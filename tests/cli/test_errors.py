@@ -14,14 +14,12 @@ from PIL import Image
 
 from calibrate.demo import DemoInputs
 from calibrate.demo.inputs import fresh_network
-from tests.conftest import Ran
-
-ARCHITECTURE = ("--architecture", "cifar/resnet8", "--architecture-args", "{in_channels: 1}")
-PREPROCESSING = ("--preprocessing", "{channels: 1, mean: [0.3], std: [0.4]}")
+from tests.builders.commands import Ran
+from tests.builders.hostile_checkpoints import Calls
 
 
 @dataclass
-class Bench:
+class Workshop:
     """A folder to make bad files in, and the demo's good ones."""
 
     folder: Path
@@ -62,76 +60,73 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, demo_inputs: DemoInputs) -> Bench:
-    return Bench(tmp_path, demo_inputs)
+def workshop(tmp_path: Path, demo_inputs: DemoInputs) -> Workshop:
+    return Workshop(tmp_path, demo_inputs)
 
 
-class Code:
-    def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (eval, ("open('executed', 'w')",))
+def truncated(workshop: Workshop) -> list[str]:
+    content = workshop.inputs.checkpoint.read_bytes()
+    return workshop.calibrate(model=workshop.file("half.safetensors", content[: len(content) // 2]))
 
 
-def truncated(bench: Bench) -> list[str]:
-    content = bench.inputs.checkpoint.read_bytes()
-    return bench.calibrate(model=bench.file("half.safetensors", content[: len(content) // 2]))
+def truncated_pickle(workshop: Workshop) -> list[str]:
+    torch.save(fresh_network().state_dict(), workshop.folder / "whole.pth")
+    content = (workshop.folder / "whole.pth").read_bytes()
+    return workshop.calibrate(model=workshop.file("half.pth", content[: len(content) // 2]))
 
 
-def truncated_pickle(bench: Bench) -> list[str]:
-    torch.save(fresh_network().state_dict(), bench.folder / "whole.pth")
-    content = (bench.folder / "whole.pth").read_bytes()
-    return bench.calibrate(model=bench.file("half.pth", content[: len(content) // 2]))
+def pickle_with_code(workshop: Workshop) -> list[str]:
+    return workshop.calibrate(
+        model=workshop.file("code.pth", pickle.dumps({"state_dict": Calls(eval, "open('executed', 'w')")}, protocol=2))
+    )
 
 
-def pickle_with_code(bench: Bench) -> list[str]:
-    return bench.calibrate(model=bench.file("code.pth", pickle.dumps({"state_dict": Code()}, protocol=2)))
-
-
-def zip_with_a_way_out(bench: Bench) -> list[str]:
-    path = bench.folder / "out-of-here.zip"
+def zip_with_a_way_out(workshop: Workshop) -> list[str]:
+    path = workshop.folder / "out-of-here.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("../escaped/1.png", bench.image("a.png").read_bytes())
-    return bench.calibrate(data=path)
+        archive.writestr("../escaped/1.png", workshop.image("a.png").read_bytes())
+    return workshop.calibrate(data=path)
 
 
-def text_called_jpg(bench: Bench) -> list[str]:
+def text_called_jpg(workshop: Workshop) -> list[str]:
     for label in range(10):
         for number in range(4):
-            bench.image(f"data/{label}/{number}.png")
-    bench.file("data/3/not-an-image.jpg", b"hello")
-    return bench.calibrate(data=bench.folder / "data")
+            workshop.image(f"data/{label}/{number}.png")
+    workshop.file("data/3/not-an-image.jpg", b"hello")
+    return workshop.calibrate(data=workshop.folder / "data")
 
 
-def unknown_class_folder(bench: Bench) -> list[str]:
-    bench.image("data/cat/1.png")
-    bench.image("data/dgo/1.png")
-    names = bench.file("names.txt", "\n".join(["cat", "dog", *(f"other{i}" for i in range(8))]).encode())
-    return bench.calibrate(data=bench.folder / "data", classes=names)
+def unknown_class_folder(workshop: Workshop) -> list[str]:
+    workshop.image("data/cat/1.png")
+    workshop.image("data/dgo/1.png")
+    names = workshop.file("names.txt", "\n".join(["cat", "dog", *(f"other{i}" for i in range(8))]).encode())
+    return workshop.calibrate(data=workshop.folder / "data", classes=names)
 
 
-def unlabelled(bench: Bench) -> list[str]:
-    bench.image("data/1.png")
-    return bench.calibrate(data=bench.folder / "data")
+def unlabelled(workshop: Workshop) -> list[str]:
+    workshop.image("data/1.png")
+    return workshop.calibrate(data=workshop.folder / "data")
 
 
-def vision_transformer(bench: Bench) -> list[str]:
+def vision_transformer(workshop: Workshop) -> list[str]:
     arguments = "{image_size: 32, patch_size: 16, num_layers: 1, num_heads: 1, hidden_dim: 8, mlp_dim: 8}"
     factory = "torchvision.models.vision_transformer:VisionTransformer"
     from torchvision.models.vision_transformer import VisionTransformer
 
     model = VisionTransformer(32, 16, 1, 1, 8, 8)
-    torch.save(model.state_dict(), bench.folder / "vit.pth")
-    return bench.calibrate(model=bench.folder / "vit.pth", architecture=factory, architecture_args=arguments)
+    torch.save(model.state_dict(), workshop.folder / "vit.pth")
+    return workshop.calibrate(model=workshop.folder / "vit.pth", architecture=factory, architecture_args=arguments)
 
 
-def directory_as_file(bench: Bench) -> list[str]:
-    return bench.calibrate(out=bench.file("taken", b""))
+def directory_as_file(workshop: Workshop) -> list[str]:
+    return workshop.calibrate(out=workshop.file("taken", b""))
 
 
-def bad_recipe(bench: Bench) -> list[str]:
-    return bench.calibrate(recipe=bench.file("recipe.yaml", b"steps: [{kind: set_alpha, alpha: 1.5}]"))
+def bad_recipe(workshop: Workshop) -> list[str]:
+    return workshop.calibrate(recipe=workshop.file("recipe.yaml", b"steps: [{kind: set_alpha, alpha: 1.5}]"))
 
 
-MISTAKES: list[tuple[str, Callable[[Bench], Sequence[str]], int, list[str]]] = [
+MISTAKES: list[tuple[str, Callable[[Workshop], Sequence[str]], int, list[str]]] = [
     ("wrong architecture", lambda b: b.calibrate(architecture="cifar/resnet14"), 1, ["layer1.1", "cifar/resnet8"]),
     ("unknown architecture", lambda b: b.calibrate(architecture="torchvision/resnet5O"), 1, ["resnet5O", "resnet50"]),
     ("no architecture", lambda b: b.calibrate(architecture=None), 2, ["--architecture"]),
@@ -165,30 +160,30 @@ MISTAKES: list[tuple[str, Callable[[Bench], Sequence[str]], int, list[str]]] = [
 
 @pytest.mark.parametrize(("make", "code", "said"), [row[1:] for row in MISTAKES], ids=[row[0] for row in MISTAKES])
 def test_a_mistake_is_explained_and_writes_nothing(
-    make: Callable[[Bench], list[str]],
+    make: Callable[[Workshop], list[str]],
     code: int,
     said: list[str],
-    bench: Bench,
+    workshop: Workshop,
     afternorm: Callable[..., Ran],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.chdir(bench.folder)
-    arguments = make(bench)
-    before = {path: path.stat().st_mtime_ns for path in bench.folder.rglob("*")}
+    monkeypatch.chdir(workshop.folder)
+    arguments = make(workshop)
+    before = {path: path.stat().st_mtime_ns for path in workshop.folder.rglob("*")}
     ran = afternorm(*arguments)
     assert ran.code == code, ran.err
     assert ran.out == ""
     assert "Traceback" not in ran.err
     for text in said:
         assert text in ran.err
-    assert {path: path.stat().st_mtime_ns for path in bench.folder.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in workshop.folder.rglob("*")} == before
 
 
 def test_a_missing_runtime_names_the_two_extras(
-    bench: Bench, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+    workshop: Workshop, afternorm: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    ran = afternorm(*bench.calibrate())
+    ran = afternorm(*workshop.calibrate())
     assert ran.code == 5
     assert "afternorm[cpu]" in ran.err
     assert "afternorm[gpu]" in ran.err

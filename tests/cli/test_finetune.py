@@ -1,24 +1,24 @@
 """``afternorm finetune`` and ``compare``: files, resuming after a kill, exit codes, mistakes told."""
 
 import json
+import os
+import signal
 import statistics
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import scipy.stats
 
 from calibrate import open_model
-from calibrate.cli import fine_tuning_requests
-from calibrate.demo import PREPROCESSING, DemoInputs
-from calibrate.engine import FineTuningPlan
+from calibrate.demo import DemoInputs
 from calibrate.engine.finetuning.weight_differences import compare_weights
 from calibrate.finetune import md5_seed
-from calibrate.result import ComparedArms, FineTuned, Progress
-from tests.conftest import Ran
+from calibrate.result import ComparedArms, FineTuned
+from tests.builders.commands import Ran, demo_options
 
-ARCHITECTURE = ("--architecture", "cifar/resnet8")
 RECIPE = "{classes: [3, 5, 8], fraction: 0.3, phases: [{epochs: 2}], histograms: epoch}"
 COMPARISON = """
 base: {classes: [3, 5, 8], fraction: 0.3, phases: [{epochs: 2}], histograms: epoch}
@@ -32,9 +32,7 @@ seeds: 3
 
 @pytest.fixture
 def given(demo_inputs: DemoInputs, tmp_path: Path) -> tuple[object, ...]:
-    files = ("--model", demo_inputs.checkpoint, "--data", demo_inputs.scanned, "--out", tmp_path / "out")
-    arguments = (*ARCHITECTURE, "--architecture-args", '{"in_channels": 1}')
-    return (*files, *arguments, "--preprocessing", PREPROCESSING.model_dump_json(), "--threads", 1)
+    return (*demo_options(demo_inputs), "--out", tmp_path / "out", "--threads", 1)
 
 
 @pytest.fixture
@@ -78,21 +76,21 @@ def test_a_dry_run_says_what_would_be_done(
     assert not (tmp_path / "out").exists()
 
 
-class Stopper:
-    """Presses Ctrl-C at the end of the first epoch of the ``cell``-th fine-tuning."""
+@contextmanager
+def ctrl_c(fine_tuning: int) -> Iterator[None]:
+    """Press Ctrl-C when the state of the second epoch of this fine-tuning, counted from 1, is to take its place."""
+    really, states = os.replace, Counter[Path]()
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, cell: int) -> None:
-        self.left, self.real = cell, fine_tuning_requests.plan_fine_tuning
-        monkeypatch.setattr(fine_tuning_requests, "plan_fine_tuning", self.plan)
+    def replace(source: Path, target: Path) -> None:
+        if target.suffix == ".pt":
+            states[target] += 1
+            if len(states) == fine_tuning and states[target] == 2:
+                signal.raise_signal(signal.SIGINT)
+        really(source, target)
 
-    def plan(self, *arguments: Any, progress: object, **options: Any) -> FineTuningPlan:
-        return self.real(*arguments, **options, progress=self.listen)
-
-    def listen(self, progress: Progress) -> None:
-        if (progress.stage, progress.done) == ("fine-tuning", 1):
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", replace)
+        yield
 
 
 def test_an_interrupted_fine_tuning_goes_on_with_resume_only(
@@ -100,8 +98,7 @@ def test_an_interrupted_fine_tuning_goes_on_with_resume_only(
 ) -> None:
     whole = FineTuned.model_validate_json(afternorm("finetune", RECIPE, *given, "--json").out)
     broken = (*given, "--out", tmp_path / "broken")
-    with pytest.MonkeyPatch.context() as patch:
-        Stopper(patch, 1)
+    with ctrl_c(1):
         ran = afternorm("finetune", RECIPE, *broken)
     assert ran.code == 130
     assert "--resume" in ran.err
@@ -123,8 +120,7 @@ def test_two_arms_from_three_seeds_are_compared_and_resumed(
     assert ran.code == 0, ran.err
     whole = ComparedArms.model_validate_json(ran.out)
     broken = (*given, "--out", tmp_path / "broken")
-    with pytest.MonkeyPatch.context() as patch:
-        Stopper(patch, 4)
+    with ctrl_c(4):
         ran = afternorm("compare", comparison, *broken)
     assert ran.code == 130
     assert afternorm("compare", comparison, *broken).code == 2

@@ -10,7 +10,7 @@ import pytest
 from calibrate.nn import LAYERS
 from calibrate.recipe import FINE_TUNING_KINDS, STEP_KINDS
 from calibrate.steps import METHOD_KINDS, read_card
-from tests.conftest import Ran
+from tests.builders.commands import Ran
 
 KINDS = {**STEP_KINDS, **METHOD_KINDS, **FINE_TUNING_KINDS}
 WITHOUT_TORCH = {name: read_card(value) for name, value in KINDS.items()}

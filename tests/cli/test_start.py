@@ -1,14 +1,14 @@
 """Starting is quick: help and schemas load no torch, and the package exports what it says."""
 
 import importlib
-import json
 import subprocess
 import sys
 
 import pytest
 
 import calibrate
-from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.demo import DemoInputs
+from tests.builders.commands import demo_options
 
 
 def loaded(arguments: list[str], packages: set[str]) -> set[str]:
@@ -40,9 +40,7 @@ def test_loads_no_torch(arguments: list[str]) -> None:
 
 def test_what_needs_no_torchvision_does_not_wait_for_it(demo_inputs: DemoInputs) -> None:
     """It takes as long to import as torch; so does the compiler of torch, which it brings along."""
-    arguments = ["evaluate", "--model", str(demo_inputs.checkpoint), "--architecture", ARCHITECTURE]
-    arguments += ["--architecture-args", json.dumps(ARCHITECTURE_ARGS), "--data", str(demo_inputs.digits)]
-    arguments += ["--preprocessing", PREPROCESSING.model_dump_json()]
+    arguments = ["evaluate", *demo_options(demo_inputs, demo_inputs.digits)]
     assert loaded(arguments, {"torch", "torchvision", "torch._dynamo", "onnxruntime", "matplotlib"}) == {"torch"}
 
 

@@ -12,6 +12,7 @@ from calibrate.data.derived.augmented import flip_crop
 from calibrate.data.preprocess import scale
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 PREPROCESSING = Preprocessing(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
 
@@ -60,8 +61,10 @@ def test_all_channels_alike_and_sides_below_8_never_shifted(shape: tuple[int, in
     channels, height, width = shape
     x = image(height, width, channels)
     known = candidates(x)
+    furthest = (height // 8, width // 8)
     for index in range(20):
-        outcome(x, known, 0, index)
+        _, *shifts = outcome(x, known, 0, index)
+        assert all(abs(shift) <= limit for shift, limit in zip(shifts, furthest, strict=True))
 
 
 @pytest.fixture
@@ -72,15 +75,11 @@ def source(tmp_path: Path) -> Source:
     return open_data(tmp_path / "data.npz", preprocessing=PREPROCESSING)
 
 
-def inputs(source: Source, indices: np.ndarray, size: int) -> Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(indices, size)])
-
-
 def test_pass_batch_size_and_company_make_no_difference(source: Source) -> None:
     augmented = Augmented(source, 5)
-    whole = inputs(augmented, np.arange(40), 40)
-    assert torch.equal(whole, inputs(augmented, np.arange(40), 7))
-    assert torch.equal(whole[[3, 20, 21]], inputs(augmented, np.array([21, 3, 20]), 2))
+    whole = inputs_of(augmented, batch_size=40)
+    assert torch.equal(whole, inputs_of(augmented, batch_size=7))
+    assert torch.equal(whole[[3, 20, 21]], inputs_of(augmented, [21, 3, 20], batch_size=2))
     plain = torch.stack(list(source._stream(np.arange(40), 1)))
     expected = scale(torch.stack([flip_crop(x, 5, index) for index, x in enumerate(plain)]), PREPROCESSING)
     assert torch.equal(whole, expected), "black is black before scaling"
@@ -88,7 +87,7 @@ def test_pass_batch_size_and_company_make_no_difference(source: Source) -> None:
 
 def test_the_seed_decides_and_the_fingerprint_tells(source: Source) -> None:
     one, other = Augmented(source, 5), Augmented(source, 6)
-    assert not torch.equal(inputs(one, np.arange(40), 40), inputs(other, np.arange(40), 40))
+    assert not torch.equal(inputs_of(one), inputs_of(other))
     assert len({one.fingerprint, other.fingerprint, source.fingerprint}) == 3
     assert np.array_equal(one.labels, source.labels)
     assert (one.name, one.entry(3)) == (source.name, source.entry(3))

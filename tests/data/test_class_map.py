@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.data import Source, open_data, read_class_map
+from calibrate.data import open_data, read_class_map
 from calibrate.demo import DemoInputs
 from calibrate.errors import AfternormError, DataError, UsageError
 from calibrate.recipe import Preprocessing
-from tests.conftest import Ran
+from tests.builders.commands import Ran, demo_options
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
@@ -23,10 +24,6 @@ TEXTS = {
     "map.json": '{"ant": 2,\t"cat": "feline", "no": "canine", "no way": 0}',
     "map.csv": "data,model\nant,2\ncat,feline\nno,canine\nno way,0\n",
 }
-
-
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -72,7 +69,7 @@ def test_several_classes_become_one(write_zip: Write, pets: dict[str, bytes], cl
     assert source.labels.tolist() == [0, 0, 1, 1, 1, 0, 0]
     assert source.class_names == tuple(MODEL)
     assert source.listed
-    assert torch.equal(whole(source), whole(plain))
+    assert torch.equal(inputs_of(source), inputs_of(plain))
     assert source.entry(3) == plain.entry(3)
     source.check_outputs(3)
     other = open_data(path, preprocessing=RAW, classes=MODEL, class_map={**class_map, "dog": 2})
@@ -123,9 +120,8 @@ def test_the_option(
     pixels = np.zeros((4, 8, 8), np.uint8)
     np.savez(tmp_path / "data.npz", x=pixels, y=[0, 0, 1, 1])
     arguments = [
-        *(command, "--model", demo_inputs.checkpoint, "--architecture", "cifar/resnet8", "--dry-run"),
-        *("--architecture-args", "{in_channels: 1}", "--preprocessing", "{channels: 1, mean: [0.3], std: [0.4]}"),
-        *("--data", tmp_path / "data.npz", "--class-map", tmp_path / "map.yaml"),
+        *(command, *demo_options(demo_inputs, tmp_path / "data.npz")),
+        *("--class-map", tmp_path / "map.yaml", "--dry-run"),
     ]
     (tmp_path / "map.yaml").write_text("0: 3\n1: 9\n")
     assert afternorm(*arguments).code == 0

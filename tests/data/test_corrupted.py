@@ -18,6 +18,7 @@ from calibrate.data.c_style import SEEDED, corrupt
 from calibrate.errors import DataError, UnavailableError
 from calibrate.recipe import Preprocessing
 from calibrate.steps import CORRUPTION_SETS, Corruption, CorruptionSet
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 GREY = Preprocessing(channels=1, mean=(0,), std=(1,))
@@ -32,10 +33,6 @@ def images(n: int = 5, size: tuple[int, int] = (32, 32)) -> NDArray[np.uint8]:
 
 def opened(pixels: NDArray[np.uint8], preprocessing: Preprocessing = RAW) -> Source:
     return open_data([(one, index % 2) for index, one in enumerate(pixels)], preprocessing=preprocessing)
-
-
-def streamed(source: Source, indices: list[int], batch_size: int = 64) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.array(indices), batch_size)])
 
 
 def test_the_names_are_the_librarys() -> None:
@@ -72,24 +69,24 @@ def test_a_failing_corruption_gives_the_generator_back() -> None:
 @pytest.mark.parametrize("corruption", ALL)
 def test_neither_order_nor_batches_change_an_image(corruption: Corruption) -> None:
     source = Corrupted(opened(images()), corruption, 2, seed=1)
-    whole = streamed(source, [0, 1, 2, 3, 4])
+    whole = inputs_of(source, [0, 1, 2, 3, 4])
     for batch_size in (1, 2):
-        assert torch.equal(streamed(source, [0, 1, 2, 3, 4], batch_size), whole)
+        assert torch.equal(inputs_of(source, [0, 1, 2, 3, 4], batch_size), whole)
     np.random.seed(0)
-    assert torch.equal(streamed(source, [3, 1]), whole[[1, 3]])
+    assert torch.equal(inputs_of(source, [3, 1]), whole[[1, 3]])
 
 
 def test_equal_images_are_corrupted_differently_and_another_seed_is_another_draw() -> None:
     same = opened(np.repeat(images(1), 2, axis=0))
-    one, two = streamed(Corrupted(same, "gaussian_noise", 1, seed=0), [0, 1])
+    one, two = inputs_of(Corrupted(same, "gaussian_noise", 1, seed=0), [0, 1])
     assert not torch.equal(one, two)
-    assert not torch.equal(one, streamed(Corrupted(same, "gaussian_noise", 1, seed=1), [0])[0])
+    assert not torch.equal(one, inputs_of(Corrupted(same, "gaussian_noise", 1, seed=1), [0])[0])
 
 
 def test_severities_differ_in_strength_only() -> None:
     """The noise of severity 2 is 0.12 / 0.08 that of severity 1, number by number, where nothing is clipped."""
     grey = opened(np.full((1, 32, 32, 3), 128, np.uint8))
-    mild, strong = (streamed(Corrupted(grey, "gaussian_noise", s, seed=0), [0]) * 255 - 128 for s in (1, 2))
+    mild, strong = (inputs_of(Corrupted(grey, "gaussian_noise", s, seed=0), [0]) * 255 - 128 for s in (1, 2))
     inside = strong.abs() < 100
     assert (mild[inside] * 1.5 - strong[inside]).abs().max() <= 2.5  # both are cut to whole numbers
 
@@ -106,14 +103,14 @@ def test_each_severity_is_further_from_the_image(corruption: Corruption) -> None
 def test_corruption_comes_after_the_crop_and_before_scaling() -> None:
     pixels = images(1, (48, 40))
     cropped = Preprocessing(crop=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    seen = streamed(Corrupted(opened(pixels, cropped), "contrast", 3, seed=0), [0])[0]
+    seen = inputs_of(Corrupted(opened(pixels, cropped), "contrast", 3, seed=0), [0])[0]
     expected = library_corrupt(np.ascontiguousarray(pixels[0, 8:40, 4:36]), 3, "contrast").transpose(2, 0, 1) / 255
     assert np.allclose(seen, (expected - 0.5) / 0.25, atol=1e-6)
 
 
 def test_a_grey_image_keeps_the_noise_of_a_colour_channel() -> None:
     source = opened(np.full((1, 32, 32), 128, np.uint8), GREY)
-    seen = streamed(Corrupted(source, "gaussian_noise", 1, seed=0), [0])
+    seen = inputs_of(Corrupted(source, "gaussian_noise", 1, seed=0), [0])
     assert seen.shape == (1, 1, 32, 32)
     assert float(seen.std()) == pytest.approx(0.08, rel=0.1)
 
@@ -157,7 +154,7 @@ def test_what_cannot_be_corrupted_is_said() -> None:
     assert reason is not None
     assert "40 × 31" in reason
     with pytest.raises(DataError, match="example 0 of list cannot be corrupted"):
-        streamed(Corrupted(small, "fog", 1, seed=0), [0])
+        inputs_of(Corrupted(small, "fog", 1, seed=0), [0])
     assert obstacle(opened(images(1)), 0) is None
 
 

@@ -16,6 +16,7 @@ from calibrate.data.source import Batch
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding
+from tests.builders.sources import inputs_of
 
 ROWS = np.arange(5)
 CLASSES = ("zero", "one", "two")
@@ -78,17 +79,13 @@ def said(source: Source) -> dict[str, object]:
     return {**values, "labels": source.labels.tolist() if source.labels is not None else None, "length": len(source)}
 
 
-def whole(source: Source, size: int = 5) -> Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(ROWS, size)])
-
-
 @pytest.mark.parametrize("listed", [True, False])
 def test_whatever_is_not_changed_is_the_source_s(listed: bool) -> None:
     source = Pixels(listed=listed)
     same = Same(source)
     assert said(same) == said(source)
     assert [same.entry(index) for index in range(5)] == [source.entry(index) for index in range(5)]
-    assert torch.equal(whole(same, 2), whole(source))
+    assert torch.equal(inputs_of(same, batch_size=2), inputs_of(source))
     assert same.thumbnails([1, 3]) == source.thumbnails([1, 3])
     for one in (same, source):
         with pytest.raises(DataError, match="list has 3 names" if listed else "3 class folders"):

@@ -13,6 +13,7 @@ import pytest
 from calibrate.data import Source, open_data
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 Write = Callable[..., Path]
 
@@ -21,11 +22,6 @@ LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 
 def opened(path: Path) -> Source:
     return open_data(path, preprocessing=Preprocessing())
-
-
-def drain(source: Source) -> None:
-    for _ in source.batches(np.arange(len(source)), 4):
-        pass
 
 
 def patch(path: Path, field: str, offset_local: int, offset_central: int, value: int) -> None:
@@ -118,21 +114,21 @@ def test_a_size_that_lies(write_zip: Write, picture: Callable[..., bytes], metho
     path = write_zip({"cat/a.png": content}, method=method)
     patch(path, "<I", 22, 24, max(0, len(content) + change))
     with pytest.raises(DataError, match=r"'cat/a.png'.*is damaged"):
-        drain(opened(path))
+        inputs_of(opened(path))
 
 
 def test_a_member_that_unpacks_to_far_more_than_declared(write_zip: Write) -> None:
     path = write_zip({"cat/a.png": bytes(2**24)})
     patch(path, "<I", 22, 24, 1000)
     with pytest.raises(DataError, match=r"'cat/a.png'.*is damaged"):
-        drain(opened(path))
+        inputs_of(opened(path))
 
 
 def test_a_checksum_that_lies(write_zip: Write, pets: dict[str, bytes]) -> None:
     path = write_zip(pets)
     patch(path, "<I", 14, 16, 12345)
     with pytest.raises(DataError, match=r"'dog/b.png'.*is damaged"):
-        drain(opened(path))
+        inputs_of(opened(path))
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -156,7 +152,7 @@ def test_damage_anywhere_is_an_error_that_names_the_archive_or_changes_nothing(
         damaged[position] ^= int(random.integers(1, 256))
         path.write_bytes(damaged)
         try:
-            drain(opened(path))
+            inputs_of(opened(path))
         except (DataError, UnsafeInputError) as error:
             messages.append(str(error))
     assert len(messages) > 200
@@ -166,13 +162,13 @@ def test_damage_anywhere_is_an_error_that_names_the_archive_or_changes_nothing(
 def test_an_archive_that_changes_between_passes(write_zip: Write, picture: Callable[..., bytes]) -> None:
     path = write_zip({"cat/a.png": picture(0)})
     source = opened(path)
-    drain(source)
+    inputs_of(source)
     write_zip({"cat/a.png": picture(1)})
     with pytest.raises(DataError, match=r"has changed"):
-        drain(source)
+        inputs_of(source)
     path.unlink()
     with pytest.raises(DataError, match=r"cannot be read"):
-        drain(source)
+        inputs_of(source)
 
 
 def test_nothing_is_written_to_disk(
@@ -181,7 +177,7 @@ def test_nothing_is_written_to_disk(
     path = write_zip(pets)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    drain(opened(path))
+    inputs_of(opened(path))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -209,7 +205,7 @@ def test_links_inside_the_directory(write_folder: Write, pets: dict[str, bytes])
     root = write_folder(pets)
     (root / "ant" / "z.png").symlink_to(root / "cat" / "1.png")
     source = opened(root)
-    drain(source)
+    inputs_of(source)
     assert source.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2]
     (root / "bee").symlink_to("cat")
     with pytest.raises(DataError, match=r"'bee'.*a link to a folder"):
@@ -247,7 +243,7 @@ def test_a_huge_file(write_folder: Write, pets: dict[str, bytes]) -> None:
         file.truncate(2**28 + 1)
     source = opened(root)
     with pytest.raises(UnsafeInputError, match=r"'cat/huge.png'.*limit of 256 MiB"):
-        drain(source)
+        inputs_of(source)
 
 
 def test_a_file_that_goes_away(write_folder: Write, pets: dict[str, bytes]) -> None:
@@ -255,4 +251,4 @@ def test_a_file_that_goes_away(write_folder: Write, pets: dict[str, bytes]) -> N
     source = opened(root)
     (root / "cat" / "1.png").unlink()
     with pytest.raises(DataError, match=r"'cat/1.png'.*cannot be read"):
-        drain(source)
+        inputs_of(source)

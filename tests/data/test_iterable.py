@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from calibrate.data import Source, open_data, prepare
+from calibrate.data import open_data, prepare
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 random = np.random.default_rng(0)
 X = torch.from_numpy(random.standard_normal((7, 3, 4, 2)).astype(np.float32))
@@ -49,13 +50,6 @@ def pairs(x: Any = X, y: Any = Y) -> list[Any]:
     return list(zip(x, y, strict=True))
 
 
-def inputs(source: Source, chosen: Any = None, batch_size: int = 3) -> torch.Tensor:
-    indices = np.arange(len(source)) if chosen is None else np.array(chosen)
-    batches = list(source.batches(indices, batch_size))
-    assert np.concatenate([batch.indices for batch in batches]).tolist() == sorted(indices.tolist())
-    return torch.cat([batch.inputs for batch in batches])
-
-
 PACKINGS: dict[str, Callable[[], Any]] = {
     "tensors": pairs,
     "arrays": lambda: pairs(X.numpy(), Y.numpy()),
@@ -80,7 +74,7 @@ def test_the_packing_changes_nothing(packing: str) -> None:
     assert source.labels.dtype == np.int64
     for chosen in (None, [0], [6], [1, 2, 5], [5, 1]):
         wanted = X if chosen is None else X[sorted(chosen)]
-        assert torch.equal(inputs(source, chosen), wanted)
+        assert torch.equal(inputs_of(source, chosen), wanted)
     assert source.fingerprint == open_data(pairs(), preprocessing=None).fingerprint
     assert list(source.batches(np.arange(0), 2)) == []
 
@@ -98,8 +92,8 @@ IMAGES: dict[str, Callable[[], Any]] = {
 def test_images_are_prepared(packing: str) -> None:
     source = open_data(IMAGES[packing](), preprocessing=PREPROCESSING)
     wanted = torch.stack([prepare(Image.fromarray(image), PREPROCESSING) for image in PIXELS])
-    assert torch.equal(inputs(source), wanted)
-    assert torch.equal(inputs(source, [1, 6]), wanted[[1, 6]])
+    assert torch.equal(inputs_of(source), wanted)
+    assert torch.equal(inputs_of(source, [1, 6]), wanted[[1, 6]])
     assert source.preprocessing == PREPROCESSING
     assert source.fingerprint == open_data(IMAGES["PIL"](), preprocessing=Preprocessing()).fingerprint
     with pytest.raises(DataError, match=r"--preprocessing"):
@@ -110,7 +104,7 @@ def test_grey_batches_have_no_channels() -> None:
     loader = DataLoader(TensorDataset(torch.from_numpy(PIXELS[..., 0].copy()), Y), batch_size=4)
     source = open_data(loader, preprocessing=PREPROCESSING)
     wanted = torch.stack([prepare(Image.fromarray(image[..., 0].copy()), PREPROCESSING) for image in PIXELS])
-    assert torch.equal(inputs(source), wanted)
+    assert torch.equal(inputs_of(source), wanted)
 
 
 def test_fingerprint_follows_values_labels_shape_and_palette() -> None:
@@ -134,7 +128,7 @@ def test_a_map_style_dataset_is_read_only_where_wanted() -> None:
     source = open_data(dataset, preprocessing=None)
     assert dataset.read == list(range(7))
     dataset.read.clear()
-    inputs(source, [2, 5])
+    inputs_of(source, [2, 5])
     assert dataset.read == [2, 5]
 
 
@@ -158,26 +152,26 @@ def test_a_shuffling_loader_is_found_out() -> None:
     loader = DataLoader(TensorDataset(X, Y), batch_size=2, shuffle=True, generator=generator)
     source = open_data(loader, preprocessing=None)
     with pytest.raises(DataError, match=r"turn shuffle off"):
-        inputs(source)
+        inputs_of(source)
 
 
 def test_unwanted_examples_are_compared_too() -> None:
     source = open_data(EachPass(pairs(), pairs(X, torch.tensor([0, 0, 2, 2, 1, 0, 3]))), preprocessing=None)
     with pytest.raises(DataError, match=r"example 0 of EachPass had the label 1.*has 0 now"):
-        inputs(source, [3])
+        inputs_of(source, [3])
 
 
 @pytest.mark.parametrize("later", [[], pairs()[:4]])
 def test_a_shorter_pass_is_found_out(later: list[Any]) -> None:
     source = open_data(EachPass(pairs(), later), preprocessing=None)
     with pytest.raises(DataError, match=r"7 examples in the first pass and fewer now"):
-        inputs(source)
+        inputs_of(source)
 
 
 def test_a_pass_of_another_kind_is_found_out() -> None:
     source = open_data(EachPass(pairs(), pairs(PIXELS)), preprocessing=PREPROCESSING)
     with pytest.raises(DataError, match=r"example 0 of EachPass was an image in one pass"):
-        inputs(source)
+        inputs_of(source)
 
 
 @pytest.mark.parametrize(
@@ -223,11 +217,11 @@ def test_a_truncated_image_is_named(tmp_path: Any, picture: Callable[..., bytes]
 def test_shapes_must_agree() -> None:
     source = open_data([(X[0], 0), (X[0], 0), (X[0, :, 1:], 0)], preprocessing=None)
     with pytest.raises(DataError, match=r"example 2 of list has the shape \(3, 3, 2\) but example 0 of list.*the same"):
-        inputs(source)
+        inputs_of(source)
 
 
 def test_preprocessing_of_floats_is_not_applied_and_that_is_said() -> None:
     source = open_data(pairs(), preprocessing=PREPROCESSING)
-    assert torch.equal(inputs(source), X)
+    assert torch.equal(inputs_of(source), X)
     assert source.preprocessing is None
     assert [finding.code for finding in source.findings] == ["preprocessing-unused"]

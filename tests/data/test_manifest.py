@@ -3,20 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from calibrate.data import CsvManifest, Source, open_data
+from calibrate.data import CsvManifest, open_data
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
-
-
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
 
 
 @pytest.fixture
@@ -38,7 +34,7 @@ def test_names_without_a_list_are_the_class_folders(listed: Write, pets: dict[st
     assert type(source) is CsvManifest
     assert source.class_names == ("ant", "cat", "dog")
     assert not source.listed
-    assert torch.equal(whole(source), whole(folders))
+    assert torch.equal(inputs_of(source), inputs_of(folders))
     assert source.labels.tolist() == folders.labels.tolist()
     assert source.fingerprint == folders.fingerprint
     assert source.entry(0) == f"'ant/x.png' in {path}"

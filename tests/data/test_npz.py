@@ -19,6 +19,7 @@ from PIL import Image
 from calibrate.data import Source, open_data, prepare
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 random = np.random.default_rng(0)
 LABELS = np.array([2, 0, 1, 1, 5])
@@ -42,19 +43,14 @@ def opened(path: Path, preprocessing: Preprocessing | None = None) -> Source:
     return open_data(path, preprocessing=preprocessing)
 
 
-def inputs(source: Source, indices: Any = None, batch_size: int = 2) -> torch.Tensor:
-    chosen = np.arange(len(source)) if indices is None else np.array(indices)
-    return torch.cat([batch.inputs for batch in source.batches(chosen, batch_size)])
-
-
 @pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4", ">f8"])
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("shape", [(24,), (3, 8), (3, 4, 2)])
 def test_floats_are_taken_as_they_are(save: Save, dtype: str, compressed: bool, shape: tuple[int, ...]) -> None:
     x = FLOATS.reshape(5, *shape).astype(dtype)
     source = opened(save(x=x, y=LABELS, compressed=compressed))
-    np.testing.assert_array_equal(inputs(source).numpy(), x.astype(np.float32))
-    assert inputs(source).dtype == torch.float32
+    np.testing.assert_array_equal(inputs_of(source).numpy(), x.astype(np.float32))
+    assert inputs_of(source).dtype == torch.float32
     assert source.labels.tolist() == LABELS.tolist()
     assert source.preprocessing is None
     assert source.class_names is None
@@ -68,7 +64,7 @@ def test_bytes_are_images(save: Save, shape: tuple[int, ...], preprocessing: Pre
     x = random.integers(0, 256, (5, *shape), dtype=np.uint8)
     source = opened(save(images=x, labels=LABELS), preprocessing)
     images = [Image.fromarray(image.reshape(shape[:2]) if shape[2:] == (1,) else image) for image in x]
-    assert torch.equal(inputs(source), torch.stack([prepare(image, preprocessing) for image in images]))
+    assert torch.equal(inputs_of(source), torch.stack([prepare(image, preprocessing) for image in images]))
     assert source.preprocessing == preprocessing
     with pytest.raises(DataError, match="--preprocessing"):
         opened(save(images=x, labels=LABELS))
@@ -214,7 +210,7 @@ def test_damage_anywhere_is_found_on_opening(save: Save, compressed: bool) -> No
     path = save(x=FLOATS, y=LABELS, compressed=compressed)
     content = path.read_bytes()
     whole = opened(path)
-    values = inputs(whole)
+    values = inputs_of(whole)
     damage = np.random.default_rng(1)
     messages = []
     for position in damage.integers(0, len(content), 200):
@@ -226,7 +222,7 @@ def test_damage_anywhere_is_found_on_opening(save: Save, compressed: bool) -> No
         except (DataError, UnsafeInputError) as error:
             messages.append(str(error))
         else:
-            assert torch.equal(inputs(source), values)
+            assert torch.equal(inputs_of(source), values)
             assert source.labels.tolist() == whole.labels.tolist()
     assert len(messages) > 100
     assert all(str(path) in message for message in messages)
@@ -271,7 +267,7 @@ def test_fingerprint_follows_the_values(save: Save) -> None:
 
 def test_preprocessing_of_floats_is_not_applied_and_that_is_said(save: Save) -> None:
     source = opened(save(x=FLOATS, y=LABELS), Preprocessing(crop=2))
-    assert inputs(source).shape == (5, 3, 4, 2)
+    assert inputs_of(source).shape == (5, 3, 4, 2)
     assert source.preprocessing is None
     assert [finding.code for finding in source.findings] == ["preprocessing-unused"]
 

@@ -13,17 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.data import Source, open_data
+from calibrate.data import open_data
 from calibrate.errors import AfternormError, DataError, UnavailableError, UnsafeInputError, UsageError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
 KINDS = ("data.zip", "data.tar", "data.tgz", "data.npz", "folder", "folder/images.csv")
-
-
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
 
 
 @pytest.fixture
@@ -55,10 +52,10 @@ def test_a_file_larger_than_an_image_may_be_is_refused_by_name(
     folder = f"{memory}/folder" if protocol == "memory" else f"file://{local}/folder"
     largest = max(path.stat().st_size for path in (local / "folder").rglob("*.png"))
     monkeypatch.setattr("calibrate.data.files.loose_files.MAX_BYTES", largest)
-    assert len(whole(open_data(folder, preprocessing=RAW)))
+    assert len(inputs_of(open_data(folder, preprocessing=RAW)))
     monkeypatch.setattr("calibrate.data.files.loose_files.MAX_BYTES", largest - 1)
     with pytest.raises(UnsafeInputError, match=r"png' in .*folder is larger than the limit"):
-        whole(open_data(folder, preprocessing=RAW))
+        inputs_of(open_data(folder, preprocessing=RAW))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +66,7 @@ def test_a_url_gives_what_the_path_gives(local: Path, memory: str, kind: str, pr
     assert there.name == url
     assert there.fingerprint == here.fingerprint
     assert there.labels.tolist() == here.labels.tolist()
-    assert torch.equal(whole(there), whole(here))
+    assert torch.equal(inputs_of(there), inputs_of(here))
 
 
 def test_two_passes_at_once(memory: str) -> None:
@@ -94,7 +91,7 @@ def test_files_that_go_away(memory: str, kind: str) -> None:
     gone = f"{memory}/folder/dog/a.png" if kind.startswith("folder") else f"{memory}/{kind}"
     filesystem.rm(gone)
     with pytest.raises(DataError, match="cannot be read"):
-        whole(source)
+        inputs_of(source)
     if kind.endswith("csv"):
         with pytest.raises(DataError, match=r"'dog/a\.png'.*missing"):
             open_data(f"{memory}/{kind}", preprocessing=RAW)
@@ -168,7 +165,7 @@ def test_credentials_are_used_and_not_shown(vault: type[Vault]) -> None:
     source = open_data(URL, preprocessing=RAW)
     assert source.name == "vault://host/data.zip"
     assert "vault://host/data.zip" in source.entry(0)
-    assert len(whole(source)) == 7
+    assert len(inputs_of(source)) == 7
 
 
 @pytest.mark.parametrize("broken", ["isdir", "info", "open", "read", "find"])

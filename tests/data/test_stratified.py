@@ -6,7 +6,7 @@ import torch
 
 from calibrate.data import Augmented, Held, stratified
 from calibrate.errors import DataError
-from tests.finetune.trainings import images
+from tests.builders.trainings import grey_images
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
@@ -32,7 +32,7 @@ def test_a_class_that_would_give_nothing_or_all_is_an_error(share: float, count:
 
 
 def test_held_examples_are_the_source_s_and_can_be_augmented() -> None:
-    source = images()
+    source = grey_images()
     rows = np.array([3, 7, 20, 41])
     held = Held(source, rows[::-1].copy())
     assert (held.fingerprint, len(held), held.entry(3)) == (source.fingerprint, len(source), source.entry(3))

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from calibrate.data import Source, open_data
+from calibrate.data import open_data
 from calibrate.data.files import gzip_stream as module
 from calibrate.data.files.gzip_stream import MARKS, GzipStream
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
@@ -38,10 +39,6 @@ def write_tar(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
     return write
 
 
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
-
-
 @pytest.mark.parametrize("tar_format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_a_tar_is_the_same_data_as_the_zip(
     write_tar: Write, write_zip: Write, pets: dict[str, bytes], tar_format: int
@@ -53,7 +50,7 @@ def test_a_tar_is_the_same_data_as_the_zip(
         assert of_tar.fingerprint == of_zip.fingerprint
         assert of_tar.labels.tolist() == of_zip.labels.tolist()
         assert of_tar.class_names == of_zip.class_names
-        assert torch.equal(whole(of_tar), whole(of_zip))
+        assert torch.equal(inputs_of(of_tar), inputs_of(of_zip))
 
 
 def test_a_tar_of_a_real_folder_with_its_folder_members(
@@ -71,19 +68,19 @@ def test_a_tar_of_a_real_folder_with_its_folder_members(
 def test_some_examples_only(write_tar: Write, pets: dict[str, bytes]) -> None:
     source = open_data(write_tar(pets), preprocessing=RAW)
     (batch,) = source.batches(np.array([5, 1]), 4)
-    assert torch.equal(batch.inputs, whole(source)[[1, 5]])
+    assert torch.equal(batch.inputs, inputs_of(source)[[1, 5]])
 
 
 def test_an_archive_that_changes_between_passes(write_tar: Write, picture: Callable[..., bytes]) -> None:
     path = write_tar({"cat/a.png": picture(0)})
     source = open_data(path, preprocessing=RAW)
-    whole(source)
+    inputs_of(source)
     write_tar({"cat/a.png": picture(1)})
     with pytest.raises(DataError, match=r"'cat/a.png'.*has changed"):
-        whole(source)
+        inputs_of(source)
     path.unlink()
     with pytest.raises(DataError, match="cannot be read"):
-        whole(source)
+        inputs_of(source)
 
 
 def test_damage_anywhere_in_plain_content_is_an_error_or_other_data(write_tar: Write, pets: dict[str, bytes]) -> None:
@@ -98,7 +95,7 @@ def test_damage_anywhere_in_plain_content_is_an_error_or_other_data(write_tar: W
         path.write_bytes(damaged)
         try:
             source = open_data(path, preprocessing=RAW)
-            whole(source)
+            inputs_of(source)
         except (DataError, UnsafeInputError) as error:
             messages.append(str(error))
         else:  # padding, a date, an owner: nothing that belongs to the data

@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from calibrate.data import Source, open_data, prepare
+from calibrate.data import open_data, prepare
 from calibrate.errors import AfternormError, DataError, UsageError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 GREY = Preprocessing(channels=1, mean=(0.3,), std=(0.4,))
 Write = Callable[..., Path]
@@ -37,10 +38,6 @@ def digits(tmp_path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return made
 
 
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 2)])
-
-
 @pytest.mark.parametrize(("option", "part"), [("", "t10k"), ("&train=false", "t10k"), ("&train=True", "train")])
 def test_the_test_set_unless_told_otherwise(tmp_path: Path, digits: dict, option: str, part: str) -> None:
     text = f"torchvision:MNIST?root={tmp_path}{option}"
@@ -48,7 +45,7 @@ def test_the_test_set_unless_told_otherwise(tmp_path: Path, digits: dict, option
     images, labels = digits[part]
     assert source.name == text
     assert source.labels.tolist() == labels.tolist()
-    assert torch.equal(whole(source), torch.stack([prepare(Image.fromarray(image), GREY) for image in images]))
+    assert torch.equal(inputs_of(source), torch.stack([prepare(Image.fromarray(image), GREY) for image in images]))
     assert source.class_names is not None
     assert len(source.class_names) == 10
     source.check_outputs(10)
@@ -68,7 +65,7 @@ def test_a_folder_set_gives_what_the_class_folders_give(write_folder: Write, pet
     root = write_folder(pets)
     raw = Preprocessing()
     source, folders = (open_data(data, preprocessing=raw) for data in (f"torchvision:ImageFolder?root={root}", root))
-    assert torch.equal(whole(source), whole(folders))
+    assert torch.equal(inputs_of(source), inputs_of(folders))
     assert source.class_names == folders.class_names
     assert source.labels.tolist() == folders.labels.tolist()
 

@@ -10,13 +10,10 @@ import torch
 from calibrate.data import Augmented, Source, open_data, split, split_unlabelled
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
+from tests.builders.sources import inputs_of
 
 RAW = Preprocessing()
 Write = Callable[..., Path]
-
-
-def whole(source: Source) -> torch.Tensor:
-    return torch.cat([batch.inputs for batch in source.batches(np.arange(len(source)), 3)])
 
 
 @pytest.fixture(params=["directory", "zip", "csv", "npz"])
@@ -51,7 +48,7 @@ def test_the_inputs_are_those_of_the_labelled_data(both: tuple[Source, Source]) 
     bare, full = both
     assert (bare.labels, bare.class_names, bare.findings) == (None, None, ())
     assert len(bare) == len(full) == 5
-    assert torch.equal(whole(bare), whole(full))
+    assert torch.equal(inputs_of(bare), inputs_of(full))
     assert bare.fingerprint != full.fingerprint
     assert len(bare.thumbnails([1, 2])) == 2
     bare.check_outputs(10)
@@ -61,7 +58,7 @@ def test_wrappers_pass_on_that_there_are_none(both: tuple[Source, Source]) -> No
     bare, full = both
     augmented = Augmented(bare, 0)
     assert augmented.labels is None
-    assert torch.equal(whole(augmented), whole(Augmented(full, 0)))
+    assert torch.equal(inputs_of(augmented), inputs_of(Augmented(full, 0)))
 
 
 def test_directory_and_zip_are_the_same_data(

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import channel_health, gradient_factor, normalising_by_channel
 from calibrate.stats import IterableBatches
 from calibrate.steps import DRIFT_BINS, ChannelHealth, LayerHealth
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.diagnose.watched import by_channel, inputs, state
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, half_frozen, warmed_up
+from tests.builders.states import assert_untouched, snapshot
+from tests.builders.watched import by_channel, inputs, noise_images
 
 
 def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
@@ -21,19 +21,9 @@ def probe(model: nn.Module, x: Tensor, size: int = 7) -> dict[str, LayerHealth]:
     return {layer.name: layer for layer in found}
 
 
-def images(n: int = 32) -> Tensor:
-    return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-
-
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1] = FrozenBatchNorm2d(4)
-    return model
-
-
 def sick(model: nn.Module) -> nn.Module:
     """A network whose layers each have a dead channel, a narrow one, a pruned one and ones of large γ and β."""
-    for site in find_sites(lived_in(model)):
+    for site in find_sites(warmed_up(model)):
         norm = site.module
         with torch.no_grad():
             if norm.running_var is not None:
@@ -46,13 +36,13 @@ def sick(model: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("precision", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("build", [convolutional, Tied, Mixed, frozen])
+@pytest.mark.parametrize("build", [convolutional, Tied, Mixed, half_frozen])
 def test_is_what_numpy_counts(build: Callable[[], nn.Module], precision: torch.dtype) -> None:
     model = sick(build()).train().to(precision)
-    before = state(model)
-    x = images().to(precision)
+    before = snapshot(model)
+    x = noise_images().to(precision)
     found = probe(model, x, 16)
-    assert state(model) == before
+    assert_untouched(model, before)
     seen = inputs(model, x.split(16))
     names = {site.name for site in normalising_by_channel(find_sites(model))}
     assert list(found) == [name for name in seen if name in names]
@@ -111,13 +101,13 @@ def test_a_channel_explodes_when_more_than_one_in_a_thousand_values_is_far_out()
 
 def test_examples_that_weigh_in_explode_less() -> None:
     plain = sick(convolutional()).double()
-    alone = probe(plain, images())
-    weighed = probe(weigh_examples_(plain, find_sites(plain), 0.3), images())
+    alone = probe(plain, noise_images())
+    weighed = probe(weigh_examples_(plain, find_sites(plain), 0.3), noise_images())
     assert weighed["1"].far_out < alone["1"].far_out
 
 
 def test_what_is_no_number_is_far_out_and_nothing_of_it_reaches_json() -> None:
-    model, x = convolutional(), images(8).float()
+    model, x = convolutional(), noise_images(8).float()
     x[3] = float("inf")
     model[1].weight.data[0] = float("nan")
     layers = tuple(probe(model, x).values())
@@ -129,15 +119,15 @@ def test_what_is_no_number_is_far_out_and_nothing_of_it_reaches_json() -> None:
 
 
 def test_an_error_leaves_no_hook_behind() -> None:
-    model = lived_in(convolutional()).train()
-    before = state(model)
+    model = warmed_up(convolutional()).train()
+    before = snapshot(model)
     with pytest.raises(Exception, match="cannot take inputs"):
         probe(model, torch.randn(2, 7, 8, 8))
-    assert state(model) == before
+    assert_untouched(model, before)
 
 
 def test_the_gradient_factor_is_the_gradient_of_the_layer_in_inference() -> None:
-    layer = lived_in(nn.BatchNorm1d(5)).double()
+    layer = warmed_up(nn.BatchNorm1d(5)).double()
     x = torch.randn(1, 5, dtype=torch.float64, requires_grad=True)
     layer(x).sum().backward()
     torch.testing.assert_close(gradient_factor(layer), x.grad[0])

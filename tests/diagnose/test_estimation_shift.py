@@ -12,7 +12,7 @@ from calibrate.diagnose import estimation_shift, rank_correlation
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerShift
 from calibrate.surgery import find_sites, keeping_statistics
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 
 
 def shifts(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerShift]:
@@ -38,7 +38,7 @@ def inputs(model: nn.Module, x: Tensor) -> dict[str, list[np.ndarray]]:
 @pytest.mark.parametrize("size", [32, 5, 1])
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed])
 def test_is_the_definition_over_all_examples(build: Callable[[], nn.Module], size: int) -> None:
-    model = lived_in(build()).double().train()
+    model = warmed_up(build()).double().train()
     if isinstance(model, Mixed):
         model.batch_only = nn.Identity()
     x = torch.randn(32, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

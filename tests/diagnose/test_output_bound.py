@@ -15,17 +15,14 @@ from calibrate.nn import BatchGroupNorm, GhostBatchNorm
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerBound, OutputBound
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.diagnose.watched import by_channel, inputs, state
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
+from tests.builders.states import assert_untouched, snapshot
+from tests.builders.watched import by_channel, inputs, noise_images
 
 
 def probe(model: nn.Module, x: Tensor, size: int) -> dict[str, LayerBound]:
     found = output_bound(model, IterableBatches(x.split(size), None), bounded(find_sites(model)), size)
     return {layer.name: layer for layer in found}
-
-
-def images(n: int = 32) -> Tensor:
-    return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 class TwoSizes(nn.Module):
@@ -72,13 +69,13 @@ def test_one_element_can_only_be_the_mean() -> None:
 @pytest.mark.parametrize("size", [32, 5, 2])
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed, TwoSizes])
 def test_is_what_numpy_sees(build: Callable[[], nn.Module], size: int) -> None:
-    model = lived_in(build()).double().train()
+    model = warmed_up(build()).double().train()
     for site in bounded(find_sites(model)):
         site.module.running_var *= 0.02
-    x = images(32)
-    before = state(model)
+    x = noise_images(32)
+    before = snapshot(model)
     found = probe(model, x, size)
-    assert state(model) == before
+    assert_untouched(model, before)
     batches = x.split(size)
     whole = [batch for batch in batches if len(batch) == size]
     inferred, trained = inputs(model, batches), inputs(model, whole, training=True)
@@ -105,8 +102,8 @@ def test_is_what_numpy_sees(build: Callable[[], nn.Module], size: int) -> None:
 
 @pytest.mark.parametrize("precision", [torch.float16, torch.bfloat16])
 def test_half_precision_is_widened(precision: torch.dtype) -> None:
-    model = lived_in(convolutional()).to(precision)
-    x = images().to(precision)
+    model = warmed_up(convolutional()).to(precision)
+    x = noise_images().to(precision)
     found = probe(model, x, 8)
     for name, calls in inputs(model, x.split(8)).items():
         norm = model.get_submodule(name)
@@ -116,19 +113,19 @@ def test_half_precision_is_widened(precision: torch.dtype) -> None:
 
 
 def test_scale_and_shift_of_a_layer_are_no_matter_to_it() -> None:
-    model = lived_in(convolutional())
-    plain = probe(model, images().float(), 8)["4"]
+    model = warmed_up(convolutional())
+    plain = probe(model, noise_images().float(), 8)["4"]
     nn.init.zeros_(model[4].weight)
-    assert probe(model, images().float(), 8)["4"] == plain
+    assert probe(model, noise_images().float(), 8)["4"] == plain
     model[4].weight = model[4].bias = None
-    assert probe(model, images().float(), 8)["4"] == plain
+    assert probe(model, noise_images().float(), 8)["4"] == plain
 
 
 def test_examples_that_weigh_in_are_normalised_by_the_mixture() -> None:
-    model = lived_in(convolutional()).double()
+    model = warmed_up(convolutional()).double()
     model = weigh_examples_(model, find_sites(model), 0.2)
-    found = probe(model, images(), 8)
-    for name, calls in inputs(model, images().split(8)).items():
+    found = probe(model, noise_images(), 8)
+    for name, calls in inputs(model, noise_images().split(8)).items():
         layer = model.get_submodule(name)
         maps = [torch.from_numpy(call)[..., None] for call in calls]
         with torch.no_grad():
@@ -139,10 +136,10 @@ def test_examples_that_weigh_in_are_normalised_by_the_mixture() -> None:
 
 
 def test_enough_examples_in_a_batch_are_enough_and_one_fewer_is_not() -> None:
-    narrow = lived_in(convolutional())
+    narrow = warmed_up(convolutional())
     narrow[4].running_var *= 0.01
     vectors = nn.Sequential(nn.BatchNorm1d(1))
-    for model, name, x in ((narrow, "4", images(4).float()), (vectors, "0", torch.tensor([[0.0], [3.0]]))):
+    for model, name, x in ((narrow, "4", noise_images(4).float()), (vectors, "0", torch.tensor([[0.0], [3.0]]))):
         needed = probe(model, x, 4)[name].sufficient_batch
         assert needed is not None
         assert needed > 2
@@ -151,13 +148,13 @@ def test_enough_examples_in_a_batch_are_enough_and_one_fewer_is_not() -> None:
 
 
 def test_without_a_whole_batch_only_inference_is_seen() -> None:
-    (layer, _) = probe(convolutional(), images(5).float(), 8).values()
+    (layer, _) = probe(convolutional(), noise_images(5).float(), 8).values()
     assert layer.training is None
     assert layer.inference is not None
 
 
 def test_what_is_no_number_is_outside_and_nothing_of_it_reaches_json() -> None:
-    x = images(8).float()
+    x = noise_images(8).float()
     x[3] = float("inf")
     layers = tuple(probe(convolutional(), x, 8).values())
     assert all((layer.inference, layer.training, layer.sufficient_batch) == (None, None, None) for layer in layers)
@@ -182,7 +179,7 @@ def test_layers_that_train_in_another_way_have_no_such_bound() -> None:
 
 @pytest.mark.parametrize("fails_at", [1, 2, 4])
 def test_everything_is_restored_after_an_error(fails_at: int) -> None:
-    model = lived_in(Mixed()).train()
+    model = warmed_up(Mixed()).train()
     model.maps.eval()
     calls = []
 
@@ -192,9 +189,9 @@ def test_everything_is_restored_after_an_error(fails_at: int) -> None:
             raise KeyboardInterrupt
 
     handle = model.head.register_forward_hook(fail)
-    before = state(model)
+    before = snapshot(model)
     with pytest.raises(KeyboardInterrupt):
-        probe(model, images(12).float(), 4)
-    assert state(model) == before
+        probe(model, noise_images(12).float(), 4)
+    assert_untouched(model, before)
     assert not any(calls), "dropout never trains"
     handle.remove()

@@ -8,26 +8,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.diagnose import disturbed, noise_curve, noise_level
 from calibrate.errors import UsageError
 from calibrate.surgery import Site, find_sites, keeping_statistics, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, half_frozen, warmed_up
 
 
 def sites_of(model: nn.Module) -> tuple[Site, ...]:
     return keeping_statistics(find_sites(model))
 
 
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1] = FrozenBatchNorm2d(4)
-    return model
-
-
 def weighing(alpha: float = 0.2) -> nn.Module:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     return weigh_examples_(model, find_sites(model), alpha)
 
 
@@ -55,7 +48,7 @@ def ratios(sites: tuple[Site, ...], delta: float, **options: object) -> dict[str
 
 
 def wide(channels: int) -> tuple[Site, ...]:
-    return find_sites(nn.Sequential(lived_in(nn.BatchNorm1d(channels).double())))
+    return find_sites(nn.Sequential(warmed_up(nn.BatchNorm1d(channels).double())))
 
 
 def by_the_formula(model: nn.Module, noise: dict[str, tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
@@ -77,9 +70,9 @@ def by_the_formula(model: nn.Module, noise: dict[str, tuple[Tensor, Tensor]], x:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16], ids=str)
-@pytest.mark.parametrize("build", [convolutional, Tied, frozen, without_batch_statistics])
+@pytest.mark.parametrize("build", [convolutional, Tied, half_frozen, without_batch_statistics])
 def test_is_the_network_of_the_formula(build: Callable[[], nn.Module], dtype: torch.dtype) -> None:
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     sites, x = sites_of(model), inputs(dtype)
     noise = ratios(sites_of(copy.deepcopy(model).double()), 0.5)
     with disturbed(sites, 0.5, seed=0, repetition=0):
@@ -103,7 +96,7 @@ def test_layers_that_weigh_examples_are_disturbed_in_what_they_weigh_against() -
 
 
 @pytest.mark.parametrize("delta", [0.0, 1e-9])
-@pytest.mark.parametrize("build", [lambda: lived_in(convolutional()), lambda: lived_in(Tied()), weighing])
+@pytest.mark.parametrize("build", [lambda: warmed_up(convolutional()), lambda: warmed_up(Tied()), weighing])
 def test_without_noise_to_speak_of_the_logits_are_the_same_bits(build: Callable[[], nn.Module], delta: float) -> None:
     model = build()
     plain = logits(model, inputs())
@@ -132,7 +125,7 @@ def test_every_delta_scales_the_same_draw() -> None:
 
 
 def test_a_draw_depends_on_the_layer_s_name_and_not_on_which_others_are_disturbed() -> None:
-    sites = sites_of(lived_in(without_batch_statistics()).double())
+    sites = sites_of(warmed_up(without_batch_statistics()).double())
     together = ratios(sites, 0.5)
     assert len({float(mean[0]) for mean, _ in together.values()}) == len(sites) > 2
     for chosen in (sites[::-1], sites[1:2]):
@@ -141,7 +134,7 @@ def test_a_draw_depends_on_the_layer_s_name_and_not_on_which_others_are_disturbe
 
 
 def test_a_layer_may_share_one_draw() -> None:
-    for mean, variance in ratios(sites_of(lived_in(Tied()).double()), 0.5, granularity="layer").values():
+    for mean, variance in ratios(sites_of(warmed_up(Tied()).double()), 0.5, granularity="layer").values():
         for noise in (mean, variance):
             torch.testing.assert_close(noise, noise[:1].expand(4), rtol=1e-12, atol=0)
         assert abs(float(mean[0] - variance[0])) > 1e-3
@@ -149,7 +142,7 @@ def test_a_layer_may_share_one_draw() -> None:
 
 def test_one_factor_for_a_variance_scales_the_logits_of_a_homogeneous_network() -> None:
     """With rm = β = eps = 0, ReLU and a linear layer without bias, noise shared by the layer changes no prediction."""
-    norm = lived_in(nn.BatchNorm2d(4, eps=0.0))
+    norm = warmed_up(nn.BatchNorm2d(4, eps=0.0))
     model = nn.Sequential(norm, nn.ReLU(), nn.Flatten(), nn.Linear(4 * 64, 3, bias=False)).double()
     norm.running_mean.zero_()
     nn.init.zeros_(norm.bias)
@@ -171,7 +164,7 @@ def test_one_factor_for_a_variance_scales_the_logits_of_a_homogeneous_network() 
 def test_instance_normalisation_behind_a_layer_blocks_its_noise() -> None:
     """Noise is an affine of each channel, which statistics of the example itself remove (§5.2.1)."""
     model = nn.Sequential(nn.BatchNorm2d(4, affine=False), nn.InstanceNorm2d(4, eps=0.0), nn.Flatten()).double()
-    lived_in(model)
+    warmed_up(model)
     x = inputs(torch.float64).expand(-1, 4, -1, -1)
     plain = logits(model, x)
     with disturbed(find_sites(model), 0.9, seed=0, repetition=0):
@@ -191,7 +184,7 @@ def assert_restored(model: nn.Module, before: tuple[dict[str, Tensor], dict[str,
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("build", [convolutional, Tied, frozen, lambda: weighing(0.0), weighing])
+@pytest.mark.parametrize("build", [convolutional, Tied, half_frozen, lambda: weighing(0.0), weighing])
 def test_every_exit_gives_the_statistics_back(build: Callable[[], nn.Module], dtype: torch.dtype) -> None:
     model = build().to(dtype)
     before, labels = snapshot(model), torch.zeros(16, dtype=torch.int64)
@@ -208,7 +201,7 @@ def test_every_exit_gives_the_statistics_back(build: Callable[[], nn.Module], dt
 
 
 def test_a_layer_that_cannot_be_disturbed_leaves_none_disturbed() -> None:
-    model = lived_in(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3)))
+    model = warmed_up(nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3)))
     model[1].running_var = torch.ones(7)
     before = snapshot(model)
     with pytest.raises(RuntimeError), disturbed(find_sites(model), 0.5, seed=0, repetition=0):

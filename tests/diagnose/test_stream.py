@@ -15,7 +15,7 @@ from calibrate.diagnose.stream import REACH, between_two_groups, label_correlati
 from calibrate.stats import IterableBatches
 from calibrate.steps import StreamDiagnosis, StreamMeasures
 from calibrate.surgery import find_sites, keeping_statistics
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 
 K = 4
 
@@ -161,7 +161,7 @@ def test_a_stream_of_one_class_so_far_counts_as_correlated() -> None:
 
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed])
 def test_the_network_stays_and_one_pass_is_made(build: type[nn.Module]) -> None:
-    model = lived_in(build()).train()
+    model = warmed_up(build()).train()
     if isinstance(model, Mixed):
         model.batch_only = nn.Identity()
     state, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
@@ -192,7 +192,7 @@ def test_the_seed_is_that_of_the_shuffles() -> None:
 
 
 def test_a_network_without_batch_norm_is_left_or_corrected() -> None:
-    found = diagnose_stream(lived_in(grouped()), torch.randn(120, 1, 8, 8).split(40))
+    found = diagnose_stream(warmed_up(grouped()), torch.randn(120, 1, 8, 8).split(40))
     assert (found.measures.shift, found.measures.mixture) == (None, None)
     assert found.recommended is None or found.recommended.kind == "lame"
 

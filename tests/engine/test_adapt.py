@@ -33,9 +33,10 @@ from calibrate.steps import (
     Temperature,
     Tent,
 )
-from tests.engine.test_probe_corruptions import PIXELS, images, network
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import grouped, lived_in
+from tests.builders.examples import calibration, examples, trained
+from tests.builders.images import PIXELS, images, network
+from tests.builders.networks import factory, grouped, warmed_up
+from tests.builders.states import assert_untouched, snapshot
 
 TENT = Tent(optimizer=Adam(lr=0.05))
 QUICK = SGD(lr=0.1)
@@ -59,13 +60,6 @@ def ran(*steps: object, model: nn.Module | None = None, **arguments: object) -> 
     return retrofit(model or trained(), recipe, **{"data": examples(), "batch_size": 16, **arguments})
 
 
-def calibration() -> tuple[Tensor, "np.ndarray"]:
-    data = examples()
-    labels = np.array([y for _, y in data])
-    rows = split(labels, SEED).calibration
-    return torch.stack([data[row][0] for row in rows]), labels[rows]
-
-
 def kept_by_hand(adapted: Adapted, source: nn.Module, x: Tensor) -> nn.Module:
     """``source`` with what ``adapted`` has learned, and statistics of ``x`` for it."""
     model = copy.deepcopy(source)
@@ -87,7 +81,7 @@ def in_distribution(x: Tensor) -> "list[Tensor]":
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.kind)
 def test_the_network_is_the_one_made_by_hand(method: Method, stream: Stream) -> None:
     outcome = ran(Adapt(method=method, stream=stream))
-    x, labels = calibration()
+    x, labels = calibration(SEED)
     adapted = Adapted(trained(), method, in_distribution=in_distribution(x))
     _, rows = stream_order(labels, stream, SEED)
     for batch in x[torch.from_numpy(rows)].split(stream.batch_size):
@@ -153,17 +147,17 @@ def test_iew_is_the_step_set_alpha() -> None:
     assert kept.summary.measurement == set_.summary.measurement
     (said,) = kept.summary.of(StreamLearning)
     assert (said.images, said.learned, said.reestimated) == (0, (), False)
-    grouped_ = ran(Adapt(method=IEW(alpha=0.7)), model=lived_in(grouped()))
-    assert_same_state(grouped_.model, ran(SetAlpha(alpha=0.7), model=lived_in(grouped())).model)
+    grouped_ = ran(Adapt(method=IEW(alpha=0.7)), model=warmed_up(grouped()))
+    assert_same_state(grouped_.model, ran(SetAlpha(alpha=0.7), model=warmed_up(grouped())).model)
 
 
 def test_what_is_kept_is_shipped_and_reopens(tmp_path: Path) -> None:
-    name = f"{trained.__module__}:{trained.__name__}"
+    name = factory(trained)
     outcome = ran(Adapt(method=TENT, stream=Stream(batch_size=8)), architecture=name)
     delivery = deliver(outcome, trained(), tmp_path, Outputs(latency_runs=0))
     assert (delivery.problems, [item.format for item in delivery.summary.artifacts]) == ((), ["safetensors", "onnx"])
     reopened = open_model(tmp_path / "tuned.safetensors", name).model
-    x, _ = calibration()
+    x, _ = calibration(SEED)
     assert torch.equal(reopened(x), outcome.model(x))
 
 
@@ -187,7 +181,7 @@ def test_labels_are_needed_where_they_make_the_order(tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
     heard: list[object] = []
     with pytest.raises(ModelError, match="nothing to adapt to a stream"):
-        ran(Adapt(method=TENT), model=lived_in(grouped()), progress=heard.append)
+        ran(Adapt(method=TENT), model=warmed_up(grouped()), progress=heard.append)
     with pytest.raises(ModelError, match="is float16"):
         ran(Adapt(method=TENT), model=trained().half(), progress=heard.append)
     for before in (SetAlpha(alpha=0.1), Adapt(method=IEW())):
@@ -199,7 +193,7 @@ def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
 
 
 def test_what_is_no_number_is_not_kept() -> None:
-    x, _ = calibration()
+    x, _ = calibration(SEED)
     broken = [(image * torch.nan if torch.equal(image, x[0]) else image, y) for image, y in examples()]
     with pytest.raises(ModelError, match=r"after the stream 1\.weight is infinite or not a number"):
         ran(Adapt(method=TENT), data=broken)

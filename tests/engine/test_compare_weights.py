@@ -11,7 +11,7 @@ from calibrate.engine.finetuning.training import FineTuneOutcome
 from calibrate.engine.finetuning.weight_differences import compare_weights
 from calibrate.recipe import FineTuning
 from calibrate.result import FineTuned
-from tests.engine.test_fine_tune import examples, model_of
+from tests.builders.fine_tuning import maps, model_of
 
 #: Without a validation split the last epoch is kept, so that the network has the weights of the last record.
 BASE: dict[str, Any] = {"batch_size": 8, "validation": 0, "histograms": "epoch", "phases": [{"epochs": 2, "lr": 0.1}]}
@@ -20,7 +20,7 @@ LONGER: dict[str, Any] = {**BASE, "phases": [{"epochs": 3, "lr": 0.3}]}
 
 @cache
 def tuned(longer: bool) -> FineTuneOutcome:
-    return fine_tune(model_of(4), FineTuning.model_validate(LONGER if longer else BASE), data=examples())
+    return fine_tune(model_of(4), FineTuning.model_validate(LONGER if longer else BASE), data=maps())
 
 
 def with_layers(result: FineTuned, *names: str) -> FineTuned:
@@ -77,6 +77,6 @@ def test_layers_of_one_arm_alone_or_of_other_weights_are_left_out() -> None:
     "changed", [{"histograms": "none"}, {"histograms": "step"}, {"layers": [{"kind": "initialise"}]}]
 )
 def test_arms_recorded_otherwise_or_begun_elsewhere_are_not_compared(changed: dict[str, Any]) -> None:
-    other = fine_tune(model_of(4), FineTuning.model_validate({**BASE, **changed}), data=examples()).result
+    other = fine_tune(model_of(4), FineTuning.model_validate({**BASE, **changed}), data=maps()).result
     assert compare_weights(other, tuned(longer=False).result) == ()
     assert compare_weights(tuned(longer=False).result, other) == ()

@@ -13,7 +13,7 @@ from calibrate import Outcome, Outputs, Recipe, Summary, deliver, retrofit
 from calibrate.engine import check_outputs
 from calibrate.errors import UsageError
 from calibrate.steps import Measure, SetAlpha, Temperature
-from tests.engine.test_retrofit import examples, trained
+from tests.builders.examples import examples, trained
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.data import Examples, Source, open_data
+from calibrate.data import open_data
 from calibrate.engine import FineTuningPlan, carry_out_fine_tuning, fine_tune, plan_fine_tuning
 from calibrate.engine.finetuning.target_classes import class_labels
 from calibrate.errors import AfternormError, DataError, ModelError, UsageError
@@ -17,17 +17,8 @@ from calibrate.metrics import score
 from calibrate.recipe import FineTuning
 from calibrate.result import FineTuned, Progress, silent
 from calibrate.surgery import find_sites
-from tests.networks import Tied, convolutional, grouped, lived_in
-
-SHORT: dict[str, Any] = {"phases": [{"epochs": 2}], "batch_size": 8}
-
-
-def examples(count: int = 80, classes: int = 4, seed: int = 0, names: list[str] | None = None) -> Source:
-    """Float maps whose mean tells the class."""
-    draw = torch.Generator().manual_seed(seed)
-    labels = [index % classes for index in range(count)]
-    maps = [torch.randn(1, 8, 8, generator=draw) + 2 * label for label in labels]
-    return Examples(list(zip(maps, labels, strict=True)), name=f"maps {seed}", preprocessing=None, classes=names)
+from tests.builders.fine_tuning import SHORT, maps, model_of
+from tests.builders.networks import Tied, convolutional, grouped, warmed_up
 
 
 def plan(model: nn.Module, document: dict[str, Any], data: Any, test_data: Any = None) -> FineTuningPlan:
@@ -43,15 +34,11 @@ def plan(model: nn.Module, document: dict[str, Any], data: Any, test_data: Any =
     )
 
 
-def model_of(classes: int) -> nn.Module:
-    return lived_in(convolutional(classes))
-
-
 def test_the_network_is_untouched_and_the_result_says_what_happened() -> None:
     model = model_of(4)
     before = fingerprint(model.state_dict())
-    first = fine_tune(model, FineTuning.model_validate(SHORT), data=examples())
-    again = fine_tune(model, FineTuning.model_validate(SHORT), data=examples())
+    first = fine_tune(model, FineTuning.model_validate(SHORT), data=maps())
+    again = fine_tune(model, FineTuning.model_validate(SHORT), data=maps())
     assert fingerprint(model.state_dict()) == before == first.result.model.fingerprint
     assert first.result.fingerprint == fingerprint(first.model.state_dict()) != before
     assert first.result.digest == again.result.digest
@@ -61,8 +48,8 @@ def test_the_network_is_untouched_and_the_result_says_what_happened() -> None:
 
 
 def test_scores_are_of_the_returned_network_on_the_test_data() -> None:
-    tested = examples(seed=1)
-    outcome = fine_tune(model_of(4), FineTuning.model_validate(SHORT), data=examples(), test_data=tested)
+    tested = maps(seed=1)
+    outcome = fine_tune(model_of(4), FineTuning.model_validate(SHORT), data=maps(), test_data=tested)
     inputs = torch.cat([batch.inputs for batch in tested.batches(np.arange(80), 80)])
     assert tested.labels is not None
     with torch.inference_mode():
@@ -77,7 +64,7 @@ def test_scores_are_of_the_returned_network_on_the_test_data() -> None:
 
 
 def test_the_parts_are_disjoint_stratified_and_of_the_wanted_classes() -> None:
-    data = examples(160)
+    data = maps(160)
     document = {"classes": ["3", "1"], "fraction": 0.5, "validation": 0.2, "seed": 3}
     found = plan(model_of(4), document, data)
     assert data.labels is not None
@@ -94,7 +81,7 @@ def test_the_parts_are_disjoint_stratified_and_of_the_wanted_classes() -> None:
 
 
 def test_test_data_are_labelled_by_name_not_by_number() -> None:
-    training, test = examples(names=["a", "b", "c", "d"]), examples(seed=1, names=["d", "c", "b", "a"])
+    training, test = maps(names=["a", "b", "c", "d"]), maps(seed=1, names=["d", "c", "b", "a"])
     found = plan(model_of(4), {"classes": ["c", "a"]}, training, test)
     assert test.labels is not None
     assert found.test_data.labels[test.labels == 1].tolist() == [0] * 20
@@ -110,15 +97,15 @@ def test_the_head_is_kept_where_the_classes_are_the_networks(
     document: dict[str, Any], classes: int, fresh: bool
 ) -> None:
     """Indices that fit the network's outputs are taken for its classes."""
-    assert plan(model_of(classes), document, examples()).fresh == fresh
-    named = plan(model_of(classes), document, examples(names=["0", "1", "2", "3"]))
+    assert plan(model_of(classes), document, maps()).fresh == fresh
+    named = plan(model_of(classes), document, maps(names=["0", "1", "2", "3"]))
     assert named.fresh == (fresh or classes != 4)
 
 
 def test_a_fresh_head_puts_out_the_classes_and_the_layers_are_placed() -> None:
     layers = [{"kind": "place", "layer": "StochNorm"}]
     recipe = FineTuning.model_validate({**SHORT, "classes": ["0", "2", "3"], "layers": layers})
-    outcome = fine_tune(model_of(4), recipe, data=examples())
+    outcome = fine_tune(model_of(4), recipe, data=maps())
     assert outcome.model(torch.randn(2, 1, 8, 8)).shape == (2, 3)
     assert [type(site.module).__name__ for site in find_sites(outcome.model)] == ["StochNorm"] * 2
     assert [scores.arm for scores in outcome.result.measurement.arms] == ["tuned"]
@@ -127,7 +114,7 @@ def test_a_fresh_head_puts_out_the_classes_and_the_layers_are_placed() -> None:
 @pytest.mark.parametrize("model", [grouped(4), nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), Tied()])
 def test_networks_without_batch_norm_or_with_ties_are_fine_tuned(model: nn.Module) -> None:
     recipe = FineTuning.model_validate({**SHORT, "penalties": [{"kind": "l2_sp"}], "groups": {"weight_decay": 0}})
-    outcome = fine_tune(lived_in(model), recipe, data=examples())
+    outcome = fine_tune(warmed_up(model), recipe, data=maps())
     assert outcome.result.fingerprint != outcome.result.model.fingerprint
 
 
@@ -142,23 +129,23 @@ def test_an_interrupted_fine_tuning_ends_with_the_same_result(death: int, tmp_pa
         if (progress.stage, progress.done) == ("fine-tuning", death):
             raise KeyboardInterrupt
 
-    whole = fine_tune(model_of(4), recipe, data=examples())
+    whole = fine_tune(model_of(4), recipe, data=maps())
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(model_of(4), recipe, data=examples(), state=state, progress=die)
+        fine_tune(model_of(4), recipe, data=maps(), state=state, progress=die)
     assert state.exists()
-    resumed = fine_tune(model_of(4), recipe, data=examples(), state=state)
+    resumed = fine_tune(model_of(4), recipe, data=maps(), state=state)
     assert resumed.result.digest == whole.result.digest
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_request_is_another_for_another_network_recipe_or_data() -> None:
-    base = plan(model_of(4), {}, examples()).request
-    assert plan(model_of(4), {}, examples()).request == base
+    base = plan(model_of(4), {}, maps()).request
+    assert plan(model_of(4), {}, maps()).request == base
     others = [
-        plan(lived_in(convolutional(4), seed=1), {}, examples()),
-        plan(model_of(4), {"seed": 1}, examples()),
-        plan(model_of(4), {}, examples(seed=1)),
-        plan(model_of(4), {}, examples(), examples(seed=1)),
+        plan(warmed_up(convolutional(4), seed=1), {}, maps()),
+        plan(model_of(4), {"seed": 1}, maps()),
+        plan(model_of(4), {}, maps(seed=1)),
+        plan(model_of(4), {}, maps(), maps(seed=1)),
     ]
     assert len({base, *(other.request for other in others)}) == 5
 
@@ -178,16 +165,16 @@ class HeadInTheMiddle(nn.Module):
 @pytest.mark.parametrize(
     ("model", "document", "data", "test_data", "error", "said"),
     [
-        (model_of(4), {"classes": ["0", "cta"]}, examples(names=["cat", "b", "0", "d"]), None, DataError, "but 'cat'"),
-        (model_of(4), {"fraction": 0.01}, examples(), None, DataError, r"fraction 0.01 of the 10 examples .* is 0"),
-        (model_of(4), {"validation": 0.01}, examples(), None, DataError, "validation 0.01"),
+        (model_of(4), {"classes": ["0", "cta"]}, maps(names=["cat", "b", "0", "d"]), None, DataError, "but 'cat'"),
+        (model_of(4), {"fraction": 0.01}, maps(), None, DataError, r"fraction 0.01 of the 10 examples .* is 0"),
+        (model_of(4), {"validation": 0.01}, maps(), None, DataError, "validation 0.01"),
         (model_of(4), {}, [torch.zeros(1, 8, 8)] * 4, None, AfternormError, "label|element"),
-        (model_of(4), {}, examples(), examples(), UsageError, "learned by heart"),
-        (model_of(3), {}, examples(classes=3), examples(seed=1), DataError, "test data, is of a class"),
-        (model_of(4).half(), {}, examples(), None, UsageError, "amp: bf16"),
-        (HeadInTheMiddle(), {"classes": ["0", "2", "3"]}, examples(), None, ModelError, "is not its head"),
-        (model_of(4), {"penalties": [{"kind": "delta", "layers": ["3x"]}]}, examples(), None, UsageError, "'3x'"),
-        (model_of(4), {"layers": [{"kind": "place", "layer": "StochNrm"}]}, examples(), None, UsageError, "StochNorm"),
+        (model_of(4), {}, maps(), maps(), UsageError, "learned by heart"),
+        (model_of(3), {}, maps(classes=3), maps(seed=1), DataError, "test data, is of a class"),
+        (model_of(4).half(), {}, maps(), None, UsageError, "amp: bf16"),
+        (HeadInTheMiddle(), {"classes": ["0", "2", "3"]}, maps(), None, ModelError, "is not its head"),
+        (model_of(4), {"penalties": [{"kind": "delta", "layers": ["3x"]}]}, maps(), None, UsageError, "'3x'"),
+        (model_of(4), {"layers": [{"kind": "place", "layer": "StochNrm"}]}, maps(), None, UsageError, "StochNorm"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_the_next_move(
@@ -204,5 +191,5 @@ def test_data_without_labels_are_refused(tmp_path: Path) -> None:
 
 
 def test_labels_of_classes_that_are_not_wanted_are_minus_one() -> None:
-    source = examples(8, names=["a", "b", "c", "d"])
+    source = maps(8, names=["a", "b", "c", "d"])
     assert class_labels(source, ("d", "b"), 4).tolist() == [-1, 1, -1, 0] * 2

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.engine import inspect_model
@@ -15,21 +14,12 @@ from calibrate.export import to_onnx
 from calibrate.io import load_weights_, read_checkpoint
 from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
-from tests.conftest import Ran
-from tests.networks import convolutional, lived_in
+from tests.builders.commands import Ran
+from tests.builders.examples import examples
+from tests.builders.networks import convolutional, factory, frozen, warmed_up, with_norm
+from tests.builders.runs import messages
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.1), Temperature(), Measure(resamples=100)])
-
-
-def with_norm(norm: Any) -> nn.Sequential:
-    """The plainest network, with ``norm`` in place of its BatchNorm layers."""
-    model = convolutional()
-    model[1], model[4] = norm(4), norm(8)
-    return model
-
-
-def frozen() -> nn.Module:
-    return with_norm(FrozenBatchNorm2d)
 
 
 def synchronised() -> nn.Module:
@@ -64,26 +54,21 @@ def transformer() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.LayerNorm(64), nn.Linear(64, 3))
 
 
-def examples(count: int = 24) -> list[tuple[Tensor, int]]:
-    generator = torch.Generator().manual_seed(5)
-    return [(torch.randn(1, 8, 8, generator=generator) + 0.3 * (i % 3), i % 3) for i in range(count)]
-
-
 KINDS = {build.__name__: build for build in (frozen, synchronised, without_affine, with_activation)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_path: Path) -> None:
     """From a plain checkpoint to both files: no key is lost, none but α's is won, nothing becomes trainable."""
-    model = lived_in(KINDS[kind]())
+    model = warmed_up(KINDS[kind]())
     torch.save(model.state_dict(), tmp_path / "plain.pt")
-    opened = open_model(tmp_path / "plain.pt", f"{__name__}:{kind}")
-    outcome = retrofit(opened.model, RECIPE, data=examples(), architecture=opened.architecture)
+    opened = open_model(tmp_path / "plain.pt", factory(KINDS[kind]))
+    outcome = retrofit(opened.model, RECIPE, data=examples(24), architecture=opened.architecture)
     delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0))
     assert delivery.problems == ()
     assert [len(item.parity) for item in delivery.summary.artifacts] == [1, 3]
     assert [site.alpha for site in delivery.summary.changes.sites] == [0.1, 0.1]
-    again = open_model(tmp_path / "out" / "tuned.safetensors", f"{__name__}:{kind}")
+    again = open_model(tmp_path / "out" / "tuned.safetensors", factory(KINDS[kind]))
     assert again.model.state_dict().keys() == model.state_dict().keys() | {"1.alpha", "4.alpha"}
     assert {name for name, _ in again.model.named_parameters()} == {name for name, _ in model.named_parameters()}
     x = torch.randn(3, 1, 8, 8)
@@ -94,7 +79,7 @@ def test_a_tuned_file_reopens_as_tuned_and_the_graph_is_proven(kind: str, tmp_pa
 
 def test_a_batch_norm_checkpoint_loads_into_a_frozen_architecture(tmp_path: Path) -> None:
     """A frozen backbone is built from the original network's published file, which counts batches."""
-    plain = lived_in(convolutional())
+    plain = warmed_up(convolutional())
     torch.save(plain.state_dict(), tmp_path / "plain.pt")
     model = frozen().eval()
     load_weights_(model, read_checkpoint(tmp_path / "plain.pt"), "frozen")
@@ -116,13 +101,13 @@ def test_a_stray_count_of_batches_is_still_refused(tmp_path: Path) -> None:
 def test_layers_that_cannot_weigh_are_explained_everywhere(
     build: Any, reason: str, tmp_path: Path, afternorm: Any
 ) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     with pytest.raises(ModelError, match=f"{reason}.*Use the recipe `temperature`"):
         select(find_sites(model), ("*",))
     with pytest.raises(ModelError, match=reason):
-        retrofit(model, PRESETS["alpha"], data=examples())
-    summary = retrofit(model, PRESETS["temperature"], data=examples()).summary
-    skipped = [finding.message for finding in summary.findings if finding.code == "site-skipped"]
+        retrofit(model, PRESETS["alpha"], data=examples(24))
+    summary = retrofit(model, PRESETS["temperature"], data=examples(24)).summary
+    skipped = messages(summary, "site-skipped")
     assert len(skipped) == 1
     assert skipped[0].startswith("2 layers, 1 to 4, were left as they are: it ")
     assert [(site.channels, site.alpha, bool(site.note)) for site in summary.changes.sites] == [
@@ -130,7 +115,7 @@ def test_layers_that_cannot_weigh_are_explained_everywhere(
         (8, None, True),
     ]
     torch.save(model.state_dict(), tmp_path / "plain.pt")
-    name = f"{__name__}:{build.__name__}"
+    name = factory(build)
     shown: Ran = afternorm("inspect", "--model", tmp_path / "plain.pt", "--architecture", name)
     assert shown.code == 0, shown.err
     assert shown.out.count("cannot be tuned: it ") == 2
@@ -139,28 +124,20 @@ def test_layers_that_cannot_weigh_are_explained_everywhere(
 
 def test_a_network_with_layer_norm_only_is_explained() -> None:
     with pytest.raises(ModelError, match=r"no batch normalisation layers.* recipe `temperature`"):
-        retrofit(transformer(), PRESETS["alpha"], data=examples())
-    assert retrofit(transformer(), PRESETS["temperature"], data=examples()).summary.changes.temperature > 0
-
-
-def test_group_norm_beside_batch_norm_is_left_and_named() -> None:
-    model = lived_in(convolutional())
-    model[4] = nn.GroupNorm(2, 8)
-    summary = retrofit(model, RECIPE, data=examples()).summary
-    assert [site.alpha for site in summary.changes.sites] == [0.1, None]
-    assert any("the layer 4 was left as it is: it is a GroupNorm" in finding.message for finding in summary.findings)
+        retrofit(transformer(), PRESETS["alpha"], data=examples(24))
+    assert retrofit(transformer(), PRESETS["temperature"], data=examples(24)).summary.changes.temperature > 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("build", [convolutional, frozen], ids=["original", "frozen"])
 def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_path: Path) -> None:
     """ONNX Runtime proves float16; bfloat16 it cannot run, which is said, and the weights are written all the same."""
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     torch.save(model.state_dict(), tmp_path / "half.pt")
-    name = f"{build.__module__}:{build.__name__}"
+    name = factory(build)
     opened = open_model(tmp_path / "half.pt", name)
     assert inspect_model(opened).dtype == str(dtype).removeprefix("torch.")
-    outcome = retrofit(opened.model, RECIPE, data=examples(), architecture=name)
+    outcome = retrofit(opened.model, RECIPE, data=examples(24), architecture=name)
     assert [site.alpha for site in outcome.summary.changes.sites] == [0.1, 0.1]
     delivery = deliver(outcome, opened.model, tmp_path / "out", Outputs(latency_runs=0))
     formats = [item.format for item in delivery.summary.artifacts]
@@ -180,7 +157,7 @@ def test_half_precision_goes_all_the_way(build: Any, dtype: torch.dtype, tmp_pat
 
 
 def test_bfloat16_is_refused_before_anything_is_traced() -> None:
-    model = lived_in(convolutional()).bfloat16()
+    model = warmed_up(convolutional()).bfloat16()
     weigh_examples_(model, find_sites(model), 0.1)
     with pytest.raises(ExportError, match="bfloat16, for which ONNX Runtime has no kernels"):
         to_onnx(model, torch.randn(2, 1, 8, 8).bfloat16(), {})

@@ -14,8 +14,10 @@ from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Outputs
 from calibrate.search import fit_temperature
 from calibrate.steps import LearnAlpha, Learned, Learning, Measure, SetAlpha, Temperature, TuneAffine
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.examples import examples, trained
+from tests.builders.networks import Mixed, Tied, convolutional, factory, grouped, warmed_up
+from tests.builders.runs import codes
+from tests.builders.states import assert_same_bits, assert_untouched, snapshot
 
 SEED = 3
 QUICK = {"epochs": 2, "margin": 0.0, "batch_size": 8}
@@ -40,12 +42,6 @@ def rows(data: list[tuple[Tensor, int]]) -> tuple[np.ndarray, np.ndarray]:
     calibration = split(labels, SEED).calibration
     learned, held_back = hold_back(labels[calibration], SEED)
     return calibration[learned], calibration[held_back]
-
-
-def assert_same_state(one: nn.Module, other: nn.Module) -> None:
-    ours, theirs = one.state_dict(), other.state_dict()
-    assert list(ours) == list(theirs)
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
 def improvable(step: Learning) -> tuple[tuple[SetAlpha, ...], list[tuple[Tensor, int]]]:
@@ -83,7 +79,7 @@ def test_nothing_is_learned_from_what_was_held_back_nor_from_the_holdout_half(st
     one, two = (ran(*steps, step, data=which) for which in (data, others))
     assert one.summary.of(Learned)[0].kept == two.summary.of(Learned)[0].kept == 1
     assert one.summary.of(Learned)[0].epochs != two.summary.of(Learned)[0].epochs
-    assert_same_state(one.model, two.model)
+    assert_same_bits(one.model, two.model)
 
 
 def test_gamma_and_beta_alone_change_and_the_arm_is_tuned() -> None:
@@ -101,7 +97,7 @@ def test_gamma_and_beta_alone_change_and_the_arm_is_tuned() -> None:
 
 @pytest.mark.parametrize("step", [BY_LAYER, BY_CHANNEL], ids=lambda step: step.per)
 def test_learned_alpha_is_stored_and_reopens(step: LearnAlpha, tmp_path: Path) -> None:
-    outcome = ran(SetAlpha(alpha=0.1), step, Measure(resamples=100), architecture=f"{trained.__module__}:trained")
+    outcome = ran(SetAlpha(alpha=0.1), step, Measure(resamples=100), architecture=factory(trained))
     assert [arm.arm for arm in outcome.summary.measurement.arms] == ["original", "T", "alpha", "alpha+T"]
     for site in outcome.summary.changes.sites:
         stored = outcome.model.get_submodule(site.names[0]).alpha
@@ -110,8 +106,8 @@ def test_learned_alpha_is_stored_and_reopens(step: LearnAlpha, tmp_path: Path) -
         assert not torch.allclose(stored, torch.tensor(0.1))
     delivery = deliver(outcome, trained(), tmp_path, Outputs(formats=("safetensors",), latency_runs=0))
     assert delivery.problems == ()
-    reopened = open_model(tmp_path / "tuned.safetensors", f"{trained.__module__}:trained").model
-    assert_same_state(reopened, outcome.model)
+    reopened = open_model(tmp_path / "tuned.safetensors", factory(trained)).model
+    assert_same_bits(reopened, outcome.model)
 
 
 @pytest.mark.parametrize("step", [AFFINE, BY_LAYER, BY_CHANNEL], ids=lambda step: step.kind)
@@ -119,7 +115,7 @@ def test_where_nothing_helps_the_network_stays_bit_for_bit(step: Learning) -> No
     outcome = ran(step.model_copy(update={"lr": 100.0, "margin": 1.0}))
     (item,) = outcome.summary.of(Learned)
     assert (item.kept, item.changed) == (0, ())
-    assert_same_state(outcome.model, trained())
+    assert_same_bits(outcome.model, trained())
     assert not any(isinstance(module, ExampleWeighed) for module in outcome.model.modules())
 
 
@@ -163,7 +159,7 @@ def test_passes_are_counted() -> None:
 def test_tied_layers_learn_once_and_stay_tied() -> None:
     data = [(x, y + y // 2) for x, y in shifted()]
     for step in (AFFINE, BY_LAYER):
-        outcome = ran(step, model=lived_in(Tied()), data=data)
+        outcome = ran(step, model=warmed_up(Tied()), data=data)
         assert [tensor.name.split(".")[0] for tensor in outcome.summary.of(Learned)[0].changed] in (
             [],
             ["norm"],
@@ -173,19 +169,18 @@ def test_tied_layers_learn_once_and_stay_tied() -> None:
 
 
 def test_group_norm_learns_an_alpha_below_one_for_each_layer() -> None:
-    outcome = ran(BY_LAYER, model=lived_in(grouped()))
+    outcome = ran(BY_LAYER, model=warmed_up(grouped()))
     (item,) = outcome.summary.of(Learned)
     assert item.kept
     assert all(0 < site.alpha < 1 for site in outcome.summary.changes.sites)
     with pytest.raises(UsageError, match="is a GroupNorm, whose statistics span channels"):
-        ran(BY_CHANNEL, model=lived_in(grouped()))
+        ran(BY_CHANNEL, model=warmed_up(grouped()))
 
 
 def test_awkward_layers_learn_too() -> None:
     """Maps of one position, vectors, layers that must stay as they are."""
-    outcome = ran(BY_CHANNEL, AFFINE, model=lived_in(Mixed()))
-    said = {finding.code for finding in outcome.summary.findings}
-    assert "site-skipped" in said
+    outcome = ran(BY_CHANNEL, AFFINE, model=warmed_up(Mixed()))
+    assert "site-skipped" in codes(outcome.summary)
     names = {tensor.name.rpartition(".")[0] for item in outcome.summary.of(Learned) for tensor in item.changed}
     assert names <= {"maps", "point", "vector"}
 
@@ -221,8 +216,8 @@ class Exponential(nn.Module):
 
 
 def test_learning_that_diverges_is_said() -> None:
-    model = lived_in(nn.Sequential(nn.BatchNorm2d(1), Exponential(), nn.Flatten(), nn.Linear(64, 3)))
+    model = warmed_up(nn.Sequential(nn.BatchNorm2d(1), Exponential(), nn.Flatten(), nn.Linear(64, 3)))
     outcome = ran(AFFINE.model_copy(update={"lr": 100.0}), model=model, data=examples())
-    assert "learning-diverged" in {finding.code for finding in outcome.summary.findings}
+    assert "learning-diverged" in codes(outcome.summary)
     assert (outcome.summary.of(Learned)[0].kept, len(outcome.summary.of(Learned)[0].epochs)) == (0, 1)
-    assert_same_state(outcome.model, model)
+    assert_same_bits(outcome.model, model)

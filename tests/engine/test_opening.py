@@ -12,8 +12,8 @@ from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, tuned_bytes
 from calibrate.steps import SetAlpha, Temperature
 from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
-from tests.engine.test_retrofit import examples, trained
-from tests.networks import Tied, Wrapped, lived_in
+from tests.builders.examples import examples, trained
+from tests.builders.networks import Tied, Wrapped, convolutional, factory, warmed_up
 
 
 def provenance(architecture: str, temperature: float = 1.0, folded: str | None = None) -> Provenance:
@@ -34,13 +34,13 @@ def provenance(architecture: str, temperature: float = 1.0, folded: str | None =
 def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
     alpha: float | torch.Tensor, tmp_path: Path
 ) -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     weigh_examples_(model, find_sites(model), 0.0)
     model.norm.alpha = alpha  # type: ignore[assignment, union-attr]
     assert divide_logits_(model, 1.3, torch.randn(2, 1, 8, 8)) is None
     path = tmp_path / "tuned.safetensors"
-    path.write_bytes(tuned_bytes(model, provenance("tests.networks:Tied", 1.3)))
-    opened = open_model(path, "tests.networks:Tied")
+    path.write_bytes(tuned_bytes(model, provenance(factory(Tied), 1.3)))
+    opened = open_model(path, factory(Tied))
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(opened.model(x), model(x))
     assert opened.model.norm is opened.model.again["norm"]  # type: ignore[index]
@@ -50,9 +50,9 @@ def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
 
 def test_a_tuned_network_can_be_tuned_again(tmp_path: Path) -> None:
     recipe = Recipe(steps=[SetAlpha(alpha=0.2), Temperature()])
-    once = retrofit(trained(), recipe, data=examples(), architecture="tests.networks:convolutional")
+    once = retrofit(trained(), recipe, data=examples(), architecture=factory(convolutional))
     deliver(once, trained(), tmp_path, Outputs(formats=("safetensors",)))
-    opened = open_model(tmp_path / "tuned.safetensors", "tests.networks:convolutional")
+    opened = open_model(tmp_path / "tuned.safetensors", factory(convolutional))
     again = retrofit(opened.model, Recipe(steps=[Temperature()]), data=examples())
     assert again.summary.changes.temperature == pytest.approx(1, abs=1e-4)
     assert [site.alpha for site in again.summary.changes.sites] == [0.2, 0.2]
@@ -79,11 +79,11 @@ def test_a_tuned_file_is_not_opened_as_something_else(tmp_path: Path) -> None:
     ("alpha", "message"), [(torch.tensor(2.0), r"at norm, alpha is 2\.0"), (torch.zeros(3), "one for each of 4")]
 )
 def test_an_impossible_alpha_in_a_file_is_explained(alpha: torch.Tensor, message: str, tmp_path: Path) -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     safetensors.torch.save_file({**state, "norm.alpha": alpha}, tmp_path / "bad.safetensors")
     with pytest.raises(ModelError, match=message):
-        open_model(tmp_path / "bad.safetensors", "tests.networks:Tied")
+        open_model(tmp_path / "bad.safetensors", factory(Tied))
 
 
 def test_metadata_from_another_version_is_explained(tmp_path: Path) -> None:
@@ -93,10 +93,10 @@ def test_metadata_from_another_version_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_tuned_network_whose_own_names_share_a_wrapper_s_prefix_reopens(tmp_path: Path) -> None:
-    model = lived_in(Wrapped())
+    model = warmed_up(Wrapped())
     weigh_examples_(model, find_sites(model), 0.2)
     path = tmp_path / "wrapped.safetensors"
-    path.write_bytes(tuned_bytes(model, provenance("tests.networks:Wrapped")))
-    opened = open_model(path, "tests.networks:Wrapped")
+    path.write_bytes(tuned_bytes(model, provenance(factory(Wrapped))))
+    opened = open_model(path, factory(Wrapped))
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(opened.model(x), model(x))

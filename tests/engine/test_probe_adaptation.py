@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from calibrate import Outcome, Recipe, retrofit
 from calibrate.adapt import Adapted
@@ -36,9 +36,11 @@ from calibrate.steps import (
     Stream,
     Tent,
 )
-from tests.engine.test_probe_corruptions import PIXELS, images, network
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import grouped, lived_in
+from tests.builders.examples import examples, holdout, trained
+from tests.builders.images import PIXELS, images, network
+from tests.builders.networks import grouped, warmed_up
+from tests.builders.runs import codes
+from tests.builders.states import assert_untouched, snapshot
 
 QUICK = Tent(optimizer=Adam(lr=0.05))
 TWO: tuple[Method, ...] = (IEW(alpha=0.3), QUICK)
@@ -64,17 +66,6 @@ def rows_of(found: Adaptation, stream: int = 0) -> "dict[str, MethodScores]":
     return {item.method.kind if item.method else "source": item for item in found.streams[stream].methods}
 
 
-def holdout() -> tuple[Tensor, Tensor]:
-    data = examples()
-    labels = np.array([y for _, y in data])
-    rows = split(labels, SEED).holdout
-    return torch.stack([data[row][0] for row in rows]), torch.from_numpy(labels[rows])
-
-
-def codes(outcome: Outcome) -> set[str]:
-    return {finding.code for finding in outcome.summary.findings}
-
-
 METHODS = (IEW(alpha=0.3), PredictionTimeBN(), QUICK, LAME())
 STREAMS = (
     Stream(batch_size=8),
@@ -88,7 +79,7 @@ STREAMS = (
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.title)
 def test_the_scores_are_those_of_a_loop_by_hand(stream: Stream) -> None:
     found = probed(ran(step(stream, methods=METHODS)))
-    x, y = holdout()
+    x, y = map(torch.as_tensor, holdout(SEED))
     shares = []
     for item in found.streams[0].methods:
         right, nll, by_example = [], [], np.zeros(len(y))
@@ -134,7 +125,7 @@ def test_two_runs_agree_and_the_network_is_never_changed() -> None:
     first = ran(step(Stream(batch_size=8)), model)
     assert_untouched(model, before)
     assert first.summary.digest == ran(step(Stream(batch_size=8))).summary.digest
-    assert all(torch.equal(value, before[0][name]) for name, value in first.model.state_dict().items())
+    assert all(torch.equal(value, before.tensors[name]) for name, value in first.model.state_dict().items())
     assert probed(first).tuned is False
 
 
@@ -178,7 +169,7 @@ def test_what_a_stream_costs_on_the_examples_as_they_are() -> None:
         Stream(order="class_sorted", batch_size=15), methods=(hasty, PredictionTimeBN()), seeds=1, collapse=None
     )
     found = rows_of(probed(ran(probe)))
-    x, y = holdout()
+    x, y = map(torch.as_tensor, holdout(SEED))
     adapted = Adapted(trained(), hasty, collapse=None)
     shuffled = torch.from_numpy(np.random.Generator(np.random.PCG64(SEED)).permutation(len(y)))
 
@@ -209,7 +200,7 @@ def test_batches_of_one_class_ruin_batch_statistics_and_the_diagnosis_says_so() 
     found = {finding.code: finding.message for finding in outcome.summary.findings}
     assert "prediction_time_bn" in found["stream-labels-correlated"]
     assert "class-sorted" in found["stream-labels-correlated"]
-    assert "stream-labels-correlated" not in codes(ran(step(streams[1], methods=(IEW(), LAME()))))
+    assert "stream-labels-correlated" not in codes(ran(step(streams[1], methods=(IEW(), LAME()))).summary)
 
 
 def test_collapses_are_counted_and_told() -> None:
@@ -218,16 +209,16 @@ def test_collapses_are_counted_and_told() -> None:
     alone, methods = Stream(batch_size=1), (QUICK,)
     watched, unwatched = (ran(step(alone, methods=methods, collapse=each)) for each in (rule, None))
     adapted = [Adapted(trained(), QUICK, collapse=rule) for _ in range(2)]
-    x, y = holdout()
+    x, y = map(torch.as_tensor, holdout(SEED))
     for seed, each in enumerate(adapted):
         for image in x[torch.from_numpy(stream_order(y.numpy(), alone, SEED + seed)[1])].split(1):
             each.step(image)
     found = rows_of(probed(watched))["tent"]
     assert found.collapses == np.mean([len(each.collapses) for each in adapted]) > 0
     assert found.checks == pytest.approx(np.mean([each.checks for each in adapted]) / len(y))
-    assert "adaptation-collapsed" in codes(watched)
+    assert "adaptation-collapsed" in codes(watched.summary)
     assert rows_of(probed(unwatched))["tent"].collapses == 0
-    assert "adaptation-collapsed" not in codes(unwatched)
+    assert "adaptation-collapsed" not in codes(unwatched.summary)
 
 
 def test_examples_are_drawn_and_one_order_has_no_deviation() -> None:
@@ -248,7 +239,7 @@ def test_eata_takes_training_data_where_they_are_given() -> None:
 
 
 def test_group_norm_weighs_examples_against_moments_of_the_calibration_half() -> None:
-    model = lived_in(grouped())
+    model = warmed_up(grouped())
     found = rows_of(probed(ran(step(Stream(batch_size=9), methods=(IEW(alpha=0.8),)), copy.deepcopy(model))))
     steps = [SetAlpha(alpha=0.8), Measure(resamples=100)]
     measured = retrofit(model, Recipe(seed=SEED, steps=steps), data=examples(), batch_size=16).summary.measurement
@@ -261,7 +252,7 @@ def test_group_norm_weighs_examples_against_moments_of_the_calibration_half() ->
 def test_what_cannot_be_adapted_is_said_before_the_first_pass(before: "SetAlpha | SearchAlpha") -> None:
     heard: list[object] = []
     with pytest.raises(ModelError, match="nothing to adapt to a stream"):
-        ran(step(Stream(), methods=(PredictionTimeBN(),)), lived_in(grouped()), progress=heard.append)
+        ran(step(Stream(), methods=(PredictionTimeBN(),)), warmed_up(grouped()), progress=heard.append)
     with pytest.raises(UsageError, match=r"layer9\.\*"):
         ran(step(Stream(), methods=(Tent(sites=("layer9.*",)),)), progress=heard.append)
     steps = [before, step(Stream())]

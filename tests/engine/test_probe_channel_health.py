@@ -1,6 +1,5 @@
 """The step ``channel_health``: on the holdout half, with a finding for what is dead and for what explodes."""
 
-import pytest
 import torch
 from torch import nn
 
@@ -8,11 +7,11 @@ from calibrate import Recipe, retrofit
 from calibrate.diagnose import channel_health
 from calibrate.result import Summary
 from calibrate.stats import IterableBatches
-from calibrate.steps import ChannelHealth, NotApplicable, ProbeChannelHealth, ProbeResult
+from calibrate.steps import ChannelHealth, ProbeChannelHealth, ProbeResult
 from calibrate.surgery import find_sites
-from tests.engine.test_probes import holdout
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, grouped, lived_in
+from tests.builders.examples import examples, holdout, trained
+from tests.builders.networks import Mixed, warmed_up
+from tests.builders.states import assert_untouched, snapshot
 
 
 def probed(model: nn.Module, *sites: str) -> Summary:
@@ -28,7 +27,7 @@ def test_the_health_is_that_on_the_holdout_half() -> None:
     assert_untouched(model, before)
     assert isinstance(found, ChannelHealth)
     assert (found.tuned, found.images, found.left_out) == (False, 45, ())
-    assert found.layers == channel_health(model, IterableBatches(holdout().split(16), None), find_sites(model))
+    assert found.layers == channel_health(model, IterableBatches(holdout()[0].split(16), None), find_sites(model))
     assert not summary.findings
     assert summary.timings.passes == 1
 
@@ -48,14 +47,7 @@ def test_dead_and_exploding_channels_are_findings_that_name_the_worst_layer() ->
 
 
 def test_layers_that_were_not_looked_at_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), "[ab]*", "vector").of(ProbeResult)
+    (found,) = probed(warmed_up(Mixed()), "[ab]*", "vector").of(ProbeResult)
     assert isinstance(found, ChannelHealth)
     assert [layer.name for layer in found.layers] == ["vector"]
     assert found.left_out == ("act", "batch_only")
-
-
-@pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
-def test_not_applicable_is_an_answer(model: nn.Module) -> None:
-    summary = probed(model)
-    (found,) = summary.of(ProbeResult)
-    assert isinstance(found, NotApplicable)

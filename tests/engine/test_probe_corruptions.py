@@ -1,68 +1,25 @@
 """The step ``corruptions``: the clean row is the measurement's, and nothing but the images and the seed decides."""
 
-import itertools
 import sys
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
-from calibrate import Outcome, Preprocessing, Recipe, retrofit
+from calibrate import Outcome, Recipe, retrofit
 from calibrate.data import open_data, split
 from calibrate.data.c_style import corrupt
-from calibrate.data.preprocess import scale
-from calibrate.engine import carry_out, plan
+from calibrate.engine import carry_out
 from calibrate.errors import DataError, UnavailableError
-from calibrate.result import silent
 from calibrate.steps import Corruptions, NotApplicable, ProbeResult
-from tests.engine.test_trials import Memory
+from tests.builders.images import PIXELS, batch, images, network
+from tests.builders.runs import Memory, codes, planned
 
-PIXELS = Preprocessing()
 MEASURE = {"kind": "measure", "resamples": 100}
 FEW = {"kind": "corruptions", "names": ["contrast", "gaussian_noise"], "severities": [5, 2], "resamples": 100}
 TUNING = ({"kind": "set_alpha", "alpha": 0.3}, {"kind": "temperature"})
-Example = tuple[NDArray[np.uint8], int]
-
-
-@cache
-def images(n: int = 48, side: int = 32) -> tuple[Example, ...]:
-    """Blurred colours in four rows, of which the brightest is the class."""
-    generator = np.random.default_rng(0)
-    made = []
-    for label in itertools.islice(itertools.cycle(range(4)), n):
-        rows = np.zeros((4, 4, 3))
-        rows[label] = 60
-        noisy = np.clip(rows + generator.normal(100, 35, rows.shape), 0, 255).astype(np.uint8)
-        made.append((np.array(Image.fromarray(noisy).resize((side, side), Image.Resampling.BICUBIC)), label))
-    return tuple(made)
-
-
-def batch(examples: tuple[Example, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in examples])
-    return scale(x, PIXELS), torch.tensor([label for _, label in examples])
-
-
-@cache
-def network() -> nn.Module:
-    """A network that has learned the images."""
-    torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 4),
-    )  # fmt: skip
-    x, y = batch(images())
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(25):
-        optimiser.zero_grad()
-        nn.functional.cross_entropy(model(x), y).backward()
-        optimiser.step()
-    return model.eval()
 
 
 def ran(*steps: dict[str, Any], data: Any = None, batch_size: int = 64, seed: int = 0) -> Outcome:
@@ -134,10 +91,7 @@ def test_resumed_after_any_number_of_passes_it_ends_the_same() -> None:
 
     def carried(memory: Memory | None) -> Outcome:
         source = open_data(images(), preprocessing=PIXELS)
-        checked = plan(
-            network(), recipe, data=source, preprocessing=None, classes=None, batch_size=16, device="cpu",
-            progress=silent,
-        )  # fmt: skip
+        checked = planned(network(), recipe, source, batch_size=16)
         return carry_out(network(), checked, "", {}, memory)
 
     whole = carried(None)
@@ -154,8 +108,7 @@ def test_a_change_of_robustness_is_a_finding() -> None:
     back = Recipe(steps=[{"kind": "set_alpha", "alpha": 0.0}, contrast])
     worse = retrofit(better.model, back, data=images(), preprocessing=PIXELS)
     for outcome, expected in ((better, ["more-robust"]), (worse, ["less-robust"]), (ran(contrast), [])):
-        codes = [item.code for item in outcome.summary.findings]
-        assert [code for code in codes if code.endswith("-robust")] == expected
+        assert [code for code in codes(outcome.summary) if code.endswith("-robust")] == expected
 
 
 @pytest.mark.parametrize(
@@ -178,7 +131,4 @@ def test_the_extra_is_named_before_anything_is_done(monkeypatch: pytest.MonkeyPa
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "imagecorruptions", None)
     with pytest.raises(UnavailableError, match=r"pip install 'afternorm\[corruptions\]'"):
-        plan(
-            network(), Recipe(steps=[FEW]), data=images(), preprocessing=PIXELS, classes=None, batch_size=16,
-            device="cpu", progress=silent,
-        )  # fmt: skip
+        planned(network(), Recipe(steps=[FEW]), images(), preprocessing=PIXELS)

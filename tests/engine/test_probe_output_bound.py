@@ -14,9 +14,10 @@ from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
 from calibrate.steps import NotApplicable, OutputBound, ProbeOutputBound, ProbeResult, SetAlpha
 from calibrate.surgery import find_sites
-from tests.engine.test_probes import holdout
-from tests.engine.test_retrofit import assert_untouched, examples, snapshot, trained
-from tests.networks import Mixed, grouped, lived_in
+from tests.builders.examples import examples, holdout, trained
+from tests.builders.networks import Mixed, grouped, warmed_up
+from tests.builders.runs import codes, messages
+from tests.builders.states import assert_untouched, snapshot
 
 
 def probed(model: nn.Module, *steps: object, seed: int = 0) -> Summary:
@@ -28,7 +29,7 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
     before = snapshot(model)
     (found,) = probed(model, ProbeOutputBound(train_batch_size=8)).of(ProbeResult)
     assert_untouched(model, before)
-    x = holdout()
+    x, _ = holdout()
     drawn = x[torch.from_numpy(np.random.Generator(np.random.PCG64(0)).permutation(len(x)))]
     assert isinstance(found, OutputBound)
     assert (found.tuned, found.images, found.training_images) == (False, 45, 40)
@@ -64,24 +65,24 @@ def test_with_few_data_only_inference_is_seen() -> None:
 def test_values_that_training_cannot_give_are_a_finding_and_examples_that_weigh_in_bring_them_back() -> None:
     model = trained()
     code = "output-out-of-bound"
-    assert code not in {finding.code for finding in probed(model, ProbeOutputBound()).findings}
+    assert code not in codes(probed(model, ProbeOutputBound()))
     model[4].running_var *= 1e-4
     summary = probed(
         model, ProbeOutputBound(train_batch_size=2), SetAlpha(alpha=0.5), ProbeOutputBound(train_batch_size=2)
     )
-    (finding,) = (finding for finding in summary.findings if finding.code == code)
+    (message,) = messages(summary, code)
     plain, weighed = summary.of(ProbeResult)
     assert isinstance(plain, OutputBound)
     assert isinstance(weighed, OutputBound)
     assert plain.layers[1].outside > 1e-3
-    assert "layer 4" in finding.message
-    assert f"{100 * plain.layers[1].outside:.2g} %" in finding.message
+    assert "layer 4" in message
+    assert f"{100 * plain.layers[1].outside:.2g} %" in message
     assert (plain.tuned, weighed.tuned) == (False, True)
     assert weighed.layers[1].outside < plain.layers[1].outside
 
 
 def test_layers_without_such_a_bound_are_named() -> None:
-    (found,) = probed(lived_in(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(ProbeResult)
+    (found,) = probed(warmed_up(Mixed()), ProbeOutputBound(train_batch_size=5, sites=("[mabp]*",))).of(ProbeResult)
     assert isinstance(found, OutputBound)
     assert [layer.name for layer in found.layers] == ["maps", "point"]
     assert found.left_out == ("act", "batch_only")
@@ -89,15 +90,10 @@ def test_layers_without_such_a_bound_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("model", "size", "why"),
-    [
-        (grouped(), 8, "none of the matching layers"),
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), 8, "none of the matching layers"),
-        (lived_in(Mixed()), 1, "the layer point one element"),
-    ],
+    [(grouped(), 8, "none of the matching layers"), (warmed_up(Mixed()), 1, "the layer point one element")],
 )
-def test_not_applicable_is_an_answer(model: nn.Module, size: int, why: str) -> None:
-    summary = probed(model, ProbeOutputBound(train_batch_size=size))
-    (found,) = summary.of(ProbeResult)
+def test_what_it_does_not_apply_to_is_told_why(model: nn.Module, size: int, why: str) -> None:
+    (found,) = probed(model, ProbeOutputBound(train_batch_size=size)).of(ProbeResult)
     assert isinstance(found, NotApplicable)
     assert why in found.reason
 

@@ -1,33 +1,37 @@
 """Probing steps: on the holdout half, of the network as it stands."""
 
-import numpy as np
 import pytest
-import torch
 from torch import nn
 
 from calibrate import Recipe, retrofit
-from calibrate.data import split
 from calibrate.diagnose import estimation_shift
 from calibrate.errors import UsageError
+from calibrate.recipe import Step
 from calibrate.stats import IterableBatches
-from calibrate.steps import EstimationShift, Measure, NotApplicable, ProbeEstimationShift, ProbeResult, Reestimate
+from calibrate.steps import (
+    EstimationShift,
+    Measure,
+    NotApplicable,
+    ProbeChannelHealth,
+    ProbeEstimationShift,
+    ProbeOutputBound,
+    ProbeResult,
+    ProbeStatisticNoise,
+    Reestimate,
+)
 from calibrate.surgery import find_sites
-from tests.engine.test_retrofit import examples, trained
-from tests.networks import grouped
+from tests.builders.examples import examples, holdout, trained
+from tests.builders.networks import grouped
+from tests.builders.runs import codes
 
 SHIFT = ProbeEstimationShift()
-
-
-def holdout() -> torch.Tensor:
-    data = examples()
-    return torch.stack([data[row][0] for row in split(np.array([y for _, y in data]), 0).holdout])
 
 
 def test_the_shift_is_that_of_the_holdout_half() -> None:
     summary = retrofit(trained(), Recipe(steps=[SHIFT]), data=examples(), batch_size=16).summary
     (found,) = summary.of(ProbeResult)
     assert isinstance(found, EstimationShift)
-    x, model = holdout(), trained()
+    (x, _), model = holdout(), trained()
     assert (found.tuned, found.images) == (False, len(x))
     assert found.layers == estimation_shift(model, IterableBatches(x.split(16), None), find_sites(model))
 
@@ -43,22 +47,26 @@ def test_a_probe_sees_the_network_as_it_stands_there() -> None:
 
 def test_statistics_far_off_are_a_finding_and_near_ones_are_none() -> None:
     model = trained()
-    assert "estimation-shift" not in codes(retrofit(model, Recipe(steps=[Reestimate(), SHIFT]), data=examples()))
+    assert "estimation-shift" not in codes(
+        retrofit(model, Recipe(steps=[Reestimate(), SHIFT]), data=examples()).summary
+    )
     model[4].running_mean += 3 * model[4].running_var.sqrt()
-    assert "estimation-shift" in codes(retrofit(model, Recipe(steps=[SHIFT]), data=examples()))
+    assert "estimation-shift" in codes(retrofit(model, Recipe(steps=[SHIFT]), data=examples()).summary)
 
 
-def codes(outcome: "object") -> set[str]:
-    return {finding.code for finding in outcome.summary.findings}  # type: ignore[attr-defined]
+#: Those that look at normalisation layers.
+PROBES = (ProbeEstimationShift, ProbeChannelHealth, ProbeOutputBound, ProbeStatisticNoise)
 
 
-@pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
-def test_not_applicable_is_an_answer(model: nn.Module) -> None:
-    summary = retrofit(model, Recipe(steps=[SHIFT]), data=examples()).summary
-    (found,) = summary.of(ProbeResult)
+@pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))], ids=["group", "none"])
+@pytest.mark.parametrize("probe", PROBES)
+def test_not_applicable_is_an_answer(probe: type[Step], model: nn.Module) -> None:
+    (found,) = retrofit(model, Recipe(steps=[probe()]), data=examples()).summary.of(ProbeResult)
     assert isinstance(found, NotApplicable)
+    assert found.probe == probe().kind
 
 
-def test_a_pattern_that_matches_nothing_is_refused() -> None:
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_pattern_that_matches_nothing_is_refused(probe: type[Step]) -> None:
     with pytest.raises(UsageError, match="matches none"):
-        retrofit(trained(), Recipe(steps=[ProbeEstimationShift(sites=("nowhere",))]), data=examples())
+        retrofit(trained(), Recipe(steps=[probe(sites=("nowhere",))]), data=examples())

@@ -11,21 +11,12 @@ from calibrate.errors import DataError, ModelError
 from calibrate.stats import reestimate
 from calibrate.steps import AlphaSearch, Measure, Reestimate, Reestimation, SearchAlpha, SetAlpha, Temperature, judge
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.engine.test_retrofit import CLASSES, examples, trained
-from tests.networks import grouped, lived_in
+from tests.builders.examples import CLASSES, calibration, examples, trained
+from tests.builders.networks import grouped, warmed_up
+from tests.builders.runs import messages
+from tests.builders.states import assert_same_statistics
 
 MEASURE = Measure(resamples=100)
-
-
-def calibration(seed: int = 0) -> torch.Tensor:
-    data = examples()
-    return torch.stack([data[row][0] for row in split(np.array([y for _, y in data]), seed).calibration])
-
-
-def assert_same_statistics(one: nn.Module, other: nn.Module) -> None:
-    for place in (1, 4):
-        assert torch.equal(one[place].running_mean, other[place].running_mean)
-        assert torch.equal(one[place].running_var, other[place].running_var)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +31,7 @@ def assert_same_statistics(one: nn.Module, other: nn.Module) -> None:
 )
 def test_the_statistics_are_those_of_the_calibration_half(step: Reestimate, arguments: "dict[str, object]") -> None:
     outcome = retrofit(trained(), Recipe(steps=[step]), data=examples(), batch_size=16)
-    expected = reestimate(trained(), calibration().split(16), **arguments)
+    expected = reestimate(trained(), calibration()[0].split(16), **arguments)
     assert_same_statistics(outcome.model, expected)
     (found,) = outcome.summary.of(Reestimation)
     assert (found.images, found.passes, outcome.summary.timings.passes) == (45, 1.0, 1.0)
@@ -116,9 +107,9 @@ def test_a_network_that_weighs_already_is_re_estimated_as_it_weighs() -> None:
     outcome = retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.4), Reestimate()]), data=examples(), batch_size=16)
     model = trained()
     weigh_examples_(model, find_sites(model), 0.4)
-    assert_same_statistics(outcome.model, reestimate(model, calibration().split(16)))
+    assert_same_statistics(outcome.model, reestimate(model, calibration()[0].split(16)))
     assert not torch.equal(
-        outcome.model[4].running_mean, reestimate(trained(), calibration().split(16))[4].running_mean
+        outcome.model[4].running_mean, reestimate(trained(), calibration()[0].split(16))[4].running_mean
     )
 
 
@@ -131,7 +122,7 @@ def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
             trained(), Recipe(steps=[Reestimate(augmentation="flip_crop")]), data=examples(), progress=heard.append
         )
     with pytest.raises(ModelError, match="nothing to re-estimate"):
-        retrofit(lived_in(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
+        retrofit(warmed_up(grouped(CLASSES)), PRESETS["adabn"], data=examples(), progress=heard.append)
     assert heard == []
 
 
@@ -146,4 +137,4 @@ def test_a_layer_that_is_never_called_is_named() -> None:
     model[4].register_module("spare", nn.BatchNorm2d(2))
     summary = retrofit(model, Recipe(steps=[Reestimate()]), data=examples()).summary
     assert [layer.name for layer in summary.of(Reestimation)[0].layers] == ["1", "4"]
-    assert [f.message.split(" was")[0] for f in summary.findings if f.code == "layer-idle"] == ["4.spare"]
+    assert [message.split(" was")[0] for message in messages(summary, "layer-idle")] == ["4.spare"]

@@ -10,59 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from calibrate import PRESETS, Outcome, Recipe, retrofit
-from calibrate.data import Batch, split
-from calibrate.data.iterable import Examples
+from calibrate.data import split
 from calibrate.engine import HANDLERS
 from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Step
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
-
-CLASSES = 3
-
-
-def examples(n: int = 90, seed: int = 0) -> list[tuple[Tensor, int]]:
-    generator = torch.Generator().manual_seed(seed)
-    labels = [i % CLASSES for i in range(n)]
-    images = torch.randn(n, 1, 8, 8, generator=generator) * 0.5 + torch.randn(n, 1, 1, 1, generator=generator) * 0.5
-    return [(image + label - 1, label) for image, label in zip(images, labels, strict=True)]
-
-
-def trained(seed: int = 0) -> nn.Module:
-    """A network that has learned the examples a little, with statistics of other ones."""
-    torch.manual_seed(seed)
-    model = convolutional(CLASSES).train()
-    optimiser = torch.optim.SGD(model.parameters(), 0.1)
-    data = examples(120, seed=1)
-    x, y = torch.stack([x for x, _ in data]), torch.tensor([y for _, y in data])
-    for _ in range(8):
-        for rows in torch.randperm(120).split(6):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(model(x[rows] * 1.3 + 0.3), y[rows]).backward()
-            optimiser.step()
-    return model.eval()
-
-
-def snapshot(model: nn.Module) -> tuple[dict[str, Tensor], list[bool], list[int], list[type]]:
-    return (
-        {name: tensor.clone() for name, tensor in model.state_dict().items()},
-        [module.training for module in model.modules()],
-        [len(module._forward_hooks) + len(module._forward_pre_hooks) for module in model.modules()],
-        [type(module) for module in model.modules()],
-    )
-
-
-def storages(model: nn.Module) -> set[int]:
-    """Where the numbers of a network lie in memory."""
-    return {tensor.data_ptr() for tensor in model.state_dict().values()}
-
-
-def assert_untouched(model: nn.Module, before: "tuple[dict[str, Tensor], list[bool], list[int], list[type]]") -> None:
-    state, *rest = snapshot(model)
-    assert state.keys() == before[0].keys()
-    assert all(torch.equal(tensor, before[0][name]) for name, tensor in state.items())
-    assert rest == list(before[1:])
+from tests.builders.examples import CLASSES, examples, trained
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
+from tests.builders.runs import Counted, codes, messages
+from tests.builders.states import assert_untouched, snapshot, storages
 
 
 def test_the_table_of_steps_is_the_union_of_steps() -> None:
@@ -71,7 +28,7 @@ def test_the_table_of_steps_is_the_union_of_steps() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
-@pytest.mark.parametrize("build", [trained, lambda: lived_in(Tied()), lambda: lived_in(Mixed())])
+@pytest.mark.parametrize("build", [trained, lambda: warmed_up(Tied()), lambda: warmed_up(Mixed())])
 def test_the_caller_s_network_is_untouched(build: "typing.Callable[[], nn.Module]", training: bool) -> None:
     model = build().train(training)
     before = snapshot(model)
@@ -176,7 +133,7 @@ def test_a_network_without_batch_normalisation_can_still_have_a_temperature() ->
 
 def test_what_was_skipped_is_in_the_summary() -> None:
     recipe = Recipe(steps=[SetAlpha(alpha=1.0), Measure(resamples=100)])
-    summary = retrofit(lived_in(Mixed()), recipe, data=examples()).summary
+    summary = retrofit(warmed_up(Mixed()), recipe, data=examples()).summary
     notes = {site.names[0]: (site.alpha, bool(site.note)) for site in summary.changes.sites}
     assert notes == {
         "maps": (1.0, False),
@@ -185,16 +142,15 @@ def test_what_was_skipped_is_in_the_summary() -> None:
         "vector": (1.0, False),
         "batch_only": (None, True),
     }
-    codes = [finding.code for finding in summary.findings]
-    assert codes.count("site-skipped") == 2
-    assert "constant-output" in codes
+    assert codes(summary).count("site-skipped") == 2
+    assert "constant-output" in codes(summary)
 
 
 def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
     recipe = Recipe(steps=[SearchAlpha(maximum=1.0, curve=False), Measure(resamples=100)])
     heard: dict[bool, set[str]] = {True: set(), False: set()}
     capped = retrofit(
-        lived_in(Mixed()), recipe, data=examples(), progress=lambda said: heard[True].add(said.stage)
+        warmed_up(Mixed()), recipe, data=examples(), progress=lambda said: heard[True].add(said.stage)
     ).summary
     free = retrofit(trained(), recipe, data=examples(), progress=lambda said: heard[False].add(said.stage)).summary
     largest = [
@@ -202,17 +158,15 @@ def test_the_search_keeps_away_from_an_alpha_that_gives_a_constant() -> None:
         for capped_ in (True, False)
     ]
     assert largest == [0.95, 1.0]
-    assert "alpha-capped" in [finding.code for finding in capped.findings]
-    assert "alpha-capped" not in [finding.code for finding in free.findings]
+    assert "alpha-capped" in codes(capped)
+    assert "alpha-capped" not in codes(free)
 
 
 def test_near_chance_accuracy_gets_a_hint() -> None:
-    summary = retrofit(lived_in(convolutional(CLASSES)), PRESETS["measure"], data=examples()).summary
-    hint = next(finding for finding in summary.findings if finding.code == "near-chance")
-    assert "order" in hint.message
-    assert "near-chance" not in [
-        f.code for f in retrofit(trained(), PRESETS["measure"], data=examples()).summary.findings
-    ]
+    summary = retrofit(warmed_up(convolutional(CLASSES)), PRESETS["measure"], data=examples()).summary
+    (hint,) = messages(summary, "near-chance")
+    assert "order" in hint
+    assert "near-chance" not in codes(retrofit(trained(), PRESETS["measure"], data=examples()).summary)
 
 
 def test_alpha_0_leaves_plain_batch_normalisation_in_place() -> None:
@@ -266,20 +220,11 @@ def test_progress_is_told_for_every_stage() -> None:
 @pytest.mark.parametrize("curve", [True, False])
 def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked_at(curve: bool) -> None:
     """On enough examples for partial passes: what a source that counts has handed out is what the summary says."""
-
-    class Counting(Examples):
-        streamed: list[int] = []  # noqa: RUF012
-
-        def batches(self, indices: "np.ndarray[typing.Any, typing.Any]", batch_size: int) -> Iterator[Batch]:
-            for batch in super().batches(indices, batch_size):
-                self.streamed += batch.indices.tolist()
-                yield batch
-
-    data = Counting(examples(300), name="examples", preprocessing=None)
+    data = Counted(examples(300))
     recipe = Recipe(steps=[SearchAlpha(curve=curve)])
     summary = retrofit(trained(), recipe, data=data).summary
     halves = split(data.labels, 0)
-    calibrating = [row for row in Counting.streamed if row in set(halves.calibration.tolist())]
+    calibrating = [row for row in data.streamed if row in set(halves.calibration.tolist())]
     assert summary.last(AlphaSearch) is not None
     assert summary.last(AlphaSearch).passes + summary.last(AlphaSearch).curve_passes == pytest.approx(
         len(calibrating) / 150
@@ -287,7 +232,7 @@ def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked
     assert summary.timings.passes == pytest.approx(len(calibrating) / 150)
     assert summary.last(AlphaSearch).passes <= 5
     assert summary.last(AlphaSearch).passes % 1 != 0
-    holdout = set(Counting.streamed) & set(halves.holdout.tolist())
+    holdout = set(data.streamed) & set(halves.holdout.tolist())
     assert holdout <= set(halves.holdout[:64].tolist())  # the inputs kept to prove files with
 
 
@@ -296,7 +241,7 @@ def test_a_curve_that_cannot_be_interpolated_is_reported(monkeypatch: pytest.Mon
     summary = retrofit(trained(), Recipe(steps=[SearchAlpha()]), data=examples()).summary
     assert summary.last(AlphaSearch) is not None
     assert summary.last(AlphaSearch).curve == ()
-    assert "curve-not-interpolated" in [finding.code for finding in summary.findings]
+    assert "curve-not-interpolated" in codes(summary)
 
 
 def test_sites_choose_where_alpha_goes() -> None:

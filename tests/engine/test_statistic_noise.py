@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from calibrate import Outcome, Recipe, retrofit
-from calibrate.data import split
 from calibrate.diagnose import disturbed
-from calibrate.errors import UsageError
 from calibrate.io import build
 from calibrate.result import Summary
-from calibrate.steps import NotApplicable, ProbeResult, ProbeStatisticNoise, StatisticNoise
+from calibrate.steps import ProbeResult, ProbeStatisticNoise, StatisticNoise
 from calibrate.surgery import find_sites
-from tests.engine.test_retrofit import CLASSES, examples, snapshot, trained
-from tests.networks import convolutional, grouped, lived_in
+from tests.builders.examples import CLASSES, examples, holdout, trained
+from tests.builders.networks import warmed_up
+from tests.builders.runs import codes, messages
+from tests.builders.states import snapshot
 
 DELTAS = (0.1, 0.9)
 NETWORK = trained()
@@ -36,13 +36,6 @@ def noise(outcome: Outcome) -> StatisticNoise:
 
 def names(outcome: Outcome) -> list[tuple[str, ...]]:
     return [curve.sites for curve in noise(outcome).curves]
-
-
-def holdout(seed: int = 0) -> tuple[Tensor, np.ndarray]:
-    data = examples()
-    labels = np.array([label for _, label in data])
-    rows = split(labels, seed).holdout
-    return torch.stack([data[row][0] for row in rows]), labels[rows]
 
 
 def by_hand(model: nn.Module, sites: Sequence[str], granularity: str, seed: int) -> list[tuple[float, ...]]:
@@ -96,7 +89,7 @@ def test_neither_the_batch_size_nor_the_order_of_the_patterns_matters() -> None:
 
 
 def test_the_network_stays_as_it_came() -> None:
-    before = snapshot(NETWORK)[0]
+    before = snapshot(NETWORK).tensors
     outcome = probed(NETWORK)
     for state in (NETWORK.state_dict(), outcome.model.state_dict()):
         assert all(torch.equal(tensor, before[name]) for name, tensor in state.items())
@@ -116,7 +109,7 @@ RESIDUAL = ("layer1.0.bn1", "layer1.1.bn1", "layer1.2.bn1", "layer2.0.bn1", "lay
     ],
 )
 def test_the_layers_are_chosen_by_rule(fields: dict[str, object], chosen: str, expected: tuple[str, ...]) -> None:
-    model = lived_in(build("cifar/resnet20", {"in_channels": 1, "num_classes": CLASSES}))
+    model = warmed_up(build("cifar/resnet20", {"in_channels": 1, "num_classes": CLASSES}))
     outcome = probed(model, deltas=(0.5,), max_samples=2, **fields)
     assert (noise(outcome).chosen, names(outcome)) == (chosen, [expected])
 
@@ -139,10 +132,6 @@ def test_at_most_so_many_examples_are_drawn() -> None:
     assert few.summary.timings.passes == pytest.approx((1 + 2 * 5) * 10 / 45)
 
 
-def codes(outcome: Outcome) -> set[str]:
-    return {finding.code for finding in outcome.summary.findings}
-
-
 def offset(by: float) -> nn.Module:
     """The trained network, whose first layer's input is ``by`` higher everywhere: the same function."""
     model = copy.deepcopy(NETWORK)
@@ -152,11 +141,11 @@ def offset(by: float) -> nn.Module:
 
 
 def test_a_network_that_hangs_on_exact_statistics_is_a_finding_that_names_the_layer() -> None:
-    assert "noise-sensitive" not in codes(probed(offset(0.0)))
-    assert "noise-sensitive" not in codes(probed(offset(1000.0), deltas=(0.5,))), "all noise here is large"
+    assert "noise-sensitive" not in codes(probed(offset(0.0)).summary)
+    assert "noise-sensitive" not in codes(probed(offset(1000.0), deltas=(0.5,)).summary), "all noise here is large"
     outcome = probed(offset(1000.0), disturb="each")
-    (finding,) = (finding for finding in outcome.summary.findings if finding.code == "noise-sensitive")
-    assert "the layer 1 " in finding.message
+    (message,) = messages(outcome.summary, "noise-sensitive")
+    assert "the layer 1 " in message
 
 
 def test_logits_that_are_not_finite_are_found() -> None:
@@ -166,18 +155,6 @@ def test_logits_that_are_not_finite_are_found() -> None:
     assert strong.broken > 0
     assert strong.nll is None
     assert np.isfinite(strong.top1)
-    assert "noise-not-finite" in codes(outcome)
+    assert "noise-not-finite" in codes(outcome.summary)
     summary = outcome.summary
     assert Summary.model_validate_json(summary.model_dump_json()) == summary
-
-
-@pytest.mark.parametrize("model", [grouped(), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))])
-def test_not_applicable_is_an_answer(model: nn.Module) -> None:
-    (found,) = probed(model).summary.of(ProbeResult)
-    assert isinstance(found, NotApplicable)
-    assert found.probe == "statistic_noise"
-
-
-def test_a_pattern_that_matches_nothing_is_refused() -> None:
-    with pytest.raises(UsageError, match="matches none"):
-        probed(convolutional(), sites=["nowhere"])

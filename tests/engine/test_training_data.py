@@ -20,9 +20,8 @@ from calibrate.steps import (
     SetAlpha,
     Temperature,
 )
-from tests.engine.test_probes import holdout
-from tests.engine.test_reestimation import assert_same_statistics
-from tests.engine.test_retrofit import examples, trained
+from tests.builders.examples import examples, holdout, trained
+from tests.builders.states import assert_same_statistics
 
 TRAINING = examples(50, seed=7)
 INPUTS = torch.stack([x for x, _ in TRAINING])
@@ -107,7 +106,7 @@ def test_layer_0_is_the_input_against_that_of_the_training_data() -> None:
         values = x.double().numpy()
         return values.mean((0, 2, 3)), values.std((0, 2, 3))
 
-    (mean, deviation), (held_mean, held_deviation) = moments(INPUTS), moments(holdout())
+    (mean, deviation), (held_mean, held_deviation) = moments(INPUTS), moments(holdout()[0])
     assert (found.input.images, found.input.channels) == (50, 1)
     assert found.input.mean == pytest.approx(np.linalg.norm(mean - held_mean), rel=1e-9)
     assert found.input.deviation == pytest.approx(np.linalg.norm(deviation - held_deviation), rel=1e-9)

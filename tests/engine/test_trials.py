@@ -1,22 +1,20 @@
 """Trials: a run that recalls some of its passes ends as one that made them all."""
 
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from calibrate.data import Batch
 from calibrate.data.iterable import Examples
-from calibrate.engine import Outcome, Plan, carry_out, plan, trial_key
+from calibrate.engine import Outcome, carry_out, trial_key
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import Recipe
-from calibrate.result import silent
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.engine.test_retrofit import examples, trained
-from tests.networks import Mixed, convolutional, grouped, lived_in
+from tests.builders.examples import examples, trained
+from tests.builders.networks import Mixed, convolutional, grouped, warmed_up
+from tests.builders.runs import Counted, Memory, planned
 
 MEASURE = {"kind": "measure", "resamples": 100}
 SEARCHED = Recipe(steps=[{"kind": "search_alpha", "curve": False}, {"kind": "temperature"}, MEASURE])
@@ -31,53 +29,15 @@ LEARNED = Recipe(
     ]
 )
 NETWORK = trained()
-GROUPED = lived_in(grouped())
-
-
-class Memory:
-    """Trials in a dictionary, of which the first ``finished`` are there."""
-
-    def __init__(self, kept: dict[str, Tensor], finished: int) -> None:
-        self.before = dict(list(kept.items())[:finished])
-        self.after: dict[str, Tensor] = {}
-
-    def recall(self, key: str) -> Tensor | None:
-        return self.before.get(key)
-
-    def keep(self, key: str, stage: str, logits: Tensor) -> None:
-        assert key not in self.before
-        self.after[key] = logits.clone()
-
-
-class Counted(Examples):
-    """Counts the examples that are streamed."""
-
-    streamed = 0
-
-    def batches(self, indices: np.ndarray, batch_size: int) -> Iterator[Batch]:
-        self.streamed += len(indices)
-        return super().batches(indices, batch_size)
-
-
-def planned(network: nn.Module, recipe: Recipe, source: Examples) -> Plan:
-    return plan(
-        network,
-        recipe,
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=16,
-        device="cpu",
-        progress=silent,
-    )
+GROUPED = warmed_up(grouped())
 
 
 def run(recipe: Recipe, memory: Memory | None, network: nn.Module = NETWORK) -> tuple[Outcome, int]:
-    source = Counted(examples(45), name="examples", preprocessing=None)
-    checked = planned(network, recipe, source)
-    before = source.streamed
+    source = Counted(examples(45))
+    checked = planned(network, recipe, source, batch_size=16)
+    before = len(source.streamed)
     outcome = carry_out(network, checked, "", {}, memory)
-    return outcome, source.streamed - before
+    return outcome, len(source.streamed) - before
 
 
 @pytest.mark.parametrize("recipe", [SEARCHED, KNOWN, NOISED, LEARNED])
@@ -112,7 +72,9 @@ def test_group_norm_s_moments_are_taken_again_from_the_network_at_work() -> None
 
 
 def test_whatever_changes_the_logits_changes_the_key() -> None:
-    model = weigh_examples_(lived_in(Mixed()), [site for site in find_sites(lived_in(Mixed())) if not site.obstacle], 0)
+    model = weigh_examples_(
+        warmed_up(Mixed()), [site for site in find_sites(warmed_up(Mixed())) if not site.obstacle], 0
+    )
     source, other = (Examples(examples(n), name="examples", preprocessing=None) for n in (45, 44))
     chosen = (np.arange(4), np.arange(5), np.array([0, 1, 2, 4]))
     keys = {trial_key(model, source, indices) for indices in chosen}
@@ -121,6 +83,6 @@ def test_whatever_changes_the_logits_changes_the_key() -> None:
         if isinstance(module, ExampleWeighed):
             module.alpha = 0.1
             keys.add(trial_key(model, source, np.arange(4)))
-    keys.add(trial_key(lived_in(convolutional()), source, np.arange(4)))
+    keys.add(trial_key(warmed_up(convolutional()), source, np.arange(4)))
     weighed = sum(isinstance(module, ExampleWeighed) for module in model.modules())
     assert len(keys) == 4 + weighed + 1

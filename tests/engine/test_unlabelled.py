@@ -10,8 +10,8 @@ from calibrate import PRESETS, Outcome, Recipe, retrofit
 from calibrate.errors import UsageError
 from calibrate.recipe import STEP_KINDS
 from calibrate.steps import ProbeEstimationShift, ProbeResult, Reestimate, Reestimation, SetAlpha
-from tests.engine.test_reestimation import assert_same_statistics
-from tests.engine.test_retrofit import examples, trained
+from tests.builders.examples import examples, trained
+from tests.builders.states import assert_same_statistics
 
 #: What a step cannot do without.
 GIVEN: dict[str, dict[str, Any]] = {"set_alpha": {"alpha": 0.1}, "adapt": {"method": {"kind": "tent"}}}

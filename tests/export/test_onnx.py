@@ -12,11 +12,11 @@ import calibrate
 from calibrate.errors import ExportError
 from calibrate.export import check_parity, measure_latency, to_onnx
 from calibrate.surgery import divide_logits_, find_sites, select, weigh_examples_
-from tests.networks import LogSoftmax, Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import LogSoftmax, Mixed, Tied, Volumes, convolutional, grouped, warmed_up
 
 
 def tuned(build: "type[nn.Module]", alpha: float) -> nn.Module:
-    model = lived_in(build())
+    model = warmed_up(build())
     weigh_examples_(model, select(find_sites(model), ("*",)), alpha)
     divide_logits_(model, 1.5, torch.randn(2, 1, 8, 8))
     return model
@@ -36,7 +36,7 @@ def test_group_norm_agrees_too_wherever_its_moments_lie(alpha: float) -> None:
     """The moments are far from the example's own, as a folded mean would be."""
     model = grouped()
     weigh_examples_(model, find_sites(model), alpha)
-    lived_in(model)
+    warmed_up(model)
     weigh_examples_(model, find_sites(model), alpha)
     x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     parity = check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
@@ -96,30 +96,17 @@ def test_a_layer_that_normalises_with_its_batch_is_no_obstacle() -> None:
     assert check_parity(graph, model, [x], "noise", 1)[0].relative_error <= 2e-5
 
 
-class Volumes(nn.Module):
-    """Sites of one and of three position dimensions, one of them without affine, and one that nothing folds into."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines, self.line_norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, affine=False)
-        self.boxes, self.box_norm = nn.Conv3d(1, 4, (1, 2, 3)), nn.BatchNorm3d(4)
-        self.last = nn.BatchNorm1d(4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        lines = self.line_norm(self.lines(x.flatten(2))).mean(2)
-        return self.last(lines + self.box_norm(self.boxes(x[:, :, None])).amax((2, 3, 4)))
-
-
 @pytest.mark.parametrize("alpha", [0.1, 0.9, 0.95, torch.tensor([0.0, 0.2, 0.5, 0.9])], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
 def test_every_form_of_the_formula_agrees_with_the_network(alpha: float | torch.Tensor, dtype: torch.dtype) -> None:
-    model = lived_in(Volumes())
+    model = warmed_up(Volumes())
     weigh_examples_(model, find_sites(model), 0.5)
     for site in find_sites(model):
         site.module.alpha = alpha  # type: ignore[assignment]
     model = model.to(dtype)
     x = torch.randn(7, 1, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
-    check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+    parity = check_parity(to_onnx(model, x[:2], {}), model, [x[:1], x[:3], x], "noise", 1)
+    assert [item.batch_size for item in parity] == [1, 3, 7]
 
 
 def test_the_moments_are_pooled_and_the_affine_is_one_batch_normalization() -> None:

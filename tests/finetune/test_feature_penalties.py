@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from calibrate.errors import ModelError, UsageError
 from calibrate.finetune import BSS, Delta, Penalty, channel_attention
 from calibrate.finetune.features import gathering
+from tests.builders.networks import Tied, convolutional, move_, warmed_up
 from tests.finetune import reference
 from tests.finetune.reference import Array
-from tests.finetune.test_parameter_penalties import move_
-from tests.networks import Tied, convolutional, lived_in
 
 
 def vectors() -> nn.Sequential:
@@ -59,7 +58,7 @@ DELTAS: dict[str, tuple[Any, tuple[int, ...], list[str], list[int]]] = {
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.bfloat16, 3e-2)])
 def test_delta_is_the_formula(name: str, weighed: bool, dtype: torch.dtype, tolerance: float) -> None:
     build, shape, layers, channels = DELTAS[name]
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     source = copy.deepcopy(model)
     shares = [draw(count).softmax(0) for count in channels]
     penalty = Delta(model, source, layers, 0.3, dict(zip(layers, shares, strict=True)) if weighed else None)
@@ -80,7 +79,7 @@ def test_delta_is_the_formula(name: str, weighed: bool, dtype: torch.dtype, tole
 
 
 def test_delta_counts_every_call_of_a_tied_layer() -> None:
-    model = lived_in(Tied().double())
+    model = warmed_up(Tied().double())
     source = copy.deepcopy(model)
     penalty = Delta(model, source, ["norm"], 0.5)
     move_(model)
@@ -93,7 +92,7 @@ def test_delta_counts_every_call_of_a_tied_layer() -> None:
 
 
 def test_features_of_a_layer_with_two_names_are_given_under_both() -> None:
-    model, x = lived_in(Tied().double()), draw(4, 1, 6, 6)
+    model, x = warmed_up(Tied().double()), draw(4, 1, 6, 6)
     with gathering(model, ["norm", "again.norm"]) as features:
         model(x)
         model(x)
@@ -103,14 +102,14 @@ def test_features_of_a_layer_with_two_names_are_given_under_both() -> None:
 
 
 def test_delta_s_source_stays_what_it_was_when_the_network_itself_is_given() -> None:
-    model = lived_in(convolutional().double()).train()
+    model = warmed_up(convolutional().double()).train()
     penalty = Delta(model, model, ["3"], 1.0)
     before = copy.deepcopy(penalty.source.state_dict())
     x = draw(6, 1, 7, 5)
     with penalty.watching():
         model(x)
         by_batch = penalty().item()
-        by_running = lived_in(convolutional().double())
+        by_running = warmed_up(convolutional().double())
         assert by_batch == pytest.approx(
             reference.delta(outputs(model, ["3"], x), outputs(by_running, ["3"], x), 1.0, None)
         )
@@ -120,28 +119,11 @@ def test_delta_s_source_stays_what_it_was_when_the_network_itself_is_given() -> 
     assert all(parameter.grad is None for parameter in penalty.source.parameters())
 
 
-@pytest.mark.parametrize("weighed", [True, False], ids=["attention", "original"])
-def test_delta_s_gradient(weighed: bool) -> None:
-    model = lived_in(vectors().double())
-    penalty = Delta(
-        model, model, ["0", "3"], 0.3, {"0": draw(4).softmax(0), "3": draw(3).softmax(0)} if weighed else None
-    )
-    move_(model)
-    x = draw(5, 5)
-
-    def loss() -> Tensor:
-        model(x)
-        return penalty()
-
-    with penalty.watching():
-        reference.assert_gradient(model, loss)
-
-
 @pytest.mark.parametrize("k", [1, 2, 3, 9])
 @pytest.mark.parametrize("n", [1, 3, 8])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.bfloat16, 1e-3)])
 def test_bss_is_the_formula(k: int, n: int, dtype: torch.dtype, tolerance: float) -> None:
-    model = lived_in(vectors()).to(dtype)
+    model = warmed_up(vectors()).to(dtype)
     penalty = BSS(model, ["5"], k, 0.3)
     x = draw(n, 5).to(dtype)
     with penalty.watching():
@@ -152,7 +134,7 @@ def test_bss_is_the_formula(k: int, n: int, dtype: torch.dtype, tolerance: float
 
 
 def test_bss_takes_the_maps_that_a_convolutional_head_is_given() -> None:
-    model = lived_in(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Conv2d(2, 3, 1)).double())
+    model = warmed_up(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Tanh(), nn.Conv2d(2, 3, 1)).double())
     penalty = BSS(model, ["2"], 2, 1.0)
     x = draw(4, 1, 4, 4)
     with penalty.watching():
@@ -161,9 +143,19 @@ def test_bss_takes_the_maps_that_a_convolutional_head_is_given() -> None:
         assert penalty().item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_bss_s_gradient() -> None:
-    model = lived_in(vectors().double())
-    penalty = BSS(model, ["5"], 2, 0.3)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: Delta(model, model, ["0", "3"], 0.3, {"0": draw(4).softmax(0), "3": draw(3).softmax(0)}),
+        lambda model: Delta(model, model, ["0", "3"], 0.3),
+        lambda model: BSS(model, ["5"], 2, 0.3),
+    ],
+    ids=["delta with attention", "delta", "bss"],
+)
+def test_the_gradient_is_that_of_the_value(make: Any) -> None:
+    model = warmed_up(vectors().double())
+    penalty = make(model)
+    move_(model)
     x = draw(6, 5)
 
     def loss() -> Tensor:
@@ -208,7 +200,7 @@ def test_a_penalty_before_the_first_batch_says_what_to_do(name: str) -> None:
 
 class TestAttention:
     def test_is_the_softmax_of_what_each_channel_costs(self) -> None:
-        model = lived_in(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double())
+        model = warmed_up(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)).double())
         batches = [(draw(6, 5), torch.tensor([0, 1, 2, 0, 1, 2])), (draw(2, 5, seed=9), torch.tensor([2, 2]))]
         weight, bias = (p.detach().numpy() for p in (model[2].weight, model[2].bias))
         increases = {"0": np.zeros(4), "1": np.zeros(4)}
@@ -227,7 +219,7 @@ class TestAttention:
             assert found[name].sum().item() == pytest.approx(1)
 
     def test_a_silenced_channel_is_a_filter_of_zeros(self) -> None:
-        model = lived_in(convolutional().double())
+        model = warmed_up(convolutional().double())
         x, y = draw(6, 1, 7, 5), torch.tensor([0, 1, 2, 0, 1, 2])
         increases = np.zeros(8)
         for channel in range(8):

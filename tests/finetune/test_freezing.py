@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from calibrate import nn as layers
 from calibrate.errors import ModelError, UsageError
 from calibrate.finetune import find_head, freeze_, freeze_norms_, frozen, parameter_groups
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 SWITCHES = [
@@ -47,7 +47,7 @@ def snapshot(model: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("build", [convolutional, Tied])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_each_switch_freezes_its_own_part_under_train(build: Any, switches: Any, dtype: torch.dtype) -> None:
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     norms = [name for name, module in model.named_modules(remove_duplicate=False) if isinstance(module, nn.BatchNorm2d)]
     before = snapshot(model)
     train_(freeze_norms_(model, **switches))
@@ -62,7 +62,7 @@ def test_each_switch_freezes_its_own_part_under_train(build: Any, switches: Any,
 
 @pytest.mark.parametrize("statistics", [True, False])
 def test_what_normalises_is_what_was_asked_for(statistics: bool) -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     by_running = model(x := torch.randn(8, 1, 6, 6))
     for normalise, like_inference in (("running", True), ("batch", False)):
         switched = freeze_norms_(copy.deepcopy(model), statistics=statistics, normalise=normalise).train()
@@ -71,7 +71,7 @@ def test_what_normalises_is_what_was_asked_for(statistics: bool) -> None:
 
 def test_requires_grad_alone_does_not_freeze_batch_norm() -> None:
     """The trap that the switches are for."""
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     before = snapshot(model)
     freeze_(model, "head", ["8"])
     train_(model)
@@ -102,7 +102,7 @@ def test_a_network_without_normalisation_has_nothing_to_freeze() -> None:
 
 
 def test_the_norms_of_the_head_learn_with_it() -> None:
-    model = lived_in(
+    model = warmed_up(
         nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Sequential(nn.BatchNorm1d(36), nn.Linear(36, 2)))
     )
     before = snapshot(model)
@@ -112,7 +112,7 @@ def test_the_norms_of_the_head_learn_with_it() -> None:
 
 
 def test_a_phase_gives_back_layers_modes_and_what_learned_also_after_an_exception() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     model.norm = model.again["norm"] = layers.StochNorm.from_batch_norm(model.norm, p=0.25)
     model.first.weight.requires_grad_(False)
     learning = [parameter.requires_grad for parameter in model.parameters()]

@@ -5,7 +5,7 @@ from torch import nn
 
 from calibrate.errors import ModelError
 from calibrate.finetune import find_head, head_parameters
-from tests.networks import Mixed, Tied, Wrapped, convolutional
+from tests.builders.networks import Mixed, Tied, Wrapped, convolutional
 
 
 @pytest.mark.parametrize(

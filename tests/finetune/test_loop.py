@@ -13,7 +13,7 @@ from calibrate.finetune.loop import _batch
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning
 from calibrate.result import Progress
-from tests.finetune.trainings import network, trained, training
+from tests.builders.trainings import network, trained, training
 
 PLAIN = {"batch_size": 12, "phases": [{"epochs": 3, "lr": 0.02}, {"epochs": 2, "lr": 0.01}]}
 #: Everything that draws or has a state.

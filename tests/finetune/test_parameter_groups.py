@@ -10,7 +10,7 @@ from torch import nn
 from calibrate import nn as layers
 from calibrate.errors import UsageError
 from calibrate.finetune import find_head, parameter_groups
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 
 
 def zoo() -> nn.Sequential:
@@ -133,7 +133,7 @@ def test_a_parameter_of_two_kinds_is_what_it_is_found_as_first() -> None:
 
 
 def test_a_step_moves_each_parameter_by_its_own_rate_and_decay() -> None:
-    model = lived_in(zoo().double())
+    model = warmed_up(zoo().double())
     groups = parameter_groups(model, lr=0.3, weight_decay=0.7, head=["11"], gamma_lr_divisor=8, decay_norm=True)
     names = grouped_by_name(model, groups)
     before = {name: parameter.detach().numpy().copy() for name, parameter in model.named_parameters()}

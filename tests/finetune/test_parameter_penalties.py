@@ -12,16 +12,8 @@ from calibrate import nn as layers
 from calibrate.errors import ModelError
 from calibrate.finetune import L2SP, AffineDecay, Penalty
 from calibrate.surgery import Replacement, place_
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, move_, warmed_up
 from tests.finetune import reference
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
-
-
-def move_(model: nn.Module) -> None:
-    """Every parameter somewhere else."""
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64).to(parameter.dtype))
 
 
 @pytest.mark.parametrize(("build", "head"), [(convolutional, "8"), (grouped, "8"), (Tied, "logits"), (Mixed, "head")])
@@ -29,7 +21,7 @@ def move_(model: nn.Module) -> None:
 def test_l2_sp_is_half_the_squared_way_from_the_start_and_half_the_squared_head(
     build: Any, head: str, dtype: torch.dtype
 ) -> None:
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     penalty = L2SP(model, [head], backbone_strength=0.3, head_strength=0.7)
     own = list(model.get_submodule(head).parameters())
     rest = [p for p in model.parameters() if all(p is not mine for mine in own)]
@@ -41,7 +33,7 @@ def test_l2_sp_is_half_the_squared_way_from_the_start_and_half_the_squared_head(
 
 
 def test_l2_sp_remembers_the_moment_it_was_made() -> None:
-    model = lived_in(convolutional().double())
+    model = warmed_up(convolutional().double())
     first = L2SP(model, ["8"], head_strength=0.0)
     move_(model)
     second = L2SP(model, ["8"], head_strength=0.0)
@@ -60,7 +52,7 @@ def test_affine_decay_is_of_gamma_and_beta_alone(gamma_toward: Any, dtype: torch
         nn.GroupNorm(2, 4),
         nn.BatchNorm1d(4),
     )
-    lived_in(model).to(dtype)
+    warmed_up(model).to(dtype)
     norms = [model[place] for place in (2, 4, 5)]
     gamma, beta = (reference.values([getattr(norm, name) for norm in norms]) for name in ("weight", "bias"))
     expected = 0.6 / 2 * sum((b**2).sum() + ((g - gamma_toward) ** 2).sum() for g, b in zip(gamma, beta, strict=True))
@@ -69,7 +61,7 @@ def test_affine_decay_is_of_gamma_and_beta_alone(gamma_toward: Any, dtype: torch
 
 
 def test_a_tied_layer_decays_once() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     expected = 0.5 * (model.norm.weight.square().sum() + model.norm.bias.square().sum())
     assert AffineDecay(model, 1.0)().item() == pytest.approx(expected.item(), rel=1e-6)
 
@@ -86,7 +78,7 @@ def test_a_network_without_gamma_and_beta_is_refused() -> None:
     ids=["l2_sp", "decay"],
 )
 def test_gradients_are_those_of_the_penalty(make: Any) -> None:
-    model = lived_in(convolutional().double())
+    model = warmed_up(convolutional().double())
     penalty: Penalty = make(model)
     move_(model)
     with penalty.watching():
@@ -96,7 +88,7 @@ def test_gradients_are_those_of_the_penalty(make: Any) -> None:
 @pytest.mark.parametrize("layer", ["StochNorm", "SwitchedBatchNorm", "BatchInstanceNorm", "ExampleWeighedBatchNorm"])
 def test_l2_sp_goes_with_any_layer(layer: str) -> None:
     """One step at rate 1 from somewhere else: the way back is strength · (w − w₀) on each parameter of the backbone."""
-    model = lived_in(convolutional().double())
+    model = warmed_up(convolutional().double())
     place_(model, dict.fromkeys(("1", "4"), Replacement(layer)))
     start = copy.deepcopy(dict(model.named_parameters()))
     penalty = L2SP(model, ["8"], 0.25, 0.5)

@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from calibrate.finetune import SCHEDULES, parameter_groups
-from tests.networks import convolutional, lived_in
+from tests.builders.networks import convolutional, warmed_up
 
 STEPS = 30
 
 
 def made(name: Any, optimizer: Any = torch.optim.SGD) -> tuple[torch.nn.Module, Optimizer, LRScheduler]:
-    model = lived_in(convolutional().double())
+    model = warmed_up(convolutional().double())
     fresh = optimizer(parameter_groups(model, lr=0.1, head=["8"], gamma_lr_divisor=100))
     return model, fresh, SCHEDULES[name](fresh, STEPS)
 

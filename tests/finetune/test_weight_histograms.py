@@ -10,7 +10,7 @@ from torch import nn
 
 from calibrate.errors import UsageError
 from calibrate.finetune import LayerHistory, WeightHistograms
-from tests.networks import Tied, convolutional, lived_in
+from tests.builders.networks import Tied, convolutional, warmed_up
 
 
 def counted(values: np.ndarray[Any, Any], low: float, high: float, bins: int) -> list[int]:
@@ -25,7 +25,7 @@ def counted(values: np.ndarray[Any, Any], low: float, high: float, bins: int) ->
 @pytest.mark.parametrize("build", [convolutional, Tied])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_each_record_counts_every_weight_once(build: Any, dtype: torch.dtype) -> None:
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
     histograms = WeightHistograms(model, bins=7)
     records = [{name: layer.weight.detach().double().numpy().copy() for name, layer in layers.items()}]
@@ -48,7 +48,7 @@ def test_each_record_counts_every_weight_once(build: Any, dtype: torch.dtype) ->
 
 
 def test_the_state_is_plain_numbers_and_goes_on_where_it_was() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     unbroken, broken = WeightHistograms(model), WeightHistograms(model)
     state = json.loads(json.dumps(broken.state_dict()))
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_the_state_is_plain_numbers_and_goes_on_where_it_was() -> None:
 
 
 def test_arms_that_start_alike_are_compared_and_others_refused() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     one, other = WeightHistograms(model, bins=4), WeightHistograms(model, bins=4)
     with torch.no_grad():
         model[0].weight.zero_()

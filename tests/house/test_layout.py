@@ -20,6 +20,17 @@ def names_of(path: Path) -> list[str]:
     return [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
 
 
+def imported(path: Path) -> set[str]:
+    """Every module that a module imports anywhere, and what it takes from them."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module or ''}.{alias.name}" for alias in node.names}
+    return names
+
+
 def test_no_file_is_a_crumb() -> None:
     modules = [path for path in MODULES if path.name != "table.py"]
     small = {str(path.relative_to(ROOT)) for path in modules if len(path.read_text().splitlines()) < 30}
@@ -46,6 +57,18 @@ def test_a_class_has_one_meaning() -> None:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert [name for name, times in classes.items() if times > 1] == []
+
+
+def test_no_test_module_is_imported() -> None:
+    """What tests share has its home in ``tests/builders`` and ``tests/reference.py``."""
+    tests = ROOT / "tests"
+    importing = {
+        (str(path.relative_to(ROOT)), name)
+        for path in tests.rglob("*.py")
+        for name in imported(path)
+        if any(part.startswith("test_") for part in name.split("."))
+    }
+    assert importing == set()
 
 
 def test_no_code_asks_which_class_a_step_is() -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from calibrate.errors import ModelError
 from calibrate.io import cifar_resnet, load_weights_, read_checkpoint
-from tests.networks import lived_in
+from tests.builders.networks import warmed_up
 
 
 @pytest.mark.parametrize("depth", [8, 14, 20, 56])
@@ -37,7 +37,7 @@ def test_the_shortcut_subsamples_and_pads_with_zeros_on_both_sides() -> None:
 
 @pytest.mark.parametrize("side", [32, 8, 1])
 def test_it_exports_for_any_batch_and_many_sizes(side: int) -> None:
-    model = lived_in(cifar_resnet(8, num_classes=7, in_channels=1))
+    model = warmed_up(cifar_resnet(8, num_classes=7, in_channels=1))
     program = torch.export.export(
         model, (torch.randn(2, 1, side, side),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
     )

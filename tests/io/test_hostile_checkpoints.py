@@ -1,12 +1,10 @@
 """Nothing in a checkpoint is executed, and what is no checkpoint is said to be none."""
 
-import builtins
 import io
 import os
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,40 +15,7 @@ from torch import nn
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io import read_checkpoint
-
-
-class Calls:
-    """Pickles as a call of ``function``."""
-
-    def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return self.call
-
-
-def attacks(marker: Path) -> dict[str, tuple[Any, str]]:
-    """Things that make the marker file when they are unpickled with all rights, and the global they ask for."""
-    make = f"open({str(marker)!r}, 'w').close()"
-    return {
-        "os.system": (Calls(os.system, f"touch {marker}"), f"{os.system.__module__}.system"),
-        "eval": (Calls(eval, make), "eval"),
-        "exec": (Calls(exec, make), "exec"),
-        "getattr": (Calls(builtins.getattr, marker, "touch"), "getattr"),
-        "torch.load": (Calls(torch.load, str(marker)), "torch.serialization.load"),
-    }
-
-
-def zipped(document: Any, path: Path, protocol: int) -> None:
-    torch.save({"state_dict": {"w": torch.ones(2)}, "x": document}, path, pickle_protocol=protocol)
-
-
-def old(document: Any, path: Path, protocol: int) -> None:
-    torch.save({"w": document}, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
-
-
-def bare(document: Any, path: Path, protocol: int) -> None:
-    path.write_bytes(pickle.dumps(document, protocol))
+from tests.builders.hostile_checkpoints import Calls, attacks, bare, old, zipped
 
 
 @pytest.fixture

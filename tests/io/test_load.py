@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from calibrate.errors import ModelError
 from calibrate.io import Checkpoint, build, cifar_resnet, closest, fingerprint, load_weights_, read_checkpoint
 from calibrate.io.closest_architecture import NoMemory
-from tests.networks import Tied, convolutional, lived_in
+from tests.builders.networks import Tied, Wrapped, convolutional, warmed_up
 
 PATH = Path("w.pth")
 
@@ -23,7 +23,7 @@ def checkpoint(state: dict[str, Tensor]) -> Checkpoint:
 
 
 def trained(model: nn.Module, seed: int = 1) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in lived_in(copy.deepcopy(model), seed).state_dict().items()}
+    return {name: tensor.clone() for name, tensor in warmed_up(copy.deepcopy(model), seed).state_dict().items()}
 
 
 def refused(model: nn.Module, state: dict[str, Tensor], architecture: str = "my:net") -> str:
@@ -81,14 +81,6 @@ def test_mixed_precision_becomes_the_networks() -> None:
     load_weights_(model, checkpoint(state), "my:net")
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert torch.equal(model[0].weight, state["0.weight"].float())
-
-
-class Wrapped(nn.Module):
-    """A network all of whose names begin with ``model.``."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model = convolutional()
 
 
 @pytest.mark.parametrize("prefix", ["", "model.", "module.model."])

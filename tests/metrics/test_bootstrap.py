@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calibrate.metrics import PerExample, bootstrap, expected_calibration_error, interval, mean_samples
 from calibrate.metrics.resampling import ORDER
 from calibrate.metrics.scores import Column
-from tests.metrics.draws import columns
+from tests.builders.draws import columns
 
 
 def naive(arms: list[PerExample], resamples: int, bins: int, seed: int) -> Column:

@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from calibrate.metrics import PerExample, expected_calibration_error, reliability, score
 from calibrate.metrics.scores import Column
-from tests.metrics.draws import columns, network
+from tests.builders.draws import columns, network
 
 BINS = st.integers(1, 40)
 

@@ -18,7 +18,7 @@ from calibrate.metrics import (
 from calibrate.metrics.resampling import ORDER
 from calibrate.steps import Measurement
 from calibrate.values import METRICS
-from tests.metrics.draws import network
+from tests.builders.draws import network
 
 
 @pytest.fixture

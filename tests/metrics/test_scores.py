@@ -13,7 +13,7 @@ from torchmetrics.functional.classification import multiclass_accuracy
 
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.metrics import PerExample, score
-from tests.metrics.draws import network
+from tests.builders.draws import network
 
 FIELDS = ("top1", "top5", "nll", "brier", "confidence")
 

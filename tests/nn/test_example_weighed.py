@@ -14,6 +14,7 @@ from torch import nn
 from calibrate.nn import ExampleWeighedBatchNorm
 from calibrate.nn.normalization import blend
 from tests import reference
+from tests.builders.networks import draw_norm_
 
 SHAPES = [(4, 3), (1, 3), (2, 3, 7), (2, 3, 5, 4), (1, 3, 1, 1), (3, 3, 2, 3, 2), (1, 3, 6, 6)]
 
@@ -26,18 +27,7 @@ def _gradients(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def trained_batch_norm(channels: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> nn.BatchNorm2d:
-    generator = torch.Generator().manual_seed(seed)
-    layer = nn.BatchNorm2d(channels, dtype=dtype).eval()
-    with torch.no_grad():
-        for tensor, low, high in (
-            (layer.weight, -1.5, 1.5),
-            (layer.bias, -1.0, 1.0),
-            (layer.running_mean, -2.0, 2.0),
-            (layer.running_var, 0.2, 3.0),
-        ):
-            assert tensor is not None
-            tensor.copy_(torch.rand(channels, generator=generator, dtype=torch.float64) * (high - low) + low)
-    return layer
+    return draw_norm_(nn.BatchNorm2d(channels, dtype=dtype).eval(), seed)
 
 
 def parameters(layer: Any) -> tuple[Any, ...]:

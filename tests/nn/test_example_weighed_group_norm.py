@@ -12,6 +12,7 @@ from torch import nn
 
 from calibrate.nn import ExampleWeighedBatchNorm, ExampleWeighedGroupNorm
 from tests import reference
+from tests.builders.networks import draw_norm_
 
 DTYPES = [(torch.float64, 1e-9), (torch.float32, 2e-5), (torch.float16, 4e-3), (torch.bfloat16, 3e-2)]
 POSITIONS = [(), (1,), (7,), (1, 1), (4, 5), (2, 3, 2)]
@@ -19,18 +20,7 @@ POSITIONS = [(), (1,), (7,), (1, 1), (4, 5), (2, 3, 2)]
 
 def layer_of(groups: int, channels: int, alpha: float, dtype: torch.dtype = torch.float32) -> ExampleWeighedGroupNorm:
     """A trained layer with moments, in evaluation mode; the channels of a group differ in their means."""
-    generator = torch.Generator().manual_seed(channels)
-    layer = ExampleWeighedGroupNorm(groups, channels, alpha, dtype=dtype).eval()
-    with torch.no_grad():
-        for tensor, low, high in (
-            (layer.weight, -1.5, 1.5),
-            (layer.bias, -1.0, 1.0),
-            (layer.running_mean, -2.0, 2.0),
-            (layer.running_var, 0.2, 3.0),
-        ):
-            assert tensor is not None
-            tensor.copy_(torch.rand(channels, generator=generator, dtype=torch.float64) * (high - low) + low)
-    return layer
+    return draw_norm_(ExampleWeighedGroupNorm(groups, channels, alpha, dtype=dtype).eval(), seed=channels)
 
 
 def expected(layer: Any, x: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.surgery import find_sites, weigh_examples_
 from tests import reference
-from tests.networks import lived_in
+from tests.builders.networks import warmed_up
 
 timm_layers = pytest.importorskip("timm.layers")
 
@@ -50,7 +50,7 @@ kinds = st.sampled_from(sorted(KINDS)).flatmap(
 
 
 def layer_and_input(kind: str, positions: tuple[int, ...], n: int, seed: int, dtype: torch.dtype) -> tuple[Any, Tensor]:
-    layer = lived_in(KINDS[kind][0](), seed).to(dtype)
+    layer = warmed_up(KINDS[kind][0](), seed).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     return layer, (torch.randn(n, C, *positions, generator=generator, dtype=torch.float64) * 2 + 0.5).to(dtype)
 
@@ -106,7 +106,7 @@ def test_the_state_dict_is_the_original_s_and_alpha_and_round_trips(case: Any, a
 @pytest.mark.parametrize("kind", sorted(KINDS))
 @pytest.mark.parametrize("training", [True, False])
 def test_modes_and_ties_are_kept(kind: str, training: bool) -> None:
-    layer = lived_in(KINDS[kind][0]()).train(training)
+    layer = warmed_up(KINDS[kind][0]()).train(training)
     for child in layer.children():
         child.train(not training)
     network = nn.ModuleDict({"a": layer, "b": nn.Sequential(layer)})
@@ -119,7 +119,7 @@ def test_modes_and_ties_are_kept(kind: str, training: bool) -> None:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_alpha_keeps_its_precision_in_a_converted_network(kind: str) -> None:
-    tuned = weighed(lived_in(KINDS[kind][0]()), 0.1)
+    tuned = weighed(warmed_up(KINDS[kind][0]()), 0.1)
     for convert in (tuned.half, tuned.bfloat16, tuned.float):
         convert()
         assert tuned.running_mean.dtype == (tuned.weight if tuned.weight is not None else tuned.running_mean).dtype
@@ -129,7 +129,7 @@ def test_alpha_keeps_its_precision_in_a_converted_network(kind: str) -> None:
 
 
 def test_a_frozen_layer_stays_frozen() -> None:
-    tuned = weighed(lived_in(FrozenBatchNorm2d(C)), 0.2).train()
+    tuned = weighed(warmed_up(FrozenBatchNorm2d(C)), 0.2).train()
     before = {name: tensor.clone() for name, tensor in tuned.state_dict().items()}
     x = torch.randn(4, C, 5, 5, requires_grad=True)
     y = tuned(x)
@@ -142,7 +142,7 @@ def test_a_frozen_layer_stays_frozen() -> None:
 
 
 def test_a_batch_norm_checkpoint_loads_into_a_frozen_layer() -> None:
-    batch_norm = lived_in(nn.BatchNorm2d(C))
+    batch_norm = warmed_up(nn.BatchNorm2d(C))
     tuned = weighed(FrozenBatchNorm2d(C), 0.3)
     tuned.load_state_dict(batch_norm.state_dict())
     x = torch.randn(2, C, 4, 4)
@@ -155,7 +155,7 @@ def test_a_frozen_layer_takes_images_only() -> None:
 
 
 def test_dropout_between_normalisation_and_activation_stays() -> None:
-    layer = lived_in(timm_layers.BatchNormAct2d(C, drop_layer=nn.Dropout, act_layer=nn.PReLU)).train()
+    layer = warmed_up(timm_layers.BatchNormAct2d(C, drop_layer=nn.Dropout, act_layer=nn.PReLU)).train()
     tuned = weighed(layer, 0.0)
     assert set(tuned.state_dict()) == {*layer.state_dict(), "alpha"}
     x = torch.randn(4, C, 6, 6)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from calibrate.nn import LAYERS, BatchNormVariant, LayerSpec
 from calibrate.nn.normalization import normalize
 from calibrate.surgery import Replacement, place_
-from tests.conftest import Ran
-from tests.networks import lived_in
+from tests.builders.commands import Ran
+from tests.builders.networks import warmed_up
 
 
 class ToyNorm(BatchNormVariant):
@@ -77,7 +77,7 @@ def test_a_new_layer_takes_a_file_and_a_line_of_the_table(
     card = json.loads(afternorm("methods", "ToyNorm", "--json").out)
     assert (card["sentence"], card["limits"]) == ("Batch normalisation that leaves out the centring", "it is a toy.")
     assert card["settings"] == [{"name": "gain", "type": "float", "required": False, "default": 1.0}]
-    model = lived_in(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
+    model = warmed_up(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)))
     keys = list(model.state_dict())
     plain = model(torch.ones(2, 1, 5, 5))
     place_(model, {"1": Replacement("ToyNorm", {"gain": 2.0})})

@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from calibrate import nn as layers
-from tests.nn.test_variants import CASES, C, draw, lived_in
-
-EPS = 1e-3
+from tests.builders.variants import CASES, C, draw, redrawn
+from tests.nn.variants import EPS
 
 
 def without_gate(layer: Any) -> nn.Module:
@@ -74,7 +73,7 @@ EQUALS = {
 @pytest.mark.parametrize("name", EQUALS)
 def test_equals_batch_norm_when_it_says_so(name: str, positions: tuple[int, ...]) -> None:
     layer, as_batch_norm = EQUALS[name]
-    layer = lived_in(layer)
+    layer = redrawn(layer)
     batch_norm = nn.SyncBatchNorm(C, **options()) if not positions else nn.BatchNorm2d(C, **options())
     batch_norm._check_input_dim = lambda _: None
     batch_norm.load_state_dict(
@@ -94,7 +93,7 @@ def test_equals_batch_norm_when_it_says_so(name: str, positions: tuple[int, ...]
 
 @pytest.mark.parametrize("name", ["stoch", "switched", "switched to running", "ghost 2", "renorm", "input"])
 def test_inference_is_batch_norm_bit_for_bit_where_it_says_so(name: str) -> None:
-    layer = lived_in(CASES[name].build()).eval()
+    layer = redrawn(CASES[name].build()).eval()
     x = draw(3, (4, 4), dtype=torch.float32)
     plain = F.batch_norm(x, layer.running_mean, layer.running_var, layer.weight, layer.bias, eps=layer.eps)
     assert torch.equal(layer(x), plain)
@@ -103,7 +102,7 @@ def test_inference_is_batch_norm_bit_for_bit_where_it_says_so(name: str) -> None
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_batch_group_norm_is_group_norm(training: bool, groups: int) -> None:
-    layer = lived_in(layers.BatchGroupNorm(groups, C, 1, alpha=1.0, **options())).train(training)
+    layer = redrawn(layers.BatchGroupNorm(groups, C, 1, alpha=1.0, **options())).train(training)
     x = draw(5, (3, 3))
     torch.testing.assert_close(layer(x), F.group_norm(x, groups, layer.weight, layer.bias, EPS), rtol=1e-11, atol=1e-11)
 
@@ -111,10 +110,10 @@ def test_batch_group_norm_is_group_norm(training: bool, groups: int) -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_instance_layers_are_instance_norm(training: bool) -> None:
     x = draw(5, (3, 3))
-    mixed = lived_in(layers.BatchInstanceNorm(C, **options()))
+    mixed = redrawn(layers.BatchInstanceNorm(C, **options()))
     with torch.no_grad():
         mixed.gate.zero_()
-    for layer in (mixed, lived_in(layers.InstanceBatchNorm(C, 1.0, **options()))):
+    for layer in (mixed, redrawn(layers.InstanceBatchNorm(C, 1.0, **options()))):
         expected = F.instance_norm(x, weight=layer.weight, bias=layer.bias, eps=EPS)
         torch.testing.assert_close(layer.train(training)(x), expected, rtol=1e-11, atol=1e-11)
 
@@ -150,7 +149,7 @@ class TestStochNorm:
 
     def test_the_published_gradient_is_that_of_an_update_between_the_passes(self) -> None:
         """The authors' code, rebuilt: one call normalises by the running statistics, the next one moves them."""
-        layer = lived_in(layers.StochNorm(C, published_gradient=True, **options()))
+        layer = redrawn(layers.StochNorm(C, published_gradient=True, **options()))
         rm, rv = layer.running_mean.clone(), layer.running_var.clone()
         x, other = (draw(6, (3, 3)).requires_grad_() for _ in range(2))
         torch.manual_seed(2)
@@ -180,7 +179,7 @@ class TestStochNorm:
     def test_both_gradients_belong_to_one_output(self) -> None:
         outputs, gradients = [], []
         for published in (False, True):
-            layer = lived_in(layers.StochNorm(C, published_gradient=published, **options()))
+            layer = redrawn(layers.StochNorm(C, published_gradient=published, **options()))
             x = draw(6, (3, 3)).requires_grad_()
             torch.manual_seed(2)
             outputs.append(layer(x))
@@ -196,7 +195,7 @@ class TestSwitched:
     def test_frozen_whole_it_is_inference_under_train_bit_for_bit(
         self, shape: tuple[int, ...], dtype: torch.dtype
     ) -> None:
-        layer = lived_in(layers.SwitchedBatchNorm(C, False, "running", eps=EPS)).to(dtype).train()
+        layer = redrawn(layers.SwitchedBatchNorm(C, False, "running", eps=EPS)).to(dtype).train()
         before = copy.deepcopy(layer.state_dict())
         x = draw(shape[0], shape[2:]).to(dtype)
         affine = (before[name].float() for name in ("running_mean", "running_var", "weight", "bias"))
@@ -205,8 +204,8 @@ class TestSwitched:
 
     @pytest.mark.parametrize("normalise", ["batch", "running"])
     def test_without_updates_no_statistic_moves_and_the_batch_is_normalised_all_the_same(self, normalise: Any) -> None:
-        layer = lived_in(layers.SwitchedBatchNorm(C, False, normalise, **options()))
-        other = lived_in(layers.SwitchedBatchNorm(C, True, normalise, **options()))
+        layer = redrawn(layers.SwitchedBatchNorm(C, False, normalise, **options()))
+        other = redrawn(layers.SwitchedBatchNorm(C, True, normalise, **options()))
         before = copy.deepcopy(layer.state_dict())
         x = draw(6, (3, 3))
         assert torch.equal(layer(x), other(x))
@@ -215,7 +214,7 @@ class TestSwitched:
             assert not torch.equal(getattr(other, moved), before[moved])
 
     def test_switches_take_effect_when_assigned(self) -> None:
-        layer = lived_in(layers.SwitchedBatchNorm(C, **options()))
+        layer = redrawn(layers.SwitchedBatchNorm(C, **options()))
         x = draw(6, (3, 3))
         by_batch = layer(x)
         layer.normalise, layer.update_statistics = "running", False
@@ -224,7 +223,7 @@ class TestSwitched:
         torch.testing.assert_close(by_running, layer.eval()(x), rtol=0, atol=0)
 
     def test_training_is_batch_norm_bit_for_bit_in_what_it_puts_out(self) -> None:
-        layer = lived_in(layers.SwitchedBatchNorm(C, eps=EPS))
+        layer = redrawn(layers.SwitchedBatchNorm(C, eps=EPS))
         x = draw(6, (3, 3), dtype=torch.float32)
         assert torch.equal(layer(x), F.batch_norm(x, None, None, layer.weight, layer.bias, training=True, eps=EPS))
 
@@ -235,7 +234,7 @@ def test_batch_renorm_s_limits_relax_as_the_paper_s() -> None:
 
 
 def test_batch_renorm_s_limits_take_effect_when_assigned() -> None:
-    layer = lived_in(layers.BatchRenorm(C, 1, 0, **options()))
+    layer = redrawn(layers.BatchRenorm(C, 1, 0, **options()))
     x = draw(6, (3, 3))
     before = layer(x)
     layer.r_max, layer.d_max = layers.batch_renorm_limits(50_000)
@@ -243,13 +242,13 @@ def test_batch_renorm_s_limits_take_effect_when_assigned() -> None:
 
 
 def test_batch_renorm_without_limits_puts_out_what_inference_does() -> None:
-    layer = lived_in(layers.BatchRenorm(C, 1e9, 1e9, momentum=0.0, eps=EPS, dtype=torch.float64))
+    layer = redrawn(layers.BatchRenorm(C, 1e9, 1e9, momentum=0.0, eps=EPS, dtype=torch.float64))
     x = draw(6, (3, 3))
     torch.testing.assert_close(layer(x), layer.eval()(x), rtol=1e-10, atol=1e-10)
 
 
 def test_batch_renorm_s_gradient_holds_r_and_d() -> None:
-    layer = lived_in(layers.BatchRenorm(C, 3, 5, **options()))
+    layer = redrawn(layers.BatchRenorm(C, 3, 5, **options()))
     x, other = (draw(6, (3, 3)).requires_grad_() for _ in range(2))
     sigma = torch.sqrt(layer.running_var + EPS)
     var, mean = torch.var_mean(other, (0, 2, 3), correction=0)
@@ -276,7 +275,7 @@ def test_gates_are_clamped_after_a_step_and_not_before() -> None:
 @pytest.mark.parametrize("alpha", [0.3, torch.tensor([0.0, 0.3, 0.6, 1.0])], ids=["one", "per channel"])
 def test_batch_group_norm_takes_alpha_as_example_weighed_does(alpha: Any) -> None:
     """With a channel a group both are one formula."""
-    layer = lived_in(layers.BatchGroupNorm(C, C, **options())).eval()
+    layer = redrawn(layers.BatchGroupNorm(C, C, **options())).eval()
     layer.alpha = alpha
     other = layers.ExampleWeighedBatchNorm(C, alpha, EPS, dtype=torch.float64).eval()
     other.load_state_dict(layer.state_dict())
@@ -300,13 +299,13 @@ class TestBatchWeighed:
     def test_without_the_source_is_batch_norm_in_training_mode(self) -> None:
         x = draw(6, (3, 3))
         for source_weight in (None, 0.0):
-            layer = lived_in(layers.BatchWeighedBatchNorm(C, source_weight=source_weight, **options())).eval()
+            layer = redrawn(layers.BatchWeighedBatchNorm(C, source_weight=source_weight, **options())).eval()
             expected = F.batch_norm(x, None, None, layer.weight, layer.bias, training=True, eps=EPS)
             torch.testing.assert_close(layer(x), expected, rtol=1e-11, atol=1e-11)
 
     @pytest.mark.parametrize("settings", [{}, {"prior": 4.0}, {"source_weight": 0.5, "variant": "published"}], ids=str)
     def test_inference_leaves_the_running_statistics(self, settings: Any) -> None:
-        layer = lived_in(layers.BatchWeighedBatchNorm(C, **settings, **options())).eval()
+        layer = redrawn(layers.BatchWeighedBatchNorm(C, **settings, **options())).eval()
         before = {name: value.clone() for name, value in layer.state_dict().items()}
         layer(draw(6, (3, 3)))
         assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())

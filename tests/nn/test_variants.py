@@ -2,9 +2,8 @@
 
 import copy
 import io
-from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -13,95 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from calibrate import nn as layers
+from tests.builders.variants import CASES, C, Case, draw, redrawn
 from tests.nn import variants
-from tests.nn.variants import EPS
 
-C = 4
 POSITIONS = [(), (5,), (4, 3), (1, 1), (2, 3, 2)]
-
-
-class Case(NamedTuple):
-    """A layer's constructor and reference, both with the same settings."""
-
-    layer: Any
-    reference: variants.Reference
-    settings: Mapping[str, Any] = {}
-
-    def build(self, **options: Any) -> Any:
-        size = {"num_channels" if self.layer is layers.BatchGroupNorm else "num_features": C}
-        return self.layer(**{**size, "eps": EPS, **self.settings, **options})
-
-
-CASES = {
-    "stoch": Case(layers.StochNorm, variants.stoch_norm, {"p": 0.5}),
-    "switched": Case(layers.SwitchedBatchNorm, variants.switched_batch_norm),
-    "switched without updates": Case(
-        layers.SwitchedBatchNorm, variants.switched_batch_norm, {"update_statistics": False}
-    ),
-    "switched to running": Case(layers.SwitchedBatchNorm, variants.switched_batch_norm, {"normalise": "running"}),
-    "ghost 2": Case(layers.GhostBatchNorm, variants.ghost_batch_norm, {"ghost_size": 2}),
-    "ghost 4": Case(layers.GhostBatchNorm, variants.ghost_batch_norm, {"ghost_size": 4}),
-    "ghost published": Case(
-        layers.GhostBatchNorm, variants.ghost_batch_norm, {"ghost_size": 2, "running": "published"}
-    ),
-    "group": Case(
-        layers.BatchGroupNorm, variants.batch_group_norm, {"num_groups": 2, "examples_per_group": 2, "alpha": 0.0}
-    ),
-    "group weighed": Case(
-        layers.BatchGroupNorm, variants.batch_group_norm, {"num_groups": 1, "examples_per_group": 3, "alpha": 0.25}
-    ),
-    "renorm": Case(layers.BatchRenorm, variants.batch_renorm, {"r_max": 1.1, "d_max": 0.3}),
-    "representative": Case(layers.RepresentativeBatchNorm, variants.representative_batch_norm),
-    "representative scaling": Case(
-        layers.RepresentativeBatchNorm, variants.representative_batch_norm, {"centering": False}
-    ),
-    "representative minus": Case(
-        layers.RepresentativeBatchNorm,
-        variants.representative_batch_norm,
-        {"centering": False, "instance_statistics": False},
-    ),
-    "enhancement": Case(layers.InstanceEnhancementBatchNorm, variants.instance_enhancement_batch_norm),
-    "enhancement minus": Case(
-        layers.InstanceEnhancementBatchNorm, variants.instance_enhancement_batch_norm, {"instance_statistics": False}
-    ),
-    "batch-instance": Case(layers.BatchInstanceNorm, variants.batch_instance_norm),
-    "instance-batch": Case(layers.InstanceBatchNorm, variants.instance_batch_norm, {"ratio": 0.4}),
-    "batch weighed": Case(layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm),
-    "batch weighed prior": Case(
-        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"prior": 9.0, "variant": "moments"}
-    ),
-    "batch weighed prior published": Case(
-        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"prior": 9.0, "variant": "published"}
-    ),
-    "batch weighed share": Case(
-        layers.BatchWeighedBatchNorm, variants.batch_weighed_batch_norm, {"source_weight": 0.9}
-    ),
-    "batch weighed share published": Case(
-        layers.BatchWeighedBatchNorm,
-        variants.batch_weighed_batch_norm,
-        {"source_weight": 0.3, "variant": "published"},
-    ),
-    "input": Case(layers.InputBatchNorm, variants.batch_norm),
-    "A1": Case(layers.ScaledAffineBatchNorm, variants.scaled_affine_batch_norm, {"form": "A1"}),
-    "A2": Case(layers.ScaledAffineBatchNorm, variants.scaled_affine_batch_norm, {"form": "A2"}),
-}
 cases = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-
-
-def lived_in(layer: Any, seed: int = 0) -> Any:
-    """``layer`` with parameters and statistics drawn at random."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, tensor in (*layer.named_parameters(), *layer.named_buffers()):
-            if name not in ("num_batches_tracked", "alpha"):
-                low, high = (0.2, 3.0) if name == "running_var" else (-1.2, 1.2)
-                tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=torch.float64) * (high - low) + low)
-    return layer
-
-
-def draw(n: int, positions: tuple[int, ...], seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.randn(n, C, *positions, generator=generator, dtype=torch.float64) * 1.7 + 0.6).to(dtype)
 
 
 def state_of(layer: nn.Module) -> variants.State:
@@ -126,7 +41,7 @@ def assert_follows_the_reference(
     case: Case, n: int, positions: tuple[int, ...], dtype: torch.dtype, momentum: float | None, tolerance: float
 ) -> None:
     """Three steps of training, then inference: outputs and running statistics."""
-    layer = lived_in(case.build(momentum=momentum, dtype=dtype))
+    layer = redrawn(case.build(momentum=momentum, dtype=dtype))
     state = state_of(layer)
     close = partial(torch.testing.assert_close, rtol=tolerance, atol=tolerance)
     for seed in range(3):
@@ -159,7 +74,7 @@ def test_any_batch_and_shape_equals_the_reference(name: str, n: int, positions: 
 @pytest.mark.parametrize("positions", [(), (2, 2)], ids=str)
 def test_gradients_are_those_of_the_formula(case: Case, training: bool, positions: tuple[int, ...]) -> None:
     limits = {"r_max": 1.001, "d_max": 0.001} if case.layer is layers.BatchRenorm else {}  # reached by all channels
-    layer = lived_in(case.build(dtype=torch.float64, **limits)).train(training)
+    layer = redrawn(case.build(dtype=torch.float64, **limits)).train(training)
     names, parameters = zip(*layer.named_parameters(), strict=True)
 
     def once(x: Tensor, *values: Tensor) -> Tensor:
@@ -175,7 +90,7 @@ def test_gradients_are_those_of_the_formula(case: Case, training: bool, position
 def test_a_single_value_per_channel_is_refused_where_batch_norm_refuses_it(case: Case, training: bool) -> None:
     for shape in [(1, C), (1, C, 1), (1, C, 1, 1), (1, C, 3), (0, C, 3)]:
         outcomes = []
-        for layer in (lived_in(nn.BatchNorm2d(C)), lived_in(case.build())):
+        for layer in (redrawn(nn.BatchNorm2d(C)), redrawn(case.build())):
             layer._check_input_dim = layer._check_input_dim if isinstance(layer, case.layer) else lambda _: None
             try:
                 outcomes.append(layer.train(training)(torch.randn(shape)).shape)
@@ -187,7 +102,7 @@ def test_a_single_value_per_channel_is_refused_where_batch_norm_refuses_it(case:
 
 @cases
 def test_a_batch_norm_state_dict_loads_and_leaves_other_parameters(case: Case) -> None:
-    layer, other = lived_in(case.build()), lived_in(nn.BatchNorm2d(C), seed=5)
+    layer, other = redrawn(case.build()), redrawn(nn.BatchNorm2d(C), seed=5)
     own = {name: tensor.clone() for name, tensor in layer.state_dict().items() if name not in other.state_dict()}
     layer.load_state_dict(other.state_dict())
     for name, tensor in layer.state_dict().items():
@@ -196,7 +111,7 @@ def test_a_batch_norm_state_dict_loads_and_leaves_other_parameters(case: Case) -
 
 @cases
 def test_the_state_dict_and_a_copy_compute_the_same(case: Case) -> None:
-    layer = lived_in(case.build()).eval()
+    layer = redrawn(case.build()).eval()
     other = case.build().eval()
     buffer = io.BytesIO()
     torch.save(layer.state_dict(), buffer)
@@ -221,7 +136,7 @@ def test_memory_layout_changes_nothing(case: Case, training: bool) -> None:
     x = draw(6, (4, 3))
     outputs = []
     for values in (x, x.contiguous(memory_format=torch.channels_last)):
-        layer = lived_in(case.build(dtype=torch.float64)).train(training)
+        layer = redrawn(case.build(dtype=torch.float64)).train(training)
         torch.manual_seed(0)
         outputs.append(layer(values))
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-12, atol=1e-12)
@@ -232,7 +147,7 @@ def test_memory_layout_changes_nothing(case: Case, training: bool) -> None:
 @pytest.mark.parametrize("converted", [True, False], ids=["converted", "autocast"])
 def test_half_precision_reduces_in_float32(case: Case, half: torch.dtype, converted: bool) -> None:
     """A sum over 4096 half-precision values near 40 would overflow or lose all digits."""
-    layer, exact = (lived_in(case.build()) for _ in range(2))
+    layer, exact = (redrawn(case.build()) for _ in range(2))
     x = (draw(4, (64, 64), dtype=torch.float32) + 40).to(half)
     if converted:
         layer.to(half)
@@ -252,7 +167,7 @@ def test_half_precision_reduces_in_float32(case: Case, half: torch.dtype, conver
 def test_digits_hold_far_from_zero(name: str) -> None:
     """Float32 at a mean of 1000 standard deviations: the reference sees the same rounded input."""
     case = CASES[name]
-    layer = lived_in(case.build())
+    layer = redrawn(case.build())
     state = state_of(layer)
     x = draw(6, (8, 8), dtype=torch.float32) + 1700
     actual, expected = step(case, layer, x, state, 0)
@@ -268,7 +183,7 @@ def test_the_wrong_number_of_channels_is_refused(case: Case) -> None:
 
 @cases
 def test_parameters_start_anew_when_reset(case: Case) -> None:
-    fresh, used = case.build(), lived_in(case.build())
+    fresh, used = case.build(), redrawn(case.build())
     used.reset_parameters()
     for name, tensor in fresh.state_dict().items():
         assert torch.equal(used.state_dict()[name], tensor)
@@ -296,7 +211,7 @@ def test_a_layer_without_affine_parameters_has_gamma_1_and_beta_0(case: Case) ->
 def test_compiles_without_a_graph_break(name: str, training: bool) -> None:
     """Traced as ``torch.compile`` does, run without its code generator; statistics move as in eager mode."""
     torch.compiler.reset()
-    layer = lived_in(CASES[name].build()).train(training)
+    layer = redrawn(CASES[name].build()).train(training)
     compiled = torch.compile(copy.deepcopy(layer), fullgraph=True, backend="aot_eager")
     x = draw(6, (2, 2), dtype=torch.float32)
     torch.manual_seed(0)
@@ -312,7 +227,7 @@ def test_gradients_hold_far_from_zero(case: Case) -> None:
     """Float32 gradients at a mean of 100 standard deviations agree with float64's for the same rounded input."""
     gradients = []
     for dtype in (torch.float32, torch.float64):
-        layer = lived_in(case.build(dtype=dtype))
+        layer = redrawn(case.build(dtype=dtype))
         with torch.no_grad():
             layer.running_mean.add_(100)
         x = (draw(6, (4, 4), dtype=torch.float32) + 100).to(dtype).requires_grad_()
@@ -325,7 +240,7 @@ def test_gradients_hold_far_from_zero(case: Case) -> None:
 
 @cases
 def test_two_steps_share_one_backward_pass(case: Case) -> None:
-    layer = lived_in(case.build())
+    layer = redrawn(case.build())
     x = draw(6, (2, 2), dtype=torch.float32).requires_grad_()
     (layer(x) + layer(x)).sum().backward()
     assert x.grad is not None

@@ -7,7 +7,7 @@ import pytest
 
 from calibrate import Summary
 from calibrate.steps import AlphaSearch, judge
-from tests.conftest import Ran
+from tests.builders.commands import Ran
 
 pytestmark = pytest.mark.slow
 

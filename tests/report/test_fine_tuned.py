@@ -15,16 +15,14 @@ from calibrate.report import compared_arms_page, fine_tuned_page
 from calibrate.report.draw import svg as drawn
 from calibrate.report.fine_tuning_figures import SHOWN, arm_weights, shown
 from calibrate.result import ArmResult, ComparedArms, FineTuned, LayerDifference, LayerHistogram, PairedTest
-from tests.engine.test_fine_tune import examples, model_of
+from tests.builders.fine_tuning import maps, model_of
 
 
 @cache
 def fine_tuned() -> FineTuned:
     phases: list[dict[str, Any]] = [{"epochs": 2, "trainable": "head"}, {"epochs": 2}]
     document = {"phases": phases, "batch_size": 8, "histograms": "step", "validation": 0.2}
-    return fine_tune(
-        model_of(4), FineTuning.model_validate(document), data=examples(names=["<b>", "*x*", "c", "d"])
-    ).result
+    return fine_tune(model_of(4), FineTuning.model_validate(document), data=maps(names=["<b>", "*x*", "c", "d"])).result
 
 
 def compared(p: float = 0.01) -> ComparedArms:

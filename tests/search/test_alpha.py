@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from calibrate.search import fit_temperature, search_alpha
 from calibrate.steps import SearchAlpha
-from tests.search.landscapes import LABELS, Valley
+from tests.builders.landscapes import LABELS, Valley
 
 QUICK = SearchAlpha(curve=False)
 

@@ -7,7 +7,7 @@ import torch
 from calibrate.search import fit_temperature, search_alpha
 from calibrate.search.curve import NODES, TOLERANCE, chebyshev_points, interpolate
 from calibrate.steps import SearchAlpha
-from tests.search.landscapes import Valley
+from tests.builders.landscapes import Valley
 
 
 def test_polynomials_up_to_the_number_of_nodes_are_met_exactly() -> None:

@@ -25,7 +25,7 @@ from calibrate.search import (
 )
 from calibrate.steps import LearnAlpha, TuneAffine
 from calibrate.surgery import find_sites, select, weigh_examples_
-from tests.networks import Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Tied, convolutional, grouped, warmed_up
 
 PULL, LR, T = 0.7, 0.05, 1.3
 
@@ -97,7 +97,7 @@ def sharing() -> nn.Module:
 
 def test_layers_that_share_gamma_learn_it_together() -> None:
     """As a network learns whose two γ are one number by construction: by the sum of their gradients."""
-    model = lived_in(sharing()).double()
+    model = warmed_up(sharing()).double()
     x, y = data()
     what = learnable_affine(affine_tensors(model, ["*"]), TuneAffine(pull=0.0))
     names = list(what.entries(what.start))
@@ -127,7 +127,7 @@ def test_the_steps_are_adam_s_down_the_loss_and_its_pull(
     penalty: Callable[[np.ndarray, np.ndarray], float],
 ) -> None:
     """Against Adam in numpy, on gradients by central differences in float64, over three batches."""
-    model = lived_in(network()).double()
+    model = warmed_up(network()).double()
     if weighed:
         model = weighing(model)
     x, y = data()
@@ -161,7 +161,7 @@ def test_the_steps_are_adam_s_down_the_loss_and_its_pull(
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_network_is_given_back_as_it_was(fails: bool) -> None:
-    model = lived_in(weighing(convolutional()))
+    model = warmed_up(weighing(convolutional()))
     model[4].train()
     model[0].weight.requires_grad_(False)
     before = copy.deepcopy(model)
@@ -203,7 +203,7 @@ def test_alpha_starts_inside_its_range_and_keeps_its_shape() -> None:
 
 
 def test_bfloat16_learns_what_it_cannot_hold() -> None:
-    model = lived_in(convolutional()).bfloat16()
+    model = warmed_up(convolutional()).bfloat16()
     what = affine(model)
     x, y = data(dtype=torch.bfloat16)
     (epoch,) = learn(model, what, lambda number: [(x, y)], epochs=1, lr=1e-4, temperature=1.0)

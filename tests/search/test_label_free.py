@@ -9,7 +9,7 @@ from calibrate.search import search_label_free
 from calibrate.steps import LabelFreeAlpha, LabelFreeSearch
 
 
-class Valley:
+class Criterion:
     """A criterion whose mean is lowest at ``optimum``, of examples that differ by ``noise``; notes what was asked."""
 
     def __init__(self, optimum: float, noise: float = 0.05, n: int = 50) -> None:
@@ -23,7 +23,7 @@ class Valley:
         return self.level + (alpha**0.5 - self.optimum**0.5) ** 2 * (1 + self.noise * self.errors)
 
 
-def search(valley: Valley, trained_alpha: float = 0.0, **fields: object) -> LabelFreeSearch:
+def search(valley: Criterion, trained_alpha: float = 0.0, **fields: object) -> LabelFreeSearch:
     step = LabelFreeAlpha(**fields)
     terms_at = (lambda alpha: valley(abs(trained_alpha - alpha))) if trained_alpha else valley
     return search_label_free(terms_at, step, n=50, passes=0.5, seed=0, trained_alpha=trained_alpha)
@@ -31,7 +31,7 @@ def search(valley: Valley, trained_alpha: float = 0.0, **fields: object) -> Labe
 
 @pytest.mark.parametrize("optimum", [0.003, 0.02, 0.06, 0.2, 0.45])
 def test_it_finds_the_optimum_between_the_points_of_its_grid(optimum: float) -> None:
-    valley = Valley(optimum)
+    valley = Criterion(optimum)
     found = search(valley)
     assert found.chosen == found.best
     assert found.chosen**0.5 == pytest.approx(optimum**0.5, abs=0.01)
@@ -41,7 +41,7 @@ def test_it_finds_the_optimum_between_the_points_of_its_grid(optimum: float) -> 
 
 
 def test_the_points_are_the_means_with_bands_of_their_paired_difference() -> None:
-    valley = Valley(0.1)
+    valley = Criterion(0.1)
     found = search(valley)
     for point in found.points:
         assert point.value == pytest.approx(float(valley(point.alpha).mean()), abs=1e-12)
@@ -57,8 +57,8 @@ def test_the_points_are_the_means_with_bands_of_their_paired_difference() -> Non
 
 
 def test_alpha_0_stays_unless_it_is_beaten_by_margin_standard_errors() -> None:
-    errors = search(Valley(0.1, noise=2.0)).gain / search(Valley(0.1, noise=2.0)).standard_error
-    less, more = (search(Valley(0.1, noise=2.0), margin=share * errors) for share in (0.9, 1.1))
+    errors = search(Criterion(0.1, noise=2.0)).gain / search(Criterion(0.1, noise=2.0)).standard_error
+    less, more = (search(Criterion(0.1, noise=2.0), margin=share * errors) for share in (0.9, 1.1))
     assert less.chosen == less.best > 0
     assert "asked for)" in less.reason
     assert (more.chosen, more.best) == (0, less.best)
@@ -66,7 +66,7 @@ def test_alpha_0_stays_unless_it_is_beaten_by_margin_standard_errors() -> None:
 
 
 def test_where_no_alpha_is_better_0_stays_and_the_next_best_is_named_with_its_uncertainty() -> None:
-    found = search(Valley(0.0))
+    found = search(Criterion(0.0))
     assert (found.chosen, found.best, found.gain, found.standard_error) == (0, 0, 0, 0)
     assert found.reason.startswith("no α lowered the criterion; the next best, 0.00")
     assert "standard error of 0.0" in found.reason
@@ -79,7 +79,10 @@ def test_a_flat_criterion_and_a_single_term_change_nothing() -> None:
 
 
 def test_from_1_it_is_the_mirror_image() -> None:
-    here, there = search(Valley(0.1), maximum=0.3), search(Valley(0.1), trained_alpha=1.0, maximum=0.3)
+    here, there = (
+        search(Criterion(0.1), maximum=0.3),
+        search(Criterion(0.1), trained_alpha=1.0, maximum=0.3),
+    )
     assert there.chosen == pytest.approx(1 - here.chosen, abs=1e-12)
     assert [1 - point.alpha for point in there.points] == pytest.approx([point.alpha for point in here.points])
     assert [point.value for point in there.points] == pytest.approx([point.value for point in here.points])

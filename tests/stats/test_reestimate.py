@@ -2,59 +2,20 @@
 
 import copy
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from calibrate.nn import ExampleWeighed
 from calibrate.stats import pooled_inputs, reestimate, reestimate_
 from calibrate.surgery import find_sites, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.batches import batches, inputs
+from tests.builders.networks import Mixed, Residual, Tied, convolutional, frozen, vectors, warmed_up
+from tests.builders.states import assert_same_bits
 
 Build = Callable[[], nn.Module]
-
-
-class Residual(nn.Module):
-    """A branch with a layer of its own, whose result is held until the end."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4))
-        self.shortcut = nn.Sequential(nn.Conv2d(4, 6, 1), nn.BatchNorm2d(6))
-        self.body = nn.ModuleList([nn.Sequential(nn.Conv2d(c, 6, 3, padding=1), nn.BatchNorm2d(6)) for c in (4, 6)])
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.stem(x))
-        rest = self.shortcut(x)
-        for part in self.body:
-            x = torch.relu(part(x))
-        return self.head((x + rest).mean((2, 3)))
-
-
-def vectors() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
-
-
-def frozen() -> nn.Module:
-    model = convolutional()
-    model[1], model[4] = FrozenBatchNorm2d(4), FrozenBatchNorm2d(8)
-    return model
-
-
-def inputs(n: int = 45, seed: int = 0) -> Tensor:
-    """Sorted by class: each third has a mean and spread of its own."""
-    x = torch.randn(n, 1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    level = torch.arange(n).mul(3).div(n, rounding_mode="floor").view(-1, 1, 1, 1)
-    return x * (1 + level) + 2 * level - 1
-
-
-def batches(x: Tensor, size: int = 11) -> Sequence[Tensor]:
-    """45 examples in elevens leave a last batch of 1."""
-    return x.split(size)
 
 
 def reference(model: nn.Module, x: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -101,11 +62,6 @@ def assert_close(model: nn.Module, expected: dict[str, tuple[Tensor, Tensor]], t
         assert ((rv - variance).abs() <= tolerance * (variance + 1e-12)).all(), name
 
 
-def assert_same_bits(one: nn.Module, other: nn.Module) -> None:
-    for (name, a), b in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-
-
 AWKWARD = pytest.mark.parametrize(
     "build", [convolutional, Residual, Tied, Mixed, vectors, frozen], ids=lambda b: b.__name__
 )
@@ -116,7 +72,7 @@ AWKWARD = pytest.mark.parametrize(
 def test_in_order_is_the_whole_set_as_one_batch(build: Build, size: int) -> None:
     if build is Mixed and size == 4:
         size = 5  # its layer without statistics cannot take a batch of one example, and sees other ones in each split
-    model, x = lived_in(build()).double(), inputs(44 if build is Mixed else 45)
+    model, x = warmed_up(build()).double(), inputs(44 if build is Mixed else 45)
     if build is Mixed:
         model.batch_only = nn.Identity()
     assert_close(reestimate(model, batches(x, size)), reference(model, x), 1e-10)
@@ -125,7 +81,7 @@ def test_in_order_is_the_whole_set_as_one_batch(build: Build, size: int) -> None
 @AWKWARD
 @pytest.mark.parametrize("order", ["in_order", "batch"])
 def test_the_other_layers_and_the_caller_s_network_are_left_alone(build: Build, order: str) -> None:
-    model = lived_in(build()).train()
+    model = warmed_up(build()).train()
     if build is Mixed:
         model.batch_only.eval()
     before = copy.deepcopy(model)
@@ -143,7 +99,7 @@ def test_the_other_layers_and_the_caller_s_network_are_left_alone(build: Build, 
 
 def test_float32_in_its_own_arithmetic_is_exact() -> None:
     """Given the inputs that the finished network gives its layers, each buffer is the rounded float64 moment."""
-    model = lived_in(Residual())
+    model = warmed_up(Residual())
     parts = batches(inputs().float())
     tuned = reestimate(model, parts)
     with pooled_inputs([site.module for site in find_sites(tuned)]) as seen, torch.inference_mode():
@@ -165,7 +121,7 @@ def test_a_mean_of_a_thousand_deviations_keeps_its_variance() -> None:
 
 @pytest.mark.parametrize("build", [convolutional, Residual, Tied])
 def test_memory_decides_the_cost_and_not_a_bit_of_the_result(build: Build) -> None:
-    model, passes = lived_in(build()), []
+    model, passes = warmed_up(build()), []
     parts = batches(inputs().float())
     results = []
     for memory in (0, 2 * (8 << 20) + 500_000, 1 << 30):
@@ -187,7 +143,7 @@ def test_memory_decides_the_cost_and_not_a_bit_of_the_result(build: Build) -> No
 
 
 def test_a_system_without_threads_costs_passes_and_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, parts = lived_in(Residual()), batches(inputs().float())
+    model, parts = warmed_up(Residual()), batches(inputs().float())
     whole = reestimate(model, parts)
     start, begun = threading.Thread.start, []
 
@@ -203,7 +159,7 @@ def test_a_system_without_threads_costs_passes_and_no_bit(monkeypatch: pytest.Mo
 
 
 def test_half_precision_keeps_its_type_and_comes_close() -> None:
-    model, x = lived_in(convolutional()), inputs()
+    model, x = warmed_up(convolutional()), inputs()
     tuned = reestimate(model.bfloat16(), batches(x.bfloat16()))
     assert tuned[1].running_var.dtype == torch.bfloat16
     assert_close(tuned, reference(model, x), 0.1)
@@ -211,7 +167,7 @@ def test_half_precision_keeps_its_type_and_comes_close() -> None:
 
 def test_an_example_s_place_counts_and_not_its_batch() -> None:
     """The first layer sees the same values in every split, so its statistics have the same bits."""
-    model, x = lived_in(vectors()), inputs().float()
+    model, x = warmed_up(vectors()), inputs().float()
     one, other = (reestimate(model, batches(x, size))[1] for size in (45, 7))
     assert torch.equal(one.running_mean, other.running_mean)
     assert torch.equal(one.running_var, other.running_var)
@@ -219,7 +175,7 @@ def test_an_example_s_place_counts_and_not_its_batch() -> None:
 
 def test_batch_normalises_by_the_batch_and_pools_over_all() -> None:
     """Against in_order on each batch alone, whose statistics are what the layers before normalise by."""
-    model, x = lived_in(convolutional()).double(), inputs()
+    model, x = warmed_up(convolutional()).double(), inputs()
     parts = batches(x, 15)
     tuned = reestimate(model, parts, order="batch")
     with torch.no_grad():
@@ -233,7 +189,7 @@ def test_batch_normalises_by_the_batch_and_pools_over_all() -> None:
 @pytest.mark.parametrize("variant", ["moments", "published"])
 def test_the_prior_is_a_union_or_as_published(variant: str) -> None:
     """As many images as there are, and a prior of three times that: λ = 3/4."""
-    model, x = lived_in(nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 2))).double(), inputs()
+    model, x = warmed_up(nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(64, 2))).double(), inputs()
     old_mean, old_var = model[0].running_mean.item(), model[0].running_var.item()
     tuned = reestimate(model, batches(x), prior=135, variant=variant)[0]
     assert tuned.running_mean.item() == pytest.approx(0.75 * old_mean + 0.25 * x.mean().item(), rel=1e-12)
@@ -246,7 +202,7 @@ def test_the_prior_is_a_union_or_as_published(variant: str) -> None:
 
 
 def test_with_a_prior_the_next_layer_sees_the_mixture() -> None:
-    model, parts = lived_in(convolutional()).double(), batches(inputs())
+    model, parts = warmed_up(convolutional()).double(), batches(inputs())
     tuned = reestimate(model, parts, prior=20)
     last = copy.deepcopy(tuned)
     last[4].load_state_dict(model[4].state_dict())
@@ -255,7 +211,7 @@ def test_with_a_prior_the_next_layer_sees_the_mixture() -> None:
 
 
 def test_only_matching_sites_change_and_others_normalise_as_they_did() -> None:
-    model, parts = lived_in(convolutional()), batches(inputs().float())
+    model, parts = warmed_up(convolutional()), batches(inputs().float())
     tuned = reestimate(model, parts, sites=["4"])
     assert torch.equal(tuned[1].running_mean, model[1].running_mean)
     with torch.no_grad():
@@ -264,7 +220,7 @@ def test_only_matching_sites_change_and_others_normalise_as_they_did() -> None:
 
 
 def test_a_weighing_layer_weighs_while_it_is_re_estimated() -> None:
-    model, parts = lived_in(convolutional()), batches(inputs().float())
+    model, parts = warmed_up(convolutional()), batches(inputs().float())
     weigh_examples_(model, find_sites(model), 0.3)
     tuned = reestimate(model, parts)
     assert isinstance(tuned[4], ExampleWeighed)

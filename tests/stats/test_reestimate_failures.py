@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.stats import reestimate_
-from tests.networks import convolutional, grouped, lived_in
-from tests.stats.test_reestimate import Build, assert_same_bits, batches, inputs
+from tests.builders.batches import batches, inputs
+from tests.builders.networks import convolutional, grouped, warmed_up
+from tests.builders.states import assert_same_bits
 
 
 class Endless:
@@ -21,7 +22,7 @@ class Endless:
 
 @pytest.mark.parametrize("order", ["in_order", "batch"])
 def test_samples_cut_an_endless_source_in_the_middle_of_a_batch(order: str) -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     found = reestimate_(model, Endless(), samples=25, order=order)
     assert found.images == 25
     assert {moments.count for moments in found.moments.values()} == {25 * 64, 25 * 9}
@@ -76,14 +77,14 @@ class Brief(Moody):
     ],
 )
 def test_a_failure_gives_everything_back(
-    build: Build,
+    build: Callable[[], nn.Module],
     data: Callable[[], "Sequence[Tensor]"],
     arguments: "dict[str, object]",
     error: type[Exception],
     words: str,
     memory: int,
 ) -> None:
-    model = lived_in(build()).train()
+    model = warmed_up(build()).train()
     before = copy.deepcopy(model)
     with pytest.raises(error, match=words):
         reestimate_(model, data(), memory=memory, **arguments)
@@ -101,9 +102,12 @@ def test_a_failure_gives_everything_back(
     ],
 )
 def test_a_failure_in_batches_gives_everything_back_too(
-    build: Build, data: Callable[[], "Sequence[Tensor]"], samples: "int | None", error: type[Exception]
+    build: Callable[[], nn.Module],
+    data: Callable[[], "Sequence[Tensor]"],
+    samples: "int | None",
+    error: type[Exception],
 ) -> None:
-    model = lived_in(build()).train()
+    model = warmed_up(build()).train()
     before = copy.deepcopy(model)
     with pytest.raises(error):
         reestimate_(model, data(), samples=samples, order="batch")
@@ -113,7 +117,7 @@ def test_a_failure_in_batches_gives_everything_back_too(
 
 
 def test_what_is_gone_through_twice_must_be_the_same_twice() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     with pytest.raises(DataError, match="turn shuffling"):
         reestimate_(model, Shuffled(), memory=0)
     with pytest.raises(DataError, match="once only"):
@@ -123,7 +127,7 @@ def test_what_is_gone_through_twice_must_be_the_same_twice() -> None:
 
 
 def test_a_layer_that_is_never_called_keeps_its_statistics_and_is_named() -> None:
-    model = lived_in(nn.ModuleDict({"used": nn.BatchNorm1d(64), "idle": nn.BatchNorm1d(3)}))
+    model = warmed_up(nn.ModuleDict({"used": nn.BatchNorm1d(64), "idle": nn.BatchNorm1d(3)}))
     model.forward = lambda x: model["used"](x.flatten(1))  # type: ignore[method-assign]
     before = model["idle"].running_var.clone()
     found = reestimate_(model, batches(inputs().float()))

@@ -1,51 +1,31 @@
 """Interrupted, killed or shared out: the statistics have the bits of the run that went through."""
 
 import copy
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from calibrate.errors import UsageError
 from calibrate.stats import IterableBatches, Pool, ReestimationState, reestimate, reestimate_
 from calibrate.stats.gathered import Gathered
-from tests.networks import Tied, lived_in
-from tests.stats.test_reestimate import Residual, assert_same_bits, batches, inputs
+from tests.builders.batches import Stopping, batches, inputs
+from tests.builders.networks import Residual, Tied, warmed_up
+from tests.builders.states import assert_same_bits
 
 PARTS = batches(inputs().float())
-
-
-class Stopping:
-    """The batches, until the one numbered ``stop`` is asked for; then ``end`` happens."""
-
-    def __init__(self, stop: int, end: "signal.Signals | None" = None) -> None:
-        self.left, self.end = stop, end
-
-    def __len__(self) -> int:
-        return len(PARTS)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for part in PARTS:
-            self.left -= 1
-            if self.left < 0:
-                if self.end is not None:
-                    os.kill(os.getpid(), self.end)
-                raise KeyboardInterrupt
-            yield part
 
 
 @pytest.mark.parametrize("order", ["in_order", "batch"])
 @pytest.mark.parametrize("build", [Residual, Tied])
 def test_every_point_of_interruption_leads_to_the_same_bits(build: type[nn.Module], order: str, tmp_path: Path) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     whole = reestimate(model, PARTS, order=order)
     for stop in range(1, len(PARTS) if order == "batch" else 3 * len(PARTS), 2):
         file = ReestimationState(tmp_path / f"{stop}.safetensors", seconds=0)
@@ -86,16 +66,18 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
     """The process kills itself with SIGKILL while it reads the batches for the third call."""
     path = tmp_path / "checkpoint"
     program = (
-        "import signal, sys\n"
-        "from tests.stats.test_resume import *\n"
+        "import signal, sys, torch\n"
+        "from calibrate.stats import ReestimationState, reestimate\n"
+        "from tests.builders.batches import Stopping\n"
+        "from tests.builders.networks import Residual, warmed_up\n"
         f"torch.set_num_threads({torch.get_num_threads()})\n"
         "state = ReestimationState(sys.argv[1])\n"
-        "reestimate(lived_in(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=state)\n"
+        "reestimate(warmed_up(Residual()), Stopping(13, signal.SIGKILL), memory=0, checkpoint=state)\n"
     )
     ended = subprocess.run([sys.executable, "-c", program, str(path)], cwd=Path(__file__).parents[2], check=False)
     assert ended.returncode == -signal.SIGKILL
     assert path.exists()
-    model = lived_in(Residual())
+    model = warmed_up(Residual())
     read = []
     resumed = copy.deepcopy(model)
     next(resumed.children()).register_forward_pre_hook(lambda *_: read.append(1))
@@ -108,9 +90,9 @@ def test_killed_in_the_middle_and_resumed(tmp_path: Path) -> None:
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
-        reestimate(lived_in(Residual()), Stopping(13), memory=0, checkpoint=ReestimationState(path))
+        reestimate(warmed_up(Residual()), Stopping(13), memory=0, checkpoint=ReestimationState(path))
     before = path.read_bytes()
-    for model, arguments in ((lived_in(Residual(), seed=1), {}), (lived_in(Residual()), {"prior": 1.0})):
+    for model, arguments in ((warmed_up(Residual(), seed=1), {}), (warmed_up(Residual()), {"prior": 1.0})):
         with pytest.raises(UsageError, match="of another network, order, prior"):
             reestimate(model, PARTS, checkpoint=ReestimationState(path), **arguments)
     assert path.read_bytes() == before
@@ -123,7 +105,7 @@ def test_shards_end_with_the_bits_of_the_whole(build: type[nn.Module], order: st
     meet = threading.Barrier(3, timeout=60)
     given: dict[int, Pool] = {}
     shards = [(0, PARTS[:2]), (22, PARTS[2:3]), (33, PARTS[3:])]
-    models = [lived_in(build()) for _ in shards]
+    models = [warmed_up(build()) for _ in shards]
 
     def work(rank: int) -> None:
         def exchange(pool: Pool) -> Pool:
@@ -143,6 +125,6 @@ def test_shards_end_with_the_bits_of_the_whole(build: type[nn.Module], order: st
         worker.start()
     for worker in workers:
         worker.join()
-    whole = reestimate(lived_in(build()), PARTS, order=order)
+    whole = reestimate(warmed_up(build()), PARTS, order=order)
     for model in models:
         assert_same_bits(model, whole)

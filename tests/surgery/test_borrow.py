@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from calibrate.generators import seeded
 from calibrate.surgery import watching
-from tests.networks import Tied, convolutional, lived_in
+from tests.builders.networks import Tied, convolutional, warmed_up
 
 
 class Closed(nn.Linear):
@@ -75,7 +75,7 @@ def test_hooks_that_others_set_stay() -> None:
 
 
 def test_a_tied_layer_is_watched_once_and_sees_each_of_its_calls() -> None:
-    model, calls = lived_in(Tied()), list[nn.Module]()
+    model, calls = warmed_up(Tied()), list[nn.Module]()
     layers = [module for _, module in model.named_modules(remove_duplicate=False) if isinstance(module, nn.BatchNorm2d)]
     assert layers == [model.norm, model.norm]
     with watching(layers, before=lambda layer, _: calls.append(layer)):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery import find_sites, for_inference, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, Volumes, convolutional, half_grouped, warmed_up
 
 
 class ReadTwice(nn.Module):
@@ -32,15 +32,13 @@ class PutOut(ReadTwice):
         return x
 
 
-def half_grouped() -> nn.Module:
-    model = convolutional()
-    model[4] = nn.GroupNorm(2, 8)
-    weigh_examples_(model, find_sites(model)[1:], 1.0)
-    return model
+def half_grouped_with_moments() -> nn.Module:
+    model = half_grouped()
+    return weigh_examples_(model, find_sites(model)[1:], 1.0)
 
 
 def weighed(build: "type[nn.Module]", alpha: float = 0.1) -> nn.Module:
-    model = lived_in(build())
+    model = warmed_up(build())
     return weigh_examples_(model, [site for site in find_sites(model) if not site.obstacle], alpha)
 
 
@@ -56,7 +54,7 @@ class Transposed(nn.Module):
         return self.head(self.vector(self.linear(self.norm(self.up(x)).mean((2, 3)))))
 
 
-class Residual(nn.Module):
+class ResidualInPlace(nn.Module):
     """Grouped, depthwise and biased convolutions, and a residual that is added after each site, in place."""
 
     def __init__(self) -> None:
@@ -99,20 +97,6 @@ class WeightNorm(nn.Module):
         return self.head(self.norm(self.conv(x)).mean((2, 3)))
 
 
-class Volumes(nn.Module):
-    """Sequences and volumes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines, self.line_norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4)
-        self.boxes, self.box_norm = nn.Conv3d(1, 4, (1, 2, 3)), nn.BatchNorm3d(4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        lines = self.line_norm(self.lines(x.flatten(2)))
-        boxes = self.box_norm(self.boxes(x[:, :, None]))
-        return lines.mean(2) + boxes.amax((2, 3, 4))
-
-
 #: Each network, the sites that a convolution takes part of, and the sites that stay whole.
 NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
     "original": (convolutional, {"1", "4"}, set()),  # type: ignore[dict-item]
@@ -121,11 +105,11 @@ NETWORKS: dict[str, tuple[type[nn.Module], set[str], set[str]]] = {
     "read twice": (ReadTwice, set(), {"norm"}),
     "put out": (PutOut, set(), {"norm"}),
     "transposed, linear": (Transposed, set(), {"norm", "vector"}),
-    "residual": (Residual, {"a", "b", "c"}, set()),
+    "residual": (ResidualInPlace, {"a", "b", "c"}, set()),
     "shared weight": (SharedWeight, {"a", "b"}, set()),
     "weight norm": (WeightNorm, set(), {"norm"}),
-    "beside GroupNorm": (half_grouped, {"1"}, {"4"}),  # type: ignore[dict-item]
-    "volumes": (Volumes, {"line_norm", "box_norm"}, set()),
+    "beside GroupNorm": (half_grouped_with_moments, {"1"}, {"4"}),  # type: ignore[dict-item]
+    "volumes": (Volumes, {"line_norm", "box_norm"}, {"last"}),
 }
 
 
@@ -165,7 +149,7 @@ def test_the_network_keeps_its_mode_and_its_gradients() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])
 def test_gradients_of_the_input_are_the_network_s(alpha: float) -> None:
-    model = weighed(Residual, alpha).double()
+    model = weighed(ResidualInPlace, alpha).double()
     x = torch.randn(2, 1, 8, 8, dtype=torch.float64, requires_grad=True)
     expected, actual = (
         torch.autograd.grad(network(x).square().sum(), x)[0] for network in (model, for_inference(model, x.detach()))
@@ -177,7 +161,7 @@ def test_gradients_of_the_input_are_the_network_s(alpha: float) -> None:
 @pytest.mark.parametrize("kind", ["BatchNormAct2d", "FrozenBatchNormAct2d"])
 def test_a_layer_that_activates_too_goes_on_doing_so(kind: str, alpha: float) -> None:
     timm_layers = pytest.importorskip("timm.layers")
-    model = lived_in(nn.Sequential(nn.Conv2d(1, 4, 3), getattr(timm_layers, kind)(4, act_layer=nn.SiLU), nn.Flatten()))
+    model = warmed_up(nn.Sequential(nn.Conv2d(1, 4, 3), getattr(timm_layers, kind)(4, act_layer=nn.SiLU), nn.Flatten()))
     model = weigh_examples_(model, find_sites(model), alpha)
     x = torch.randn(2, 1, 8, 8)
     folded = for_inference(model, x)
@@ -186,7 +170,7 @@ def test_a_layer_that_activates_too_goes_on_doing_so(kind: str, alpha: float) ->
 
 
 def test_layers_that_were_never_weighed_are_folded_too() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     x = torch.randn(2, 1, 8, 8)
     folded = for_inference(model, x)
     assert not names_of(folded, nn.BatchNorm2d)

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 
 from calibrate.surgery import renew_head_
-from tests.networks import Mixed, Tied, lived_in
+from tests.builders.networks import Mixed, Tied, warmed_up
 
 
 def test_a_tied_head_is_renewed_under_all_its_names() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     norm = model.get_parameter("norm.weight").clone()
     renew_head_(model, "logits", 4)
     assert model.get_submodule("head") is model.get_submodule("logits")
@@ -16,7 +16,7 @@ def test_a_tied_head_is_renewed_under_all_its_names() -> None:
 
 
 def test_a_convolution_can_be_the_head() -> None:
-    model = lived_in(Mixed()).half()
+    model = warmed_up(Mixed()).half()
     renew_head_(model, "head", 7)
     head = model.get_submodule("head")
     assert isinstance(head, nn.Conv1d)

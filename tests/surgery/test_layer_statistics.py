@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from calibrate.result import LayerStatistics
 from calibrate.steps import DEAD_VARIANCE
 from calibrate.surgery import find_sites, layer_statistics, look, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
 
 
 def wide(tensor: Tensor | None) -> np.ndarray:
@@ -19,7 +19,7 @@ def wide(tensor: Tensor | None) -> np.ndarray:
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed], ids=["original", "tied", "mixed"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_numbers_are_numpy_s(build: "type[nn.Module]", dtype: torch.dtype) -> None:
-    model = lived_in(build()).to(dtype)
+    model = warmed_up(build()).to(dtype)
     sites = find_sites(model)
     found = layer_statistics(sites, {})
     assert [item.name for item in found] == [site.name for site in sites]
@@ -64,7 +64,7 @@ def test_numbers_that_are_not_finite_are_none_so_that_the_summary_stays_json() -
 
 
 def test_alpha_is_the_mean_over_channels_and_positions_are_the_fewest_seen() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     weigh_examples_(model, find_sites(model), 0.5)
     layer = find_sites(model)[0].module
     layer.alpha = torch.tensor([0.0, 0.2, 0.4, 0.2])  # type: ignore[assignment]

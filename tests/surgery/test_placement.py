@@ -34,7 +34,7 @@ from calibrate.surgery import (
     weigh_examples_,
     xbn,
 )
-from tests.networks import Mixed, Tied, Wrapped, convolutional, lived_in
+from tests.builders.networks import Mixed, Tied, Wrapped, convolutional, warmed_up
 
 timm = pytest.importorskip("timm")
 
@@ -273,7 +273,7 @@ def test_layers_that_may_do_more_are_not_replaced() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_what_stays(name: str, dtype: torch.dtype) -> None:
     """γ, β and statistics themselves, modes, precision, momentum, eps, ties, and the state dict's keys."""
-    model = lived_in(Tied()).to(dtype)
+    model = warmed_up(Tied()).to(dtype)
     model.norm.momentum, model.norm.eps = None, 1e-3
     model.norm.train()
     old, keys = model.norm, model.state_dict().keys()
@@ -299,7 +299,7 @@ def test_what_stays(name: str, dtype: torch.dtype) -> None:
 
 def test_a_pretrained_network_s_answers_stay_until_it_trains() -> None:
     """StochNorm starts from the pretrained statistics; a fresh start is ``reset_running_stats``."""
-    model = lived_in(cifar_resnet(8))
+    model = warmed_up(cifar_resnet(8))
     x = torch.randn(3, 3, 16, 16)
     plain = model(x)
     place_(model, dict.fromkeys(batch_norms(model), STOCH))
@@ -312,7 +312,7 @@ def test_a_pretrained_network_s_answers_stay_until_it_trains() -> None:
 
 
 def test_a_layer_that_also_activates_goes_on_doing_so() -> None:
-    model = lived_in(nn.Sequential(timm.layers.BatchNormAct2d(4, act_layer=nn.PReLU, drop_layer=nn.Dropout)))
+    model = warmed_up(nn.Sequential(timm.layers.BatchNormAct2d(4, act_layer=nn.PReLU, drop_layer=nn.Dropout)))
     x, keys = torch.randn(3, 4, 5, 5), list(model.state_dict())
     plain = model(x)
     place_(model, {"0": STOCH})
@@ -327,7 +327,7 @@ def test_a_layer_that_also_activates_goes_on_doing_so() -> None:
 
 
 def test_a_network_trained_otherwise_weighs_examples_afterwards() -> None:
-    model = lived_in(convolutional())
+    model = warmed_up(convolutional())
     weighed = copy.deepcopy(model)
     weigh_examples_(weighed, select(find_sites(weighed), ("*",)), 0.2)
     place_(model, four_things(model, 128))
@@ -355,7 +355,7 @@ def test_ibn_a_is_the_first_layer_of_each_block_but_the_last_stage_s() -> None:
 
 
 def test_ibn_b_normalises_after_the_addition_and_before_the_activation() -> None:
-    model = lived_in(torchvision.models.resnet18(num_classes=3))
+    model = warmed_up(torchvision.models.resnet18(num_classes=3))
     model.layer1[1].bn2.train()
     reference = copy.deepcopy(model)
     modes = {name: module.training for name, module in model.named_modules()}
@@ -414,7 +414,7 @@ def test_ibn_b_needs_an_addition() -> None:
     ],
 )
 def test_four_things_by_batch_size(batch_size: int, layer: str, settings: dict[str, int]) -> None:
-    model = lived_in(cifar_resnet(8)).train()
+    model = warmed_up(cifar_resnet(8)).train()
     placement = four_things(model, batch_size)
     assert set(placement) == set(batch_norms(model))
     assert set(map(repr, placement.values())) == {repr(Replacement(layer, settings))}
@@ -432,7 +432,7 @@ def test_initialise_sets_gamma_by_type_and_weights_by_fan_in() -> None:
     model = nn.Sequential(
         nn.Conv2d(16, 4096, 3), nn.BatchNorm2d(4096), nn.LayerNorm(7), nn.Conv2d(4096, 8, 1), nn.GroupNorm(2, 8)
     )
-    lived_in(model)
+    warmed_up(model)
     kept = model[2].weight.clone()
     network = nn.ModuleDict({"body": model, "input_norm": InputBatchNorm(16)})
     assert initialize_(network, 0.1) is network
@@ -449,7 +449,7 @@ def test_initialise_sets_gamma_by_type_and_weights_by_fan_in() -> None:
 
 
 def test_the_prepended_layer_normalises_the_input_and_keeps_all_names() -> None:
-    model = lived_in(Wrapped()).train()
+    model = warmed_up(Wrapped()).train()
     reference, keys = copy.deepcopy(model), model.state_dict().keys()
     assert prepend_input_batch_norm_(model, 1, scale=0.5) is model
     added = model.state_dict().keys() - keys
@@ -479,7 +479,7 @@ def test_every_layer_exports_in_evaluation_mode() -> None:
     vectors = nn.Sequential(*(nn.BatchNorm1d(8) for _ in on_vectors))
     for part, names in ((maps, on_maps), (vectors, on_vectors)):
         place_(part, {str(index): Replacement(name, settings.get(name, {})) for index, name in enumerate(names)})
-    model = lived_in(
+    model = warmed_up(
         nn.Sequential(
             InputBatchNorm(1), nn.Conv2d(1, 8, 3), maps, nn.AdaptiveAvgPool2d(1), nn.Flatten(), vectors, nn.Linear(8, 3)
         )

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from calibrate.surgery import find_sites, share_weights, weigh_examples_
-from tests.networks import Mixed, Tied, convolutional, grouped, lived_in
+from tests.builders.networks import Mixed, Tied, convolutional, grouped, warmed_up
 
 
 def through(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -31,7 +31,7 @@ class LentScale(nn.Module):
 
 @pytest.mark.parametrize("build", [convolutional, grouped, Tied, Mixed, LentScale])
 def test_what_is_done_to_the_normalisation_of_one_is_not_seen_by_the_other(build: Callable[[], nn.Module]) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     x = torch.randn(4, 1, 8, 8)
     before = through(model, x)
     other = share_weights(model)
@@ -47,7 +47,7 @@ def test_what_is_done_to_the_normalisation_of_one_is_not_seen_by_the_other(build
 
 @pytest.mark.parametrize("build", [convolutional, Tied, Mixed, LentScale])
 def test_all_other_parameters_are_there_once_and_ties_stay(build: Callable[[], nn.Module]) -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     other = share_weights(model)
     own = {id(tensor) for site in find_sites(model) for tensor in site.module.parameters()}
     pairs = [*zip(model.parameters(), other.parameters(), strict=True)]

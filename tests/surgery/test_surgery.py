@@ -9,7 +9,7 @@ from torch import nn
 from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighedBatchNorm
 from calibrate.surgery import divide_logits_, evaluating, find_sites, look, select, weigh_examples_
-from tests.networks import LogSoftmax, Mixed, Tied, convolutional, lived_in
+from tests.builders.networks import LogSoftmax, Mixed, Tied, convolutional, warmed_up
 
 
 def test_a_tied_layer_is_one_site_with_all_its_names() -> None:
@@ -18,7 +18,7 @@ def test_a_tied_layer_is_one_site_with_all_its_names() -> None:
 
 
 def test_a_swap_keeps_ties_and_keys_and_shares_the_statistics() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     keys = set(model.state_dict())
     norm = model.norm
     swapped = weigh_examples_(model, find_sites(model), 0.2)
@@ -32,7 +32,7 @@ def test_a_swap_keeps_ties_and_keys_and_shares_the_statistics() -> None:
 
 @pytest.mark.parametrize("build", [Tied, Mixed, convolutional], ids=["tied", "mixed", "original"])
 def test_alpha_0_changes_no_bit_of_the_network(build: "type[nn.Module]") -> None:
-    model = lived_in(build())
+    model = warmed_up(build())
     x = torch.randn(3, 1, 8, 8)
     swapped = copy.deepcopy(model)
     weigh_examples_(swapped, select(find_sites(swapped), ("*",)), 0.0)
@@ -97,7 +97,7 @@ def test_evaluating_gives_every_mode_back_after_a_failure() -> None:
 
 
 def test_a_look_sees_positions_and_outputs_and_leaves_no_hook() -> None:
-    model = lived_in(Mixed())
+    model = warmed_up(Mixed())
     seen = look(model, find_sites(model), torch.zeros(2, 1, 8, 8))
     assert seen.outputs == 3
     assert seen.positions == {"maps": 36, "act": 36, "point": 1, "vector": 1, "batch_only": 1}
@@ -130,7 +130,7 @@ def test_a_network_that_puts_out_no_logits_is_explained(output: object) -> None:
 )
 def test_dividing_the_logits(build: "type[nn.Module]", folded: str | None) -> None:
     """Where one linear layer scales the logits it takes 1/T; else the division is added, and kept in the state."""
-    model = lived_in(build())
+    model = warmed_up(build())
     x = torch.randn(4, 1, 8, 8)
     expected = model(x) / 1.7
     original = copy.deepcopy(model)
@@ -142,7 +142,7 @@ def test_dividing_the_logits(build: "type[nn.Module]", folded: str | None) -> No
 
 
 def test_temperatures_that_cannot_be_folded_multiply() -> None:
-    model = lived_in(Tied())
+    model = warmed_up(Tied())
     x = torch.randn(2, 1, 8, 8)
     expected = model(x) / 3
     divide_logits_(model, 2.0, x)

@@ -10,7 +10,7 @@ import httpx2
 import psutil
 import pytest
 
-from tests.conftest import Ran
+from tests.builders.commands import Ran
 from tests.service.live import served
 
 

@@ -29,7 +29,7 @@ from calibrate.steps import (
 )
 from service.worker.assignment import DatasetCheck
 from service.worker.child.check import check_dataset
-from tests.conftest import Ran
+from tests.builders.commands import Ran
 from tests.service.server_data import QUICK
 from tests.service.worker.server import Server
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.make_hostile import arrays, tars, zips
-from tests.io.test_hostile_checkpoints import attacks, bare, zipped
+from tests.builders.hostile_checkpoints import attacks, bare, zipped
+from tests.builders.hostile_data import arrays, tars, zips
 from tests.service.worker.server import Server
 
 pytestmark = pytest.mark.slow

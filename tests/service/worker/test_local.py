@@ -11,8 +11,7 @@ from service.worker.assignment import Assignment, DatasetCheck
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
 from tests.service.executor_contract import ExecutorContract, MessageCollector, alive, until
-
-FAKE_CHILD = (sys.executable, "-P", str(Path(__file__).with_name("fake_child.py")))
+from tests.service.worker.fake_child_command import FAKE_CHILD
 
 
 class TestLocalExecutor(ExecutorContract):

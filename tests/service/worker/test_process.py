@@ -15,7 +15,7 @@ from calibrate.demo import DemoInputs
 from service.worker.scratch import Scratch
 from tests.service.executor_contract import alive, until
 from tests.service.server_data import ServerData
-from tests.service.worker.test_local import FAKE_CHILD
+from tests.service.worker.fake_child_command import FAKE_CHILD
 
 
 def start(folder: Path, **settings: object) -> subprocess.Popen[bytes]:

@@ -18,7 +18,7 @@ from service.worker.supervisor import Supervisor
 from service.worker.throttle import EVENTS_PER_INTERVAL
 from tests.service.executor_contract import alive, until
 from tests.service.server_data import ServerData
-from tests.service.worker.test_local import FAKE_CHILD
+from tests.service.worker.fake_child_command import FAKE_CHILD
 
 OVER = ("succeeded", "failed", "cancelled")
 

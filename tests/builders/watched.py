@@ -1,4 +1,4 @@
-"""What layers are given, seen by hooks of the test's own, and a network's state before and after."""
+"""What layers are given, seen by hooks of the test's own."""
 
 import copy
 from collections.abc import Iterable
@@ -12,6 +12,11 @@ from calibrate.surgery import find_sites
 
 #: Of each layer, by its first name: what each call was given, (N, C, positions) in float64.
 Seen = dict[str, list[np.ndarray]]
+
+
+def noise_images(n: int = 32) -> Tensor:
+    """Images of noise."""
+    return torch.randn(n, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def inputs(model: nn.Module, batches: Iterable[Tensor], *, training: bool = False) -> Seen:
@@ -37,11 +42,3 @@ def inputs(model: nn.Module, batches: Iterable[Tensor], *, training: bool = Fals
 def by_channel(calls: list[np.ndarray]) -> np.ndarray:
     """(C, values) of calls of any numbers of positions."""
     return np.concatenate([call.transpose(1, 0, 2).reshape(call.shape[1], -1) for call in calls], 1)
-
-
-def state(model: nn.Module) -> list[object]:
-    """Everything that a probe could leave behind."""
-    return [
-        [bytes(tensor.untyped_storage()) for tensor in model.state_dict().values()],
-        [(m.training, getattr(m, "track_running_stats", None), len(m._forward_pre_hooks)) for m in model.modules()],
-    ]

@@ -1,6 +1,6 @@
 """Hostile and damaged data files, one for each way a stranger's data can be wrong.
 
-``python tests/data/make_hostile.py FOLDER`` writes them all and lists them.
+``python -m tests.builders.hostile_data FOLDER`` writes them all and lists them.
 """
 
 import gzip
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from tests.builders.hostile_checkpoints import Calls
 
 
 class Hostile(NamedTuple):
@@ -158,15 +160,12 @@ def zips(folder: Path) -> Iterator[Hostile]:
 
 
 def arrays(folder: Path) -> Iterator[Hostile]:
-    class Code:
-        def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return (eval, ("open('executed', 'w')",))
-
+    code = Calls(eval, "open('executed', 'w')")
     x = np.zeros((20, 8, 8), np.uint8)
-    for name, y, said in [("pickled", np.array([Code()] * 20, object), "'y'"), ("floats", np.ones(20), "integers")]:
+    for name, y, said in [("pickled", np.array([code] * 20, object), "'y'"), ("floats", np.ones(20), "integers")]:
         np.savez(folder / f"{name}.npz", x=x, y=y)
         yield Hostile(folder / f"{name}.npz", said)
-    write_zip(folder / "pickle.npz", {"x.npy": pickle.dumps(Code()), "y.npy": pickle.dumps(Code())})
+    write_zip(folder / "pickle.npz", {"x.npy": pickle.dumps(code), "y.npy": pickle.dumps(code)})
     yield Hostile(folder / "pickle.npz", "'x.npy'")
     (folder / "text.npz").write_bytes(b"hello" * 99)
     yield Hostile(folder / "text.npz", "text.npz")

@@ -1,4 +1,4 @@
-"""Small trainings for the tests of the loop."""
+"""Small trainings of the plainest network, some of which are killed."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from calibrate.finetune import StateFile, TrainingLoop, TrainingState, make_pena
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Listener, silent
 from calibrate.surgery import Replacement, batch_norms, place_
-from tests.networks import convolutional, lived_in
+from tests.builders.networks import convolutional, warmed_up
 
 CPU = torch.device("cpu")
 CLASSES = 3
@@ -32,7 +32,7 @@ class Mortal(Held):
         return super()._stream(indices, ahead)
 
 
-def images(count: int = 60) -> Source:
+def grey_images(count: int = 60) -> Source:
     """Grey images of 8 × 8 pixels, in three classes that differ in brightness and noise."""
     draw = np.random.default_rng(0)
     labels = np.arange(count) % CLASSES
@@ -44,13 +44,13 @@ def images(count: int = 60) -> Source:
 
 def network(layer: str | None = None) -> nn.Module:
     """The plainest network with two sites, where ``layer`` stands in place of both."""
-    model = lived_in(convolutional(CLASSES))
+    model = warmed_up(convolutional(CLASSES))
     return model if layer is None else place_(model, dict.fromkeys(batch_norms(model), Replacement(layer)))
 
 
 def training(recipe: FineTuning, progress: Listener = silent, deadline: int | None = None) -> TrainingLoop:
     """48 examples to train on and 12 to choose the epoch; with ``deadline`` it is killed at that batch."""
-    source = images()
+    source = grey_images()
     assert source.labels is not None
     rows = np.arange(len(source))
     held = Held(source, rows) if deadline is None else Mortal(source, rows, deadline)
