@@ -182,7 +182,8 @@ def label_free(**changed: Any) -> LabelFreeSearch:
         "best": 0.125,
         "gain": 0.125,
         "standard_error": 0.03125,
-        "reason": "α = 0.125 lowered the criterion by 0.1250, with a standard error of 0.0312 (1 of them asked for)",
+        "reason": "α = 0.125 lowered the criterion by 0.1250, with a standard error of 0.0312 "
+        "(more than 1 of them required)",
         "n": 1000,
         "passes": 4.5,
     }

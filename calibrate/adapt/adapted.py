@@ -17,7 +17,8 @@ from calibrate.adapt.lame import LAMEAdapter
 from calibrate.adapt.prediction_time_bn import PredictionTimeBNAdapter
 from calibrate.adapt.sar import SARAdapter
 from calibrate.adapt.tent import TentAdapter
-from calibrate.steps import EATA, ETA, IEW, LAME, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
+from calibrate.errors import DataError, UsageError
+from calibrate.steps import EATA, ETA, IEW, LAME, METHODS, SAR, BNAlpha, CollapseRule, Method, PredictionTimeBN, Tent
 
 #: Which adapter carries out which method. A test holds this table equal to the union of the methods.
 ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
@@ -32,6 +33,17 @@ ADAPTERS: Mapping[type, type[Adapter[Any]]] = {
 }
 
 
+def _settings(method: Method | str) -> Method:
+    """The method itself, or that of the name with its defaults."""
+    settings = METHODS.get(method) if isinstance(method, str) else method
+    if type(settings) not in ADAPTERS:
+        raise UsageError(
+            f"{method!r} is no adaptation method; give settings such as Tent(lr=1e-3), or one of the names "
+            f"{', '.join(METHODS)}."
+        )
+    return settings  # type: ignore[return-value]
+
+
 class Adapted:
     """A trained network that adapts to the batches it is given, by one method.
 
@@ -40,6 +52,8 @@ class Adapted:
     does by itself where the predictions collapse, as ``collapse`` says; None never does, and an episodic network, or a
     method that learns nothing, has nothing to lose. The predictions for the batch that showed the collapse are given as
     they are. ``in_distribution`` are batches of inputs like those of the training, which EATA needs.
+
+    ``method`` are its settings, or its name for the defaults.
 
     >>> import torch
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 3)).eval()
@@ -52,12 +66,13 @@ class Adapted:
     def __init__(
         self,
         source: nn.Module,
-        method: Method,
+        method: Method | str,
         *,
         in_distribution: Iterable[Tensor] = (),
         episodic: bool = False,
         collapse: CollapseRule | None = CollapseRule(),  # noqa: B008  (frozen)
     ) -> None:
+        method = _settings(method)
         self._prepared = ADAPTERS[type(method)](method, copy.deepcopy(source), in_distribution)
         self._episodic = episodic
         self._images = 0
@@ -100,6 +115,11 @@ class Adapted:
     @torch.inference_mode(False)
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
+        if not isinstance(x, Tensor) or not len(x) or not x.isfinite().all():
+            raise DataError(
+                "a batch to adapt to is a tensor of one example at least, whose values are finite; this one is not. "
+                "Nothing was learned from it; leave it out."
+            )
         if self._episodic:
             self.reset()
         logits = self._adapter.step(x.clone() if x.is_inference() else x)

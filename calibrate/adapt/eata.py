@@ -41,7 +41,10 @@ class EATAAdapter(ETAAdapter[EATA]):
     def _fisher(self) -> list[Tensor]:
         total = [torch.zeros_like(start) for start in self.source]
         batches, left = 0, self.settings.fisher_images
-        for batch in self.in_distribution:
+        for item in self.in_distribution:
+            batch = item[0] if isinstance(item, list | tuple) else item  # a loader gives (x, y)
+            if not len(batch):
+                continue
             logits = self.forward(batch[:left])
             self.backward_(F.cross_entropy(logits, logits.argmax(1)))
             for squares, parameter in zip(total, self.learned.values(), strict=True):

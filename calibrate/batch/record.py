@@ -46,6 +46,6 @@ def read_summary(folder: Path, result: str | None = None) -> Summary | None:
         content = (folder / SUMMARY).read_bytes()
         summary = Summary.model_validate_json(content)
         whole = all((folder / item.name).stat().st_size == item.bytes for item in summary.artifacts)
-    except (OSError, ValidationError):
+    except (OSError, ValueError):  # a name with a NUL is a ValueError, and so is what is no summary
         return None
     return summary if whole and result in (None, digest_of(json.loads(content))) else None

@@ -78,7 +78,7 @@ def run_batch(
 def _look(run: BatchRun) -> BatchRun:
     record = read_record(run.folder)
     ended_well = record is not None and record.exit_code == 0 and record.request == run.request
-    summary = read_summary(run.folder, record.result) if record and ended_well else None
+    summary = read_summary(run.folder, record.result) if record and record.result and ended_well else None
     return replace(run, record=record, summary=summary)
 
 

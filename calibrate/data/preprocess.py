@@ -52,8 +52,8 @@ def require_preprocessing(preprocessing: Preprocessing | None, name: str) -> Pre
     """The preprocessing, which images cannot do without."""
     if preprocessing is None:
         raise DataError(
-            f"{name} holds images, and the images need a preprocessing; pass --preprocessing with the one the model "
-            f"was trained for, for example {{resize: 256, crop: 224}}."
+            f"{name} holds images, and the images need a preprocessing; pass --preprocessing (in Python "
+            f"`preprocessing`) with the one the model was trained for, for example {{resize: 256, crop: 224}}."
         )
     return preprocessing
 

@@ -18,11 +18,11 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, checked_logits, evaluating, find_sites, watching
+from calibrate.surgery import Site, SiteChoice, checked_logits, chosen_sites, evaluating, watching
 
 
 def channel_health(
-    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: Sequence[Site] | None = None
+    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: SiteChoice = None
 ) -> tuple[LayerHealth, ...]:
     """The health of each of ``sites``, or of all that normalise by channel, on the examples of ``batches``.
 
@@ -38,7 +38,7 @@ def channel_health(
     >>> layer.dead, layer.silent, layer.exploding, layer.far_out, round(layer.furthest, 3)
     (0, 1, 1, 0.25, 7.0)
     """
-    sites = normalising_by_channel(find_sites(model)) if sites is None else sites
+    sites = chosen_sites(model, sites, normalising_by_channel)
     layers = {site.module: site for site in sites}
     seen: dict[nn.Module, tuple[Moments, Extent]] = {}
 

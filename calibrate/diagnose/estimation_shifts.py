@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerShift
-from calibrate.surgery import Site, evaluating, find_sites, keeping_statistics, watching
+from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, keeping_statistics, watching
 
 
 def estimation_shift(
-    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: Sequence[Site] | None = None
+    model: nn.Module, batches: Iterable[Tensor | Sequence[Tensor]] | Batches, sites: SiteChoice = None
 ) -> tuple[LayerShift, ...]:
     """The shift of each of ``sites``, or of all that keep statistics, in the order of the calls.
 
@@ -32,7 +32,7 @@ def estimation_shift(
     >>> shift.mean, shift.deviation, shift.mean_in_deviations, shift.mean_by_chance
     (3.0, 1.0, 1.5, 0.0)
     """
-    sites = keeping_statistics(find_sites(model)) if sites is None else sites
+    sites = chosen_sites(model, sites, keeping_statistics)
     layers = {site.module: site for site in sites}
     begin = 0
     even: dict[nn.Module, Moments] = {}

@@ -12,7 +12,7 @@ from calibrate.diagnose.normalized import Extent, inference_statistics, normalis
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound
-from calibrate.surgery import Site, checked_logits, evaluating, find_sites, normalising_by_batch, watching
+from calibrate.surgery import Site, SiteChoice, checked_logits, chosen_sites, evaluating, normalising_by_batch, watching
 
 
 def bound(elements: int) -> float:
@@ -44,7 +44,7 @@ def bounded(sites: Sequence[Site]) -> tuple[Site, ...]:
 def output_bound(
     model: nn.Module,
     batches: Iterable[Tensor | Sequence[Tensor]] | Batches,
-    sites: Sequence[Site] | None = None,
+    sites: SiteChoice = None,
     train_batch_size: int = 128,
 ) -> tuple[LayerBound, ...]:
     """What each of the ``bounded`` sites puts out before γ and β, in training and in inference, in the order of calls.
@@ -65,7 +65,7 @@ def output_bound(
     >>> round(layer.bound, 3), round(layer.training[1], 3), round(layer.inference[1], 3), layer.outside
     (1.732, 1.732, 4.0, 0.25)
     """
-    sites = bounded(find_sites(model)) if sites is None else sites
+    sites = chosen_sites(model, sites, bounded)
     layers = {site.module: site for site in sites}
     by_batch = [module for module in model.modules() if trains_by_batch(module)]
     examples, training = 0, False

@@ -85,7 +85,7 @@ class Plan:
 
 def retrofit(
     model: nn.Module,
-    recipe: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str,
+    recipe: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str | Path,
     *,
     data: str | Path | Iterable[Any] | Source,
     training: str | Path | Iterable[Any] | Source | None = None,
@@ -99,7 +99,8 @@ def retrofit(
 ) -> Outcome:
     """Carry out ``recipe`` on a copy of ``model``: choose on one half of ``data``, prove on the other.
 
-    ``recipe`` is a preset's name, a list of steps, a mapping as in a recipe file, or a :class:`~calibrate.Recipe`.
+    ``recipe`` is a preset's name, a list of steps, a mapping as in a recipe file, the
+    path of one, or a :class:`~calibrate.Recipe`.
     ``data`` is a path (directory or zip of class folders, ``.npz``), an iterable of ``(x, y)`` that can be iterated
     again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
     some of them. ``training`` are examples of what the network was trained on, for the steps that use them, which look
@@ -119,20 +120,29 @@ def retrofit(
             f"the model is {type(model).__name__}, and a torch.nn.Module is tuned; a checkpoint's is "
             "`calibrate.open_model(path, architecture).model`."
         )
-    if isinstance(preprocessing, Mapping):
-        preprocessing = parse(Preprocessing, dict(preprocessing), "preprocessing")
     checked = plan(
         model,
         as_recipe(recipe),
         data=data,
         training=training,
-        preprocessing=preprocessing,
+        preprocessing=as_preprocessing(preprocessing),
         classes=classes,
         batch_size=batch_size,
         device=device,
         progress=progress,
     )
     return carry_out(model, checked, architecture, architecture_args or {})
+
+
+def as_preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> Preprocessing | None:
+    """The preprocessing that ``given``, maybe a mapping as in a file, means."""
+    if given is None or isinstance(given, Preprocessing):
+        return given
+    if isinstance(given, Mapping):
+        return parse(Preprocessing, dict(given), "preprocessing")
+    raise UsageError(
+        f"preprocessing is {given!r}; give a Preprocessing, or a mapping such as {{'resize': 256, 'crop': 224}}."
+    )
 
 
 def plan(
@@ -152,6 +162,8 @@ def plan(
 
     ``halves`` makes two of so many examples in another way than at random.
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size!r}; give a whole number, 1 at least.")
     for step in recipe.steps:
         HANDLERS[type(step)].check_network(step, model)
     if any(step.corrupts for step in recipe.steps):

@@ -1,6 +1,6 @@
 """Probes of a network on all the examples of some data, without a recipe."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -8,19 +8,16 @@ import numpy as np
 from torch import nn
 
 from calibrate.data import Source, Split
-from calibrate.engine.execution import carry_out, plan
-from calibrate.errors import UsageError
-from calibrate.recipe import Preprocessing, Recipe, parse
+from calibrate.engine.execution import as_preprocessing, carry_out, plan
+from calibrate.errors import ModelError, UsageError
+from calibrate.recipe import Preprocessing, as_recipe
 from calibrate.result import Listener, silent
 from calibrate.steps import (
     Adaptation,
     Corruptions,
     NotApplicable,
     Probe,
-    ProbeAdaptation,
-    ProbeCorruptions,
     ProbeResult,
-    ProbeStatisticNoise,
     StatisticNoise,
 )
 
@@ -34,7 +31,7 @@ def statistic_noise(model: nn.Module, loader: Data, **settings: Any) -> Statisti
     ``settings`` are those of :class:`~calibrate.ProbeStatisticNoise`, which is the card of it. Raises UsageError where
     the probe has nothing to look at.
     """
-    found = probe(model, parse(ProbeStatisticNoise, settings, "settings"), loader)
+    found = probe(model, {"kind": "statistic_noise", **settings}, loader)
     return _applicable(found, StatisticNoise)
 
 
@@ -44,7 +41,7 @@ def corruptions(model: nn.Module, loader: Data, **settings: Any) -> Corruptions:
     ``settings`` are those of :class:`~calibrate.ProbeCorruptions`, which is the card of it. The temperature, one
     number, is fitted on the same images as they are. Raises UsageError where the images cannot be corrupted.
     """
-    return _applicable(probe(model, parse(ProbeCorruptions, settings, "settings"), loader), Corruptions)
+    return _applicable(probe(model, {"kind": "corruptions", **settings}, loader), Corruptions)
 
 
 def adaptation(model: nn.Module, loader: Data, **settings: Any) -> Adaptation:
@@ -53,22 +50,24 @@ def adaptation(model: nn.Module, loader: Data, **settings: Any) -> Adaptation:
     ``settings`` are those of :class:`~calibrate.ProbeAdaptation`, which is the card of it. EATA's in-distribution
     images are the same examples. Raises UsageError where the streams cannot be made.
     """
-    return _applicable(probe(model, parse(ProbeAdaptation, settings, "settings"), loader), Adaptation)
+    return _applicable(probe(model, {"kind": "adaptation", **settings}, loader), Adaptation)
 
 
 def probe(
     model: nn.Module,
-    step: Probe,
+    step: Probe | Mapping[str, Any] | str,
     data: Data,
     *,
     training: Data | None = None,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     seed: int = 0,
     batch_size: int = 64,
     device: str = "auto",
     progress: Listener = silent,
 ) -> ProbeResult:
     """Carry out one probe on all examples of ``data``: nothing is chosen, so none need be held back.
+
+    ``step`` is the probe, its name, or a mapping as in a recipe file.
 
     The arguments are those of :func:`~calibrate.retrofit`; ``model`` is never changed.
 
@@ -77,12 +76,17 @@ def probe(
     >>> found.images, found.tuned
     (8, False)
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"the model is {type(model).__name__}, and a torch.nn.Module is probed.")
+    recipe = as_recipe([step])
+    if not all(one.is_probe for one in recipe.steps):
+        raise UsageError(f"the step {recipe.steps[0].kind} is no probe; give it to `calibrate.retrofit` in a recipe.")
     checked = plan(
         model,
-        Recipe(seed=seed, steps=(step,)),
+        recipe.model_copy(update={"seed": seed}),
         data=data,
         training=training,
-        preprocessing=preprocessing,
+        preprocessing=as_preprocessing(preprocessing),
         classes=None,
         batch_size=batch_size,
         device=device,

@@ -49,6 +49,7 @@ class Section:
 
     The first of ``words`` says what shows; then come ``facts``, ``points`` (a list), the figure and the table, and the
     other words. ``tone`` sets a section apart as good news, bad, or neither. ``detail`` is for who reads it all.
+    ``caption`` says how to read the figure, and stands with it alone.
     """
 
     title: str
@@ -59,3 +60,4 @@ class Section:
     points: tuple[str, ...] = ()
     tone: Literal["", "good", "bad", "even"] = ""
     detail: bool = False
+    caption: str = ""

@@ -53,8 +53,9 @@ def broken_fields(errors: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, str],
     )
 
 
-def read(kind: type[Value], path: Path) -> Value:
+def read(kind: type[Value], path: str | Path) -> Value:
     """Read the YAML, JSON or TOML file at ``path`` as a ``kind``."""
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -86,8 +87,10 @@ def read_recipe(name: str) -> Recipe:
     return read(Recipe, path)
 
 
-def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str) -> Recipe:
+def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str | Path) -> Recipe:
     """The recipe that ``given`` means: itself, a preset's name, a document of a recipe, a step, or a list of steps.
+
+    A path is that of a recipe file.
 
     >>> from calibrate.steps import Measure, Temperature
     >>> as_recipe("temperature") == as_recipe(["temperature", "measure"]) == as_recipe([Temperature(), Measure()])
@@ -95,12 +98,14 @@ def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | st
     """
     if isinstance(given, Recipe):
         return given
+    if isinstance(given, Path):
+        return read(Recipe, given)
     if isinstance(given, str):
         if given in PRESETS:
             return PRESETS[given]
         raise UsageError(
             f"there is no preset {given!r}{meant(given, PRESETS)}; the presets are {', '.join(sorted(PRESETS))}. A "
-            "recipe in a file is read by `calibrate.recipe.read_recipe`."
+            f"recipe in a file is given as `pathlib.Path({given!r})`."
         )
     if isinstance(given, Mapping):
         return parse(Recipe, {"steps": [dict(given)]} if "kind" in given else dict(given), "the recipe")

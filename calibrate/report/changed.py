@@ -2,15 +2,17 @@
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
-from calibrate.result import Changes, SiteSummary
+from calibrate.result import Changes, SiteSummary, Summary
 
-NO_ALPHA = "none: normalisation of the original network"
+NO_ALPHA = "none"
 
 
-def changed_section(changes: Changes) -> Section:
-    """The α and T that the tuned network has, and its layers by kind."""
-    facts = (("α", alpha_words(changes)), ("T", temperature_words(changes)))
-    return Section("What was changed", facts=facts, points=site_groups(changes))
+def network_section(summary: Summary) -> Section:
+    """What the steps changed besides α, the α and T that the network has now, and its layers by kind."""
+    changes, parts = summary.changes, summary.tuned_parts
+    tuned = (("changed", fmt.printable("; ".join(parts))),) if parts else ()
+    facts = (*tuned, ("α", alpha_words(changes)), ("T", temperature_words(changes)))
+    return Section("The network after the recipe", facts=facts, points=site_groups(changes))
 
 
 def alpha_words(changes: Changes) -> str:

@@ -3,6 +3,7 @@
 from calibrate.page import format as fmt
 from calibrate.page.section import Fact
 from calibrate.result import Environment, Finding, ModelFacts, Summary, TrainingData
+from calibrate.steps import Learned
 
 
 def model_name(model: ModelFacts) -> str:
@@ -60,11 +61,17 @@ def software_words(place: Environment) -> str:
     return fmt.printable(f"{software}; {place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}")
 
 
+def _learned(summary: Summary) -> str:
+    return "; learning from an image counts as three" if summary.of(Learned) else ""
+
+
 def environment_facts(summary: Summary) -> tuple[Fact, ...]:
     """How inputs were made, where the numbers were made, and how long that took."""
     place, timings = summary.environment, summary.timings
     seconds = ", ".join(f"{stage} {duration:.1f} s" for stage, duration in timings.seconds.items()) or "absent"
-    passes = f"{fmt.short(timings.passes)} forward passes over the calibration half; learning from an example is three"
+    passes = (
+        f"{fmt.short(timings.passes)} passes, each of as many images as the calibration half has{_learned(summary)}"
+    )
     return (
         ("preprocessing", fmt.printable(str(summary.data.preprocessing or "absent: the inputs are taken as they are"))),
         ("environment", f"{software_words(place)}, batch size {place.batch_size}"),

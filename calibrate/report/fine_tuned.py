@@ -64,14 +64,15 @@ def _differences(result: FineTuned) -> tuple[Section, ...]:
 
 
 def _course(result: FineTuned) -> Section:
-    columns = ("phase", "rate", "loss", "of it penalty", "top-1 %", "NLL")
+    columns = ("phase", "rate", "loss", "penalty in it", "top-1 %", "NLL")
     rows = tuple(
         Row(str(number + 1), "kept" if number == result.best else "", _epoch(epoch, number == result.best))
         for number, epoch in enumerate(result.epochs)
     )
     words = (
         "Mean loss of each epoch in training, and the scores of the validation split.",
-        "The rate is the backbone's at the end of the epoch.",
+        "The rate is that of the first parameters at the end of the epoch: the backbone's, or the head's "
+        "where it learns alone.",
     )
     return Section("Course", words, Table(columns, rows), course(result))
 

@@ -24,8 +24,8 @@ COLUMNS = (
 
 
 WORDS = (
-    "Of the tuned network. Positions: the fewest per channel that the layer was seen with. |mean| / σ: how far the "
-    "running mean lies from 0, in running standard deviations. Variance: the running variance's median over "
+    "Of the network after the recipe. Positions: the fewest per channel that the layer was seen with. |mean| / σ: how "
+    "far the running mean lies from 0, in running standard deviations. Variance: the running variance's median over "
     "channels, in brackets its lowest and highest. Dead: the share of channels with a running variance below "
     f"{DEAD_VARIANCE:.0e}. |γ − 1| and |β|: how far scale and shift have drifted from where training begins, "
     "γ = 1 and β = 0. All but positions and variance are means over channels."

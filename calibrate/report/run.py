@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
-from calibrate.report.changed import changed_section
+from calibrate.report.changed import network_section
 from calibrate.report.facts import environment_facts, finding_facts, fingerprint_facts, heading_facts, title
 from calibrate.report.layers import layers_section
 from calibrate.report.page import Page
@@ -25,7 +25,7 @@ def run_page(summary: Summary) -> Page:
             _findings(summary),
             *(section for outcome in summary.outcomes for section in outcome.sections()),
             *serving,
-            changed_section(summary.changes),
+            network_section(summary),
             layers_section(summary.layers, summary.changes),
             files_section(summary),
         ),

@@ -48,7 +48,7 @@ def verdict_sentence(summary: Summary) -> str:
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
     outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."
-    advice = _ADVICE[summary.verdict].format(what="it" if _tuned_parts(summary) else "α")
+    advice = _ADVICE[summary.verdict].format(what="it" if summary.tuned_parts else "α")
     kept = "" if summary.changes.temperature == temperature else _T_NOT_IN_IT
     return f"{_WORDS[summary.verdict]}: {outcome}{advice}{kept}{_domains(measurement)}"
 
@@ -63,12 +63,7 @@ def _subject(summary: Summary) -> str:
     """What the tuned network normalises by."""
     alpha = alpha_words(summary.changes)
     weighed = () if alpha == NO_ALPHA else (f"α = {alpha}",)
-    return ", ".join((*_tuned_parts(summary), *weighed)) or "the original normalisation"
-
-
-def _tuned_parts(summary: Summary) -> tuple[str, ...]:
-    """What the steps changed besides α, each thing once."""
-    return tuple(dict.fromkeys(part for outcome in summary.outcomes for part in outcome.tuned_parts))
+    return ", ".join((*summary.tuned_parts, *weighed)) or "the original normalisation"
 
 
 def _without_verdict(differences: tuple[Difference, ...]) -> str:

@@ -8,7 +8,7 @@ from calibrate.result import Artifact, Latency, Parity, Serving, Summary
 def files_section(summary: Summary) -> Section:
     """The written files; a network's file says also which checks are absent."""
     facts = tuple((fmt.printable(item.name), _words(item)) for item in summary.artifacts)
-    return Section("Files", () if facts else ("No files were written.",), facts=facts)
+    return Section("Files", () if facts else ("No network was written.",), facts=facts)
 
 
 def serving_section(serving: tuple[Serving, ...]) -> Section:

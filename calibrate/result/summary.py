@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union
 
 from pydantic import Field, model_validator
 
+from calibrate.errors import UsageError
 from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.version_1 import reading, summary_from_version_1
-from calibrate.steps import Measurement, NotApplicable, StepResult
+from calibrate.steps import Measurement, NotApplicable, StepResult, StepValue
 from calibrate.values import Value, Verdict
 
 if TYPE_CHECKING:
@@ -171,12 +172,23 @@ class Summary(Value):
         return reading(document, summary_from_version_1)
 
     def of(self, result: type[R]) -> tuple[R, ...]:
-        """The outcomes that are of the class ``result``, in the order of the recipe."""
+        """The outcomes that are of the class ``result``, in the order of the recipe.
+
+        Raises UsageError for the class of a step, whose outcomes are of another class.
+        """
+        if issubclass(result, StepValue):
+            name = result.result.__name__ if result.result else "none of its own"
+            raise UsageError(f"{result.__name__} is a step; the class of its outcome is {name}, from calibrate.steps.")
         return tuple(outcome for outcome in self.outcomes if isinstance(outcome, result))
 
     def last(self, result: type[R]) -> R | None:
         """The last of them; None where there is none."""
         return next(reversed(self.of(result)), None)
+
+    @property
+    def tuned_parts(self) -> tuple[str, ...]:
+        """What the steps changed in the network besides α, in words, each thing once."""
+        return tuple(dict.fromkeys(part for outcome in self.outcomes for part in outcome.tuned_parts))
 
     @property
     def measurement(self) -> Measurement | None:

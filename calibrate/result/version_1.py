@@ -4,6 +4,7 @@ The only place that knows version 1; delete it when nobody has such files any mo
 """
 
 import json
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,7 +15,21 @@ Document = dict[str, Any]
 #: The fields that stayed as they were.
 _KEPT = (
     *("recipe", "recipe_digest", "model", "data", "changes", "verdict", "reasons", "findings", "environment"),
-    *("timings", "layers"),
+    "timings",
+    "layers",
+)
+_FILES = ("artifacts", "serving")
+#: The fields that held results.
+_RESULTS = (
+    "search",
+    "measurement",
+    "answers",
+    "leaderboard",
+    "reestimations",
+    "probes",
+    "kept",
+    "learned",
+    "label_free",
 )
 #: Names that version 1 gave to fields of results and files.
 _RENAMED = {
@@ -31,7 +46,7 @@ _NAMING = ("arm", "baseline", "chosen")
 
 def reading(document: Any, newer: Callable[[Document], Document]) -> Any:
     """``document``, or what ``newer`` makes of it where it is of version 1; ValueError where it can make nothing."""
-    if not isinstance(document, dict) or document.get("version") != 1:
+    if not isinstance(document, dict) or type(document.get("version")) is not int or document["version"] != 1:
         return document
     try:
         return newer(document)
@@ -44,22 +59,41 @@ def summary_from_version_1(old: Document) -> Document:
 
     Version 1 kept the last search for α alone, so that of other searches there is nothing.
     """
-    results = _results(old)
+    if unknown := old.keys() - {"version", *_KEPT, *_FILES, *_RESULTS}:
+        raise KeyError(f"the field {min(unknown)} is not of version 1")
+    old = _other_candidate_name(old)
+    results = {kind: deque(found) for kind, found in _results(old).items()}
+    left = Counter(kinds := list(_kinds(old)))
     outcomes = []
-    kinds = list(_kinds(old))
-    for number, kind in enumerate(kinds):
-        waiting = results.get(kind, [])
-        if len(waiting) > kinds[number + 1 :].count(kind):
-            outcomes.append(waiting.pop(0))
+    for kind in kinds:
+        waiting = results.get(kind, ())
+        if len(waiting) >= left[kind] and waiting:
+            outcomes.append(waiting.popleft())
+        left[kind] -= 1
     outcomes += [result for waiting in results.values() for result in waiting]
-    new = {name: old[name] for name in _KEPT if name in old}
-    served = {name: renamed(old[name]) for name in ("artifacts", "serving") if name in old}
+    new = {name: old[name] for name in _KEPT}
+    served = {name: renamed(old[name]) for name in _FILES if name in old}
     return new | served | {"version": 2, "outcomes": outcomes}
 
 
 def fine_tuned_from_version_1(old: Document) -> Document:
     """The fine-tuning as version 2 has it: the network that was called ``plain`` is ``original``."""
     return old | {"version": 2, "measurement": renamed(old["measurement"])}
+
+
+def _other_candidate_name(old: Document) -> Document:
+    """``old`` without a candidate that has the name which version 2 gives to the original network."""
+
+    def renamed_candidate(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: renamed_candidate(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [renamed_candidate(inner) for inner in value]
+        return "original (candidate)" if value == "original" else value
+
+    if not old.get("leaderboard"):
+        return old
+    return old | {name: renamed_candidate(old[name]) for name in ("recipe", "leaderboard")}
 
 
 def _results(old: Document) -> dict[str, list[Document]]:
@@ -74,7 +108,7 @@ def _results(old: Document) -> dict[str, list[Document]]:
     if board is not None:
         rows = [row | {"name": "original"} if row["name"] == "plain" else row for row in board["standings"]]
         add("auto", board | {"standings": rows, "recipe": _short(board["recipe"])})
-    add("search_alpha", old.get("search"))
+    add("search_alpha", old["search"])
     for kind, name in (("label_free_alpha", "label_free"), ("reestimate", "reestimations"), ("adapt", "kept")):
         for result in old.get(name, ()):
             add(kind, result)
@@ -85,7 +119,7 @@ def _results(old: Document) -> dict[str, list[Document]]:
         add(kind, result)
     add(
         "measure",
-        old.get("measurement"),
+        old["measurement"],
         outputs=old["model"]["outputs"],
         domains=board["domains"] if board else (),
         changes=old.get("answers"),

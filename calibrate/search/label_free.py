@@ -79,6 +79,6 @@ def _reason(terms: dict[float, Tensor], best: float, trained_alpha: float, margi
     if not best:
         return f"no α lowered the criterion; the next best, {alpha:.4g}, raised it {by}"
     if convincing:
-        return f"α = {alpha:.4g} lowered the criterion {by} ({margin:g} of them asked for)"
+        return f"α = {alpha:.4g} lowered the criterion {by} (more than {margin:g} of them required)"
     stays = f"so α = {trained_alpha:g} stays"
-    return f"α = {alpha:.4g} lowered the criterion only {by} ({margin:g} of them asked for), {stays}"
+    return f"α = {alpha:.4g} lowered the criterion only {by} (more than {margin:g} of them required), {stays}"

@@ -149,8 +149,7 @@ def _columns(result: ChannelHealth) -> str:
         f"pruned: |γ| below {PRUNED_GAMMA:g}; exploding: more than {100 * EXPLODING_SHARE:g} % of the channel's values "
         f"x̂ = (x − mean)/√(variance + eps) beyond ±{FAR_OUT:g}, where a normal distribution has 0.0000002 %. The share "
         "beyond is over all values of the layer. γ/√(σ² + eps), the gradient factor: what the layer multiplies the "
-        "gradient by, its absolute value's median over channels, in brackets the lowest and the highest. Training "
-        "begins at γ = 1 and β = 0, so the histograms show how far it moved them."
+        "gradient by, its absolute value's median over channels, in brackets the lowest and the highest."
     )
 
 

@@ -125,8 +125,8 @@ def _how(search: LabelFreeSearch) -> tuple[str, ...]:
     passes = fmt.counted_roughly(search.passes, "pass", "passes")
     return (
         f"On {fmt.counted(search.n, 'example')} of the calibration half ({passes}), none of whose labels was used; "
-        "lower is better, and in brackets is the 95 % interval of the difference from the first. Only a measurement "
-        "with labels shows whether it helps.",
+        "lower is better, and in brackets is the 95 % interval of the difference from the first, added to the value "
+        "there. Only a measurement with labels shows whether it helps.",
     )
 
 

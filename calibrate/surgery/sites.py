@@ -1,6 +1,6 @@
 """Sites: the normalisation layers of a network, each with all its names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -130,3 +130,25 @@ def matching(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]
             )
         chosen.update(found)
     return tuple(site for site in sites if site in chosen)
+
+
+#: Layers as sites, as name patterns (as in shell globs), or all that there are.
+SiteChoice = Sequence[Site] | Sequence[str] | None
+
+
+def chosen_sites(
+    model: nn.Module, sites: SiteChoice, fit: Callable[[Sequence[Site]], tuple[Site, ...]]
+) -> tuple[Site, ...]:
+    """``sites`` themselves; or those of all layers of ``model``, or of those that the patterns name, that ``fit``.
+
+    Raises UsageError for a pattern that matches no layer, and for what is neither.
+    """
+    if sites is None:
+        return fit(find_sites(model))
+    if isinstance(sites, str):
+        sites = (sites,)
+    given = [site for site in sites if isinstance(site, Site)]
+    patterns = tuple(site for site in sites if isinstance(site, str))
+    if len(given) + len(patterns) < len(sites):
+        raise UsageError(f"sites is {sites!r}; give name patterns such as ['layer1.*'], or what find_sites returns.")
+    return (*given, *(fit(matching(find_sites(model), patterns)) if patterns else ()))

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from calibrate.atomic import replacing
 from calibrate.errors import UnavailableError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe
+from calibrate.recipe import Outputs, Preprocessing, Recipe, parse
 from service.client.errors import RemoteError
 from service.client.transport import Transport
 from service.datasets.resources import Dataset
@@ -88,7 +88,7 @@ class Client:
         *,
         architecture: str | None = None,
         architecture_args: Mapping[str, Any] | None = None,
-        preprocessing: Preprocessing | None = None,
+        preprocessing: Preprocessing | Mapping[str, Any] | None = None,
         class_names: Sequence[str] | None = None,
         name: str | None = None,
     ) -> Model:
@@ -98,7 +98,7 @@ class Client:
             "name": name,
             "architecture": architecture,
             "architecture_args": architecture_args,
-            "preprocessing": preprocessing and preprocessing.model_dump(mode="json"),
+            "preprocessing": _preprocessing(preprocessing),
             "class_names": class_names,
         }
         added = Model.model_validate_json(self._transport.send("POST", "/models", json=_without_none(body)).content)
@@ -252,6 +252,14 @@ class Client:
         if added.problem is not None:
             raise RemoteError(added.problem)
         return added
+
+
+def _preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the request says of it; RecipeError names the field of a mapping that is wrong."""
+    if given is None:
+        return None
+    asked = given if isinstance(given, Preprocessing) else parse(Preprocessing, dict(given), "preprocessing")
+    return asked.model_dump(mode="json")
 
 
 def _without_none(body: Mapping[str, Any]) -> dict[str, Any]:

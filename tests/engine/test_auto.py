@@ -17,7 +17,7 @@ from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
 from calibrate.engine import FolderTrials, carry_out
 from calibrate.engine.delivery.graph import graphs_of
-from calibrate.errors import DataError, TrialsError
+from calibrate.errors import DataError, ModelError, TrialsError
 from calibrate.steps import (
     AlphaSearch,
     Auto,
@@ -458,3 +458,12 @@ def test_graphs_are_shared_by_networks_that_differ_in_numbers_only() -> None:
     assert names["original"] == names["none"] == "folded"
     assert names["all"] == names["more"] == "α"
     assert names["one"] == ("α" if sites == 1 else f"α at 1 of {sites} layers")
+
+
+def test_a_network_whose_logits_are_not_finite_is_refused_as_by_a_measurement() -> None:
+    model = trained()
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(torch.nan)
+    for recipe in (PRESETS["measure"], auto(candidates=CANDIDATES[:1])):
+        with pytest.raises(ModelError, match=r"not finite|infinite"):
+            retrofit(model, recipe, data=examples())

@@ -123,13 +123,68 @@ def test_probes_that_need_labels_take_them_from_the_loader(network: Small, examp
     assert [item.method and item.method.kind for item in streams[0].methods] == [None, "prediction_time_bn"]
     with pytest.raises(calibrate.UsageError, match=r"nothing to probe: .*floating point"):
         calibrate.corruptions(network, examples)
-    with pytest.raises(calibrate.UsageError, match=r"settings.*deltas"):
+    with pytest.raises(calibrate.UsageError, match=r"steps\[0\]\.deltas"):
         calibrate.statistic_noise(network, examples, deltas=(-1,))
 
 
 def test_an_adapted_network_is_called(network: Small) -> None:
     adapted = calibrate.Adapted(network, calibrate.PredictionTimeBN())
     assert adapted(torch.randn(8, 1, 8, 8)).shape == (8, 2)
+
+
+def test_methods_and_probes_go_by_their_names_too(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    assert calibrate.Adapted(network, "tent").learned
+    found = calibrate.probe(network, "channel_health", examples)
+    assert (found.kind, found.images) == ("channel_health", 60)
+    with pytest.raises(calibrate.UsageError, match=r"is no adaptation method.*tent"):
+        calibrate.Adapted(network, "tnt")
+    with pytest.raises(calibrate.UsageError, match="the step temperature is no probe"):
+        calibrate.probe(network, "temperature", examples)
+    with pytest.raises(calibrate.ModelError, match="the model is dict"):
+        calibrate.probe({}, "channel_health", examples)  # type: ignore[arg-type]
+
+
+def test_layers_to_probe_go_by_patterns_too(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    loader = torch.utils.data.DataLoader(examples, batch_size=16)  # type: ignore[arg-type]
+    assert calibrate.estimation_shift(network, loader, ["body.*"]) == calibrate.estimation_shift(network, loader)
+    with pytest.raises(calibrate.UsageError, match="matches none"):
+        calibrate.channel_health(network, loader, ["head.*"])
+    with pytest.raises(calibrate.UsageError, match="name patterns such as"):
+        calibrate.output_bound(network, loader, [3], train_batch_size=4)  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("x", [torch.full((2, 1, 8, 8), torch.nan), torch.zeros(0, 1, 8, 8), [1.0]])
+def test_a_batch_that_would_spoil_an_adapted_network_is_refused(x: object, network: Small) -> None:
+    adapted = calibrate.Adapted(network, calibrate.Tent())
+    before = {name: tensor.clone() for name, tensor in adapted.model.state_dict().items()}
+    with pytest.raises(calibrate.DataError, match="Nothing was learned from it"):
+        adapted(x)  # type: ignore[arg-type]
+    assert all(torch.equal(before[name], tensor) for name, tensor in adapted.model.state_dict().items())
+
+
+def test_a_loader_of_pairs_gives_images_like_those_of_the_training(network: Small) -> None:
+    data = torch.utils.data.TensorDataset(torch.randn(32, 1, 8, 8), torch.zeros(32))
+    loader = torch.utils.data.DataLoader(data, batch_size=16)
+    adapted = calibrate.Adapted(network, calibrate.EATA(), in_distribution=loader)
+    assert adapted(torch.randn(4, 1, 8, 8)).shape == (4, 2)
+
+
+def test_a_recipe_in_a_file(network: Small, examples: list[tuple[Tensor, int]], tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text("steps: [{kind: temperature}]")
+    outcome = calibrate.retrofit(network, path, data=examples)
+    assert [step.kind for step in outcome.summary.recipe.steps] == ["temperature"]
+    with pytest.raises(calibrate.UsageError, match="has the name of a file"):
+        outcome.save(tmp_path / "tuned.pt")
+    with pytest.raises(calibrate.UsageError, match="Measure is a step; the class of its outcome is Measurement"):
+        outcome.summary.of(calibrate.Measure)  # type: ignore[type-var]
+
+
+def test_arguments_of_the_wrong_kind_are_explained(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    with pytest.raises(calibrate.UsageError, match="batch_size is 0"):
+        calibrate.retrofit(network, "temperature", data=examples, batch_size=0)
+    with pytest.raises(calibrate.UsageError, match="preprocessing is 3"):
+        calibrate.retrofit(network, "temperature", data=examples, preprocessing=3)  # type: ignore[arg-type]
 
 
 def test_a_replacement_by_class() -> None:

@@ -47,7 +47,7 @@ def test_a_recipe_survives_json_and_its_own_document(fields: dict[str, Any]) -> 
         ({"guardrail": 0.2}, "there are none"),
         ({"shifts": [{}, {}]}, "listed twice"),
         ({"candidates": [CANDIDATE, CANDIDATE]}, "two candidates are called 'α'"),
-        ({"candidates": [{**CANDIDATE, "name": "T"}]}, "as the leaderboard calls"),
+        ({"candidates": [{**CANDIDATE, "name": "T"}]}, "as a row of any leaderboard"),
         ({"candidates": [{**CANDIDATE, "steps": []}]}, "at least 1"),
         ({"candidates": [{**CANDIDATE, "steps": CANDIDATE["steps"] * 9}]}, "at most 8"),
         ({"max_passes": "inf"}, "less than or equal"),

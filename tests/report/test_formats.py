@@ -26,7 +26,7 @@ WHOLE = [
     "Reliability",
     "Change in each class",
     "Examples whose prediction changed",
-    "What was changed",
+    "The network after the recipe",
     "Normalisation layers",
     "Files",
     "How it was made",
@@ -145,7 +145,7 @@ SAME_PREDICTIONS = samples.measurement().model_copy(update={"changes": samples.c
         (ONLY_T, "No verdict: nothing was compared with the temperature alone. T against the original network: NLL"),
         (ONLY_T, "Absent: alpha+T minus T"),
         (ONLY_ORIGINAL, "The scores say how good the network is, not that it became better."),
-        ({"artifacts": ()}, "No files were written."),
+        ({"artifacts": ()}, "No network was written."),
         ({"findings": ()}, "None."),
         ({"layers": ()}, "Absent: the network has no normalisation layers."),
         (

@@ -14,12 +14,12 @@ from tests.report.reading import flat, read
 
 SAID = (
     "Chose α = 0.125 by predictions that are sure, of all classes: α = 0.125 lowered the criterion by 0.1250, with a "
-    "standard error of 0.0312 (1 of them asked for)."
+    "standard error of 0.0312 (more than 1 of them required)."
 )
 HOW = (
     "On 1,000 examples of the calibration half (4.5 passes), none of whose labels was used; lower is better, and in "
-    "brackets is the 95 % interval of the difference from the first. Only a measurement with labels shows whether it "
-    "helps."
+    "brackets is the 95 % interval of the difference from the first, added to the value there. Only a measurement with "
+    "labels shows whether it helps."
 )
 
 

@@ -43,7 +43,7 @@ def test_every_candidate_has_its_numbers_and_the_recommended_one_is_marked() -> 
     (alpha,) = [row for row in lines(text, "α ") if "4.75" in row]
     assert alpha[-2:] == ["4.75", "α"]
     assert "γ and β: not tried (about 26 passes, and 20 were left)." in text
-    assert "On 64 examples first: 2 candidates, of which α went on." in text
+    assert "On 64 examples first: 2 candidates, of which went on: α." in text
 
 
 def test_graphs_are_served_at_a_size_and_a_latency_which_may_be_absent() -> None:

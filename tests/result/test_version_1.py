@@ -90,7 +90,25 @@ def test_the_network_that_came_is_called_original_and_other_names_stay() -> None
     assert (measured.changes.classes[0].name, new.data.source, new.layers[0].name) == ("plain", "plain", "plain")
 
 
-@pytest.mark.parametrize("gone", ["recipe", "model", "leaderboard.domains", "leaderboard.standings", "probes.kind"])
+def test_a_candidate_may_have_had_the_name_that_the_original_network_has_now() -> None:
+    old = json.loads(json.dumps(stored("auto")).replace('"re-estimated"', '"original"'))
+    board = Summary.model_validate(old).last(Leaderboard)
+    assert board is not None
+    assert [row.name for row in board.rows][:3] == ["original", "T", "original (candidate)"]
+    assert board.recommended == "original (candidate)"
+    assert [outcome.kind for outcome in Summary.model_validate(old).outcomes] == KINDS["auto"]
+
+
+@pytest.mark.parametrize("version", [1, True, 1.0, "1"])
+def test_what_only_says_that_it_is_of_version_1_is_no_summary(version: object) -> None:
+    document = json.loads(Summary.model_validate(stored("everything")).model_dump_json())
+    with pytest.raises(ValidationError):
+        Summary.model_validate(document | {"version": version})
+
+
+@pytest.mark.parametrize(
+    "gone", ["recipe", "model", "measurement", "leaderboard.domains", "leaderboard.standings", "probes.kind"]
+)
 def test_a_damaged_one_is_no_summary(gone: str) -> None:
     old = stored("adaptation" if "probes" in gone else "auto")
     inner: Any = old

@@ -60,7 +60,7 @@ def test_alpha_0_stays_unless_it_is_beaten_by_margin_standard_errors() -> None:
     errors = search(Criterion(0.1, noise=2.0)).gain / search(Criterion(0.1, noise=2.0)).standard_error
     less, more = (search(Criterion(0.1, noise=2.0), margin=share * errors) for share in (0.9, 1.1))
     assert less.chosen == less.best > 0
-    assert "asked for)" in less.reason
+    assert "required)" in less.reason
     assert (more.chosen, more.best) == (0, less.best)
     assert more.reason.endswith("so α = 0 stays")
 

@@ -55,7 +55,7 @@ def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
         if candidate not in alive
     }
     share = first_share([costs[candidate.name] for candidate in alive], within, n)
-    while share < 1:
+    while share < 1 and alive:
         alive = _halve_(search, base, alive, share, costs, left)
         share *= 2
     forks = Forks(base)

@@ -79,6 +79,10 @@ class _Pending:
             self.problems.append(str(error))
 
 
+#: Names of files that a folder is not given.
+CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx", ".ckpt", ".bin")
+
+
 def check_outputs(folder: Path, outputs: Outputs) -> None:
     """Raise, before any work, where ``outputs`` could not be delivered to ``folder``."""
     if folder.exists() and not folder.is_dir():
@@ -126,6 +130,8 @@ def deliver(
 
 def save(outcome: Outcome, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
     """Write ``outcome`` into ``folder`` without timing it; raises where a file fails its proof."""
+    if folder.suffix in CHECKPOINT_SUFFIXES:
+        raise UsageError(f"{folder} has the name of a file; give a folder, into which the network and reports go.")
     outputs = parse(Outputs, {"formats": list(formats), "latency_runs": 0}, "formats")
     check_outputs(folder, outputs)
     delivery = deliver(outcome, outcome.model, folder, outputs)

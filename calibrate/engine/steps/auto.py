@@ -16,7 +16,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.steps.measure import compare_
 from calibrate.engine.streams.batches import in_domain
 from calibrate.errors import DataError
-from calibrate.metrics import paired_interval
+from calibrate.metrics import paired_interval, score
 from calibrate.recipe import Recipe
 from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
 from calibrate.steps import ORIGINAL, Auto, HoldoutScores, Leaderboard, Measure, Temperature, TuningStep, verdict_of
@@ -28,6 +28,8 @@ def auto_(run: Run, step: Auto) -> None:
     base = _on_shifts(run, step)
     with_t = Forks(base).carry_out(())
     base.notes.forwards, base.original_logits = with_t.notes.forwards, with_t.original_logits
+    assert base.original_logits is not None, "its temperature was fitted"
+    score(base.original_logits, base.calibration_labels)  # raises where they are not finite
     search = search_candidates(base, step, budget)
     runs, logits = _on_holdout_(base, with_t, step, search)
 
@@ -114,10 +116,8 @@ def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
 def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores], step: Auto) -> tuple[str | None, str]:
     """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
     if chosen == ORIGINAL:
-        return None, (
-            f"on the calibration half nothing beats the original network by more than {step.margin:g} standard errors"
-        )
-    first = f"{chosen}, the simplest within {step.margin:g} standard errors of the best on the calibration half"
+        return None, (f"on the calibration half nothing beats the original network by more than {_errors(step)}")
+    first = f"{chosen}, the simplest within {_errors(step)} of the best on the calibration half"
     clean = measured[chosen].clean
     if clean is not None and clean.low < -step.guardrail:
         failed = (
@@ -131,6 +131,10 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores],
     if chosen != "T" and fallback == "T" and measured["T"].verdict == "improved":
         return "T", f"{failed}; the temperature alone is"
     return None, failed
+
+
+def _errors(step: Auto) -> str:
+    return f"{step.margin:g} standard error{'' if step.margin == 1 else 's'}"
 
 
 def _steps_of(step: Auto, name: str | None) -> tuple[TuningStep, ...]:

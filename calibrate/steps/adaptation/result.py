@@ -126,11 +126,12 @@ def _columns(result: Adaptation, scores: StreamScores) -> str:
         f"({stream_words(scores.stream)}), in {orders}; means over them. top-1: right when predicted{spread}. Δ: the "
         "method minus no adaptation, and minus α-IEW, on the same examples, with 95 % intervals over redrawn examples "
         f"({fmt.counted(result.resamples, 'resample')}); of 20 rows without an effect one leaves out 0 by chance, and "
-        "the best of many is flattered by the choice. Passes: forward + backward for each batch; beneath, those of the "
-        "source network that told collapses. Source: top-1 of the adapted network after the stream minus before, on "
-        "the examples as they are, in points: what was forgotten. Resets: collapses after which the network went back "
-        "to the source, + those that the method made itself. Deploys as: weights; re-estimate: as weights, once "
-        "running statistics are re-estimated; run time: with code that adapts. Labels are used to score only."
+        "the best of many is flattered by the choice. Passes: forward + backward for each batch; beneath, where "
+        "there were any, those of the source network that told collapses. Source: top-1 of the adapted network "
+        "after the stream minus before, on the examples as they are, in points: what was forgotten. Resets: "
+        "collapses after which the network went back to the source, + those that the method made itself. Deploys "
+        "as: weights; re-estimate: as weights, once running statistics are re-estimated; run time: with code that "
+        "adapts. Labels are used to score only."
     )
 
 

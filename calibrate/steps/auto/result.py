@@ -169,9 +169,10 @@ def _guardrail(board: Leaderboard) -> tuple[str, ...]:
 
 def _rungs(board: Leaderboard) -> tuple[str, ...]:
     return tuple(
-        f"On {fmt.counted(rung.examples, 'example')} first: {len(rung.tried)} candidates, of which "
-        f"{', '.join(map(fmt.printable, rung.kept)) or 'none'} went on."
-        for rung in board.rungs
+        f"{'Then on' if place else 'On'} {fmt.counted(rung.examples, 'example')}{'' if place else ' first'}: "
+        f"{fmt.counted(len(rung.tried), 'candidate')}, of which went on: "
+        f"{'; '.join(map(fmt.printable, rung.kept)) or 'none'}."
+        for place, rung in enumerate(board.rungs)
     )
 
 
@@ -215,7 +216,7 @@ def _places(held: HoldoutScores) -> tuple[Cell, ...]:
         Cell(fmt.score("nll", held.metrics["nll"].value)),
         _difference("top1", held.against_t),
         _difference("nll", held.against_t),
-        Cell(f"{min(held.holm.values()):.3f}" if held.holm else ""),
+        Cell(_p(min(held.holm.values())) if held.holm else ""),
     )
 
 
@@ -226,6 +227,10 @@ def _costs(item: LeaderboardRow, held: HoldoutScores) -> tuple[Cell, ...]:
         Cell(fmt.short(item.passes)),
         Cell(fmt.printable(held.graph)),
     )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _difference(metric: Metric, differences: dict[Metric, Estimate]) -> Cell:

@@ -10,8 +10,8 @@ from calibrate.steps.measure.scores import Arm, Bin, Difference, PredictionChang
 from calibrate.steps.measure.tables import differences_table, interval_words, scores_table
 from calibrate.steps.step import StepResult
 
-#: How to read the figure.
-RELIABILITY_WORDS = (
+#: How to read the figure of the reliability.
+HOW_TO_READ = (
     "Of the predictions given with a confidence of 0.8, a calibrated network gets 0.8 right: its bars end on the "
     "dashed line."
 )
@@ -66,8 +66,9 @@ class Measurement(StepResult):
             made.append(
                 Section(
                     "Reliability",
-                    (f"{'; '.join(titles_of(self.arms, self.reliability))}.", RELIABILITY_WORDS),
+                    (f"{'; '.join(titles_of(self.arms, self.reliability))}.",),
                     figure=reliability_figure(self.arms, self.reliability),
+                    caption=HOW_TO_READ,
                 )
             )
         return (*made, *(change_sections(self.changes) if self.changes else ()))
