@@ -72,7 +72,8 @@ def probe(
     The arguments are those of :func:`~calibrate.retrofit`; ``model`` is never changed.
 
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
-    >>> found = probe(network, {"kind": "statistic_noise", "deltas": [0.1]}, [(np.float32([i, -i]), i % 2) for i in range(8)])
+    >>> examples = [(np.float32([i, -i]), i % 2) for i in range(8)]
+    >>> found = probe(network, {"kind": "statistic_noise", "deltas": [0.1]}, examples)
     >>> found.images, found.tuned
     (8, False)
     """

@@ -193,9 +193,18 @@ def test_what_cannot_be_done_is_said_before_the_first_pass() -> None:
 
 
 def test_what_is_no_number_is_not_kept() -> None:
-    x, _ = calibration(SEED)
-    broken = [(image * 1e38 if torch.equal(image, x[0]) else image, y) for image, y in examples()]
+    """Where γ is so large that the logits overflow, so do the gradients."""
+    model = trained()
+    with torch.no_grad():
+        model[1].weight.fill_(3e38)
     with pytest.raises(ModelError, match=r"after the stream 1\.weight is infinite or not a number"):
+        retrofit(model, Recipe(seed=SEED, steps=[Adapt(method=TENT)]), data=examples())
+
+
+def test_an_example_that_is_no_number_is_not_learned_from() -> None:
+    x, _ = calibration(SEED)
+    broken = [(image * torch.nan if torch.equal(image, x[0]) else image, y) for image, y in examples()]
+    with pytest.raises(DataError, match="Nothing was learned from it"):
         ran(Adapt(method=TENT), data=broken)
 
 
