@@ -82,3 +82,9 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     close = get_close_matches(name, known, 1)
     return f", but {close[0]!r}" if close else ""
+
+
+def require_kind(value: object, kinds: type | tuple[type, ...], name: str, instead: str) -> None:
+    """Raise UsageError where the argument ``name`` is of no such class; ``instead`` is what to give."""
+    if not isinstance(value, kinds):
+        raise UsageError(f"{name} is {value!r:.80}, of the class {type(value).__name__}; give {instead}.")

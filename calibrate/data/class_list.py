@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.errors import DataError, UsageError
+from calibrate.errors import DataError, UsageError, require_kind
 
 
 def read_classes(path: str | Path) -> tuple[str, ...]:
     """Read one class name per line; blank lines at the end are ignored."""
+    require_kind(path, (str, Path), "path", "the path of a text file with one class name per line")
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:

@@ -20,7 +20,7 @@ from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
-from calibrate.errors import ModelError, UsageError
+from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_recipe, parse
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
@@ -120,6 +120,8 @@ def retrofit(
             f"the model is {type(model).__name__}, and a torch.nn.Module is tuned; a checkpoint's is "
             "`calibrate.open_model(path, architecture).model`."
         )
+    require_kind(architecture, str, "architecture", "a name such as torchvision/resnet50")
+    require_kind(architecture_args, (Mapping, type(None)), "architecture_args", "a mapping of keyword arguments")
     checked = plan(
         model,
         as_recipe(recipe),
@@ -162,6 +164,12 @@ def plan(
 
     ``halves`` makes two of so many examples in another way than at random.
     """
+    if classes is not None and (
+        isinstance(classes, str)
+        or not isinstance(classes, Sequence)
+        or not all(isinstance(name, str) for name in classes)
+    ):
+        raise UsageError(f"classes is {classes!r:.80}; give the names of the model's classes, in order.")
     if not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError(f"batch_size is {batch_size!r}; give a whole number, 1 at least.")
     for step in recipe.steps:

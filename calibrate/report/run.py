@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+from calibrate.errors import require_kind
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
 from calibrate.report.changed import network_section
@@ -16,6 +17,7 @@ from calibrate.result import Summary
 
 def run_page(summary: Summary) -> Page:
     """The page of one run."""
+    require_kind(summary, Summary, "summary", "the `summary` of an outcome")
     serving = (serving_section(summary.serving),) if summary.serving else ()
     return Page(
         title=title(summary),

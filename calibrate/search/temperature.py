@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from calibrate.errors import require_kind
+
 #: T is sought in [1/LIMIT, LIMIT]; beyond, the data do not determine it.
 LIMIT = 100.0
 _ROWS = 4096
@@ -35,6 +37,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> FittedTemperature:
     >>> round(fit_temperature(torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]]), torch.tensor([0, 1, 1])).value, 3)
     2.885
     """
+    require_kind(logits, Tensor, "logits", "a tensor (n, K)")
+    require_kind(labels, Tensor, "labels", "a tensor (n,) of class numbers")
     temperature = 1 / _root(logits, labels)
     return FittedTemperature(temperature, cross_entropy(logits, labels, temperature))
 

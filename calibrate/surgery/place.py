@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from calibrate.errors import ModelError, UsageError, meant
+from calibrate.errors import ModelError, UsageError, meant, require_kind
 from calibrate.nn import LAYERS, BatchNormVariant, InputBatchNorm
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
@@ -33,6 +33,7 @@ class Replacement:
     def __init__(
         self, layer: str | Callable[..., nn.Module], settings: Mapping[str, Any] | None = None, **more: Any
     ) -> None:
+        require_kind(settings, (Mapping, type(None)), "settings", "a mapping, or the settings by their names")
         object.__setattr__(self, "layer", layer if isinstance(layer, str) else _name_of(layer))
         object.__setattr__(self, "settings", {**(settings or {}), **more})
 
@@ -55,6 +56,8 @@ def place_(model: nn.Module, replacements: Replacements) -> nn.Module:
       (0): StochNorm(3, eps=1e-05, momentum=0.1, p=0.25)
     )
     """
+    for name, replacement in replacements.items():
+        require_kind(replacement, Replacement, name, "a Replacement, such as `Replacement(StochNorm, p=0.5)`")
     sites = {site.name: site for site in find_sites(model)}
     unknown = [name for name in replacements if name not in sites]
     if unknown:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from calibrate.errors import ModelError, UsageError
+from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.surgery.kinds import channels, is_normalization, needs_moments, obstacle
 
 #: Why GroupNorm layers stay as they are where BatchNorm layers are weighed.
@@ -49,6 +49,7 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     >>> [site.names for site in find_sites(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))]
     [('1',)]
     """
+    require_kind(model, nn.Module, "model", "a torch.nn.Module, such as `open_model(path, architecture).model`")
     names: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         if is_normalization(module):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,29 @@ def test_a_recipe_in_a_file(network: Small, examples: list[tuple[Tensor, int]], 
         outcome.summary.of(calibrate.Measure)  # type: ignore[type-var]
 
 
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: calibrate.find_sites("network"), "model is 'network', of the class str; give a torch.nn.Module"),
+        (lambda: calibrate.estimation_shift({}, []), "model is {}, of the class dict"),
+        (lambda: calibrate.open_model(3), "path is 3, of the class int; give the path of a checkpoint"),
+        (lambda: calibrate.fit_temperature([[1.0]], [0]), "logits is .*give a tensor"),
+        (lambda: calibrate.read_classes(3), "path is 3"),
+        (lambda: calibrate.Replacement("StochNorm", 3), "settings is 3"),
+        (lambda: calibrate.place_(Small(4), {"body.1": "StochNorm"}), "body.1 is 'StochNorm'.*give a Replacement"),
+        (lambda: calibrate.render_text(3), "summary is 3.*give the `summary` of an outcome"),
+    ],
+)
+def test_a_wrong_kind_is_named_with_what_to_give(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(calibrate.UsageError, match=said):
+        call()
+
+
 def test_arguments_of_the_wrong_kind_are_explained(network: Small, examples: list[tuple[Tensor, int]]) -> None:
+    for fields in ({"device": None}, {"classes": "cat"}, {"classes": [1, 2]}, {"architecture": 5}):
+        (name,) = fields
+        with pytest.raises(calibrate.UsageError, match=f"{name} is"):
+            calibrate.retrofit(network, "temperature", data=examples, **fields)  # type: ignore[arg-type]
     with pytest.raises(calibrate.UsageError, match="batch_size is 0"):
         calibrate.retrofit(network, "temperature", data=examples, batch_size=0)
     with pytest.raises(calibrate.UsageError, match="preprocessing is 3"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from calibrate.errors import ModelError, UsageError
+from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
 from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, names_as_in, read_checkpoint
 from calibrate.recipe import Preprocessing
@@ -42,6 +42,7 @@ def open_model(
 
     Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit.
     """
+    require_kind(path, (str, Path), "path", "the path of a checkpoint")
     checkpoint = read_checkpoint(Path(path))
     provenance = provenance_of(checkpoint.metadata, str(path))
     if model is None:

@@ -5,7 +5,7 @@ from importlib import metadata
 
 import torch
 
-from calibrate.errors import UnavailableError
+from calibrate.errors import UnavailableError, require_kind
 from calibrate.result import Environment
 
 #: Distributions whose versions are recorded, where installed.
@@ -38,6 +38,7 @@ def installed(distributions: tuple[str, ...]) -> dict[str, str]:
 
 def find_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is the first CUDA GPU where there is one, else the CPU."""
+    require_kind(name, str, "device", "auto, cpu, cuda or cuda:1")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
