@@ -88,9 +88,13 @@ def ctrl_c(fine_tuning: int) -> Iterator[None]:
                 signal.raise_signal(signal.SIGINT)
         really(source, target)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", replace)
-        yield
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores it
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", replace)
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupted_fine_tuning_goes_on_with_resume_only(
