@@ -88,8 +88,7 @@ def carry_out_run(
     passed = require is None or require.is_met_by(verdict)
     delivery = Delivery(outcome.summary, (), ())
     if out is not None:
-        writes = passed and not all(step.is_probe for step in request.recipe.steps)
-        wanted = request.outputs if writes else request.outputs.model_copy(update={"formats": ()})
+        wanted = request.outputs if passed else request.outputs.model_copy(update={"formats": ()})
         delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
     error: AfternormError | None = None
     if not passed:

@@ -170,6 +170,13 @@ def test_a_loader_of_pairs_gives_images_like_those_of_the_training(network: Smal
     assert adapted(torch.randn(4, 1, 8, 8)).shape == (4, 2)
 
 
+def test_a_recipe_of_probes_writes_reports_and_no_network(
+    network: Small, examples: list[tuple[Tensor, int]], tmp_path: Path
+) -> None:
+    outcome = calibrate.retrofit(network, [{"kind": "channel_health"}], data=examples)
+    assert {path.suffix for path in outcome.save(tmp_path)} == {".html", ".md", ".txt", ".json"}
+
+
 def test_a_recipe_in_a_file(network: Small, examples: list[tuple[Tensor, int]], tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("steps: [{kind: temperature}]")

@@ -101,10 +101,12 @@ def deliver(
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
-    ``original`` is the original network, to time the tuned one against. Every file is made in full before the first
-    appears, and appears under its name whole. A network file that fails its proof is not written; the others are, and
-    ``problems`` says why.
+    A recipe of probes changes no network, and writes none. ``original`` is the original network, to time the tuned one
+    against. Every file is made in full before the first appears, and appears under its name whole. A network file that
+    fails its proof is not written; the others are, and ``problems`` says why.
     """
+    if all(step.is_probe for step in outcome.summary.recipe.steps):  # the network is the original
+        outputs = outputs.model_copy(update={"formats": ()})
     pending = _Pending()
     parity: dict[str, tuple[Parity, ...]] = {}
     if "safetensors" in outputs.formats:
