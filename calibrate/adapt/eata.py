@@ -42,7 +42,7 @@ class EATAAdapter(ETAAdapter[EATA]):
         total = [torch.zeros_like(start) for start in self.source]
         batches, left = 0, self.settings.fisher_images
         for item in self.in_distribution:
-            batch = item[0] if isinstance(item, list | tuple) else item  # a loader gives (x, y)
+            batch = item if isinstance(item, Tensor) else item[0]  # a loader gives (x, y)
             if not len(batch):
                 continue
             logits = self.forward(batch[:left])

@@ -16,7 +16,7 @@ from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
-from calibrate.data.open import open_data
+from calibrate.data.open import DataLike, open_data
 from calibrate.data.preprocess import prepare
 from calibrate.data.source import Batch, Source
 from calibrate.data.stratified_draw import stratified
@@ -28,6 +28,7 @@ __all__ = [
     "ClassMap",
     "Corrupted",
     "CsvManifest",
+    "DataLike",
     "Directory",
     "Examples",
     "Held",

@@ -27,8 +27,12 @@ ACCEPTED = (
 )
 
 
+#: What data are given as: a path or URL, any re-iterable of (x, y), or an open source.
+DataLike = str | Path | Iterable[Any] | Source
+
+
 def open_data(
-    data: str | Path | Iterable[Any] | Source,
+    data: DataLike,
     *,
     preprocessing: Preprocessing | None,
     classes: Sequence[str] | None = None,

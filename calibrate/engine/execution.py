@@ -1,7 +1,7 @@
 """Retrofit: a recipe carried out on a copy of a trained network."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import DataLike, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
@@ -22,7 +22,7 @@ from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.nn import ExampleWeighed
-from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_recipe, parse
+from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_preprocessing, as_recipe
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
 from calibrate.steps import StepValue
 from calibrate.surgery import (
@@ -87,8 +87,8 @@ def retrofit(
     model: nn.Module,
     recipe: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | str | Path,
     *,
-    data: str | Path | Iterable[Any] | Source,
-    training: str | Path | Iterable[Any] | Source | None = None,
+    data: DataLike,
+    training: DataLike | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     architecture: str = "",
@@ -115,11 +115,6 @@ def retrofit(
     >>> [site.alpha for site in outcome.summary.changes.sites]
     [0.1]
     """
-    if not isinstance(model, nn.Module):
-        raise ModelError(
-            f"the model is {type(model).__name__}, and a torch.nn.Module is tuned; a checkpoint's is "
-            "`calibrate.open_model(path, architecture).model`."
-        )
     require_kind(architecture, str, "architecture", "a name such as torchvision/resnet50")
     require_kind(architecture_args, (Mapping, type(None)), "architecture_args", "a mapping of keyword arguments")
     checked = plan(
@@ -136,23 +131,12 @@ def retrofit(
     return carry_out(model, checked, architecture, architecture_args or {})
 
 
-def as_preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> Preprocessing | None:
-    """The preprocessing that ``given``, maybe a mapping as in a file, means."""
-    if given is None or isinstance(given, Preprocessing):
-        return given
-    if isinstance(given, Mapping):
-        return parse(Preprocessing, dict(given), "preprocessing")
-    raise UsageError(
-        f"preprocessing is {given!r}; give a Preprocessing, or a mapping such as {{'resize': 256, 'crop': 224}}."
-    )
-
-
 def plan(
     model: nn.Module,
     recipe: Recipe,
     *,
-    data: str | Path | Iterable[Any] | Source,
-    training: str | Path | Iterable[Any] | Source | None = None,
+    data: DataLike,
+    training: DataLike | None = None,
     preprocessing: Preprocessing | None,
     classes: Sequence[str] | None,
     batch_size: int,
@@ -164,6 +148,11 @@ def plan(
 
     ``halves`` makes two of so many examples in another way than at random.
     """
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"the model is {type(model).__name__}, and a torch.nn.Module is wanted; a checkpoint's is "
+            "`calibrate.open_model(path, architecture).model`."
+        )
     if classes is not None and (
         isinstance(classes, str)
         or not isinstance(classes, Sequence)

@@ -1,16 +1,15 @@
 """Probes of a network on all the examples of some data, without a recipe."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
 
-from calibrate.data import Source, Split
-from calibrate.engine.execution import as_preprocessing, carry_out, plan
-from calibrate.errors import ModelError, UsageError
-from calibrate.recipe import Preprocessing, as_recipe
+from calibrate.data import DataLike, Split
+from calibrate.engine.execution import carry_out, plan
+from calibrate.errors import UsageError
+from calibrate.recipe import Preprocessing, as_preprocessing, as_recipe
 from calibrate.result import Listener, silent
 from calibrate.steps import (
     Adaptation,
@@ -22,10 +21,9 @@ from calibrate.steps import (
 )
 
 R = TypeVar("R", bound=ProbeResult)
-Data = str | Path | Iterable[Any] | Source
 
 
-def statistic_noise(model: nn.Module, loader: Data, **settings: Any) -> StatisticNoise:
+def statistic_noise(model: nn.Module, loader: DataLike, **settings: Any) -> StatisticNoise:
     """Disturb running statistics at random, and measure on all of ``loader`` what it costs.
 
     ``settings`` are those of :class:`~calibrate.ProbeStatisticNoise`, which is the card of it. Raises UsageError where
@@ -35,7 +33,7 @@ def statistic_noise(model: nn.Module, loader: Data, **settings: Any) -> Statisti
     return _applicable(found, StatisticNoise)
 
 
-def corruptions(model: nn.Module, loader: Data, **settings: Any) -> Corruptions:
+def corruptions(model: nn.Module, loader: DataLike, **settings: Any) -> Corruptions:
     """Measure on C-style corruptions of all images of ``loader``.
 
     ``settings`` are those of :class:`~calibrate.ProbeCorruptions`, which is the card of it. The temperature, one
@@ -44,7 +42,7 @@ def corruptions(model: nn.Module, loader: Data, **settings: Any) -> Corruptions:
     return _applicable(probe(model, {"kind": "corruptions", **settings}, loader), Corruptions)
 
 
-def adaptation(model: nn.Module, loader: Data, **settings: Any) -> Adaptation:
+def adaptation(model: nn.Module, loader: DataLike, **settings: Any) -> Adaptation:
     """Compare test-time adaptation methods on streams of all examples of ``loader``.
 
     ``settings`` are those of :class:`~calibrate.ProbeAdaptation`, which is the card of it. EATA's in-distribution
@@ -56,9 +54,9 @@ def adaptation(model: nn.Module, loader: Data, **settings: Any) -> Adaptation:
 def probe(
     model: nn.Module,
     step: Probe | Mapping[str, Any] | str,
-    data: Data,
+    data: DataLike,
     *,
-    training: Data | None = None,
+    training: DataLike | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | None = None,
     seed: int = 0,
     batch_size: int = 64,
@@ -77,8 +75,6 @@ def probe(
     >>> found.images, found.tuned
     (8, False)
     """
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"the model is {type(model).__name__}, and a torch.nn.Module is probed.")
     recipe = as_recipe([step])
     if not all(one.is_probe for one in recipe.steps):
         raise UsageError(f"the step {recipe.steps[0].kind} is no probe; give it to `calibrate.retrofit` in a recipe.")

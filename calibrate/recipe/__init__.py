@@ -1,7 +1,7 @@
 """What to do: recipes, fine-tunings, manifests, outputs and preprocessing. No torch here."""
 
 from calibrate.recipe.comparison import Comparison
-from calibrate.recipe.documents import as_recipe, broken_fields, loads, parse, read, read_recipe
+from calibrate.recipe.documents import as_preprocessing, as_recipe, broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.finetuning import ARMS, FINE_TUNING_KINDS, FineTuning
 from calibrate.recipe.manifest import Manifest, RunSettings
 from calibrate.recipe.outputs import Outputs
@@ -26,6 +26,7 @@ __all__ = [
     "Recipe",
     "RunSettings",
     "Step",
+    "as_preprocessing",
     "as_recipe",
     "broken_fields",
     "loads",

@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError, meant
+from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.yaml_text import plain
 from calibrate.steps import StepValue
@@ -115,6 +116,17 @@ def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | st
     raise UsageError(
         f"recipe is {type(given).__name__}; give a preset's name such as 'alpha', a list of steps, a mapping or a "
         "Recipe."
+    )
+
+
+def as_preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> Preprocessing | None:
+    """The preprocessing that ``given``, maybe a mapping as in a file, means."""
+    if given is None or isinstance(given, Preprocessing):
+        return given
+    if isinstance(given, Mapping):
+        return parse(Preprocessing, dict(given), "preprocessing")
+    raise UsageError(
+        f"preprocessing is {given!r}; give a Preprocessing, or a mapping such as {{'resize': 256, 'crop': 224}}."
     )
 
 

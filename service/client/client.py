@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from calibrate.atomic import replacing
 from calibrate.errors import UnavailableError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe, parse
+from calibrate.recipe import Outputs, Preprocessing, Recipe, as_preprocessing
 from service.client.errors import RemoteError
 from service.client.transport import Transport
 from service.datasets.resources import Dataset
@@ -93,12 +93,13 @@ class Client:
         name: str | None = None,
     ) -> Model:
         """Upload and register a checkpoint, and wait for its check; raises RemoteError where the server refuses it."""
+        shape = as_preprocessing(preprocessing)  # before anything is uploaded
         body = {
             "upload": self.upload(path).id,
             "name": name,
             "architecture": architecture,
             "architecture_args": architecture_args,
-            "preprocessing": _preprocessing(preprocessing),
+            "preprocessing": shape and shape.model_dump(mode="json"),
             "class_names": class_names,
         }
         added = Model.model_validate_json(self._transport.send("POST", "/models", json=_without_none(body)).content)
@@ -252,14 +253,6 @@ class Client:
         if added.problem is not None:
             raise RemoteError(added.problem)
         return added
-
-
-def _preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What the request says of it; RecipeError names the field of a mapping that is wrong."""
-    if given is None:
-        return None
-    asked = given if isinstance(given, Preprocessing) else parse(Preprocessing, dict(given), "preprocessing")
-    return asked.model_dump(mode="json")
 
 
 def _without_none(body: Mapping[str, Any]) -> dict[str, Any]:

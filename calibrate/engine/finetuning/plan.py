@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from calibrate.data import Source, open_data, split, stratified
+from calibrate.data import DataLike, Source, open_data, split, stratified
 from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
 from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
@@ -24,7 +22,6 @@ from calibrate.result import Listener
 from calibrate.surgery import look
 
 Rows = NDArray[np.int64]
-Data = str | Path | Iterable[Any] | Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +58,8 @@ def plan_fine_tuning(
     model: nn.Module,
     recipe: FineTuning,
     *,
-    data: Data,
-    test_data: Data | None,
+    data: DataLike,
+    test_data: DataLike | None,
     preprocessing: Preprocessing | None,
     batch_size: int,
     device: str,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from calibrate.data import Held
-from calibrate.engine.finetuning.plan import Data, FineTuningPlan, plan_fine_tuning
+from calibrate.data import DataLike, Held
+from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
 from calibrate.engine.opening.machine import environment
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.passes.prediction import predict
@@ -40,8 +40,8 @@ def fine_tune(
     model: nn.Module,
     recipe: FineTuning,
     *,
-    data: Data,
-    test_data: Data | None = None,
+    data: DataLike,
+    test_data: DataLike | None = None,
     preprocessing: Preprocessing | None = None,
     architecture: str = "",
     architecture_args: Mapping[str, Any] | None = None,

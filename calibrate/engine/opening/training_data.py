@@ -1,20 +1,14 @@
 """Training data: examples of what the network was trained on, for the steps that use them."""
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from torch import Tensor
 
-from calibrate.data import Source, open_data
+from calibrate.data import DataLike, Source, open_data
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing, Recipe
 
 
-def open_training(
-    training: str | Path | Iterable[Any] | Source | None, recipe: Recipe, preprocessing: Preprocessing | None
-) -> Source | None:
+def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Preprocessing | None) -> Source | None:
     """The training data, where they are given and ``recipe`` has a use for them.
 
     Raises UsageError where a step wants data that were not given, or none wants those that were.
