@@ -294,7 +294,7 @@ def test_training_data_are_named_in_the_heading_and_identified_in_the_end() -> N
 
 def test_the_network_after_the_recipe_says_what_was_changed_besides_alpha() -> None:
     changed = samples.summary(outcomes=(samples.reestimation(), samples.stream_learning(), samples.learned()))
-    for seen in read(changed).values():
+    for seen in reading.read(changed).values():
         assert "re-estimated statistics; γ and β from Tent; tuned γ and β" in seen.words
-    for seen in read(samples.summary()).values():
+    for seen in reading.read(samples.summary()).values():
         assert "re-estimated statistics" not in seen.words
