@@ -44,7 +44,7 @@ SLACK = 0.02
 WHITES = (255.0, 1023.0, 4095.0, 10_000.0, 16_383.0, 32_767.0, 65_535.0)
 
 #: By what values of 0 to 1 may have been divided once too often: 255 again, or 65535 where they had 14, 12 or 10 bits.
-RATIOS = (4.0, 16.0, 64.0, 255.0)
+RATIOS = (65_535 / 16_383, 65_535 / 4095, 65_535 / 1023, 255.0)
 
 #: What the pixels of images may have for white beside the largest number of their type.
 MAXIMA = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 511, 1023, 2047, 4095, 8191, 10_000, 16_383, 32_767)
@@ -110,33 +110,29 @@ def array_preparations(
     made: dict[str, InputMap] = {"as they are": InputMap()}
     channels = shape[0]
     pairs = _pairs(channels)
-    for start, (scale, shift) in _ranges(pairs, low, high).items():
+    for start, back in _ranges(pairs, low, high).items():
         targets = pairs if start in pairs else {"0–1": UNIT, **pairs}
-        for name, (mean, std) in targets.items():
+        for name, pair in targets.items():
+            words = name if name == start else f"from {start} to {name}"
             for inverted in (False, True):
-                if name == start and not inverted:
-                    continue
-                sign = -1.0 if inverted else 1.0
-                words = "the same" if name == start else f"from {start} to {name}"
-                made[f"{words}{', inverted (1 − x)' if inverted else ''}"] = InputMap(
-                    scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
-                    shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
-                )
+                for turned in (False, True) if channels == 3 else (False,):
+                    ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if turned else ''}"
+                    made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, turned=turned)
     if training is not None:
         made["the mean and std of the training data"] = _standardizing(training)
     if channels == 3:
-        made |= {f"{name}, channels reversed": _reversed(item) for name, item in made.items()}
+        made["channels reversed"] = given.model_copy(update={"reversed_channels": not given.reversed_channels})
     else:
         made["the mean and std of these data"] = _standardizing(data)
         made["each example by its own mean and std"] = InputMap(by_example=True)
     if len(shape) > 2 and shape[-1] == shape[-2]:
         made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     same = {"channels_last": given.channels_last}
-    return _others({name: item.model_copy(update=same) for name, item in made.items()}, given)
+    return _others({name: _simplest(item.model_copy(update=same)) for name, item in made.items()}, given)
 
 
 def unit_ranges(shape: Sequence[int], low: Values, high: Values) -> tuple[InputMap, ...]:
-    """The maps by which arrays (C, *) of ``shape``, ranging from ``low`` to ``high``, may go back to 0 to 1 after usual preparations."""
+    """The maps by which arrays (C, *) from ``low`` to ``high`` may go back to 0 to 1, after usual preparations."""
     pairs = _pairs(shape[0])
     usual = {*pairs, "0–1", *(f"0–{white:g}" for white in WHITES)}
     found = _ranges(pairs, low, high)
@@ -181,9 +177,23 @@ def _standardizing(pair: Pair) -> InputMap:
     )
 
 
-def _reversed(item: InputMap) -> InputMap:
-    scale, shift = ((values[::-1] if values[1:] else values) for values in (item.scale, item.shift))
-    return item.model_copy(update={"reversed_channels": not item.reversed_channels, "scale": scale, "shift": shift})
+def _forth(back: Pair, pair: Pair, *, inverted: bool, turned: bool) -> InputMap:
+    """Back to 0 to 1, then channels reversed and values inverted where that is asked, then mean and std of ``pair``."""
+    scale, shift = (values[::-1] for values in back) if turned else back
+    mean, std = pair
+    sign = -1.0 if inverted else 1.0
+    return InputMap(
+        reversed_channels=turned,
+        scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
+        shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
+    )
+
+
+def _simplest(item: InputMap) -> InputMap:
+    """``item`` without scales of 1 and shifts of 0 but for rounding."""
+    if any(abs(value - 1) > 1e-9 for value in item.scale) or any(abs(value) > 1e-9 for value in item.shift):
+        return item
+    return item.model_copy(update={"scale": UNIT[1], "shift": UNIT[0]})
 
 
 def _zipped(*columns: tuple[float, ...]) -> list[tuple[float, ...]]:

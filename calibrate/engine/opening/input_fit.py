@@ -112,7 +112,7 @@ def find_input_fit(
     step = max(1, len(compared.rows) // TRIED)
     setting.progress(Progress("input fit", 0, 1))
     tried = {name: misfit(model, first, [compared.inputs(item, step)]) for name, item in others.items()}
-    by_fit = sorted(tried, key=lambda name: tried[name] * _penalty(others[name], given))
+    by_fit = sorted(tried, key=lambda name: tried[name] * _penalty(others[name], given, compared))
     turned = [name for name in by_fit if _is_turned(others[name], given)]
     fits = [_fit(model, first, compared, name, others[name]) for name in dict.fromkeys((*by_fit[:5], *turned[:4]))]
     fits.sort(key=lambda item: item.misfit)
@@ -212,12 +212,16 @@ def _judged(
 ) -> InputFit:
     """Whether the given preparation is taken for wrong, and for which other."""
     own, times = found.given.misfit, TIMES if _clear(found) else TIMES_WITHOUT_CONTRAST
+
+    def weight(name: str) -> float:
+        return _misfit_of(found, name) * _penalty(preparations[name], given, compared)
+
     plausible = [
         item.name
         for item in found.others
         if own >= FITS + 3 / found.images and own >= times * item.misfit and item.misfit <= GOOD
     ]
-    plausible.sort(key=lambda name: _misfit_of(found, name) * _penalty(preparations[name], given))
+    plausible.sort(key=weight)
     turned = [item.name for item in found.others if item.misfit < own and _is_turned(preparations[item.name], given)]
     proof = _Proof(model, compared, rows) if compared.source.labels is not None else None
     if proof is None or not proof.possible(given):
@@ -232,7 +236,7 @@ def _judged(
     proven = [name for name in asked if scored[name] is not None and proof.beats(preparations[name])]
     found = _with_scores(found, {"as given": proof.scores(given), **scored})
     if proven:
-        best = min(proven, key=lambda name: proof.nll(preparations[name]))
+        best = proof.simplest({name: (preparations[name], weight(name)) for name in proven})
         return found.model_copy(update={"misfits": True, "better": best, "proven": True})
     found = found.model_copy(update={"proven": False} if asked else {})
     return _alone(model, first, compared, found, given, proof)
@@ -305,6 +309,13 @@ class _Proof:
         before, after = self._of(self._given), self._of(preparation)
         return before is not None and after is not None and paired_gain(before[1], after[1]).beats(MARGIN)
 
+    def simplest(self, proven: Mapping[str, tuple[Preparation, float]]) -> str:
+        """Of the ``proven`` preparations that no other beats by a standard error the one of least weight."""
+        nll = {name: found[1] for name, (item, _) in proven.items() if (found := self._of(item)) is not None}
+        best = min(nll, key=lambda name: float(nll[name].mean()))
+        near = [name for name in nll if name == best or not paired_gain(nll[name], nll[best]).beats(1.0)]
+        return min(near, key=lambda name: proven[name][1])
+
     def _of(self, preparation: Preparation) -> tuple[float, Tensor] | None:
         for item, found in self._known:
             if item == preparation:
@@ -352,11 +363,16 @@ def _turns(preparation: Preparation, given: Preparation) -> tuple[bool, bool, bo
     )
 
 
-def _penalty(preparation: Preparation, given: Preparation) -> float:
-    """How many times better a preparation must fit for each way in which it turns examples round."""
-    penalty = 1.2 if preparation.by_example and not given.by_example else 1.0
+def _penalty(preparation: Preparation, given: Preparation, compared: _Compared) -> float:
+    """How many times better a preparation must fit for each way in which it is farther from the given one.
+
+    Examples turned round, each standardized; or dark images left dark.
+    """
+    penalty = 2.0 if preparation.by_example and not given.by_example else 1.0
     for turned, factor in zip(_turns(preparation, given), (1.5, 2.0, 1.5), strict=True):
         penalty *= factor if turned else 1.0
+    if isinstance(preparation, Preprocessing) and compared.brightened:
+        penalty *= 1.0 if preparation.maximum in compared.brightened else 3.0
     return penalty
 
 
