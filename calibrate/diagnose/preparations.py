@@ -37,6 +37,12 @@ GREY: Mapping[str, Pair] = {
     "MNIST's mean and std": ((0.1307,), (0.3081,)),
     "Fashion-MNIST's mean and std": ((0.2860,), (0.3530,)),
 }
+#: For any other number of channels.
+ANY: Mapping[str, Pair] = {
+    "mean = std = 0.5": ((0.5,), (0.5,)),
+    "0–1": UNIT,
+    "0–255": ((0.0,), (1 / 255,)),
+}
 #: How far beyond 0 and 1 a value may lie that is still taken for one of that range.
 SLACK = 0.02
 
@@ -111,10 +117,11 @@ def array_preparations(
     channels = shape[0]
     pairs = _pairs(channels)
     for start, back in _ranges(pairs, low, high).items():
-        targets = pairs if start in pairs else {"0–1": UNIT, **pairs}
+        signed = start.startswith("±")
+        targets = {"±1": UNIT} if signed else pairs
         for name, pair in targets.items():
             words = name if name == start else f"from {start} to {name}"
-            for inverted in (False, True):
+            for inverted in (False,) if signed else (False, True):
                 for turned in (False, True) if channels == 3 else (False,):
                     ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if turned else ''}"
                     made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, turned=turned)
@@ -140,7 +147,7 @@ def unit_ranges(shape: Sequence[int], low: Values, high: Values) -> tuple[InputM
 
 
 def _pairs(channels: int) -> Mapping[str, Pair]:
-    return {3: COLOR, 1: GREY}.get(channels, {})
+    return {3: COLOR, 1: GREY}.get(channels, ANY)
 
 
 def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, Pair]:
@@ -153,8 +160,6 @@ def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, P
             continue
         tried[f"{name} twice"] = tuple(s * s for s, _ in back), tuple(m * s + m for s, m in back)
         tried[f"{name} on 0–255"] = tuple(s / 255 for s, _ in back), tuple(m / 255 for _, m in back)
-    if not pairs:
-        tried["0–1"] = UNIT[::-1]
     tried |= {f"0–1 divided by {ratio:g}": ((ratio,), (0.0,)) for ratio in RATIOS}
     tried |= {f"0–{white:g}": ((1 / white,), (0.0,)) for white in WHITES}
     found = {name: pair for name, pair in tried.items() if _is_range(low, high, pair)}
