@@ -37,6 +37,12 @@ GREY: Mapping[str, Pair] = {
     "MNIST's mean and std": ((0.1307,), (0.3081,)),
     "Fashion-MNIST's mean and std": ((0.2860,), (0.3530,)),
 }
+#: Preparations by moments of the data themselves, which they always fit.
+OF_DATA = (
+    "the mean and std of these data",
+    "each image by its own mean and std",
+    "each example by its own mean and std",
+)
 #: For any other number of channels.
 ANY: Mapping[str, Pair] = {
     "mean = std = 0.5": ((0.5,), (0.5,)),
@@ -67,7 +73,7 @@ def image_preparations(
     """
     pairs = dict(COLOR if given.channels == 3 else GREY)
     if given.channels == 1:
-        pairs["the mean and std of these data"] = data
+        pairs[OF_DATA[0]] = data
     if training is not None:
         pairs["the mean and std of the training data"] = training
     own = (given.mean[::-1], given.std[::-1]) if given.order == "bgr" else (given.mean, given.std)
@@ -97,9 +103,7 @@ def image_preparations(
                     words = f"{name}{order_words}{', inverted (1 − x)' if inverted else upright}{white_words}"
                     made[words] = given.model_copy(update=changed)
     if given.channels == 1:
-        made["each image by its own mean and std"] = given.model_copy(
-            update={"mean": UNIT[0], "std": UNIT[1], "by_example": True}
-        )
+        made[OF_DATA[1]] = given.model_copy(update={"mean": UNIT[0], "std": UNIT[1], "by_example": True})
     made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     return _others(made, given)
 
@@ -130,8 +134,8 @@ def array_preparations(
     if channels == 3:
         made["channels reversed"] = given.model_copy(update={"reversed_channels": not given.reversed_channels})
     else:
-        made["the mean and std of these data"] = _standardizing(data)
-        made["each example by its own mean and std"] = InputMap(by_example=True)
+        made[OF_DATA[0]] = _standardizing(data)
+        made[OF_DATA[2]] = InputMap(by_example=True)
     if len(shape) > 2 and shape[-1] == shape[-2]:
         made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     same = {"channels_last": given.channels_last}

@@ -7,18 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from calibrate.diagnose import FirstLayer, undoing_map
+from calibrate.diagnose import OF_DATA, FirstLayer, undoing_map
 from calibrate.engine.inputs.proof import Proof
 from calibrate.engine.inputs.stored_examples import Preparation, StoredExamples, fit_of
 from calibrate.preprocessing import InputMap, Preprocessing
 from calibrate.steps import InputFit, PreparationFit, PreparationScores
 
-#: A misfit below is no reason to look further; examples are few, so it is less sharp for fewer.
-FITS = 0.1
+#: A misfit below is no reason to look further, without labels and with them; it is less sharp for fewer examples.
+FITS, FITS_LABELLED = 0.07, 0.02
 #: So many times better must another preparation fit, where the images have their contrast, and where they have not.
 TIMES, TIMES_WITHOUT_CONTRAST = 4.0, 15.0
 #: Images whose values range over less than this share of 0 to 1 may have lost their contrast.
 CONTRAST = 0.6
+#: The data's own moments always fit: they are asked from this misfit on, or where images fill their range so well that
+#: neither contrast nor brightness is lost.
+OWN_MOMENTS, FILLED = 1.0, 0.95
 #: Stds of one size differ by less than this factor.
 SAME_SIZE = 1.2
 #: A preparation that fits worse than this is not the right one.
@@ -41,21 +44,30 @@ class Judge:
 
     def judged(self, found: InputFit) -> InputFit:
         """``found`` with the judgement. Labelled examples are asked only where another preparation may be right."""
-        own, times = found.given.misfit, TIMES if _clear(found) else TIMES_WITHOUT_CONTRAST
-        differs = own >= FITS + 3 / found.images
-        plausible = [item for item in found.others if differs and own >= times * item.misfit and item.misfit <= GOOD]
-        names = sorted((item.name for item in plausible), key=lambda name: self.weight(found, name))
+        own = found.given.misfit
+        plausible = [item.name for item in found.others if self._is_plausible(found, item)]
+        names = sorted(plausible, key=lambda name: self.weight(found, name))
         turned = [item.name for item in found.others if item.misfit < own and self.is_turned(item.name)]
         if not names and not turned and own < ALONE:
             return found
         few = self._proof(self.examples.rows)
         if few is None:
-            if names:
+            if names and own >= FITS + 3 / found.images:
                 return found.model_copy(update={"misfits": True, "better": names[0]})
             return self._alone(found, None)
         turned = [name for name in turned if few.nll(self.preparations[name]) < few.nll(self.given)]
         turned.sort(key=lambda name: few.nll(self.preparations[name]))
         return self._proven(found, [*dict.fromkeys((*names[:3], *turned[:3]))])
+
+    def _is_plausible(self, found: InputFit, item: PreparationFit) -> bool:
+        """Whether it fits so much better that it may be the right one."""
+        own = found.given.misfit
+        if own < FITS_LABELLED + 3 / found.images or item.misfit > GOOD:
+            return False
+        if item.name in OF_DATA and own < OWN_MOMENTS and (found.contrast or 0) < FILLED:
+            return False
+        times = TIMES if _clear(found) else TIMES_WITHOUT_CONTRAST
+        return own >= times * self.weight(found, item.name)
 
     def _proven(self, found: InputFit, asked: Sequence[str]) -> InputFit:
         """The judgement of labelled examples on the preparations ``asked``."""
