@@ -179,6 +179,10 @@ def plan(
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS)
+    trial = share_weights(original)
+    for step in recipe.steps:
+        trial = HANDLERS[type(step)].check_data(step, given, trial)
     fit = find_input_fit(original, source, parts.calibration, setting, recipe.seed, training=opened)
     better = fit.better_fit if isinstance(fit, InputFit) else None
     if preprocessing is not None and preprocessing.auto and better is not None:
@@ -186,11 +190,7 @@ def plan(
         source = source.prepared_by(taken)
         opened = opened and opened.prepared_by(taken)
         first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
-    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, input_fit=fit)
-    trial = share_weights(original)
-    for step in recipe.steps:
-        trial = HANDLERS[type(step)].check_data(step, given, trial)
-    return Plan(recipe, given)
+    return Plan(recipe, replace(given, source=source, training=opened, first=first, input_fit=fit))
 
 
 def carry_out(
