@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from calibrate.cli import options
 from calibrate.cli.console import say
+from calibrate.result import condition_findings
 
 if TYPE_CHECKING:
     from calibrate.engine import Inspection, Opened
@@ -36,6 +37,8 @@ def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
         "outputs": found.look.outputs if found.look else None,
         "preprocessing": opened.preprocessing.model_dump() if opened.preprocessing else None,
         "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
+        "findings": [finding.model_dump() for finding in condition_findings(found.health)],
+        "health": [condition.model_dump() for condition in found.health],
         "tuned": opened.provenance.model_dump(mode="json") if opened.provenance else None,
     }
 
@@ -52,16 +55,17 @@ def _text(opened: "Opened", found: "Inspection") -> str:
         lines.append(
             f"tuned with recipe {opened.provenance.recipe_digest[:16]}, T = {opened.provenance.temperature:.4g}"
         )
+    findings = [f"{item.severity}: {item.message} ({item.code})" for item in condition_findings(found.health)]
     if not found.sites:
         lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
-        return "\n".join(lines)
+        return "\n".join((*lines, *findings))
     lines.append(f"{len(found.sites)} normalisation layers:")
     positions = found.look.positions if found.look else {}
     width = max(len(" = ".join(site.names)) for site in found.sites)
     lines += [_line(site, width, positions.get(site.names[0])) for site in found.sites]
     if all(site.note for site in found.sites):
         lines.append("none of them can weigh an example: only the temperature can be tuned (--recipe temperature)")
-    return "\n".join(lines)
+    return "\n".join((*lines, *findings))
 
 
 def _line(site: "SiteSummary", width: int, positions: int | None) -> str:

@@ -3,15 +3,19 @@
 from calibrate.diagnose.advice import BY_BATCH
 from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
-from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation
+from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation, squared_distance
 from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
+from calibrate.diagnose.sick_statistics import EXAMPLES, FEWEST, REPAIR, statistics_health
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
     "BY_BATCH",
+    "EXAMPLES",
+    "FEWEST",
+    "REPAIR",
     "bound",
     "bounded",
     "channel_health",
@@ -28,5 +32,7 @@ __all__ = [
     "output_bound",
     "rank_correlation",
     "seen",
+    "squared_distance",
+    "statistics_health",
     "trains_by_batch",
 ]

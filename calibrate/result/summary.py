@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from calibrate.errors import UsageError
 from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
+from calibrate.result.findings import Finding, LayerCondition
 from calibrate.result.version_1 import reading, summary_from_version_1
 from calibrate.steps import Measurement, NotApplicable, StepResult, StepValue
 from calibrate.values import Value, Verdict
@@ -91,14 +92,6 @@ class Changes(Value):
         return tuple(alpha for site in self.sites for alpha in site.alphas)
 
 
-class Finding(Value):
-    """Something the reader should know, with a stable code."""
-
-    code: str
-    severity: Literal["info", "warning"]
-    message: str
-
-
 class Environment(Value):
     """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
 
@@ -147,7 +140,8 @@ class Summary(Value):
     """One run, whole: what was given, what came of each step, how the network stands, and the verdict.
 
     ``outcomes`` stand in the order of the recipe; of a step that leaves nothing to say there is none. Summaries of
-    version 1 are read too, and become of version 2.
+    version 1 are read too, and become of version 2. ``sick`` are the layers of the original network whose statistics
+    are wrong.
     """
 
     version: Literal[2] = 2
@@ -165,6 +159,7 @@ class Summary(Value):
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
     serving: tuple[Serving, ...] = ()
+    sick: tuple[LayerCondition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
