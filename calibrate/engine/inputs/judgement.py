@@ -16,9 +16,9 @@ from calibrate.steps import InputFit, PreparationFit, PreparationScores
 #: A misfit below is no reason to look further, without labels and with them; it is less sharp for fewer examples.
 FITS, FITS_LABELLED = 0.07, 0.02
 #: So many times better must another preparation fit, where the images have their contrast, and where they have not.
-TIMES, TIMES_WITHOUT_CONTRAST = 4.0, 15.0
+TIMES, TIMES_WITHOUT_CONTRAST = 4.0, 25.0
 #: Images whose values range over less than this share of 0 to 1 may have lost their contrast.
-CONTRAST = 0.6
+CONTRAST = 0.75
 #: The data's own moments always fit: they are asked from this misfit on, or where images fill their range so well that
 #: neither contrast nor brightness is lost.
 OWN_MOMENTS, FILLED = 1.0, 0.95
