@@ -1,5 +1,6 @@
 """How examples become the input of a network: images by a preprocessing, arrays by a map. No torch here."""
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -65,6 +66,14 @@ class Preprocessing(Value):
     by_example: bool = False
     arrays: InputMap | None = None
     auto: bool = False
+
+    @property
+    def short(self) -> str:
+        """As it may be written: mean and std, and what else is not left at its default."""
+        shown = self.model_dump(mode="json", exclude_defaults=True)
+        if self.arrays is None:
+            shown |= {"mean": list(self.mean), "std": list(self.std)}
+        return json.dumps(shown)
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> Self:

@@ -10,8 +10,7 @@ from calibrate.cli.console import say
 from calibrate.errors import UsageError
 from calibrate.recipe import Recipe, RunSettings
 from calibrate.request import RunRequest
-from calibrate.result import condition_findings
-from calibrate.steps import InputFit, NotApplicable, ProbeInputFit
+from calibrate.steps import NotApplicable, ProbeInputFit
 
 if TYPE_CHECKING:
     from calibrate.engine import Inspection, Opened
@@ -40,7 +39,6 @@ def inspect_command(
     """
     from calibrate.engine import inspect_model, open_model, open_run
 
-    fit: InputFit | NotApplicable | None = None
     if data is None:
         if (classes, class_map, preprocessing) != (None, None, None):
             raise UsageError("--classes, --class-map and --preprocessing say how data are read; add --data.")
@@ -54,12 +52,11 @@ def inspect_command(
             settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
         )
         run = open_run(request, None)
-        opened, fit = run.opened, run.plan.given.input_fit
-        found = inspect_model(opened, run.plan.given.look)
-    say(json.dumps(_fields(opened, found, fit), indent=2) if as_json else _text(opened, found, fit))
+        opened, found = run.opened, inspect_model(run.opened, run.plan.given)
+    say(json.dumps(_fields(opened, found), indent=2) if as_json else _text(opened, found))
 
 
-def _fields(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable | None) -> dict[str, object]:
+def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
     positions = found.look.positions if found.look else {}
     return {
         "architecture": opened.architecture,
@@ -68,30 +65,33 @@ def _fields(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable
         "dtype": found.dtype,
         "fingerprint": found.fingerprint,
         "outputs": found.look.outputs if found.look else None,
-        "preprocessing": opened.preprocessing.model_dump() if opened.preprocessing else None,
+        "preprocessing": found.preprocessing.model_dump() if found.preprocessing else None,
         "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
-        "input_fit": fit.model_dump(mode="json") if fit else None,
-        "findings": [finding.model_dump() for finding in condition_findings(found.health)],
+        "input_fit": found.input_fit.model_dump(mode="json") if found.input_fit else None,
+        "findings": [finding.model_dump() for finding in found.findings],
         "health": [condition.model_dump() for condition in found.health],
         "tuned": opened.provenance.model_dump(mode="json") if opened.provenance else None,
     }
 
 
-def _text(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable | None) -> str:
+def _text(opened: "Opened", found: "Inspection") -> str:
     outputs = f", {found.look.outputs} outputs" if found.look else ""
     lines = [
         f"{opened.architecture}: {found.parameters:,} parameters, {found.dtype}{outputs}",
         f"weights {found.fingerprint[:16]}",
     ]
-    if opened.preprocessing is not None:
-        lines.append(f"preprocessing {opened.preprocessing.model_dump_json()}")
+    if found.preprocessing is not None:
+        lines.append(f"preprocessing {found.preprocessing.short}")
     if opened.provenance is not None:
         lines.append(
             f"tuned with recipe {opened.provenance.recipe_digest[:16]}, T = {opened.provenance.temperature:.4g}"
         )
-    if fit is not None:
-        lines.append(fit.words() if isinstance(fit, InputFit) else f"input fit: not applicable, {fit.reason}")
-    findings = [f"{item.severity}: {item.message} ({item.code})" for item in condition_findings(found.health)]
+    fit = found.input_fit
+    if isinstance(fit, NotApplicable):
+        lines.append(f"input fit: not checked, because {fit.reason}")
+    elif fit is not None and not fit.misfits:
+        lines.append(fit.words())
+    findings = [f"{item.severity}: {item.message} ({item.code})" for item in found.findings]
     if not found.sites:
         lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
         return "\n".join((*lines, *findings))

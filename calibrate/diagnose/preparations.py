@@ -25,12 +25,12 @@ COLOR: Mapping[str, Pair] = {
     "0–255": ((0.0,) * 3, (1 / 255,) * 3),
     "0–255 less ImageNet's mean": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3),
     "CIFAR-10's mean and std": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "CIFAR-10's mean and std within images": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "CIFAR-10's mean and mean std of images": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
     "CLIP's mean and std": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
 #: For one channel.
-GREY: Mapping[str, Pair] = {
-    "ImageNet's mean and std in grey": ((0.449,), (0.226,)),
+GRAY: Mapping[str, Pair] = {
+    "ImageNet's mean and std in gray": ((0.449,), (0.226,)),
     "mean = std = 0.5": ((0.5,), (0.5,)),
     "0–1": ((0.0,), (1.0,)),
     "0–255": ((0.0,), (1 / 255,)),
@@ -71,7 +71,7 @@ def image_preparations(
     where the images use little of the range of their type; the mean and std of the ``training`` data where they are
     known; for grey images those of the ``data`` too, and each image standardized.
     """
-    pairs = dict(COLOR if given.channels == 3 else GREY)
+    pairs = dict(COLOR if given.channels == 3 else GRAY)
     if given.channels == 1:
         pairs[OF_DATA[0]] = data
     if training is not None:
@@ -91,10 +91,10 @@ def image_preparations(
         for name, (mean, std) in pairs.items():
             for order_words, order in orders.items():
                 for inverted in (False, True):
-                    turned = order == "bgr"
+                    reverse = order == "bgr"
                     changed = {
-                        "mean": mean[::-1] if turned else mean,
-                        "std": std[::-1] if turned else std,
+                        "mean": mean[::-1] if reverse else mean,
+                        "std": std[::-1] if reverse else std,
                         "order": order,
                         "inverted": inverted,
                         "by_example": False,
@@ -126,9 +126,9 @@ def array_preparations(
         for name, pair in targets.items():
             words = name if name == start else f"from {start} to {name}"
             for inverted in (False,) if signed else (False, True):
-                for turned in (False, True) if channels == 3 else (False,):
-                    ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if turned else ''}"
-                    made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, turned=turned)
+                for reverse in (False, True) if channels == 3 else (False,):
+                    ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if reverse else ''}"
+                    made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, reverse=reverse)
     if training is not None:
         made["the mean and std of the training data"] = _standardizing(training)
     if channels == 3:
@@ -151,7 +151,7 @@ def unit_ranges(shape: Sequence[int], low: Values, high: Values) -> tuple[InputM
 
 
 def _pairs(channels: int) -> Mapping[str, Pair]:
-    return {3: COLOR, 1: GREY}.get(channels, ANY)
+    return {3: COLOR, 1: GRAY}.get(channels, ANY)
 
 
 def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, Pair]:
@@ -186,13 +186,13 @@ def _standardizing(pair: Pair) -> InputMap:
     )
 
 
-def _forth(back: Pair, pair: Pair, *, inverted: bool, turned: bool) -> InputMap:
+def _forth(back: Pair, pair: Pair, *, inverted: bool, reverse: bool) -> InputMap:
     """Back to 0 to 1, then channels reversed and values inverted where that is asked, then mean and std of ``pair``."""
-    scale, shift = (values[::-1] for values in back) if turned else back
+    scale, shift = (values[::-1] for values in back) if reverse else back
     mean, std = pair
     sign = -1.0 if inverted else 1.0
     return InputMap(
-        reversed_channels=turned,
+        reversed_channels=reverse,
         scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
         shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
     )

@@ -220,10 +220,10 @@ def carry_out(
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     given = replace(plan.given, trials=trials)
     source, split, training, setting = given.source, given.split, given.training, given.setting
-    fit = given.input_fit if isinstance(given.input_fit, InputFit) else None
+    fit = given.input_fit
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
     found = (*_health_findings(given.health, plan.recipe), *found)
-    found += () if fit is None else input_findings(fit)
+    found += input_findings(fit) if isinstance(fit, InputFit) else ()
     run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):

@@ -93,10 +93,13 @@ def carry_out_run(
         delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
     error: AfternormError | None = None
     if missed:
-        found = " and ".join(unsound) if missed == [Requirement.SOUND] else f"the verdict is {verdict or 'none'}"
+        verdict_words = f"the verdict is {verdict or 'none'}"
+        why = "; ".join(
+            f"--require {item} was given, and {' and '.join(unsound) if item == Requirement.SOUND else verdict_words}"
+            for item in missed
+        )
         error = GateError(
-            f"{found}, and --require {missed[0]} was given, so no network was written; "
-            f"{'the report' if out is None else out / 'report.html'} says why."
+            f"{why}; so no network was written, and {'the report' if out is None else out / 'report.html'} says why."
         )
     elif delivery.problems:
         error = ExportError(" ".join(delivery.problems))

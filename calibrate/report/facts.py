@@ -2,6 +2,7 @@
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Fact
+from calibrate.preprocessing import Preprocessing
 from calibrate.result import Environment, Finding, ModelFacts, Summary, TrainingData
 from calibrate.steps import Learned
 
@@ -61,6 +62,11 @@ def software_words(place: Environment) -> str:
     return fmt.printable(f"{software}; {place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}")
 
 
+def preprocessing_words(shape: Preprocessing | None) -> str:
+    """How inputs were made."""
+    return "absent: the inputs are taken as they are" if shape is None else fmt.printable(shape.short)
+
+
 def _learned(summary: Summary) -> str:
     return "; learning from an image counts as three" if summary.of(Learned) else ""
 
@@ -73,7 +79,7 @@ def environment_facts(summary: Summary) -> tuple[Fact, ...]:
         f"{fmt.short(timings.passes)} passes, each of as many images as the calibration half has{_learned(summary)}"
     )
     return (
-        ("preprocessing", fmt.printable(str(summary.data.preprocessing or "absent: the inputs are taken as they are"))),
+        ("preprocessing", preprocessing_words(summary.data.preprocessing)),
         ("environment", f"{software_words(place)}, batch size {place.batch_size}"),
         ("timings", fmt.printable(f"{seconds}; {passes}")),
     )

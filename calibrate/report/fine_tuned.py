@@ -2,7 +2,7 @@
 
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Fact, Row, Section, Table
-from calibrate.report.facts import finding_facts, model_name, software_words
+from calibrate.report.facts import finding_facts, model_name, preprocessing_words, software_words
 from calibrate.report.fine_tuning_figures import course, weights
 from calibrate.report.page import Page
 from calibrate.result import FineTuned
@@ -119,7 +119,7 @@ def _weights(result: FineTuned) -> tuple[Section, ...]:
 
 def _made(result: FineTuned) -> tuple[Fact, ...]:
     return (
-        ("preprocessing", fmt.printable(str(result.data.preprocessing or "absent: the inputs are taken as they are"))),
+        ("preprocessing", preprocessing_words(result.data.preprocessing)),
         ("environment", software_words(result.environment)),
         ("time", f"{result.seconds:.1f} s"),
         ("recipe", result.recipe.canonical),

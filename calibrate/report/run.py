@@ -14,6 +14,7 @@ from calibrate.report.page import Page
 from calibrate.report.verdict import verdict_section
 from calibrate.report.written_files import files_section, serving_section
 from calibrate.result import Summary
+from calibrate.steps import InputFit
 
 
 def run_page(summary: Summary) -> Page:
@@ -70,7 +71,8 @@ def _input_fit(summary: Summary) -> tuple[Section, ...]:
     fit = summary.input_fit
     if fit is None or fit in summary.outcomes:
         return ()
-    return tuple(replace(section, detail=not fit.misfits) for section in fit.sections())
+    told = isinstance(fit, InputFit) and fit.misfits
+    return tuple(replace(section, detail=not told) for section in fit.sections())
 
 
 def _findings(summary: Summary) -> Section:

@@ -47,7 +47,7 @@ def verdict_words(summary: Summary) -> str:
 def _sentence(summary: Summary) -> str:
     measurement = summary.measurement
     if measurement is None and all(step.is_probe for step in summary.recipe.steps):
-        return "ProbeResult, not changed: this run says what the network does, not what would make it better."
+        return "Only probed: this run says what the network does, not what would make it better."
     if measurement is None:
         return "Not measured: this run does not show whether the change helps."
     difference = measurement.verdict_difference

@@ -139,7 +139,7 @@ class LayerStatistics(Value):
 class Summary(Value):
     """One run, whole: what was given, what came of each step, how the network stands, and the verdict.
 
-    ``input_fit`` is how the examples fitted the network that came, None where that could not be told.
+    ``input_fit`` is how the examples fitted the network that came, or why that could not be told.
     ``outcomes`` stand in the order of the recipe; of a step that leaves nothing to say there is none. Summaries of
     version 1 are read too, and become of version 2. ``sick`` are the layers of the original network whose statistics
     are wrong.
@@ -160,7 +160,7 @@ class Summary(Value):
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
     serving: tuple[Serving, ...] = ()
-    input_fit: InputFit | None = None
+    input_fit: Annotated[InputFit | NotApplicable, Field(discriminator="kind")] | None = None
     sick: tuple[LayerCondition, ...] = ()
 
     @model_validator(mode="before")
@@ -195,7 +195,7 @@ class Summary(Value):
     @property
     def unsound(self) -> tuple[str, ...]:
         """Why a gain may be none: what of the inputs or of the network that came was not sound, in words."""
-        misfits = self.input_fit is not None and self.input_fit.unsound
+        misfits = isinstance(self.input_fit, InputFit) and self.input_fit.unsound
         return (
             *(("the inputs do not fit the network",) if misfits else ()),
             *(("running statistics of the network are sick",) if self.sick else ()),
@@ -205,7 +205,7 @@ class Summary(Value):
     def is_repair(self) -> bool:
         """Whether the verdict is improved on what is proven not to be sound: then the gain may undo that alone."""
         fit = self.input_fit
-        misfits = fit is not None and fit.unsound and fit.proven is True
+        misfits = isinstance(fit, InputFit) and fit.unsound and fit.proven is True
         return self.verdict == "improved" and (misfits or bool(self.sick))
 
     @property

@@ -1,6 +1,5 @@
 """The probe ``input_fit``: whether inputs are prepared as the network's training inputs were."""
 
-import json
 from typing import Literal
 
 from calibrate.page import format as fmt
@@ -33,15 +32,17 @@ class PreparationFit(Value):
 
 
 class InputFit(ProbeResult):
-    """How well the given preparation fits, and others of the field, the best first.
+    """How well the given preparation fits, and others that are usual, the best first.
 
-    ``layer`` is the first with running statistics that an input reaches, ``behind`` so many layers with weights;
-    ``channels`` of it are compared. ``better`` names the preparation that fits so much better that the given one is
-    taken for wrong, which is ``proven`` where labelled examples gain from it more than two standard errors of NLL; None
-    without labels. ``misfits`` says that the given one is taken for wrong, also where none of the field is better;
-    ``undoing`` then is the preparation that would undo it. ``contrast`` is the range of values within an image, of 0
-    to 1, and ``used`` the largest pixel over the largest of its type; None for arrays of unknown range. ``taken`` says
-    that the run took ``better`` in place of the given one.
+    ``layer``: the first with running statistics that gets an input, ``behind`` so many layers with weights;
+    ``channels`` of it are compared.
+    ``misfits``: whether the given preparation is taken for wrong.
+    ``better``: the name of the one that is taken for right; None where no usual one fits.
+    ``proven``: whether labelled examples prefer it by more than two standard errors of NLL; None without labels.
+    ``undoing``: what would undo the misfit, where no usual preparation does.
+    ``contrast``: the range of values within an image, of 0 to 1; None for arrays of unknown range.
+    ``used``: the largest pixel over the largest of its type; None for arrays.
+    ``taken``: whether the run took ``better`` in place of the given one.
     """
 
     kind: Literal["input_fit"] = "input_fit"
@@ -69,26 +70,28 @@ class InputFit(ProbeResult):
         return self.misfits and not self.taken
 
     def words(self) -> str:
-        """What was found, in one sentence; the next move where there is one."""
-        where = f"{layer_label(self.layer)}, the first layer with running statistics"
-        given = f"misfit {fmt.short(self.given.misfit)}"
+        """What was found, and the next move where there is one."""
+        layer = f"{layer_label(self.layer)}, the first layer with running statistics"
+        given = f"misfit {fmt.short(self.given.misfit)}, where 0 is perfect"
         if not self.misfits:
-            return f"The inputs fit {where}, as far as can be told ({given}).{self._weakness()}"
-        better = self.better_fit
-        does = "did" if self.taken else "do"
-        if better is None:
-            return f"The inputs do not fit {where} ({given}), and no preparation of the field does.{self._undone()}"
-        name = fmt.printable(better.name)
-        text = f"The inputs {does} not fit {where} ({given}; prepared by {name}: {fmt.short(better.misfit)})."
-        if better.scores is not None and self.given.scores is not None and self.proven:
-            text += (
-                f" On {fmt.counted(better.scores.n, 'labelled example')} that has {_scores_words(better.scores)}, the "
-                f"given preprocessing {_scores_words(self.given.scores)}: its mean, std, value range or order of "
-                "channels is not what the network was trained with."
-            )
-        else:
-            text += " The mean, std or value range of the preprocessing is wrong, or the images have lower contrast."
-        return text + self._range() + self._next(better) + self._weakness()
+            return f"The inputs fit {layer} ({given}).{self._weakness()}"
+        if (better := self.better_fit) is None:
+            return f"The inputs do not fit {layer} ({given}), nor would any usual preprocessing.{self._undone()}"
+        name, other = fmt.printable(better.name), fmt.short(better.misfit)
+        fits = f"The inputs {'did' if self.taken else 'do'} not fit {layer} ({given}; with {name} it is {other})."
+        return fits + self._scored(better) + self._range() + self._next(better) + self._weakness()
+
+    def _scored(self, better: PreparationFit) -> str:
+        """What labelled examples say, or that there are none."""
+        if better.scores is None or self.given.scores is None:
+            return " The mean, std or value range of the preprocessing is wrong, or the images have lower contrast."
+        said = (
+            f" On {fmt.counted(better.scores.n, 'labelled example')} that has {_scores_words(better.scores)}, the "
+            f"given preprocessing {_scores_words(self.given.scores)}"
+        )
+        if self.proven:
+            return f"{said}: its mean, std, value range or order of channels is not what the network was trained with."
+        return f"{said}, which are too few examples to prove it."
 
     def _range(self) -> str:
         if self.used is None or self.used > DARK:
@@ -100,11 +103,7 @@ class InputFit(ProbeResult):
             return " --preprocessing auto took it."
         if better.preprocessing is None:
             return " Give the arrays as they are."
-        shape = better.preprocessing
-        changed = shape.model_dump(mode="json", exclude_defaults=True)
-        if shape.arrays is None:
-            changed |= {"mean": shape.mean, "std": shape.std}
-        return f" Give --preprocessing '{json.dumps(changed)}', or --preprocessing auto, which takes it."
+        return f" Give --preprocessing '{better.preprocessing.short}', or --preprocessing auto, which takes it."
 
     def _undone(self) -> str:
         if self.undoing is None or self.undoing.preprocessing is None:
@@ -130,12 +129,12 @@ class InputFit(ProbeResult):
         )
 
     def sections(self) -> tuple[Section, ...]:
-        """What was found, and the misfit of each preparation."""
+        """What was found, and the misfit of each preprocessing."""
         rows = (self.given, *self.others, *((self.undoing,) if self.undoing else ()))
         return (
             Section(
                 "Input fit",
-                (self.words(), *self._reading()),
+                ("See the findings." if self.misfits and not self.tuned else self.words(), *self._reading()),
                 Table(COLUMNS, tuple(_row(item, item.name == self.better) for item in rows)),
                 tone="bad" if self.unsound else "",
             ),
@@ -146,7 +145,8 @@ class InputFit(ProbeResult):
             f"On {fmt.counted(self.images, 'example')}: over the {self.channels} channels of "
             f"{layer_label(self.layer)} that carry a signal, the mean of ½(v/rv − 1 − ln(v/rv) + (m − rm)²/rv) of the "
             "layer's inputs, which is 0 where their mean m and variance v are its running mean rm and variance rv. "
-            "Scores are of labelled examples that nothing is reported on, each after its own T.",
+            "Scores are of labelled examples that nothing is reported on, each after its own T. *: taken for the right "
+            "one, the most usual of those that fit and score about as well as the best.",
         )
 
 
@@ -154,7 +154,7 @@ def _scores_words(scores: PreparationScores) -> str:
     return f"a top-1 of {fmt.score('top1', scores.top1)} % and an NLL of {fmt.score('nll', scores.nll)} after T"
 
 
-#: Images whose largest pixel has at most this share of the range of their type are dark.
+#: Images whose largest pixel has at most this share of the range of their type are dark: 14 of 16 bits have 0.25.
 DARK = 0.27
 
 COLUMNS = ("misfit", "top-1 %", "NLL after T", "examples")

@@ -211,8 +211,9 @@ def asked(case: Case, client: Client | None, folder: Path) -> bool:
         before = top1(found, "original")
         fine = kind in kinds and all(value >= (right or 0) - 0.2 for value in cured)
         all_cured &= fine
+        had = "—" if before is None else f"{before:.2f}"
         print(
-            f"  {name:<18} found {', '.join(sorted(kinds)) or 'nothing'}; sick {'—' if before is None else f'{before:.2f}'}"
+            f"  {name:<18} found {', '.join(sorted(kinds)) or 'nothing'}; sick {had}"
             f" % -> {', '.join(f'{door} {value:.2f}' for door, value in zip(doors, cured, strict=True))}"
             f"; {found.verdict}{' (a repair)' if found.is_repair else ''}{'' if fine else '   <-- NOT'}"
         )

@@ -25,7 +25,7 @@ from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING
 from calibrate.demo.digits import held_out_digits
 from calibrate.demo.inputs import CHECKPOINT
 from calibrate.errors import UsageError
-from calibrate.steps import InputFit
+from calibrate.steps import InputFit, NotApplicable
 from tests.builders.networks import convolutional, grouped, warmed_up
 from tests.builders.runs import codes, messages
 
@@ -103,6 +103,14 @@ def test_the_right_preparation_is_left_in_peace(network: nn.Module, tmp_path: Pa
         assert summary.input_fit.given.misfit < 0.05
         assert "input-misfit" not in codes(summary)
         assert summary.unsound == ()
+
+
+def test_labels_too_few_to_prove_it_silence_no_misfit(network: nn.Module) -> None:
+    """A std of .2 in place of .375 costs these digits next to nothing."""
+    fit = input_fit(network, images(60), preprocessing=RIGHT.model_copy(update={"mean": (0.3,), "std": (0.2,)}))
+    assert (fit.misfits, fit.proven) == (True, False)
+    assert "too few examples to prove it" in fit.words()
+    assert not input_fit(network, images(60), preprocessing=RIGHT).misfits
 
 
 def test_without_labels_a_misfit_may_also_be_the_contrast(network: nn.Module, tmp_path: Path) -> None:
@@ -268,7 +276,9 @@ def test_nothing_is_claimed_where_nothing_can_be_compared() -> None:
     with pytest.raises(UsageError, match="too few"):
         input_fit(warmed_up(convolutional()), data[:6])
     outcome: Outcome = retrofit(convolutional().eval(), "measure", data=data)
-    assert outcome.summary.input_fit is None
+    assert isinstance(outcome.summary.input_fit, NotApplicable)
+    assert "never filled" in outcome.summary.input_fit.reason
+    assert "Not applicable: the running statistics of the first layer" in " ".join(render_text(outcome.summary).split())
 
 
 def test_arrays_with_channels_last_are_told_and_can_be_turned(network: nn.Module) -> None:

@@ -141,7 +141,7 @@ SAME_PREDICTIONS = samples.measurement().model_copy(update={"changes": samples.c
     ("changed", "said"),
     [
         (NOT_MEASURED, "Not measured: this run does not show whether the change helps."),
-        ({"outcomes": (), "recipe": PRESETS["probe"], "verdict": None}, "ProbeResult, not changed: this run says what"),
+        ({"outcomes": (), "recipe": PRESETS["probe"], "verdict": None}, "Only probed: this run says what"),
         (ONLY_T, "No verdict: nothing was compared with the temperature alone. T against the original network: NLL"),
         (ONLY_T, "Absent: alpha+T minus T"),
         (ONLY_ORIGINAL, "The scores say how good the network is, not that it became better."),

@@ -58,7 +58,10 @@ def test_the_words_name_the_scores_the_rule_and_the_next_move() -> None:
     assert "77.60 %" in proven
     assert '"mean": [0.5, 0.5, 0.5]' in proven
     assert "--preprocessing auto" in proven
-    assert "lower contrast" in words(proven=None)
+    unlabelled = input_fit(proven=None)
+    bare = [item.model_copy(update={"scores": None}) for item in (unlabelled.given, *unlabelled.others)]
+    assert "lower contrast" in words(proven=None, given=bare[0], others=tuple(bare[1:]))
+    assert "too few examples to prove it" in words(proven=False)
     assert "took it" in words(taken=True)
     assert "6.3 % of the range" in words(used=0.0627)
     assert "behind 4 layers with weights" in words(behind=4)

@@ -11,8 +11,8 @@ from calibrate.engine.inputs.stored_examples import (
     LEAST_EXAMPLES,
     contrast_of,
     fit_of,
-    hold,
     other_preparations,
+    read_examples,
     used_range,
 )
 from calibrate.engine.passes.prediction import Setting, input_dtype
@@ -38,7 +38,7 @@ def find_input_fit(
     """
     if len(rows) < LEAST_EXAMPLES:
         return _not_applicable(f"{len(rows)} examples are too few to tell, {LEAST_EXAMPLES} at least are needed")
-    examples = hold(source, rows, setting, input_dtype(model), seed)
+    examples = read_examples(source, rows, setting, input_dtype(model), seed)
     if len(examples.raw) < LEAST_EXAMPLES:
         return _not_applicable("too many examples have values that are infinite or not a number")
     given = source.preprocessing or source.input_map or InputMap()
@@ -48,7 +48,7 @@ def find_input_fit(
     used = used_range(examples.raw) if source.preprocessing else None
     others = other_preparations(examples, given, training)
     own = fit_of(model, first, examples, "as given", given)
-    tried = {name: misfit(model, first, [examples.tried(item)]) for name, item in others.items()}
+    tried = {name: misfit(model, first, [examples.few_inputs(item)]) for name, item in others.items()}
     by_fit = sorted(tried, key=lambda name: tried[name] * penalty(others[name], given, examples))
     turned = [name for name in by_fit if is_turned(others[name], given)]
     fits = [fit_of(model, first, examples, name, others[name]) for name in dict.fromkeys((*by_fit[:5], *turned[:4]))]

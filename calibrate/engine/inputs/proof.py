@@ -37,7 +37,7 @@ class Proof:
         self._given = source.preprocessing or source.input_map or InputMap()
         self._known: list[tuple[Preparation, tuple[float, Tensor] | None]] = []
 
-    def possible(self, given: Preparation) -> bool:
+    def can_prove(self, given: Preparation) -> bool:
         """Whether there are examples enough, and the network gives numbers for them."""
         return len(self._rows) >= LEAST_LABELLED and self._of(given) is not None
 
@@ -58,12 +58,11 @@ class Proof:
         before, after = self._of(self._given), self._of(preparation)
         return before is not None and after is not None and paired_gain(before[1], after[1]).beats(MARGIN)
 
-    def simplest(self, proven: Mapping[str, tuple[Preparation, float]]) -> str:
-        """Of the ``proven`` preparations that no other beats by a standard error the one of least weight."""
-        nll = {name: found[1] for name, (item, _) in proven.items() if (found := self._of(item)) is not None}
+    def as_good_as_any(self, proven: Mapping[str, Preparation]) -> list[str]:
+        """Those of the ``proven`` preparations that no other beats by a standard error."""
+        nll = {name: found[1] for name, item in proven.items() if (found := self._of(item)) is not None}
         best = min(nll, key=lambda name: float(nll[name].mean()))
-        near = [name for name in nll if name == best or not paired_gain(nll[name], nll[best]).beats(1.0)]
-        return min(near, key=lambda name: proven[name][1])
+        return [name for name in nll if name == best or not paired_gain(nll[name], nll[best]).beats(1.0)]
 
     def _of(self, preparation: Preparation) -> tuple[float, Tensor] | None:
         for item, found in self._known:

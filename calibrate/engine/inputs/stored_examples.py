@@ -46,11 +46,11 @@ class StoredExamples:
     setting: Setting
     dtype: torch.dtype
 
-    def moved(self, given: Preparation) -> Tensor:
+    def channels_first(self, given: Preparation) -> Tensor:
         """The examples with their channels first, where ``given`` says that they come last."""
         return self.raw.movedim(-1, 1) if isinstance(given, InputMap) and given.channels_last else self.raw
 
-    def tried(self, preparation: Preparation) -> Tensor:
+    def few_inputs(self, preparation: Preparation) -> Tensor:
         """Network input (n, C, *) of the few examples on which all preparations are tried."""
         return self.inputs(preparation, max(1, len(self.rows) // TRIED))
 
@@ -68,7 +68,9 @@ class StoredExamples:
         return made.to(self.setting.device, self.dtype)
 
 
-def hold(source: Source, rows: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int) -> StoredExamples:
+def read_examples(
+    source: Source, rows: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int
+) -> StoredExamples:
     """Some of the examples ``rows``, each decoded once, but for ones that are not finite.
 
     Raises DataError where they differ in shape.
@@ -95,7 +97,7 @@ def other_preparations(
     examples: StoredExamples, given: Preparation, training: Source | None
 ) -> Mapping[str, Preparation]:
     """What the examples may have been prepared by instead, by name."""
-    source, raw = examples.source, examples.moved(given)
+    source, raw = examples.source, examples.channels_first(given)
     known = None
     if training is not None and (training.preprocessing is None) == (source.preprocessing is None):
         rows = np.arange(len(training))[:: max(1, len(training) // EXAMPLES)]
@@ -154,7 +156,7 @@ def _maximum(brightest: float, white: int) -> int | None:
 
 def contrast_of(examples: StoredExamples, given: Preparation) -> float | None:
     """The range of values within an example, of 0 to 1, before mean and std; None where these are not known."""
-    raw = examples.moved(given)
+    raw = examples.channels_first(given)
     if isinstance(given, Preprocessing):
         white = 255 * used_range(raw) if examples.brightened else 255
         return contrast(raw / max(white, 1))

@@ -6,18 +6,22 @@ import torch
 
 from calibrate.diagnose import statistics_health
 from calibrate.engine.execution import describe_sites
+from calibrate.engine.handler import Given
+from calibrate.engine.inputs.fit import input_findings
 from calibrate.engine.opening.checkpoint import Opened
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.io import fingerprint
-from calibrate.result import LayerCondition, SiteSummary
+from calibrate.preprocessing import Preprocessing
+from calibrate.result import Finding, LayerCondition, SiteSummary, condition_findings
+from calibrate.steps import InputFit, NotApplicable
 from calibrate.surgery import Look, find_sites, look
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A network's size, sites and the health of their statistics, by the weights alone.
+    """A network's size, sites and the health of their statistics, and with data how these are prepared and fit.
 
-    ``look`` is what it does with data, or with a black image where its input size is known.
+    ``look`` is what it does with the data, or with a black image where its input size is known.
     """
 
     parameters: int
@@ -26,13 +30,21 @@ class Inspection:
     sites: tuple[SiteSummary, ...]
     look: Look | None
     health: tuple[LayerCondition, ...]
+    preprocessing: Preprocessing | None
+    input_fit: InputFit | NotApplicable | None
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the reader should know."""
+        fit = self.input_fit
+        return (*(input_findings(fit) if isinstance(fit, InputFit) else ()), *condition_findings(self.health))
 
 
-def inspect_model(opened: Opened, seen: Look | None = None) -> Inspection:
-    """Inspect an opened network; ``seen`` is what it does with data, else it is shown a black image."""
-    model = opened.model
-    shape = opened.preprocessing
-    if seen is None and shape is not None and (side := shape.crop or shape.resize):
+def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
+    """Inspect an opened network, on data where these are ``given``."""
+    model, shape = opened.model, opened.preprocessing
+    seen = None if given is None else given.look
+    if given is None and shape is not None and (side := shape.crop or shape.resize):
         black = torch.zeros(2, shape.channels, side, side, dtype=input_dtype(model))
         seen = look(model, find_sites(model), black)
     return Inspection(
@@ -41,5 +53,7 @@ def inspect_model(opened: Opened, seen: Look | None = None) -> Inspection:
         fingerprint=fingerprint(model.state_dict()),
         sites=describe_sites(model),
         look=seen,
-        health=statistics_health(model, seen=seen),
+        health=statistics_health(model, seen=seen) if given is None else given.health,
+        preprocessing=shape if given is None else given.source.preparation,
+        input_fit=None if given is None else given.input_fit,
     )
