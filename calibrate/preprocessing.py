@@ -33,6 +33,12 @@ class InputMap(Value):
     scale: Annotated[tuple[Annotated[float, NUMBER], ...], Field(min_length=1)] = (1.0,)
     shift: Annotated[tuple[Annotated[float, NUMBER], ...], Field(min_length=1)] = (0.0,)
 
+    @model_validator(mode="after")
+    def _keeps_what_arrays_hold(self) -> Self:
+        if 0 in self.scale:
+            raise ValueError(f"scale is {self.scale}, and a scale of 0 makes one value of all; give another number")
+        return self
+
 
 class Preprocessing(Value):
     """Resize, centre-crop, scale to [0, 1], then ``(x - mean) / std`` per channel.

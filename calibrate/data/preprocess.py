@@ -106,7 +106,14 @@ def require_preprocessing(preprocessing: Preprocessing | None, name: str) -> Pre
             f"{name} holds images, and the images need a preprocessing; pass --preprocessing (in Python "
             f"`preprocessing`) with the one the model was trained for, for example {{resize: 256, crop: 224}}."
         )
-    return preprocessing.model_copy(update={"auto": False}) if preprocessing.auto else preprocessing
+    if preprocessing.auto:
+        return preprocessing.model_copy(update={"auto": False})
+    if preprocessing.arrays is not None and preprocessing == Preprocessing(arrays=preprocessing.arrays):
+        raise DataError(
+            f"{name} holds images, and the preprocessing has `arrays` alone, which is done to floating point arrays; "
+            "give the mean, std, resize and crop of images without `arrays`, or give arrays."
+        )
+    return preprocessing
 
 
 class Applied(NamedTuple):

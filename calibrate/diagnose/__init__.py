@@ -15,7 +15,7 @@ from calibrate.diagnose.input_fit import (
 from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
-from calibrate.diagnose.preparations import MAXIMA, OF_DATA, array_preparations, image_preparations, unit_ranges
+from calibrate.diagnose.preparations import MAXIMA, OF_DATA, Pair, array_preparations, image_preparations, unit_ranges
 from calibrate.diagnose.sick_statistics import EXAMPLES, FEWEST, REPAIR, statistics_health
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
@@ -28,6 +28,7 @@ __all__ = [
     "OF_DATA",
     "REPAIR",
     "FirstLayer",
+    "Pair",
     "array_preparations",
     "bound",
     "bounded",

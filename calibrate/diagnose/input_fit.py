@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.stats import Moments
-from calibrate.surgery import evaluating, watching
+from calibrate.surgery import REFUSALS, evaluating, watching
 
 #: A channel whose running variance is less than this share of the upper quartile's carries next to nothing.
 LIVE = 1e-3
@@ -28,6 +28,7 @@ class _ReachedError(Exception):
 class FirstLayer:
     """The first layer with running statistics that an input reaches, and what of these can be compared with.
 
+    One that has not one pair of them for each channel of its input, (N, C, *), is passed over.
     ``mean`` and ``variance`` are those of the ``live`` channels (C,), in float64. ``behind`` is how many layers with
     weights an input goes through before.
     """
@@ -48,20 +49,22 @@ def first_layer(model: nn.Module, inputs: Tensor) -> FirstLayer | str:
     behind: set[nn.Module] = set()
     reached: list[nn.Module] = []
 
-    def arrive(layer: nn.Module, _arguments: tuple[Any, ...]) -> None:
-        reached.append(layer)
-        raise _ReachedError
+    def arrive(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if _is_by_channel(layer, arguments):
+            reached.append(layer)
+            raise _ReachedError
 
     with watching(weighted, before=lambda layer, _: behind.add(layer)), watching(keeping, before=arrive):
         _until_reached(model, inputs)
     if not reached:
         return (
-            "no layer that keeps running statistics is reached by an input"
+            "no layer that keeps running statistics, one pair for each channel of its input, is reached by an input"
             if keeping
             else ("the network keeps no running statistics, which would tell how its inputs were prepared")
         )
     layer: Any = reached[0]
-    name, mean, variance = names[layer], layer.running_mean.detach().double(), layer.running_var.detach().double()
+    name = names[layer]
+    mean, variance = (values.detach().flatten().double() for values in (layer.running_mean, layer.running_var))
     if not (mean.any() or (variance != 1).any()):
         return f"the running statistics of the first layer, {name}, were never filled"
     finite = mean.isfinite() & variance.isfinite() & (variance > 0)
@@ -76,7 +79,8 @@ def misfit(model: nn.Module, first: FirstLayer, batches: Iterable[Tensor]) -> fl
 
     Over the live channels the mean of ½(v/rv − 1 − ln(v/rv) + (m − rm)²/rv), the divergence of normal distributions,
     where m and v are the mean and biased variance (÷n) of the layer's input on all examples of ``batches`` (n, C, *),
-    pooled in float64, and rm, rv the running statistics. 0 where they agree; infinite where the input is not finite.
+    pooled in float64, and rm, rv the running statistics. 0 where they agree; infinite where the input is not finite, or
+    the network does not take it, or does not bring it to the layer.
     Cost: what stands before the layer, once for each example.
 
     >>> network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 2))
@@ -95,7 +99,12 @@ def misfit(model: nn.Module, first: FirstLayer, batches: Iterable[Tensor]) -> fl
         for batch in batches:
             size = max(1, CHUNK // max(1, batch[0].nbytes))
             for chunk in batch.split(size):
-                _until_reached(model, chunk)
+                try:
+                    _until_reached(model, chunk)
+                except ModelError:
+                    return torch.inf
+    if not parts or parts[0].mean.shape != first.live.shape:
+        return torch.inf
     pooled = reduce(Moments.merge, parts)
     return float(_divergence(first, pooled.mean, pooled.variance).nan_to_num(torch.inf, torch.inf))
 
@@ -104,8 +113,8 @@ def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Te
     """The ``scale`` and ``shift`` (C,) of the channels of ``inputs`` (n, C, *) at which their misfit is least.
 
     By L-BFGS through what stands before ``first``, from what fits best of: as they are, standardized, and of the range
-    0 to 1; None where no gradient comes through, or nothing finite comes of it. Cost: about 50 passes with gradients
-    through what stands before the layer.
+    0 to 1; None where no gradient comes through, the network does not take what is tried, or nothing finite comes of
+    it. Cost: about 50 passes with gradients through what stands before the layer.
     """
     seen: list[Tensor] = []
 
@@ -119,6 +128,7 @@ def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Te
     units = (inputs.float() - center.view(by_channel)) / spread.view(by_channel)
 
     def loss(scale: Tensor, shift: Tensor) -> Tensor:
+        seen.clear()
         _until_reached(model, (units * scale.view(by_channel) + shift.view(by_channel)).to(inputs.dtype))
         x = seen[0].double()
         variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0)
@@ -139,7 +149,7 @@ def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Te
                 return value
 
             optimizer.step(closure)
-    except RuntimeError:
+    except (RuntimeError, IndexError, ModelError):
         return None
     found = (scale / spread).detach(), (shift - scale * center / spread).detach()
     return found if all(values.isfinite().all() for values in found) else None
@@ -168,6 +178,13 @@ def _keeps(module: nn.Module) -> bool:
     return all(isinstance(getattr(module, name, None), Tensor) for name in ("running_mean", "running_var"))
 
 
+def _is_by_channel(layer: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether ``layer`` has one running mean and variance for each channel of its input."""
+    if not (arguments and isinstance(arguments[0], Tensor) and arguments[0].dim() > 1):
+        return False
+    return bool(layer.running_mean.numel() == layer.running_var.numel() == arguments[0].shape[1])
+
+
 def _until_reached(model: nn.Module, inputs: Tensor) -> None:
     """Run ``model`` in evaluation mode up to where a hook ends the pass; ModelError where it cannot take inputs."""
     try:
@@ -175,8 +192,8 @@ def _until_reached(model: nn.Module, inputs: Tensor) -> None:
             model(inputs)
     except _ReachedError:
         return
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise ModelError(f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}.") from error
 
 

@@ -63,13 +63,13 @@ MAXIMA = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 511, 1023, 2047, 4095, 8191, 1
 
 
 def image_preparations(
-    given: Preprocessing, *, maximum: int | None, data: Pair, training: Pair | None
+    given: Preprocessing, *, maximum: int | None, data: Pair, training: Pair | None, square: bool = True
 ) -> dict[str, Preprocessing]:
     """Preparations of images other than ``given``, by name.
 
-    The pairs of the field, as RGB and BGR, inverted or not; rows and columns exchanged; with ``maximum`` as white,
-    where the images use little of the range of their type; the mean and std of the ``training`` data where they are
-    known; for grey images those of the ``data`` too, and each image standardized.
+    The pairs of the field, as RGB and BGR, inverted or not; rows and columns exchanged, where images are ``square``;
+    with ``maximum`` as white, where the images use little of the range of their type; the mean and std of the
+    ``training`` data where they are known; for grey images those of the ``data`` too, and each image standardized.
     """
     pairs = dict(COLOR if given.channels == 3 else GRAY)
     if given.channels == 1:
@@ -104,7 +104,8 @@ def image_preparations(
                     made[words] = given.model_copy(update=changed)
     if given.channels == 1:
         made[OF_DATA[1]] = given.model_copy(update={"mean": UNIT[0], "std": UNIT[1], "by_example": True})
-    made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
+    if square:
+        made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     return _others(made, given)
 
 

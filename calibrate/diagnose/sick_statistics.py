@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from calibrate.diagnose.folded import folded_away
 from calibrate.result import LISTED_CHANNELS, ConditionKind, LayerCondition
 from calibrate.stats import Batches, Moments, as_batches
-from calibrate.surgery import Look, Site, evaluating, find_sites, look, watching
+from calibrate.surgery import REFUSALS, Look, Site, evaluating, find_sites, look, watching
 
 #: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
 EXAMPLES, FEWEST = 32, 8
@@ -161,10 +161,15 @@ class Stored:
 def input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
     """The moments of what goes into each layer that keeps statistics, by its first name, all normalising by the batch.
 
-    So no layer is judged by what a sick one before it puts out. Half precision is widened.
+    So no layer is judged by what a sick one before it puts out. Half precision is widened where that works.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
-        model, x = copy.deepcopy(model).float(), x.float()
+        with suppress(*REFUSALS):
+            return _input_moments(copy.deepcopy(model).float(), x.float())
+    return _input_moments(model, x)
+
+
+def _input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
     layers = {site.module: site.name for site in find_sites(model) if keeps_statistics(site.module)}
     found: dict[str, Moments] = {}
 

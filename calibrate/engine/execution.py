@@ -231,7 +231,7 @@ def carry_out(
         try:
             HANDLERS[type(step)].run(run, step)
         except NonFiniteError as error:
-            raise explained(error, (run.state.model, given.original), given.look) from None
+            raise explained(error, run.state.model, given.original, given.look) from None
         seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
     examples = first_examples(source, input_dtype(model), split.holdout)
     tuned, temperature, notes = copied(run.state.model), run.state.temperature, run.notes  # it shares no weights now

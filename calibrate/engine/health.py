@@ -47,9 +47,16 @@ def empty_reason(logits: Tensor, model: nn.Module, seen: Look | None, which: str
     return f"NaN or Inf for {broken} of {len(logits)} {which}: {why}"
 
 
-def explained(error: NonFiniteError, models: Iterable[nn.Module], seen: Look | None) -> NonFiniteError:
-    """``error`` with the layers that are to blame, and the cure; itself where none is."""
-    if not (why := why_not_finite(models, seen)):
-        return error
-    cure = "No recipe cures that: take an earlier checkpoint." if why.startswith("the parameter") else REPAIR
-    return NonFiniteError(error.broken, error.examples, f"{why}. {cure}")
+def explained(error: NonFiniteError, model: nn.Module, original: nn.Module, seen: Look | None) -> NonFiniteError:
+    """``error`` with what is to blame in ``model``, which steps made of ``original``, and the cure; else itself."""
+    for name, parameter in original.named_parameters():
+        if not parameter.isfinite().all():
+            cure = "No recipe cures that: take an earlier checkpoint."
+            return NonFiniteError(error.broken, error.examples, f"the parameter {name} is not finite. {cure}")
+    own, before = (why_not_finite([network], seen) for network in (model, original))
+    if before:
+        return NonFiniteError(error.broken, error.examples, f"{own or before}. {REPAIR}")
+    if own:
+        cure = "Before the steps all was sound: look for NaN, Inf and huge values among the examples."
+        return NonFiniteError(error.broken, error.examples, f"{own}. {cure}")
+    return error

@@ -73,6 +73,11 @@ class InputFit(ProbeResult):
         """What was found, and the next move where there is one."""
         layer = f"{layer_label(self.layer)}, the first layer with running statistics"
         given = f"misfit {fmt.short(self.given.misfit)}, where 0 is perfect"
+        if not self.misfits and self.given.misfit >= UNLIKE:
+            return (
+                f"The inputs are unlike what {layer}, saw in training ({given}), but no other preprocessing is shown to "
+                f"be right: see whether the data are what the network was trained for.{self._weakness()}"
+            )
         if not self.misfits:
             return f"The inputs fit {layer} ({given}).{self._weakness()}"
         if (better := self.better_fit) is None:
@@ -154,6 +159,8 @@ def _scores_words(scores: PreparationScores) -> str:
     return f"a top-1 of {fmt.score('top1', scores.top1)} % and an NLL of {fmt.score('nll', scores.nll)} after T"
 
 
+#: Inputs of at least this misfit do not fit, whatever the preparation has to do with it.
+UNLIKE = 0.5
 #: Images whose largest pixel has at most this share of the range of their type are dark: 14 of 16 bits have 0.25.
 DARK = 0.27
 

@@ -10,6 +10,8 @@ from calibrate.errors import ModelError
 from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.sites import Site
 
+#: What a network raises that does not take its input.
+REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AssertionError)
 #: How many channels pictures have.
 COLOR_CHANNELS = (1, 3, 4)
 
@@ -51,8 +53,8 @@ def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:
     """The logits (N, K) of ``inputs``, or ModelError saying what came instead."""
     try:
         logits = model(inputs)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:300]
+    except REFUSALS as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         last = inputs.dim() > 2 and inputs.shape[-1] in COLOR_CHANNELS and inputs.shape[1] not in COLOR_CHANNELS
         hint = (
             " Arrays whose channels come last want --preprocessing '{arrays: {channels_last: true}}'." if last else ""

@@ -199,3 +199,16 @@ def test_a_source_prepared_anew_leaves_the_first_alone() -> None:
 def test_a_grey_image_has_no_order() -> None:
     with pytest.raises(ValueError, match="no order of channels"):
         Preprocessing(channels=1, mean=(0,), std=(1,), order="bgr")
+
+
+def test_a_scale_of_0_is_refused() -> None:
+    with pytest.raises(ValueError, match="scale of 0 makes one value of all"):
+        InputMap(scale=(1.0, 0.0))
+
+
+def test_images_are_not_prepared_by_what_is_said_of_arrays_alone() -> None:
+    images = [(np.zeros((4, 4, 3), np.uint8), 0)]
+    arrays = InputMap(scale=(2.0,))
+    with pytest.raises(DataError, match="`arrays` alone"):
+        open_data(images, preprocessing=Preprocessing(arrays=arrays))
+    assert open_data(images, preprocessing=Preprocessing(arrays=arrays, crop=4)).preprocessing is not None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from calibrate.data import prepare_arrays
 from calibrate.diagnose import array_preparations, first_layer, image_preparations, misfit, undoing_map, unit_ranges
 from calibrate.diagnose.preparations import COLOR
+from calibrate.errors import ModelError
 from calibrate.preprocessing import IMAGENET_MEAN, IMAGENET_STD, InputMap, Preprocessing
 from tests.builders.networks import Tied, Volumes, convolutional, frozen, grouped, move_, vectors, warmed_up
 from tests.builders.states import assert_untouched, snapshot
@@ -201,3 +202,76 @@ def test_arrays_of_a_usual_range_go_back_to_it() -> None:
     (back, *_) = unit_ranges((3, 6, 6), *ends)
     torch.testing.assert_close(prepare_arrays(arrays, back), x, atol=1e-6, rtol=0)
     assert unit_ranges((3, 6, 6), (-50.0,) * 3, (900.0,) * 3) == ()
+
+
+class Normalizes(nn.Module):
+    """Statistics of any shape, for any dimension."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("running_mean", torch.full(shape, 0.4))
+        self.register_buffer("running_var", torch.full(shape, 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.running_mean) / self.running_var.sqrt()
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (3, 1, 1)])
+def test_statistics_of_a_shape_that_broadcasts_are_compared_channel_by_channel(shape: tuple[int, ...]) -> None:
+    x = torch.rand(9, 3, 4, 4)
+    plain, own = nn.BatchNorm2d(3).eval(), nn.Sequential(Normalizes(*shape))
+    plain.running_mean.fill_(0.4)
+    plain.running_var.fill_(0.1)
+    first = first_layer(own, x)
+    assert not isinstance(first, str)
+    assert misfit(own, first, [x]) == pytest.approx(reference(plain, x), rel=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (12,), (3, 12, 12), (1, 3, 12, 12)])
+def test_a_layer_without_one_pair_of_statistics_for_each_channel_is_passed_over(shape: tuple[int, ...]) -> None:
+    net = nn.Sequential(Normalizes(*shape), convolutional(channels=3)).eval()
+    net[1][1].running_mean += 0.5
+    x = torch.randn(4, 3, 12, 12)
+    first = first_layer(net, x)
+    assert not isinstance(first, str)
+    assert first.name == "1.1"
+    assert np.isfinite(misfit(net, first, [x]))
+    alone = first_layer(net[:1], x)
+    assert isinstance(alone, str)
+    assert "one pair for each channel" in alone
+
+
+class Demanding(nn.Module):
+    """One layer for large values, one for small ones, and no negative ones at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large, self.small = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.min() >= 0, "only positive values"
+        y: Tensor = (self.large if x.mean() > 2 else self.small)(x)
+        return y.mean((2, 3))
+
+
+def test_what_the_network_refuses_or_takes_another_way_has_an_infinite_misfit() -> None:
+    net = Demanding().eval()
+    net.large.running_mean += 0.5
+    x = torch.rand(9, 3, 4, 4) * 10
+    first = first_layer(net, x)
+    assert not isinstance(first, str)
+    assert first.name == "large"
+    before = snapshot(net)
+    assert [misfit(net, first, [values]) < np.inf for values in (x, x / 10, -x)] == [True, False, False]
+    assert undoing_map(net, first, x / 10) is None
+    with pytest.raises(ModelError, match="only positive values"):
+        first_layer(net, -x)
+    assert_untouched(net, before)
+
+
+def test_rows_and_columns_are_exchanged_of_square_images_only() -> None:
+    made = [
+        image_preparations(Preprocessing(), maximum=None, data=((0.0,), (1.0,)), training=None, square=square)
+        for square in (True, False)
+    ]
+    assert ["rows and columns exchanged" in names for names in made] == [True, False]

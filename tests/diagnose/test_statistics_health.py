@@ -416,3 +416,24 @@ def test_a_healthy_network_needs_no_inputs(build: Callable[[], nn.Module]) -> No
         __iter__ = lambda self: never()  # noqa: E731
 
     assert not sick(statistics_health(network, Unread([1]), seen=seen))
+
+
+class Casts(nn.Module):
+    """A network that converts its input by itself, and so cannot be widened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm1d(4).bfloat16(), nn.Linear(4, 2).bfloat16()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(self.norm(x.bfloat16()))
+        return y
+
+
+def test_a_network_that_cannot_be_widened_is_looked_at_as_it_is() -> None:
+    network = Casts().eval()
+    before = snapshot(network)
+    assert sick(statistics_health(network, torch.randn(32, 4).bfloat16() * 9 + 5)) == [
+        ("statistics-never-filled", "norm")
+    ]
+    assert_untouched(network, before)

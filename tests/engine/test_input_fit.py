@@ -296,3 +296,74 @@ def test_the_network_is_never_touched(network: nn.Module) -> None:
     input_fit(network, images(), preprocessing=RIGHT.model_copy(update=WRONG["0–255"]))
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+@pytest.mark.parametrize("odd", ["not finite", "another size"])
+def test_training_examples_that_cannot_be_compared_are_left_out_of_their_moments(odd: str) -> None:
+    net = warmed_up(convolutional(channels=3))
+    data = [(torch.rand(3, 8, 8) * 255, i % 3) for i in range(40)]
+    sound = [(torch.rand(3, 8, 8) * 9 + 1, 0) for _ in range(30)]
+    strange = torch.full((3, 8, 8), torch.nan) if odd == "not finite" else torch.rand(3, 4, 4) * 9 + 1
+    training = [sound[0], (strange, 0), *sound[1:]]
+    fit = probe(net, "input_fit", data, training=training)
+    assert isinstance(fit, InputFit)
+    alone = probe(net, "input_fit", data, training=[(strange, 0)] * 9) if odd == "not finite" else None
+    assert alone is None or isinstance(alone, InputFit)
+
+
+def test_training_images_need_not_be_of_one_size() -> None:
+    net = warmed_up(convolutional(channels=3))
+    draw = np.random.default_rng(0)
+    data = [(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8), i % 3) for i in range(40)]
+    training = [(draw.integers(0, 256, (8, 8 + i, 3), dtype=np.uint8), 0) for i in range(9)]
+    assert isinstance(probe(net, "input_fit", data, training=training, preprocessing={}), InputFit)
+
+
+class Chooses(nn.Module):
+    """A layer for large values, another for small ones; no large negative values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large, self.small, self.head = nn.BatchNorm2d(1), nn.BatchNorm2d(1), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.min() > -2, "no large negative values"
+        y: Tensor = self.head((self.large if x.mean() > 2 else self.small)(x).flatten(1))
+        return y
+
+
+def test_a_network_that_refuses_other_preparations_or_takes_another_way_is_measured() -> None:
+    net = Chooses().eval()
+    net.large.running_mean += 0.5
+    data = [(torch.rand(1, 8, 8) * 255, i % 3) for i in range(60)]
+    summary = retrofit(net, "measure", data=data).summary
+    assert summary.input_fit is not None
+    assert summary.input_fit.layer == "large"
+    assert summary.measurement is not None
+
+
+def test_images_whose_rows_are_channels_to_the_first_layer_are_measured() -> None:
+    class Rows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.head = nn.BatchNorm2d(8), nn.Linear(80, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.head(self.norm(x.transpose(1, 2)).flatten(1))
+            return y
+
+    net = Rows().eval()
+    net.norm.running_mean += 0.5
+    draw = np.random.default_rng(0)
+    data = [(draw.integers(0, 256, (8, 10), dtype=np.uint8), i % 3) for i in range(60)]
+    fit = input_fit(net, data, preprocessing={"channels": 1, "mean": [0.5], "std": [0.5]})
+    assert fit.layer == "norm"
+
+
+def test_a_large_misfit_that_no_preparation_undoes_is_not_called_a_fit() -> None:
+    net = warmed_up(convolutional())
+    fit = input_fit(net, [(torch.full((1, 8, 8), 0.5), i % 3) for i in range(60)])
+    assert not fit.misfits
+    assert fit.given.misfit > 0.5
+    assert "unlike" in fit.words()
+    assert "The inputs fit" not in fit.words()

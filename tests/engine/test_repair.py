@@ -19,6 +19,7 @@ from calibrate.steps import (
     AlphaSearch,
     ChannelHealth,
     EstimationShift,
+    LabelFreeAlpha,
     Measure,
     Measurement,
     NotApplicable,
@@ -464,3 +465,28 @@ def test_waves_are_learnable_and_not_trivial() -> None:
         accuracy = float((right == torch.tensor([y for _, y in given.data])).double().mean())
         assert 0.8 < accuracy < 0.99
     assert waves(3, (4,), 0)[0][0].shape == (1, 4)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_examples_that_are_not_finite_are_to_blame_and_not_the_network(value: float) -> None:
+    given = trained("residual")
+    network = given.network
+    calibrated = planned(network, Recipe(steps=(MEASURE,)), given.data).given.split.calibration[3]
+    odd = [(torch.full_like(x, value) if i == calibrated else x, y) for i, (x, y) in enumerate(given.data)]
+    with pytest.raises(NonFiniteError, match="1 of"):
+        retrofit(network, "measure", data=odd)
+    with pytest.raises(NonFiniteError, match="among the examples") as caught:
+        retrofit(network, "adabn", data=odd)
+    assert "repair" not in str(caught.value)
+
+
+@pytest.mark.parametrize("recipe", [(SearchAlpha(),), (LabelFreeAlpha(),)], ids=["search", "label-free"])
+def test_infinite_statistics_that_an_activation_hides_are_named_where_alpha_uncovers_them(recipe: Any) -> None:
+    network = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 3))
+    warmed_up(network)
+    network[1].running_mean[2] = torch.inf
+    data = [(torch.randn(1, 8, 8), i % 3) for i in range(60)]
+    with pytest.raises(NonFiniteError, match=r"the running statistics of 1 .* are not finite.*--recipe repair"):
+        retrofit(network, Recipe(steps=recipe), data=data)
+    auto = retrofit(network, "auto", data=data).summary
+    assert Summary.model_validate_json(auto.model_dump_json()) == auto

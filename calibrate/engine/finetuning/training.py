@@ -109,7 +109,7 @@ def carry_out_fine_tuning(
         trained = train_(learner, training, make_penalties(learner, given, training), file)
         measured = _measured(given, learner, plan)
     except NonFiniteError as error:
-        raise explained(error, (learner, given), plan.look) from None
+        raise explained(error, learner, given, plan.look) from None
     result = FineTuned(
         recipe=recipe,
         recipe_digest=recipe.digest,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from calibrate.engine.inputs.stored_examples import Preparation, StoredExamples
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.passes.prediction import predict
+from calibrate.errors import ModelError
 from calibrate.preprocessing import InputMap
 from calibrate.search import fit_temperature, paired_gain
 from calibrate.steps import PreparationScores
@@ -42,7 +43,7 @@ class Proof:
         return len(self._rows) >= LEAST_LABELLED and self._of(given) is not None
 
     def scores(self, preparation: Preparation) -> PreparationScores | None:
-        """The scores in that preparation; None where the logits are not finite."""
+        """The scores in that preparation; None where the network does not take it, or the logits are not finite."""
         if (found := self._of(preparation)) is None:
             return None
         top1, nll = found
@@ -70,8 +71,11 @@ class Proof:
                 return found
         source = self.examples.source.prepared_by(preparation)
         stage = f"input fit, {len(self._rows)} labelled examples, {len(self._known)}"
-        logits = predict(self.model, source, self._rows, self.examples.setting, stage)
         found = None
+        try:
+            logits = predict(self.model, source, self._rows, self.examples.setting, stage)
+        except ModelError:
+            logits = torch.full((1, 1), torch.nan)
         if logits.isfinite().all():
             found = float((logits.argmax(1) == self._labels).double().mean()), fit_temperature(logits, self._labels).nll
         self._known.append((preparation, found))

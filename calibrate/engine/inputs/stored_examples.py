@@ -12,6 +12,7 @@ from calibrate.data import Held, Source, prepare_arrays, prepare_pixels
 from calibrate.diagnose import (
     MAXIMA,
     FirstLayer,
+    Pair,
     array_preparations,
     channel_moments,
     contrast,
@@ -22,6 +23,7 @@ from calibrate.diagnose import (
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.passes.prediction import Setting
 from calibrate.preprocessing import InputMap, Preprocessing
+from calibrate.stats import Moments
 from calibrate.steps import DARK, PreparationFit
 
 #: How many examples are compared, of how many all preparations are tried, and how few are too few to tell.
@@ -98,26 +100,39 @@ def other_preparations(
 ) -> Mapping[str, Preparation]:
     """What the examples may have been prepared by instead, by name."""
     source, raw = examples.source, examples.channels_first(given)
-    known = None
-    if training is not None and (training.preprocessing is None) == (source.preprocessing is None):
-        rows = np.arange(len(training))[:: max(1, len(training) // EXAMPLES)]
-        known = torch.stack(list(training.stored(rows)))
-        known = known.movedim(-1, 1) if isinstance(given, InputMap) and given.channels_last else known
+    known = None if training is None else _moments_of(training, source, given, raw.shape[1])
     if isinstance(given, Preprocessing):
         unit = raw.to(torch.float32) / 255
         return image_preparations(
             given,
             maximum=next(iter(examples.brightened), None),
             data=channel_moments(unit),
-            training=None if known is None else channel_moments(known.to(torch.float32) / 255),
+            training=known,
+            square=raw.shape[-1] == raw.shape[-2],
         )
     return array_preparations(
         given,
         tuple(raw.shape[1:]),
         *_ends(raw),
         data=channel_moments(raw),
-        training=None if known is None else channel_moments(known),
+        training=known,
     )
+
+
+def _moments_of(training: Source, source: Source, given: Preparation, channels: int) -> Pair | None:
+    """Mean and std of the ``training`` data, images on a scale of 0 to 1; None where they are of another kind.
+
+    Examples that are not finite, or have not so many channels, are left out.
+    """
+    if (training.preprocessing is None) != (source.preprocessing is None):
+        return None
+    pooled: Moments | None = None
+    for example in training.stored(np.arange(len(training))[:: max(1, len(training) // EXAMPLES)]):
+        x = example.movedim(-1, 0) if isinstance(given, InputMap) and given.channels_last else example
+        if len(x) == channels and x.isfinite().all():
+            own = Moments.of(x[None] if x.is_floating_point() else x[None].to(torch.float32) / 255)
+            pooled = own if pooled is None else pooled.merge(own)
+    return None if pooled is None else (tuple(pooled.mean.tolist()), tuple(pooled.variance.sqrt().tolist()))
 
 
 def fit_of(

@@ -72,6 +72,7 @@ def _of_predictions(
 
     def terms_at(alpha: float) -> Tensor:
         logits = trained if alpha == trial.trained else logits_at(alpha)
+        require_finite(logits[0])
         scale = spread(trained[0]) / (spread(logits[0]) or 1.0)
         return criterion(*(probabilities(one, scale) for one in logits))
 

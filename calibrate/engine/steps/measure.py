@@ -77,6 +77,7 @@ def _original_arms(run: Run, original: Tensor, *, has_tuned: bool) -> tuple[list
     """
     if not has_tuned:
         require_finite(original)
+        require_finite(run.logits_of_original())
     network, seen = run.given.original, run.given.look
     reason = empty_reason(original, network, seen) or empty_reason(
         run.logits_of_original(), network, seen, "examples of the calibration half"

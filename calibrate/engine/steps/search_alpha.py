@@ -22,8 +22,7 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
     def logits_at(alpha: float, rows: Tensor) -> Tensor:
         trial.weigh_(alpha)
         logits = run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
-        if alpha == trial.trained:
-            require_finite(logits)
+        require_finite(logits)
         return logits
 
     capped = step.model_copy(update={"maximum": trial.maximum})
