@@ -5,10 +5,11 @@ from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
 from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation, squared_distance
 from calibrate.diagnose.input_shifts import input_shift
+from calibrate.diagnose.layer_moments import EXAMPLES, FEWEST
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
+from calibrate.diagnose.sick_statistics import REPAIR, sick_channels, statistics_health
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
-from calibrate.diagnose.sick_statistics import EXAMPLES, FEWEST, REPAIR, statistics_health
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "output_bound",
     "rank_correlation",
     "seen",
+    "sick_channels",
     "squared_distance",
     "statistics_health",
     "trains_by_batch",
