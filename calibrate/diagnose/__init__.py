@@ -13,10 +13,11 @@ from calibrate.diagnose.input_fit import (
     undoing_map,
 )
 from calibrate.diagnose.input_shifts import input_shift
+from calibrate.diagnose.layer_moments import EXAMPLES, FEWEST
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
 from calibrate.diagnose.preparations import MAXIMA, OF_DATA, Pair, array_preparations, image_preparations, unit_ranges
-from calibrate.diagnose.sick_statistics import EXAMPLES, FEWEST, REPAIR, statistics_health
+from calibrate.diagnose.sick_statistics import REPAIR, sick_channels, statistics_health
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 
@@ -51,6 +52,7 @@ __all__ = [
     "output_bound",
     "rank_correlation",
     "seen",
+    "sick_channels",
     "squared_distance",
     "statistics_health",
     "trains_by_batch",

@@ -1,34 +1,37 @@
 """Statistics health: layers whose running statistics are wrong, whatever data may show, and layers worth knowing."""
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose.folded import folded_away
+from calibrate.diagnose.layer_moments import (
+    FAR,
+    FEWEST,
+    LOUD,
+    Stored,
+    effect_of_eps,
+    first_examples,
+    input_moments,
+    keeps_statistics,
+)
 from calibrate.result import LISTED_CHANNELS, ConditionKind, LayerCondition
-from calibrate.stats import Batches, Moments, as_batches
-from calibrate.surgery import REFUSALS, Look, Site, evaluating, find_sites, look, watching
+from calibrate.stats import Batches, Moments
+from calibrate.surgery import Look, Site, find_sites, look
 
-#: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
-EXAMPLES, FEWEST = 32, 8
-#: A running variance is tiny up to so many times eps; where so large a share of a layer's channels has one, eps counts.
-TINY, MANY = 10, 0.1
+#: Where so large a share of a layer's channels has a tiny variance, eps counts; where so large a share has a wrong one,
+#: those of the others cannot be trusted either.
+MANY = 0.1
 #: A tiny variance is wrong where the mean square of its normalised inputs passes this, in the median of the others. In
 #: seven sound networks it came to 14 at most, over images as they are, corrupted, black, and noise.
 TOO_LARGE = 100.0
-#: A running variance beyond the first is enormous where it is so many times that of the inputs: 500 at most there, but
-#: for the first layer, to which images of another scale come (3·10⁵). Without inputs, it is beyond the last two: what
-#: 16-bit pixels may bring to the first layer, and more than anything can bring to others.
-LOUD, TIMES, LIMIT, LIMIT_OF_FIRST = 1e4, 1e4, 1e8, 1e10
-#: A running mean is far from 0 in so many running standard deviations (11 at most there), and beside the inputs' in so
-#: many.
-FAR, BESIDE = 100.0, 10.0
+#: A running variance beyond ``LOUD`` is enormous where it is so many times that of the inputs: 500 at most there, but
+#: for the first layer, to which images of another scale come (3·10⁵). Without inputs, it is beyond the last two: more
+#: than anything can bring to a layer, and what 16-bit pixels may bring to the first.
+TIMES, LIMIT, LIMIT_OF_FIRST = 1e4, 1e8, 1e10
+#: A running mean that is far from 0 is wrong where it is so many standard deviations beside that of the inputs.
+BESIDE = 10.0
 #: The largest number of float16.
 FLOAT16 = 65504.0
 
@@ -39,6 +42,10 @@ AS_TRAINED = (
     "If the network was trained with just these (normalisation frozen from the start), or they were folded into γ and "
     "β, they are right, and the measurement shows it."
 )
+
+
+#: What is sick in a layer, and which of its channels (C,).
+Examined = tuple[LayerCondition, Tensor]
 
 
 def statistics_health(
@@ -69,6 +76,33 @@ def statistics_health(
     >>> statistics_health(network, torch.tensor([[-1.0], [1.0]]).repeat(4, 2))
     ()
     """
+    return tuple(condition for condition, _ in _examined(model, inputs, seen))
+
+
+def sick_channels(
+    model: nn.Module,
+    inputs: Tensor | Iterable[Tensor | Sequence[Tensor]] | Batches | None = None,
+    *,
+    seen: Look | None = None,
+) -> Mapping[str, Tensor]:
+    """Which channels (C,) of each sick layer, by its first name, need new statistics; the arguments are as above.
+
+    Those that are sick; and all, where so many variances are wrong that those of the others, which are off by less, can
+    not be trusted either.
+    """
+    found: dict[str, Tensor] = {}
+    for condition, channels in _examined(model, inputs, seen):
+        if condition.sick:
+            many = float(channels.double().mean()) >= MANY and condition.kind.startswith("variance-")
+            needed = torch.ones_like(channels) if many else channels
+            found[condition.layer] = found.get(condition.layer, torch.zeros_like(channels)) | needed
+    return found
+
+
+def _examined(
+    model: nn.Module, inputs: Tensor | Iterable[Tensor | Sequence[Tensor]] | Batches | None, seen: Look | None
+) -> list[Examined]:
+    """The conditions, and of those of a layer's statistics the channels."""
     sites = find_sites(model)
     stored = [Stored.of(site) for site in sites if keeps_statistics(site.module)]
     suspect = any(item.is_suspect for item in stored)
@@ -77,123 +111,29 @@ def statistics_health(
         seen = look(model, sites, x[:2])
     order = list(seen.positions) if seen is not None and seen.positions else [site.name for site in sites]
     moments = input_moments(model, x) if x is not None and len(x) >= FEWEST and suspect else {}
-    found: list[LayerCondition] = []
+    found: list[Examined] = []
     for item in stored:
         if not _is_idle(item.site, seen):
             own = None if item.site.obstacle else moments.get(item.site.name)
             found += _of_statistics(item, own, first=item.site.name == order[0])
         elif seen is not None and not seen.finite and item.broken.any():
             found.append(_condition(item, "statistics-not-finite", item.broken))
-    if moments and (small := [item for item in found if item.kind == "eps-matters"]):
-        effect = _effect_of_eps(model, [item.layer for item in small], x)
-        found = [
-            item.model_copy(update={"numbers": item.numbers | effect}) if item in small else item for item in found
-        ]
-    return (*found, *(() if seen is None else _of_calls(sites, seen)), *folded_away(model))
+    small = [item.layer for item, _ in found if item.kind == "eps-matters"]
+    if x is not None and moments and small:
+        found = _with_effect(found, effect_of_eps(model, small, x))
+    rest = (*(() if seen is None else _of_calls(sites, seen)), *folded_away(model))
+    return [*found, *((item, torch.zeros(0, dtype=torch.bool)) for item in rest)]
 
 
-def keeps_statistics(module: nn.Module) -> bool:
-    """Whether ``module``, a normalisation layer of any kind, has running statistics."""
-    return all(getattr(module, name, None) is not None for name in ("running_mean", "running_var"))
+def _with_effect(found: Iterable[Examined], effect: dict[str, float]) -> list[Examined]:
+    """``found``, with the effect of eps where that matters."""
+    return [
+        (item.model_copy(update={"numbers": item.numbers | effect}) if item.kind == "eps-matters" else item, channels)
+        for item, channels in found
+    ]
 
 
-def first_examples(inputs: Tensor | Iterable[Tensor | Sequence[Tensor]] | Batches) -> Tensor:
-    """The first ``EXAMPLES`` of ``inputs``, (n, C, *)."""
-    parts: list[Tensor] = []
-    for _, batch in as_batches([inputs] if isinstance(inputs, Tensor) else inputs).after(0):
-        parts.append(batch[: EXAMPLES - sum(map(len, parts))])
-        if sum(map(len, parts)) == EXAMPLES:
-            break
-    return torch.cat(parts)
-
-
-@dataclass(frozen=True, eq=False)
-class Stored:
-    """The running statistics of one site, (C,) each in float64 on the CPU, and how many ``batches`` were counted.
-
-    ``used`` are the channels whose γ is not 0: in others only what is not finite does harm.
-    """
-
-    site: Site
-    mean: Tensor
-    variance: Tensor
-    eps: float
-    batches: int | None
-    used: Tensor
-
-    @classmethod
-    def of(cls, site: Site) -> Self:
-        """Those of ``site``, which keeps them."""
-        layer: Any = site.module
-        mean, variance = (
-            values.detach().to("cpu", torch.float64) for values in (layer.running_mean, layer.running_var)
-        )
-        counter, gamma = getattr(layer, "num_batches_tracked", None), getattr(layer, "weight", None)
-        used = torch.ones_like(mean, dtype=torch.bool) if gamma is None else gamma.detach().cpu() != 0
-        return cls(site, mean, variance, float(layer.eps), None if counter is None else int(counter), used)
-
-    @cached_property
-    def broken(self) -> Tensor:
-        """Channels whose statistics are NaN, Inf, or a negative variance."""
-        return ~(self.mean.isfinite() & self.variance.isfinite() & (self.variance >= 0))
-
-    @property
-    def is_as_made(self) -> bool:
-        """Whether all are what a layer begins with."""
-        return bool((self.mean == 0).all() and (self.variance == 1).all())
-
-    @cached_property
-    def tiny(self) -> Tensor:
-        """Channels in which eps decides what comes out."""
-        return self.variance <= TINY * self.eps
-
-    @cached_property
-    def offset(self) -> Tensor:
-        """|rm| in running standard deviations."""
-        return self.mean.abs() / (self.variance + self.eps).sqrt()
-
-    @property
-    def is_suspect(self) -> bool:
-        """Whether inputs could show more than the statistics alone."""
-        return self.is_as_made or bool((self.tiny | (self.variance > LOUD) | (self.offset > FAR)).any())
-
-
-def input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
-    """The moments of what goes into each layer that keeps statistics, by its first name, all normalising by the batch.
-
-    So no layer is judged by what a sick one before it puts out. Half precision is widened where that works.
-    """
-    if x.dtype in (torch.float16, torch.bfloat16):
-        with suppress(*REFUSALS):
-            return _input_moments(copy.deepcopy(model).float(), x.float())
-    return _input_moments(model, x)
-
-
-def _input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
-    layers = {site.module: site.name for site in find_sites(model) if keeps_statistics(site.module)}
-    found: dict[str, Moments] = {}
-
-    def before(layer: Any, arguments: tuple[Tensor, ...]) -> None:
-        own, name = Moments.of(arguments[0].detach()), layers[layer]
-        found[name] = found[name].merge(own) if name in found else own
-        layer.running_mean = own.mean.to(layer.running_mean)
-        layer.running_var = own.variance.to(layer.running_var)
-
-    with (
-        _given_back(layers, ("running_mean", "running_var")),
-        watching(layers, before=before),
-        evaluating(model),
-        torch.inference_mode(),
-    ):
-        model(x)
-    return {
-        name: Moments(own.count, own.mean.to("cpu"), own.variance.to("cpu"))
-        for name, own in found.items()
-        if own.mean.isfinite().all() and own.variance.isfinite().all()
-    }
-
-
-def _of_statistics(item: Stored, seen: Moments | None, *, first: bool) -> Iterator[LayerCondition]:
+def _of_statistics(item: Stored, seen: Moments | None, *, first: bool) -> Iterator[Examined]:
     """What there is to say of one layer's statistics; ``seen`` are the moments of its sound inputs, where known."""
     if item.broken.any():
         yield _condition(item, "statistics-not-finite", item.broken)
@@ -316,9 +256,9 @@ def _condition(
     cure: str = "",
     *,
     sick: bool = True,
-) -> LayerCondition:
+) -> Examined:
     affected = channels.nonzero().flatten().tolist()
-    return LayerCondition(
+    condition = LayerCondition(
         kind=kind,
         names=item.site.names,
         channels=len(channels),
@@ -328,38 +268,8 @@ def _condition(
         cure=cure or _cure(item),
         sick=sick,
     )
+    return condition, channels
 
 
 def _most(values: Tensor, channels: Tensor) -> float:
     return float(values[channels].max())
-
-
-def _effect_of_eps(model: nn.Module, names: Sequence[str], x: Tensor | None) -> dict[str, float]:
-    """How much of an example's probability moves, in the mean, with the eps of the layers ``names`` × 10 and × 0.1."""
-    assert x is not None, "moments are of inputs"
-    layers: list[Any] = [model.get_submodule(name) for name in names]
-
-    def probabilities() -> Tensor:
-        output: Tensor = model(x)
-        return output.double().softmax(1)
-
-    with evaluating(model), torch.inference_mode(), _given_back(layers, ("eps",)):
-        own = [layer.eps for layer in layers]
-        usual = probabilities()
-        moved = {}
-        for factor in (10, 0.1):
-            for layer, eps in zip(layers, own, strict=True):
-                layer.eps = eps * factor
-            moved[f"change_at_{factor}_eps"] = float((probabilities() - usual).abs().sum(1).mean() / 2)
-    return moved if all(value == value for value in moved.values()) else {}
-
-
-@contextmanager
-def _given_back(layers: Iterable[Any], attributes: Sequence[str]) -> Iterator[None]:
-    """Within, ``attributes`` of ``layers`` may be other ones; on every exit they are the very same again."""
-    own = [(layer, name, getattr(layer, name)) for layer in layers for name in attributes]
-    try:
-        yield
-    finally:
-        for layer, name, value in own:
-            setattr(layer, name, value)

@@ -1,13 +1,13 @@
 """Statistics health in a run: of the network that came, of the one that a step finds, and why logits are not finite."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source
-from calibrate.diagnose import EXAMPLES, FEWEST, REPAIR, statistics_health
+from calibrate.diagnose import EXAMPLES, FEWEST, REPAIR, sick_channels, statistics_health
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.errors import NonFiniteError
@@ -22,9 +22,20 @@ def network_health(
 
     These go through the network in one batch, of the setting's size where that is smaller.
     """
+    return statistics_health(model, _spread(model, source, indices, setting), seen=seen)
+
+
+def network_sick_channels(
+    model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting, seen: Look
+) -> Mapping[str, Tensor]:
+    """Which channels (C,) of each sick layer need new statistics, by its first name; see :func:`network_health`."""
+    return sick_channels(model, _spread(model, source, indices, setting), seen=seen)
+
+
+def _spread(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting) -> SourceBatches:
     count = min(EXAMPLES, max(FEWEST, setting.batch_size), len(indices))
     spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
-    return statistics_health(model, SourceBatches(source, spread, setting, input_dtype(model)), seen=seen)
+    return SourceBatches(source, spread, setting, input_dtype(model))
 
 
 def why_not_finite(models: Iterable[nn.Module], seen: Look | None) -> str:

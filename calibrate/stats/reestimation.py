@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from calibrate.io import fingerprint
@@ -82,6 +83,7 @@ def reestimate_(
     memory: int | None = None,
     checkpoint: ReestimationState | None = None,
     exchange: Exchange | None = None,
+    channels: Mapping[str, Tensor] | None = None,
     progress: Listener = silent,
 ) -> Reestimated:
     """Give the matching layers of ``model`` the mean and biased variance (÷n) of their inputs over ``batches``.
@@ -95,7 +97,8 @@ def reestimate_(
     pool fixed by its number. ``batch``: the layers before use each batch's own, in one pass. A layer that is called
     several times pools all its calls; at each it normalises by that call's own.
     ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
-    ones that the next layers see.
+    ones that the next layers see. Of a layer whose first name is in ``channels``, only the channels (C,) that are true
+    there get new statistics.
 
     From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits, if
     torch has as many threads as before: their number changes the last bits of a convolution.
@@ -115,7 +118,7 @@ def reestimate_(
     device = chosen[0].module.get_buffer("running_mean").device
     room = memory_budget(device) if memory is None else memory
     if checkpoint is not None:
-        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant), device)
+        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant, channels), device)
     mixture = Prior(prior, variant)
 
     def keep(gathered: Gathered) -> None:
@@ -128,7 +131,11 @@ def reestimate_(
     with restored_on_failure(layers) as old, evaluating(model):
 
         def settle_(layer: nn.Module, moments: Moments, images: int) -> None:
-            store_(layer, *mixture.mix(old[layer], moments, images))
+            new = mixture.mix(old[layer], moments, images)
+            if (chosen_channels := (channels or {}).get(layers[layer])) is not None:
+                mask = chosen_channels.to(new[0].device)
+                new = torch.where(mask, new[0], old[layer][0]), torch.where(mask, new[1], old[layer][1])
+            store_(layer, *new)
 
         shared = exchange or (lambda pool: pool)
         if order == "in_order":
@@ -148,7 +155,16 @@ def reestimate_(
 
 
 def _request(
-    model: nn.Module, sites: Sequence[Site], order: Order, samples: int | None, prior: float, variant: Variant
+    model: nn.Module,
+    sites: Sequence[Site],
+    order: Order,
+    samples: int | None,
+    prior: float,
+    variant: Variant,
+    channels: Mapping[str, Tensor] | None,
 ) -> str:
+    about: tuple[object, ...]
     about = (fingerprint(model.state_dict()), [site.name for site in sites], order, samples, prior, variant)
+    if channels:
+        about = (*about, {name: chosen.tolist() for name, chosen in channels.items()})
     return hashlib.sha256(repr(about).encode()).hexdigest()

@@ -75,8 +75,8 @@ class InputFit(ProbeResult):
         given = f"misfit {fmt.short(self.given.misfit)}, where 0 is perfect"
         if not self.misfits and self.given.misfit >= UNLIKE:
             return (
-                f"The inputs are unlike what {layer}, saw in training ({given}), but no other preprocessing is shown to "
-                f"be right: see whether the data are what the network was trained for.{self._weakness()}"
+                f"The inputs are unlike what {layer}, saw in training ({given}), but no other preprocessing is shown "
+                f"to be right: see whether the data are what the network was trained for.{self._weakness()}"
             )
         if not self.misfits:
             return f"The inputs fit {layer} ({given}).{self._weakness()}"

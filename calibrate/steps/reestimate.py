@@ -26,8 +26,9 @@ class Reestimation(StepResult):
     """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
 
     ``on`` says whether these are of the calibration half or of the training data, and ``augmentation`` what was done to
-    them; ``only`` whether that was asked for all matching layers, or for sick ones, of which there may be none.
-    ``passes`` is what that cost, in forward passes over these examples.
+    them; ``only`` whether that was asked for all matching layers, or for sick ones, of which there may be none. In
+    layers that are ``partly`` sick the other channels keep their statistics. ``passes`` is what that cost, in forward
+    passes over these examples.
     """
 
     kind: Literal["reestimate"] = "reestimate"
@@ -37,6 +38,7 @@ class Reestimation(StepResult):
     images: int
     passes: float
     layers: tuple[Moved, ...]
+    partly: tuple[str, ...] = ()
 
     @property
     def tuned_parts(self) -> tuple[str, ...]:
@@ -57,9 +59,9 @@ class Reestimate(StepValue):
     ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
     layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
     each in one way for each seed. ``only: sick`` leaves all layers as they are but those whose statistics are sick: not
-    finite, never filled, or what no input brings about. The old statistics count as much as ``prior`` images do;
-    ``moments`` makes of both one population, ``published`` mixes their variances as Schneider et al. (2020) do. Old
-    ones that are not finite count nothing.
+    finite, never filled, or what no input brings about; of these, channels that are sound keep theirs. The old
+    statistics count as much as ``prior`` images do; ``moments`` makes of both one population, ``published`` mixes their
+    variances as Schneider et al. (2020) do. Old ones that are not finite count nothing.
 
     With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken while the
     layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples::
@@ -131,10 +133,11 @@ def _shows(result: Reestimation) -> str:
     if not result.layers:
         return "Re-estimated, but no example came to any of the layers."
     passes = fmt.counted_roughly(result.passes, "pass", "passes")
+    partly = f" Only the sick channels of {names_words(result.partly)} have new statistics." if result.partly else ""
     which = "layer" if result.only == "all" else "sick layer"
     return (
         f"{fmt.counted(len(result.layers), which)} re-estimated on {fmt.counted(result.images, 'example')} of the "
-        f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels ({passes})."
+        f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels ({passes}).{partly}"
     )
 
 

@@ -169,6 +169,18 @@ def test_images_of_another_scale_do_not_make_the_first_layer_sick_and_a_diverged
     assert sick(statistics_health(given.network, 4095 * x)) == [("variance-too-large", "bn1")]
 
 
+def test_quiet_channels_of_the_first_layer_are_dead_at_any_scale_of_the_inputs() -> None:
+    given = trained("residual")
+    first, layer = given.network.get_submodule("conv1"), given.network.get_submodule("bn1")
+    with torch.no_grad():
+        first.weight[:2].mul_(2e-3)  # type: ignore[index, union-attr, operator]
+    for name, factor in (("running_mean", 2e-3), ("running_var", 4e-6)):
+        layer.get_buffer(name)[:2].mul_(factor)
+    x = stacked(given)
+    for scale in (1, 255, 65535, 1 / 255):
+        assert not sick(statistics_health(given.network, scale * x)), scale
+
+
 def test_a_mean_that_is_far_and_right_is_told_from_one_that_is_wrong() -> None:
     """Temperatures in kelvin: 300 ± 1."""
     network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
@@ -296,6 +308,10 @@ def test_a_layer_that_is_called_again_is_judged_by_all_its_inputs() -> None:
     network = warmed_up(Tied())
     network.norm.running_var[:2] = 1e-9  # type: ignore[index, union-attr]
     x = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert sick(statistics_health(network, x)) == [("variance-too-small", "norm")]
+    with torch.no_grad():  # its second call sees nothing, its first all
+        network.second.weight.zero_()  # type: ignore[operator, union-attr]
+        network.second.bias.copy_(network.norm.running_mean)  # type: ignore[operator, union-attr]
     assert sick(statistics_health(network, x)) == [("variance-too-small", "norm")]
 
 

@@ -74,16 +74,26 @@ def measurement(summary: Summary) -> Measurement:
 @pytest.mark.parametrize("illness", ILLNESSES.values(), ids=ILLNESSES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_repair_gives_the_sick_layer_the_statistics_of_its_inputs(name: str, illness: Illness) -> None:
-    """Those that it would have in the network before it fell ill: bit for bit, in that layer, and in no other."""
+    """Those that it would have in the network before it fell ill, bit for bit, in that layer, and in no other.
+
+    Where variances are wrong in many channels that is all of the layer, else the channels that are sick alone.
+    """
     sound, given = trained(name), trained(name)
-    illness.break_(given.network.get_submodule(given.middle))
+    layer: Any = given.network.get_submodule(given.middle)
+    before = layer.running_mean.clone(), layer.running_var.clone()
+    illness.break_(layer)
+    sick = (layer.running_mean != before[0]) | (layer.running_var != before[1])
     outcome = retrofit(given.network, Recipe(steps=REPAIR), data=given.data)
     half = planned(sound.network, PRESETS["measure"], given.data).given.split.calibration
     expected = reestimate(
         sound.network, torch.stack([given.data[row][0] for row in half]).split(64), sites=[sound.middle]
     )
+    cure: Any = expected.get_submodule(given.middle)
+    for buffer, own in zip((cure.running_mean, cure.running_var), before, strict=True):
+        buffer.copy_(torch.where(sick, buffer, own))
     assert_running_statistics(outcome.model, expected)
     summary = outcome.summary
+    assert summary.of(Reestimation)[0].partly == (() if sick.all() else (given.middle,))
     assert [(item.kind, item.layer) for item in summary.sick] == [(illness.kind, given.middle)]
     (message,) = messages(summary, illness.kind)
     assert given.middle in message
@@ -91,7 +101,7 @@ def test_repair_gives_the_sick_layer_the_statistics_of_its_inputs(name: str, ill
     assert [layer.name for layer in summary.of(Reestimation)[0].layers] == [given.middle]
     healthy = measurement(retrofit(sound.network, Recipe(steps=[Temperature(), MEASURE]), data=given.data).summary)
     cured = measurement(summary)
-    assert cured.arm("tuned+T").metrics["top1"].value >= healthy.arm("T").metrics["top1"].value - 2 / cured.n
+    assert cured.arm("tuned+T").metrics["top1"].value >= healthy.arm("T").metrics["top1"].value - 3.1 / cured.n
     assert cured.arm("tuned+T").metrics["nll"].value <= healthy.arm("T").metrics["nll"].value + 0.02
 
 
@@ -267,6 +277,14 @@ def test_what_needs_predictions_names_the_layer_and_the_cure(recipe: Any) -> Non
     assert layer in said
     assert "`--recipe repair`, or {kind: reestimate, only: sick} as the first step" in said
     assert "half precision" not in said
+
+
+def test_a_search_that_cannot_begin_ends_with_its_first_pass() -> None:
+    network, _, data = with_nan("series")
+    stages: list[str] = []
+    with pytest.raises(NonFiniteError):
+        retrofit(network, "alpha", data=data, progress=lambda progress: stages.append(progress.stage))
+    assert len(set(stages)) == 1
 
 
 def test_after_a_repair_all_of_it_works() -> None:

@@ -1,6 +1,6 @@
 """The step ``reestimate``: running statistics measured anew on the calibration half or the training data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from glob import escape
 from math import isfinite
 from typing import Any
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source, Split
 from calibrate.engine.handler import Given, Handler
-from calibrate.engine.health import network_health
+from calibrate.engine.health import network_sick_channels
 from calibrate.engine.passes.batches import SourceBatches, check_samples, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.stats import Reestimated, reestimate_
 from calibrate.steps import Moved, Reestimate, Reestimation
-from calibrate.surgery import Site, find_sites, with_statistics
+from calibrate.surgery import find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -28,9 +28,12 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     source, examples = data_of(step, run.given.source, run.given.split, run.given.training, run.given.seed)
     indices = drawn(examples, step.samples, run.given.seed)
     sites = with_statistics(find_sites(run.state.model), step.sites)
-    if step.only == "sick" and not (sites := sick_sites(run, sites)):
-        run.add_outcome_(Reestimation(on=step.on, only=step.only, images=0, passes=0.0, layers=()))
-        return
+    channels: Mapping[str, Tensor] = {}
+    if step.only == "sick":
+        channels = sick_channels_of(run)
+        if not (sites := tuple(site for site in sites if site.name in channels)):
+            run.add_outcome_(Reestimation(on=step.on, only=step.only, images=0, passes=0.0, layers=()))
+            return
     before = [_statistics(site.module) for site in sites]
     batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model))
     found = reestimate_(
@@ -40,6 +43,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         prior=step.prior,
         variant=step.variant,
         sites=step.sites if step.only == "all" else tuple(escape(site.name) for site in sites),
+        channels=channels,
         progress=run.given.setting.progress,
     )
     run.change_()
@@ -57,16 +61,15 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
                 for site, old in zip(sites, before, strict=True)
                 if site.name in found.moments
             ),
+            partly=tuple(site.name for site in sites if site.name in channels and not channels[site.name].all()),
         )
     )
 
 
-def sick_sites(run: Run, sites: Sequence[Site]) -> tuple[Site, ...]:
-    """Those of ``sites`` that statistics health calls sick in the network as it stands."""
+def sick_channels_of(run: Run) -> Mapping[str, Tensor]:
+    """The channels that need new statistics, by layer, in the network as it stands."""
     given = run.given
-    found = network_health(run.state.model, given.source, given.split.calibration, given.setting, given.look)
-    sick = {item.layer for item in found if item.sick}
-    return tuple(site for site in sites if site.name in sick)
+    return network_sick_channels(run.state.model, given.source, given.split.calibration, given.setting, given.look)
 
 
 def find_idle_(run: Run, found: Reestimated) -> None:
