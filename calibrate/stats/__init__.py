@@ -7,6 +7,7 @@ from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.prior import Prior
 from calibrate.stats.reestimation import Reestimated, reestimate, reestimate_
+from calibrate.stats.repeated import Repeated
 from calibrate.stats.saved_state import ReestimationState
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Prior",
     "Reestimated",
     "ReestimationState",
+    "Repeated",
     "as_batches",
     "pooled_inputs",
     "reestimate",

@@ -11,14 +11,19 @@ from calibrate.errors import DataError, UsageError
 class Batches(ABC):
     """Inputs of a network in a fixed order, numbered in it."""
 
+    @property
+    def once(self) -> bool:
+        """Whether there is no second pass to be had."""
+        return False
+
     @abstractmethod
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """A fresh pass from the batch that begins with the example ``first``: each batch, and its first number."""
 
 
-def as_batches(given: Iterable[Tensor | Sequence[Tensor]] | Batches) -> Batches:
-    """The batches of a data loader or a list; those that are numbered already as they are."""
-    return given if isinstance(given, Batches) else IterableBatches(given, None)
+def as_batches(given: Iterable[Tensor | Sequence[Tensor]] | Batches, samples: int | None = None) -> Batches:
+    """The batches of a data loader or a list, cut after ``samples``; those that are numbered already as they are."""
+    return given if isinstance(given, Batches) else IterableBatches(given, samples)
 
 
 class IterableBatches(Batches):
@@ -37,9 +42,14 @@ class IterableBatches(Batches):
         self._sums: dict[int, float] = {}
         self._begun = False
 
+    @property
+    def once(self) -> bool:
+        """See :attr:`Batches.once`."""
+        return isinstance(self._batches, Iterator) and iter(self._batches) is self._batches
+
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """See :meth:`Batches.after`."""
-        if self._begun and iter(self._batches) is self._batches:
+        if self._begun and self.once:
             raise DataError(
                 "the batches can be gone through once only, and in_order needs them again, because what the network "
                 "holds of them is over the `memory`; give a list or a data loader, raise `memory`, or use the order "

@@ -1,9 +1,8 @@
 """What a re-estimation has gathered so far, to the last bit: enough to go on after an interruption."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Self
 
 import torch
@@ -19,16 +18,29 @@ from calibrate.stats.pool import Pool
 Exchange = Callable[[Pool], Pool]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathering:
+    """One that is over: the layers by name in the order of their calls, and the moments of all calls of each.
+
+    ``images`` is the number of examples.
+    """
+
+    names: tuple[str, ...]
+    moments: Mapping[str, Moments]
+    images: int
+
+
 @dataclass(eq=False)
 class Gathered:
     """The calls of the layers, in order: the layer's name, and the pool of what went in.
 
-    The first ``settled`` calls have all examples; their totals are fixed.
+    The first ``settled`` calls have all examples; their totals are fixed. ``over`` are the gatherings before this one.
     """
 
     names: list[str] = field(default_factory=list)
     pools: list[Pool] = field(default_factory=list)
     totals: list[Moments] = field(default_factory=list)
+    over: list[Gathering] = field(default_factory=list)
 
     @property
     def settled(self) -> int:
@@ -53,10 +65,15 @@ class Gathered:
         self.pools[call] = exchange(self.pools[call])
         self.totals.append(self.pools[call].total())
 
-    def of_layer(self, name: str) -> Moments | None:
-        """The moments of all calls of a layer together; None where it was never called."""
-        totals = [total for other, total in zip(self.names, self.totals, strict=True) if other == name]
-        return reduce(Moments.merge, totals) if totals else None
+    def end_(self) -> Gathering:
+        """Put this gathering, whose calls are all settled, to those that are over, and begin anew; returns it."""
+        moments: dict[str, Moments] = {}
+        for name, total in zip(self.names, self.totals, strict=True):
+            moments[name] = moments[name].merge(total) if name in moments else total
+        images = max((pool.examples for pool in self.pools), default=0)
+        self.over.append(Gathering(tuple(self.names), moments, images))
+        self.names, self.pools, self.totals = [], [], []
+        return self.over[-1]
 
     def to_bytes(self, request: str) -> bytes:
         """All of it as safetensors; ``request`` says what it was gathered for."""
@@ -67,7 +84,13 @@ class Gathered:
                 node = f"{call}.{level}.{place}"
                 counts[node] = moments.count
                 tensors[node] = torch.stack([moments.mean, moments.variance]).cpu()
-        about = {"names": self.names, "settled": self.settled, "counts": counts}
+        over = []
+        for place, one in enumerate(self.over):
+            for name, moments in one.moments.items():
+                tensors[f"over.{place}.{name}"] = torch.stack([moments.mean, moments.variance]).cpu()
+            layers = {name: moments.count for name, moments in one.moments.items()}
+            over.append({"names": one.names, "layers": layers, "images": one.images})
+        about = {"names": self.names, "settled": self.settled, "counts": counts, "over": over}
         return save(tensors, {"request": request, "gathered": json.dumps(about)})
 
     @classmethod
@@ -83,7 +106,13 @@ class Gathered:
                 call, level, place = map(int, node.split("."))
                 mean, variance = file.get_tensor(node)
                 pools[call][level, place] = Moments(count, mean, variance)
-        made = cls(about["names"], [Pool(nodes) for nodes in pools])
+            made = cls(about["names"], [Pool(nodes) for nodes in pools])
+            for number, one in enumerate(about.get("over", [])):
+                moments = {
+                    name: Moments(count, *file.get_tensor(f"over.{number}.{name}"))
+                    for name, count in one["layers"].items()
+                }
+                made.over.append(Gathering(tuple(one["names"]), moments, one["images"]))
         made.totals = [pool.total() for pool in made.pools[: about["settled"]]]
         return made
 

@@ -29,16 +29,18 @@ class _Made(TorchDispatchMode):
         return made
 
 
-def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tuple[int, int]:
-    """The most bytes that a pass over ``x`` holds when it calls one of ``layers``, ``x`` included; and those calls.
+def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tuple[int, list[nn.Module]]:
+    """The most bytes that a pass over ``x`` holds when it calls one of ``layers``, ``x`` included; and those it calls.
 
     Cost: one pass over ``x``.
     """
     held: list[int] = []
+    called: list[nn.Module] = []
 
-    def note(_layer: nn.Module, _arguments: tuple[Tensor, ...]) -> None:
+    def note(layer: nn.Module, _arguments: tuple[Tensor, ...]) -> None:
+        called.append(layer)
         held.append(sum(storage.nbytes() for storage in made.storages))
 
     with watching(layers, before=note), evaluating(model), torch.inference_mode(), _Made() as made:
         model(x)
-    return x.nbytes + max(held, default=0), len(held)
+    return x.nbytes + max(held, default=0), called

@@ -6,20 +6,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from calibrate.io import fingerprint
 from calibrate.result import Listener, Progress, silent
-from calibrate.stats.batches import Batches, IterableBatches
+from calibrate.stats.batches import Batches, as_batches
 from calibrate.stats.gathered import Exchange, Gathered
-from calibrate.stats.in_batches import gather_in_batches_
-from calibrate.stats.in_order import gather_in_order_
+from calibrate.stats.gatherings import Gatherings
 from calibrate.stats.memory_limits import memory_budget
 from calibrate.stats.moments import Moments
 from calibrate.stats.prior import Prior, Variant
+from calibrate.stats.repeated import Repeated, measure_repeated, settle_repeated_
 from calibrate.stats.saved_state import ReestimationState
-from calibrate.stats.store import restored_on_failure, store_
+from calibrate.stats.store import restored_on_failure
 from calibrate.surgery import Site, evaluating, find_sites, with_statistics
 
 Order = Literal["in_order", "batch"]
@@ -29,12 +28,14 @@ Order = Literal["in_order", "batch"]
 class Reestimated:
     """What was measured: the moments of each layer's input by the layer's first name, over ``images`` examples.
 
-    ``idle`` are layers that no example came to; they keep their statistics.
+    ``idle`` are layers that no example came to; they keep their statistics. ``repeated`` are those that are called
+    several times in a pass, with what is left between their statistics and their inputs'.
     """
 
     moments: Mapping[str, Moments]
     images: int
     idle: tuple[str, ...]
+    repeated: Mapping[str, Repeated]
 
 
 def reestimate(
@@ -92,10 +93,15 @@ def reestimate_(
     examples. The rest of the network is in evaluation mode, dropout too, and everything borrowed is given back; where
     anything fails, the statistics too.
 
-    ``in_order``: each layer's moments are those of its input when all layers before it have their new statistics, the
-    same as with the whole set as one batch in training. Moments are pooled in float64, each example's place in the
-    pool fixed by its number. ``batch``: the layers before use each batch's own, in one pass. A layer that is called
-    several times pools all its calls; at each it normalises by that call's own.
+    ``in_order``: each layer's moments are those of its input when all layers before it have their new statistics; where
+    no layer is called several times in a pass, the same as with the whole set as one batch in training. Moments are
+    pooled in float64, each example's place in the pool fixed by its number. ``batch``: the layers before use each
+    batch's own, in one pass.
+    A layer that is called several times has one mean and variance for all calls, so ``in_order`` gives it those of all
+    its inputs in evaluation mode, where each call normalises by exactly what is stored: a fixed point, which is found
+    in rounds, to 1e-4 standard deviations and in log variance; else what came nearest in 60 rounds stays. ``batch``
+    pools its calls while each normalises by its own moments, and a pass more measures how far off that is, if
+    ``batches`` can be gone through again. What is left is in ``repeated``.
     ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
     ones that the next layers see. Of a layer whose first name is in ``channels``, only the channels (C,) that are true
     there get new statistics.
@@ -108,18 +114,17 @@ def reestimate_(
     Cost: one forward of each example, with the moments about two plain passes in time; and for ``in_order`` memory for
     what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch (without
     it, a quarter of what the process may use, or of the GPU's free memory): of K calls, batches beyond it cost K/2 + 1
-    passes of theirs.
+    passes of theirs. Where layers are called several times, as much again for each round (mostly 2 to 20), as far as
+    the last of these calls, and once for the layers behind it.
     Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
     """
     chosen = with_statistics(find_sites(model), sites)
     layers = {site.module: site.name for site in chosen}
-    examples = batches if isinstance(batches, Batches) else IterableBatches(batches, samples)
     gathered = Gathered()
     device = chosen[0].module.get_buffer("running_mean").device
     room = memory_budget(device) if memory is None else memory
     if checkpoint is not None:
         gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant, channels), device)
-    mixture = Prior(prior, variant)
 
     def keep(gathered: Gathered) -> None:
         if checkpoint is not None:
@@ -128,30 +133,38 @@ def reestimate_(
     def tell(done: int, total: int) -> None:
         progress(Progress("reestimate", done, total))
 
+    def tell_round(done: int, total: int) -> None:
+        progress(Progress("reestimate, layers called several times", done, total))
+
     with restored_on_failure(layers) as old, evaluating(model):
-
-        def settle_(layer: nn.Module, moments: Moments, images: int) -> None:
-            new = mixture.mix(old[layer], moments, images)
-            if (chosen_channels := (channels or {}).get(layers[layer])) is not None:
-                mask = chosen_channels.to(new[0].device)
-                new = torch.where(mask, new[0], old[layer][0]), torch.where(mask, new[1], old[layer][1])
-            store_(layer, *new)
-
-        shared = exchange or (lambda pool: pool)
+        gatherings = Gatherings(
+            model,
+            as_batches(batches, samples),
+            gathered,
+            old,
+            Prior(prior, variant),
+            room,
+            exchange or (lambda pool: pool),
+            keep,
+            {layer: channels[name] for layer, name in layers.items() if name in channels} if channels else {},
+        )
         if order == "in_order":
-            gather_in_order_(
-                model, layers, examples, gathered, settle_, memory=room, exchange=shared, keep=keep, tell=tell
-            )
+            first = gatherings.in_order(layers, tell=tell)
+            moments, repeated = settle_repeated_(layers, first, gatherings.mix, gatherings.in_order, tell_round)
         else:
-            gather_in_batches_(model, layers, examples, gathered, exchange=shared, keep=keep)
-        images = max((pool.examples for pool in gathered.pools), default=0)
-        moments = {name: found for name in layers.values() if (found := gathered.of_layer(name)) is not None}
-        for layer, name in layers.items():
-            if name in moments:
-                settle_(layer, moments[name], images)
+            first = gatherings.in_batches(layers)
+            gatherings.batches = as_batches(batches, samples)  # a loader may shuffle: this pass stands alone
+            again = None if gatherings.batches.once else gatherings.in_order
+            moments, repeated = {}, measure_repeated(layers, first, gatherings.mix, again)
     if checkpoint is not None:
         checkpoint.end_()
-    return Reestimated(moments, images, tuple(name for name in layers.values() if name not in moments))
+    moments = {**first.moments, **moments}
+    return Reestimated(
+        {name: moments[name] for name in layers.values() if name in moments},
+        first.images,
+        tuple(name for name in layers.values() if name not in moments),
+        repeated,
+    )
 
 
 def _request(

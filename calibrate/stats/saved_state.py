@@ -15,7 +15,7 @@ class ReestimationState:
 
     def __init__(self, path: str | Path, seconds: float = 10.0) -> None:
         self._path, self._seconds = Path(path), seconds
-        self._request, self._settled, self._written = "", 0, 0.0
+        self._request, self._settled, self._written = "", (0, 0), 0.0
 
     def begin_(self, request: str, device: torch.device) -> Gathered:
         """What there is to go on from; nothing where there is no file.
@@ -35,10 +35,11 @@ class ReestimationState:
 
     def keep_(self, gathered: Gathered) -> None:
         """Write the file, if it is time to."""
-        if gathered.settled == self._settled and time.monotonic() - self._written < self._seconds:
+        settled = len(gathered.over), gathered.settled
+        if settled == self._settled and time.monotonic() - self._written < self._seconds:
             return
         replace_files(self._path.parent, {self._path.name: gathered.to_bytes(self._request)}, durable=True)
-        self._written, self._settled = time.monotonic(), gathered.settled
+        self._written, self._settled = time.monotonic(), settled
 
     def end_(self) -> None:
         """Delete the file, which is of no more use."""

@@ -75,11 +75,13 @@ class Reestimate(StepValue):
 
     *Does not help when* the shift is mild: then it often makes a network worse, which the measurement shows.
 
-    Cost: about two passes over these examples while their activations fit into memory, more beyond; in inference
-    nothing.
+    Cost: about two passes over these examples while their activations fit into memory, more beyond; where layers are
+    called several times in a pass, 2 to 20 more; in inference nothing.
 
     Limits: needs no labels, but examples of all classes in the mixture that is to come; a few of them give poor
-    statistics. Training data are seen as in inference, not as in training, without ``augmentation``.
+    statistics. Training data are seen as in inference, not as in training, without ``augmentation``. A layer that is
+    called several times gets the statistics of all its inputs in inference with ``order: in_order`` alone; where none
+    are found, a finding says how far off it is.
 
     Reference: Li, Wang, Shi, Hou and Liu, Adaptive Batch Normalization for Practical Domain Adaptation, 2018, §3; Wu
     and Johnson, Rethinking “Batch” in BatchNorm, 2021, §3; Schneider et al., NeurIPS 2020, Eq. 3 (prior)

@@ -1,5 +1,7 @@
 """The step ``reestimate``: the calibration half's statistics, measured against T alone like everything else."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,13 @@ from torch import nn
 from calibrate import PRESETS, Preprocessing, Recipe, retrofit
 from calibrate.data import Augmented, open_data, split
 from calibrate.errors import DataError, ModelError
-from calibrate.stats import reestimate
+from calibrate.stats import pooled_inputs, reestimate, reestimate_
 from calibrate.steps import AlphaSearch, Measure, Reestimate, Reestimation, SearchAlpha, SetAlpha, Temperature, judge
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.builders.examples import CLASSES, calibration, examples, trained
-from tests.builders.networks import grouped, warmed_up
-from tests.builders.runs import messages
+from tests.builders.networks import Tied, grouped, warmed_up
+from tests.builders.repeating import Interleaved, Unsettled
+from tests.builders.runs import codes, messages
 from tests.builders.states import assert_same_statistics
 
 MEASURE = Measure(resamples=100)
@@ -139,3 +142,34 @@ def test_a_layer_that_is_never_called_is_named() -> None:
     assert [layer.name for layer in summary.of(Reestimation)[0].layers] == ["1", "4"]
     (message,) = messages(summary, "layer-idle")
     assert message.startswith("no input reaches the layer 4.spare. ")
+
+
+def test_a_layer_called_several_times_is_a_finding_with_its_size_where_its_statistics_are_not_found() -> None:
+    """Of that network the means are one standard deviation off, at the least."""
+    summary = retrofit(Unsettled(classes=CLASSES), Recipe(steps=[Reestimate()]), data=examples()).summary
+    (message,) = messages(summary, "fixed-point-missed")
+    assert message.startswith("norm is called 2 times in a pass, and after 60 rounds the statistics there are not")
+    assert "of norm the means are off by up to 1 standard deviations" in message
+    assert message.endswith("or leave such layers out with `sites`.")
+    assert summary.of(Reestimation)[0].passes == 1 + 60 + 1
+
+
+@pytest.mark.parametrize("build", [Tied, Interleaved], ids=lambda build: build.__name__)
+def test_a_layer_called_several_times_is_found_in_order_and_by_batch_it_is_said_how_far_it_is_off(
+    build: Callable[[], nn.Module],
+) -> None:
+    outcome = retrofit(warmed_up(build()), Recipe(steps=[Reestimate()]), data=examples(), batch_size=16)
+    assert "fixed-point-missed" not in codes(outcome.summary)
+    tuned, x = outcome.model, calibration()[0]
+    with pooled_inputs([site.module for site in find_sites(tuned)]) as seen, torch.no_grad():
+        tuned(x)
+    for layer, moments in seen.items():
+        torch.testing.assert_close(layer.running_mean.double(), moments.mean, atol=1e-3, rtol=0)
+        torch.testing.assert_close(layer.running_var.double(), moments.variance, atol=0, rtol=1e-3)
+    by_batch = retrofit(warmed_up(build()), Recipe(steps=[Reestimate(order="batch")]), data=examples(), batch_size=16)
+    (message,) = messages(by_batch.summary, "fixed-point-missed")
+    found = reestimate_(warmed_up(build()), x.split(16), order="batch").repeated
+    furthest = max(found.values(), key=lambda repeated: repeated.distance)
+    assert f"{furthest.mean:.2g} standard deviations, the log variances by {furthest.log_variance:.2g}; take" in message
+    assert (len(found) == 1) is message.startswith("norm is called 2 times in a pass, and with the order batch")
+    assert by_batch.summary.of(Reestimation)[0].passes == 2

@@ -17,6 +17,7 @@ from calibrate.stats import IterableBatches, Pool, ReestimationState, reestimate
 from calibrate.stats.gathered import Gathered
 from tests.builders.batches import Stopping, batches, inputs
 from tests.builders.networks import Residual, Tied, warmed_up
+from tests.builders.repeating import Amplifying, Interleaved
 from tests.builders.states import assert_same_bits
 
 PARTS = batches(inputs().float())
@@ -38,7 +39,8 @@ def test_every_point_of_interruption_leads_to_the_same_bits(build: type[nn.Modul
         reestimate_(resumed, PARTS, order=order, memory=0, checkpoint=file)
         assert_same_bits(resumed, whole)
         if order == "batch":
-            assert len(read) == len(PARTS) - stop
+            measured = 0 if build is Residual else len(PARTS)
+            assert len(read) == len(PARTS) - stop + measured
         assert not list(tmp_path.iterdir())
 
 
@@ -98,8 +100,28 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("build", "memory", "seconds"), [(Interleaved, 0, 0), (Interleaved, 1 << 30, 10), (Amplifying, 0, 10)]
+)
+def test_rounds_can_be_interrupted(build: type[nn.Module], memory: int, seconds: float, tmp_path: Path) -> None:
+    """What is over when it is interrupted is not gathered again."""
+    model = warmed_up(build())
+    whole, asked = copy.deepcopy(model), Stopping(1 << 30)
+    reestimate_(whole, asked, memory=memory)
+    needed = (1 << 30) - asked.left
+    for stop in range(needed // 5, needed, needed // 5):
+        file = ReestimationState(tmp_path / f"{stop}.safetensors", seconds)
+        with pytest.raises(KeyboardInterrupt):
+            reestimate(model, Stopping(stop), memory=memory, checkpoint=file)
+        resumed, rest = copy.deepcopy(model), Stopping(1 << 30)
+        reestimate_(resumed, rest, memory=memory, checkpoint=file)
+        assert_same_bits(resumed, whole)
+        assert (1 << 30) - rest.left < needed - stop + 12 * len(PARTS)
+        assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("order", ["in_order", "batch"])
-@pytest.mark.parametrize("build", [Residual, Tied])
+@pytest.mark.parametrize("build", [Residual, Tied, Interleaved])
 def test_shards_end_with_the_bits_of_the_whole(build: type[nn.Module], order: str) -> None:
     """Three shards as threads, which meet at each call as processes would in an all-gather."""
     meet = threading.Barrier(3, timeout=60)

@@ -90,6 +90,6 @@ def test_the_bytes_counted_are_those_alive_at_a_call() -> None:
     """At the second call: the input (1 channel), the first layer's output (8) and what goes into the second (2)."""
     model = Holding()
     x = torch.randn(3, 1, 4, 4)
-    assert live_bytes(model, [model.one, model.two], x) == ((1 + 8 + 2) * x.nbytes, 2)
-    assert live_bytes(model, [model.one], x) == ((1 + 8) * x.nbytes, 1)
+    assert live_bytes(model, [model.one, model.two], x) == ((1 + 8 + 2) * x.nbytes, [model.one, model.two])
+    assert live_bytes(model, [model.one], x) == ((1 + 8) * x.nbytes, [model.one])
     assert not model.one._forward_pre_hooks

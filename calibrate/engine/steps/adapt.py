@@ -12,7 +12,7 @@ from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.steps.reestimate import find_idle_
+from calibrate.engine.steps.reestimate import find_idle_, note_repeated_
 from calibrate.engine.steps.set_alpha import set_alpha_
 from calibrate.engine.streams.batches import (
     Rows,
@@ -76,6 +76,7 @@ def adapt_(run: Run, step: Adapt) -> None:
             collapses=len(adapted.collapses),
         )
     )
+    note_repeated_(run, found)
 
 
 def _put_(run: Run, adapted: Adapted) -> None:

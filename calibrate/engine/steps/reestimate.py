@@ -22,6 +22,9 @@ from calibrate.surgery import find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
 
+#: In standard deviations or log variance: what may be left for a layer called several times without a finding.
+FAR = 1e-3
+
 
 def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     """Give the matching sites the statistics of their inputs, and note how far these moved."""
@@ -64,6 +67,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             partly=tuple(site.name for site in sites if site.name in channels and not channels[site.name].all()),
         )
     )
+    note_repeated_(run, found)
 
 
 def sick_channels_of(run: Run) -> Mapping[str, Tensor]:
@@ -77,6 +81,26 @@ def find_idle_(run: Run, found: Reestimated) -> None:
     for name in found.idle:
         if name in run.given.look.positions:
             run.add_finding_("layer-idle", f"no example reached the layer {name}, so its statistics stay as they were.")
+
+
+def note_repeated_(run: Run, found: Reestimated) -> None:
+    """Note the layers called several times in a pass whose statistics are not those of their inputs in inference."""
+    left = {name: repeated for name, repeated in found.repeated.items() if not repeated.distance <= FAR}
+    if not left:
+        return
+    name, furthest = max(left.items(), key=lambda item: item[1].distance)
+    which = f"{len(left)} layers are called several times in a pass, {name} {furthest.calls} times"
+    way = f"after {furthest.rounds} rounds"
+    then = "see in the measurement what that does, or leave such layers out with `sites`"
+    if not furthest.rounds:
+        way = "with the order batch, in which each call goes by its own statistics,"
+        then = "take the order in_order, which looks for those that are"
+    run.add_finding_(
+        "fixed-point-missed",
+        f"{which if left.keys() - {name} else f'{name} is called {furthest.calls} times in a pass'}, and {way} the "
+        f"statistics there are not those of all inputs in inference: of {name} the means are off by up to "
+        f"{furthest.mean:.2g} standard deviations, the log variances by {furthest.log_variance:.2g}; {then}.",
+    )
 
 
 def data_of(
