@@ -62,11 +62,12 @@ def planned(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Pl
         device="cpu",
         progress=silent,
     )
-    random = np.random.default_rng(0)
+    random, halves = np.random.default_rng(0), made.given.split
     calibration, holdout = (
-        np.sort(random.permutation(half)[: images // 2]) for half in (made.split.calibration, made.split.holdout)
+        np.sort(random.permutation(half)[: images // 2]) for half in (halves.calibration, halves.holdout)
     )
-    return replace(made, split=replace(made.split, calibration=calibration, holdout=holdout))
+    few = replace(halves, calibration=calibration, holdout=holdout)
+    return replace(made, given=replace(made.given, split=few))
 
 
 def chosen(summary: Summary) -> float:
@@ -95,8 +96,8 @@ def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images
         made = planned(model, source, Recipe(steps=[step]), images)
         outcome = carry_out(model, made, name, {}, passes)
         alphas[label] = chosen(outcome.summary)
-        scores[label] = scored(outcome.model, source, made.split, made.setting)
-    alphas["none"], scores["none"] = 0.0, scored(model, source, made.split, made.setting)
+        scores[label] = scored(outcome.model, source, made.given.split, made.given.setting)
+    alphas["none"], scores["none"] = 0.0, scored(model, source, made.given.split, made.given.setting)
     what = "as they are" if case is None else f"{case[0]} {case[1]}"
     for label, found in scores.items():
         regret = found - scores["labels"]
