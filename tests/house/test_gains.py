@@ -1,0 +1,117 @@
+"""The README's table of gains against the cells that it is made of, and how cells are measured."""
+
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+from calibrate import open_data
+from calibrate.data import Source
+from calibrate.steps.measure.verdict import verdict_of
+from calibrate.values import Estimate
+from tests.benchmarks.gains import FOLDER, README, RECIPES, ROWS, Cell, Row, measure, read_cells, table, with_table
+from tests.builders.examples import examples, trained
+from tests.builders.published import PUBLISHED
+
+MEASURE = "run `python -m tests.benchmarks.gains` with ../shared; it measures what is missing and writes the table"
+
+
+def test_every_row_and_recipe_has_its_cell_and_no_other_is_kept() -> None:
+    wanted = {f"{row.name}.{recipe}.json" for row, recipe in product(ROWS, RECIPES)}
+    assert {path.name for path in FOLDER.iterdir()} == wanted, MEASURE
+    cells = read_cells(FOLDER)
+    assert {f"{row}.{recipe}.json" for row, recipe in cells} == wanted
+    of_other_recipes = {
+        (cell.row, cell.recipe) for cell in cells.values() if cell.recipe_digest != RECIPES[cell.recipe][1].digest
+    }
+    assert of_other_recipes == set(), f"measured with what is no longer the recipe; remove these files, and {MEASURE}"
+
+
+def test_the_readme_shows_what_the_cells_say() -> None:
+    page = README.read_text(encoding="utf-8")
+    assert with_table(page, table(read_cells(FOLDER))) == page, MEASURE
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_the_cells_of_a_row_are_of_the_same_network_and_images(row: Row) -> None:
+    cells = [cell for cell in read_cells(FOLDER).values() if cell.row == row.name]
+    assert len({(cell.model, cell.data, cell.n, cell.batch_size) for cell in cells}) == 1
+    for metric in ("top1", "nll"):
+        assert len({round(cell.scores["T"][metric].value, 5) for cell in cells}) == 1  # type: ignore[index]
+    for cell in cells:
+        assert cell.verdict == (verdict_of(cell.against_t) if cell.against_t else None)
+        if cell.against_t:
+            tuned = next(arm for arm in cell.scores if arm in ("alpha+T", "tuned+T"))
+            for metric, change in cell.against_t.items():
+                of_means = cell.scores[tuned][metric].value - cell.scores["T"][metric].value
+                assert change.value == pytest.approx(of_means, abs=1e-9)
+                assert change.low <= change.value <= change.high
+
+
+def test_the_rows_are_of_different_images() -> None:
+    cells = read_cells(FOLDER).values()
+    assert len({(cell.model, cell.data) for cell in cells}) == len(ROWS) == len({row.name for row in ROWS})
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_another_number_in_a_cell_is_another_table(recipe: str) -> None:
+    cells = read_cells(FOLDER)
+    before = table(cells)
+    for row in ROWS:
+        cell = cells[row.name, recipe]
+        other = Estimate(value=0.25, low=0.125, high=0.5)
+        if cell.against_t is None:
+            changed = cell.model_copy(update={"scores": {"T": {"top1": other, "nll": other}}})
+        else:
+            changed = cell.model_copy(update={"against_t": cell.against_t | {"nll": other}, "verdict": "worse"})
+        assert table({**cells, (row.name, recipe): changed}) != before
+    assert "not measured" in table({key: cell for key, cell in cells.items() if key[1] != recipe})
+
+
+def test_a_page_without_its_markers_is_refused() -> None:
+    with pytest.raises(AssertionError, match="no line <!-- gains: begin"):
+        with_table("a page\n", "a table")
+    with pytest.raises(AssertionError, match="no line <!-- gains: end"):
+        with_table("a page\n<!-- gains: begin -->\n", "a table")
+
+
+@dataclass(frozen=True)
+class Toy(Row):
+    """A small network and its examples; says how often it was opened, and may not be opened at all."""
+
+    opened: list[str] = field(default_factory=list)
+    obstacle: BaseException | None = None
+
+    def open(self, shared: Path) -> tuple[nn.Module, Source]:
+        self.opened.append(self.name)
+        if self.obstacle:
+            raise self.obstacle
+        return trained(), open_data(examples(), preprocessing=None, classes=None)
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(tmp_path: Path) -> None:
+    network, opened = PUBLISHED["resnet20"], list[str]()
+    first = Toy(network, "first", opened=opened)
+    stopped, second = (Toy(network, "second", opened=opened, obstacle=end) for end in (KeyboardInterrupt(), None))
+    with pytest.raises(KeyboardInterrupt):
+        measure([first, stopped], ["temperature"], tmp_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["first.temperature.json"]
+    before = (tmp_path / "first.temperature.json").read_bytes()
+
+    measure([first, second], ["temperature", "reestimated"], tmp_path, tmp_path)
+    cells = read_cells(tmp_path)
+    assert set(cells) == set(product(["first", "second"], ["temperature", "reestimated"]))
+    assert (tmp_path / "first.temperature.json").read_bytes() == before
+    tuned = cells["second", "reestimated"]
+    assert tuned == Cell.model_validate_json((tmp_path / "second.reestimated.json").read_bytes())
+    assert tuned.n == 45
+    assert tuned.against_t is not None
+    assert tuned.verdict == verdict_of(tuned.against_t)
+
+    opened.clear()
+    measure([first, second], ["temperature", "reestimated"], tmp_path, tmp_path)
+    assert opened == []
+    measure([first], ["temperature"], tmp_path, tmp_path, again=True)
+    assert opened == ["first"]
