@@ -58,8 +58,9 @@ PreprocessingText = Annotated[
     str | None,
     typer.Option(
         "--preprocessing",
-        metavar="FILE|MAPPING",
-        help="As a file or in line: '{resize: 256, crop: 224}'. Default: the architecture's own.",
+        metavar="FILE|MAPPING|auto",
+        help="As a file or in line: '{resize: 256, crop: 224}'. Default: the architecture's own; auto: what fits the "
+        "network of the usual ones, where that does not.",
         show_default=False,
     ),
 ]
@@ -117,9 +118,11 @@ def mapping(text: str | None, option: str) -> dict[str, Any] | None:
 
 
 def preprocessing(text: str | None) -> Preprocessing | None:
-    """The preprocessing in the file named ``text``, or written in it."""
+    """The preprocessing in the file ``text``, or written in it; ``auto`` is the architecture's own, to be checked."""
     if text is None:
         return None
+    if text == "auto":
+        return Preprocessing(auto=True)
     if text.lstrip().startswith("{"):
         return loads(Preprocessing, text, "--preprocessing")
     return read(Preprocessing, Path(text))

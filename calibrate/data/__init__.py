@@ -17,7 +17,7 @@ from calibrate.data.iterable import Examples
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
 from calibrate.data.open import DataLike, open_data
-from calibrate.data.preprocess import prepare
+from calibrate.data.preprocess import prepare, prepare_arrays, prepare_pixels
 from calibrate.data.source import Batch, Source
 from calibrate.data.stratified_draw import stratified
 
@@ -43,6 +43,8 @@ __all__ = [
     "obstacle",
     "open_data",
     "prepare",
+    "prepare_arrays",
+    "prepare_pixels",
     "read_class_map",
     "read_classes",
     "require_corruptions",

@@ -11,16 +11,15 @@ from calibrate.data.files.interface import Files
 from calibrate.data.images import decode
 from calibrate.data.layout import Layout, arrange
 from calibrate.data.loading import load_in_order
-from calibrate.data.preprocess import pixels, require_preprocessing
+from calibrate.data.preprocess import pixels, require_preprocessing, white
 from calibrate.data.source import Source
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import Preprocessing
 
 
 class ImageFiles(Source):
     """The images of a layout, read from files; of the files only those being decoded are in memory, never all."""
 
     def __init__(self, files: Files, layout: Layout, *, name: str, preprocessing: Preprocessing, listed: bool) -> None:
-        self._preprocessing = preprocessing
         super().__init__(
             name=name,
             labels=layout.labels,
@@ -40,12 +39,18 @@ class ImageFiles(Source):
         """The file's name."""
         return f"{self._names[index]!r} in {self.name}"
 
+    def white(self, index: int) -> int:
+        """See :meth:`Source.white`."""
+        with self._files.reading() as read:
+            return white(decode(read(self._names[index]), self.entry(index)))
+
     def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
         with self._files.reading() as read:
 
             def load(index: int) -> Tensor:
                 entry = self.entry(index)
-                return pixels(decode(read(self._names[index]), entry), self._preprocessing, entry)
+                assert self.preprocessing is not None
+                return pixels(decode(read(self._names[index]), entry), self.preprocessing, entry)
 
             yield from load_in_order(load, indices.tolist(), ahead)
 

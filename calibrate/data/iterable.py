@@ -12,10 +12,10 @@ from torch import Tensor
 from calibrate.data.class_list import class_indices
 from calibrate.data.element import Input, stored_bytes, unpack
 from calibrate.data.loading import load_in_order
-from calibrate.data.preprocess import applied_preprocessing, pixels
+from calibrate.data.preprocess import applied_preprocessing, pixels, white
 from calibrate.data.source import Source
 from calibrate.errors import DataError
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import Preprocessing
 
 
 class Examples(Source):
@@ -46,16 +46,17 @@ class Examples(Source):
         if not labels:
             raise DataError(f"the data ({name}) yield no examples; give at least one (x, y).")
         self._one_per_index = self._by_index and len(labels) == len(data)
-        applied, findings = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
+        applied = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
         self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
         super().__init__(
             name=name,
             labels=self._labels,
             fingerprint=digest.hexdigest(),
-            preprocessing=applied,
+            preprocessing=applied.preprocessing,
+            input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=findings,
+            findings=applied.findings,
         )
 
     def __len__(self) -> int:
@@ -64,6 +65,10 @@ class Examples(Source):
     def entry(self, index: int) -> str:
         """The example's number."""
         return f"example {index} of {self.name}"
+
+    def white(self, index: int) -> int:
+        """See :meth:`Source.white`."""
+        return next(white(value) if isinstance(value, Image.Image) else 255 for _, value in self._chosen([index]))
 
     def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
         chosen = self._chosen(indices.tolist())

@@ -16,7 +16,7 @@ from calibrate.data.layout import Layout
 from calibrate.data.preprocess import require_preprocessing
 from calibrate.data.table import CsvRow, CsvTable
 from calibrate.errors import DataError, UnsafeInputError
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import Preprocessing
 from calibrate.result import Finding
 
 COLUMNS = ("path", "label")

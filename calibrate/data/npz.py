@@ -18,7 +18,7 @@ from calibrate.data.preprocess import applied_preprocessing, pixels
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
 from calibrate.errors import DataError
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import Preprocessing
 from calibrate.result import Finding
 
 #: The names that the inputs and the labels may have.
@@ -55,15 +55,16 @@ class Npz(Source):
                     f"per row."
                 )
         inputs.verify()
-        applied, findings = applied_preprocessing(preprocessing, images=self._images, name=name)
+        applied = applied_preprocessing(preprocessing, images=self._images, name=name)
         super().__init__(
             name=name,
             labels=class_indices(labels[0].read(), f"the labels {labels[0].name}") if labels else None,
             fingerprint=_fingerprint(inputs, *labels),
-            preprocessing=applied,
+            preprocessing=applied.preprocessing,
+            input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=findings + _unused_arrays([array for array in arrays if array not in pair], name),
+            findings=applied.findings + _unused_arrays([array for array in arrays if array not in pair], name),
         )
         self._inputs = inputs
 

@@ -18,7 +18,7 @@ from calibrate.data.npz import Npz
 from calibrate.data.source import Source
 from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import Preprocessing
 
 ACCEPTED = (
     "a directory, .zip, .tar, .tar.gz or .tgz of class folders, a .csv with the columns path and label, an .npz file "

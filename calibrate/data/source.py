@@ -1,10 +1,12 @@
 """A source: examples, with or without labels, that can be streamed any number of times."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calibrate.data.class_list import check_classes
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_arrays, prepare_pixels
 from calibrate.data.thumbnails import thumbnail
 from calibrate.errors import DataError
-from calibrate.recipe import Preprocessing
+from calibrate.preprocessing import InputMap, Preprocessing
 from calibrate.result import Finding
 
 
@@ -33,8 +35,9 @@ class Source(ABC):
     ``name`` is how the user named the data and ``labels`` (n,) their classes, known without decoding an input; None
     where the data have none. ``fingerprint`` is the SHA-256 of what makes the data these data: inputs as stored, and
     labels.
-    ``preprocessing`` is what is applied, or None where inputs are taken as they are. ``class_names`` are in index
-    order; ``listed`` says that the user gave them, so that the data may hold only some of the classes.
+    ``preprocessing`` is what is applied to images, None for arrays; these are taken as they are, unless ``input_map``
+    is applied. ``class_names`` are in index order; ``listed`` says that the user gave them, so that the data may hold
+    only some of the classes.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Source(ABC):
         class_names: Sequence[str] | None,
         listed: bool,
         findings: tuple[Finding, ...] = (),
+        input_map: InputMap | None = None,
     ) -> None:
         self.name = name
         self.labels = labels
@@ -54,6 +58,7 @@ class Source(ABC):
             labels.setflags(write=False)
         self.fingerprint = fingerprint
         self.preprocessing = preprocessing
+        self.input_map = input_map
         self.class_names = None if class_names is None else check_classes(class_names, "the class list")
         self.listed = listed
         self.findings = findings
@@ -72,6 +77,31 @@ class Source(ABC):
 
         At most ``ahead`` examples may be decoded before they are asked for.
         """
+
+    @property
+    def preparation(self) -> Preprocessing | None:
+        """What makes network input of the examples, as one value; None where they are taken as they are."""
+        if self.preprocessing is not None or self.input_map is None:
+            return self.preprocessing
+        return Preprocessing(arrays=self.input_map)
+
+    def prepared_by(self, preparation: Preprocessing | InputMap) -> Self:
+        """The same examples, images prepared by another preprocessing, or arrays by another map."""
+        other = copy.copy(self)
+        if isinstance(preparation, Preprocessing):
+            other.preprocessing = preparation
+        else:
+            other.input_map = preparation
+        return other
+
+    def white(self, index: int) -> int:  # noqa: ARG002 (images may differ)
+        """The pixel value that stands for white in the type of the image at ``index``: 255, or 65535 for 16 bits."""
+        return 255
+
+    def stored(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
+        """The examples at the ascending ``indices`` before mean and std: uint8 pixels (C, H, W), or arrays (C, *)."""
+        with closing(self._stream(indices, len(indices))) as stream:
+            yield from stream
 
     def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         """Stream the chosen examples in ascending order of index; each call is a fresh pass.
@@ -126,7 +156,9 @@ class Source(ABC):
 
     def _collate(self, examples: list[Tensor]) -> Tensor:
         inputs = torch.stack(examples)
-        return inputs if self.preprocessing is None else scale(inputs, self.preprocessing)
+        if self.preprocessing is not None:
+            return prepare_pixels(inputs, self.preprocessing)
+        return inputs if self.input_map is None else prepare_arrays(inputs, self.input_map)
 
     def _misfit(self, index: int, shape: torch.Size, first: int, wanted: torch.Size) -> DataError:
         if self.preprocessing is None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from safetensors.torch import save
 from torch import Tensor
 
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from calibrate.demo.digits import PREPROCESSING, Images, training_digits
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT, fresh_network
 from calibrate.generators import seeded, torch_generator
@@ -57,7 +57,7 @@ def train_digits(epochs: int = EPOCHS, limit: int | None = None, seed: int = SEE
     )
     losses = []
     for _ in range(epochs):
-        inputs = scale(shifted(images, random), PREPROCESSING)
+        inputs = prepare_pixels(shifted(images, random), PREPROCESSING)
         order = torch.randperm(len(images), generator=random)[: batches * BATCH_SIZE]
         total = 0.0
         for rows in order.view(batches, BATCH_SIZE):

@@ -4,24 +4,41 @@ from calibrate.diagnose.advice import BY_BATCH
 from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
 from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation
+from calibrate.diagnose.input_fit import (
+    FirstLayer,
+    channel_moments,
+    contrast,
+    first_layer,
+    misfit,
+    undoing_map,
+)
 from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
+from calibrate.diagnose.preparations import MAXIMA, array_preparations, image_preparations, unit_ranges
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
     "BY_BATCH",
+    "MAXIMA",
+    "FirstLayer",
+    "array_preparations",
     "bound",
     "bounded",
     "channel_health",
+    "channel_moments",
+    "contrast",
     "corruption_means",
     "diagnose_stream",
     "disturbed",
     "estimation_shift",
+    "first_layer",
     "gradient_factor",
+    "image_preparations",
     "input_shift",
     "means",
+    "misfit",
     "noise_curve",
     "noise_level",
     "normalising_by_channel",
@@ -29,4 +46,6 @@ __all__ = [
     "rank_correlation",
     "seen",
     "trains_by_batch",
+    "undoing_map",
+    "unit_ranges",
 ]

@@ -11,7 +11,7 @@ from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.engine.probing import adaptation, corruptions, probe, statistic_noise
+from calibrate.engine.probing import adaptation, corruptions, input_fit, probe, statistic_noise
 from calibrate.engine.requests import (
     OpenedExport,
     OpenedRun,
@@ -54,6 +54,7 @@ __all__ = [
     "fine_tune",
     "first_examples",
     "input_dtype",
+    "input_fit",
     "inspect_model",
     "installed",
     "open_export",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from calibrate.data import DataLike, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
+from calibrate.engine.opening.input_fit import find_input_fit, input_findings, preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
@@ -24,7 +25,7 @@ from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_preprocessing, as_recipe
 from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
-from calibrate.steps import StepValue
+from calibrate.steps import InputFit, StepValue
 from calibrate.surgery import (
     BESIDE_BATCH_NORM,
     Site,
@@ -89,7 +90,7 @@ def retrofit(
     *,
     data: DataLike,
     training: DataLike | None = None,
-    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
     classes: Sequence[str] | None = None,
     architecture: str = "",
     architecture_args: Mapping[str, Any] | None = None,
@@ -176,7 +177,15 @@ def plan(
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
-    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS)
+    fit = find_input_fit(original, source, parts.calibration, setting, recipe.seed, training=opened)
+    better = fit.better_fit if isinstance(fit, InputFit) else None
+    if preprocessing is not None and preprocessing.auto and better is not None:
+        fit, taken = fit.model_copy(update={"taken": True}), preparation_of(better)
+        source = source.prepared_by(taken)
+        opened = opened and opened.prepared_by(taken)
+        first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
+    known = fit if isinstance(fit, InputFit) else None
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, input_fit=known)
     trial = share_weights(original)
     for step in recipe.steps:
         trial = HANDLERS[type(step)].check_data(step, given, trial)
@@ -193,7 +202,9 @@ def carry_out(
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     given = replace(plan.given, trials=trials)
     source, split, training, setting = given.source, given.split, given.training, given.setting
+    fit = given.input_fit
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
+    found += () if fit is None else input_findings(fit)
     run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):
@@ -220,7 +231,7 @@ def carry_out(
             holdout=len(split.holdout),
             classes_present=0 if source.labels is None else len(np.unique(source.labels)),
             stratified=split.stratified,
-            preprocessing=source.preprocessing,
+            preprocessing=source.preparation,
             training=_training(training),
         ),
         changes=Changes(sites=describe_sites(tuned), temperature=temperature, temperature_folded_into=folded_into),
@@ -231,6 +242,7 @@ def carry_out(
         environment=environment(setting.device, setting.batch_size),
         timings=Timings(seconds=seconds, passes=notes.forwards / len(split.calibration)),
         layers=layer_statistics(find_sites(tuned), given.look.positions),
+        input_fit=fit,
     )
     changes = None if summary.measurement is None else summary.measurement.changes
     changed = [example.index for example in changes.examples] if changes else []

@@ -14,6 +14,7 @@ from calibrate.result import Listener, silent
 from calibrate.steps import (
     Adaptation,
     Corruptions,
+    InputFit,
     NotApplicable,
     Probe,
     ProbeResult,
@@ -21,6 +22,20 @@ from calibrate.steps import (
 )
 
 R = TypeVar("R", bound=ProbeResult)
+
+
+def input_fit(model: nn.Module, data: DataLike, **settings: Any) -> InputFit:
+    """Check whether inputs are prepared as in training: see :class:`~calibrate.ProbeInputFit`, the card of it.
+
+    ``settings`` are arguments of :func:`probe`: ``preprocessing``, without which arrays are taken as they are, and
+    ``training``. Raises UsageError where there is nothing to compare with.
+
+    >>> network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 2)).eval()
+    >>> _ = network[0].running_mean.fill_(0.5)
+    >>> input_fit(network, [(np.float32([i % 9]), i % 2) for i in range(99)]).given.misfit > 3
+    True
+    """
+    return _applicable(probe(model, "input_fit", data, **settings), InputFit)
 
 
 def statistic_noise(model: nn.Module, loader: DataLike, **settings: Any) -> StatisticNoise:
@@ -57,7 +72,7 @@ def probe(
     data: DataLike,
     *,
     training: DataLike | None = None,
-    preprocessing: Preprocessing | Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
     seed: int = 0,
     batch_size: int = 64,
     device: str = "auto",

@@ -122,8 +122,14 @@ def _open_model(request: RunRequest | ExportRequest) -> Opened:
 
 
 def _preprocessing(request: RunRequest | ExportRequest, opened: Opened) -> Preprocessing | None:
-    """How images are prepared: as the request says, else as the model's architecture or its tuned file does."""
-    return request.preprocessing or opened.preprocessing
+    """How images are prepared: as the request says, else as the model's architecture or its tuned file does.
+
+    ``auto`` alone sets out from the latter.
+    """
+    asked, own = request.preprocessing, opened.preprocessing
+    if asked == Preprocessing(auto=True) and own is not None:
+        return own.model_copy(update={"auto": True})
+    return asked or own
 
 
 def _open_data(

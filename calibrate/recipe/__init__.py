@@ -1,12 +1,12 @@
 """What to do: recipes, fine-tunings, manifests, outputs and preprocessing. No torch here."""
 
+from calibrate.preprocessing import InputMap, Preprocessing
 from calibrate.recipe.comparison import Comparison
 from calibrate.recipe.documents import as_preprocessing, as_recipe, broken_fields, loads, parse, read, read_recipe
 from calibrate.recipe.finetuning import ARMS, FINE_TUNING_KINDS, FineTuning
 from calibrate.recipe.manifest import Manifest, RunSettings
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
-from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import ALL_STEPS, PRESETS, STEP_KINDS, Recipe, Step
 from calibrate.recipe.yaml_text import plain
 
@@ -18,6 +18,7 @@ __all__ = [
     "STEP_KINDS",
     "Comparison",
     "FineTuning",
+    "InputMap",
     "Manifest",
     "Outputs",
     "Placement",

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError, meant
-from calibrate.recipe.preprocessing import Preprocessing
+from calibrate.preprocessing import Preprocessing
 from calibrate.recipe.recipe import PRESETS, Recipe
 from calibrate.recipe.yaml_text import plain
 from calibrate.steps import StepValue
@@ -119,14 +119,17 @@ def as_recipe(given: Recipe | StepValue | Mapping[str, Any] | Sequence[Any] | st
     )
 
 
-def as_preprocessing(given: Preprocessing | Mapping[str, Any] | None) -> Preprocessing | None:
-    """The preprocessing that ``given``, maybe a mapping as in a file, means."""
+def as_preprocessing(given: Preprocessing | Mapping[str, Any] | str | None) -> Preprocessing | None:
+    """The preprocessing that ``given``, maybe a mapping as in a file, or ``auto``, means."""
+    if given == "auto":
+        return Preprocessing(auto=True)
     if given is None or isinstance(given, Preprocessing):
         return given
     if isinstance(given, Mapping):
         return parse(Preprocessing, dict(given), "preprocessing")
     raise UsageError(
-        f"preprocessing is {given!r}; give a Preprocessing, or a mapping such as {{'resize': 256, 'crop': 224}}."
+        f"preprocessing is {given!r}; give a Preprocessing, a mapping such as {{'resize': 256, 'crop': 224}}, or "
+        "'auto'."
     )
 
 

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
 
+from calibrate.preprocessing import Preprocessing
 from calibrate.recipe.outputs import Outputs
-from calibrate.recipe.preprocessing import Preprocessing
 from calibrate.recipe.recipe import Recipe
 from calibrate.values import NUMBER, Value
 

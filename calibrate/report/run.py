@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 from calibrate.errors import require_kind
 from calibrate.page import format as fmt
@@ -25,6 +26,7 @@ def run_page(summary: Summary) -> Page:
         sections=(
             verdict_section(summary),
             _findings(summary),
+            *_input_fit(summary),
             *(section for outcome in summary.outcomes for section in outcome.sections()),
             *serving,
             network_section(summary),
@@ -61,6 +63,14 @@ def render_brief(summary: Summary) -> str:
     """The part of the report that matters most, as text: the verdict, and the scores it rests on."""
     scores = summary.measurement.sections()[:1] if summary.measurement else ()
     return Page(title(summary), heading_facts(summary), (verdict_section(summary), *scores)).text()
+
+
+def _input_fit(summary: Summary) -> tuple[Section, ...]:
+    """How the inputs fit the network that came: for who reads it all, unless they do not."""
+    fit = summary.input_fit
+    if fit is None or fit in summary.outcomes:
+        return ()
+    return tuple(replace(section, detail=not fit.misfits) for section in fit.sections())
 
 
 def _findings(summary: Summary) -> Section:

@@ -12,7 +12,7 @@ from calibrate.errors import UsageError
 from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.version_1 import reading, summary_from_version_1
-from calibrate.steps import Measurement, NotApplicable, StepResult, StepValue
+from calibrate.steps import InputFit, Measurement, NotApplicable, StepResult, StepValue
 from calibrate.values import Value, Verdict
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class LayerStatistics(Value):
 class Summary(Value):
     """One run, whole: what was given, what came of each step, how the network stands, and the verdict.
 
+    ``input_fit`` is how the examples fitted the network that came, None where that could not be told.
     ``outcomes`` stand in the order of the recipe; of a step that leaves nothing to say there is none. Summaries of
     version 1 are read too, and become of version 2.
     """
@@ -165,6 +166,7 @@ class Summary(Value):
     artifacts: tuple[Artifact, ...] = ()
     layers: tuple[LayerStatistics, ...] = ()
     serving: tuple[Serving, ...] = ()
+    input_fit: InputFit | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -4,6 +4,7 @@ from calibrate.search.affine import affine_tensors, learnable_affine
 from calibrate.search.alpha import AlphaPoint, Found, search_alpha
 from calibrate.search.candidates import Candidacy, choose_simplest, paired_gap
 from calibrate.search.few_shot import Chosen, Learnable, LearnedEpoch, choose, learn, place_
+from calibrate.search.gain import paired_gain
 from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
@@ -31,6 +32,7 @@ __all__ = [
     "learn",
     "learnable_affine",
     "learnable_alpha",
+    "paired_gain",
     "paired_gap",
     "place_",
     "probabilities",

@@ -79,6 +79,7 @@ from calibrate.steps.corruptions import (
     c_style,
 )
 from calibrate.steps.estimation_shift import EstimationShift, InputShift, LayerShift, ProbeEstimationShift
+from calibrate.steps.input_fit import DARK, InputFit, PreparationFit, PreparationScores, ProbeInputFit
 from calibrate.steps.label_free_alpha import Criterion, LabelFreeAlpha, LabelFreePoint, LabelFreeSearch
 from calibrate.steps.learn_alpha import LearnAlpha, LearnedAlpha
 from calibrate.steps.learning import ChangedTensor, Learned, Learning, LearningEpoch
@@ -130,6 +131,7 @@ __all__ = [
     "CANDIDATES",
     "COMMON",
     "CORRUPTION_SETS",
+    "DARK",
     "DEAD_VARIANCE",
     "DECIMALS",
     "DRIFT_BINS",
@@ -183,6 +185,7 @@ __all__ = [
     "EstimationShift",
     "GradientFactor",
     "HoldoutScores",
+    "InputFit",
     "InputShift",
     "JobKind",
     "LabelFreeAlpha",
@@ -213,11 +216,14 @@ __all__ = [
     "Prediction",
     "PredictionChanges",
     "PredictionTimeBN",
+    "PreparationFit",
+    "PreparationScores",
     "Probe",
     "ProbeAdaptation",
     "ProbeChannelHealth",
     "ProbeCorruptions",
     "ProbeEstimationShift",
+    "ProbeInputFit",
     "ProbeOutputBound",
     "ProbeResult",
     "ProbeStatisticNoise",

@@ -8,6 +8,7 @@ from calibrate.steps.adaptation import ProbeAdaptation
 from calibrate.steps.channel_health import ProbeChannelHealth
 from calibrate.steps.corruptions import ProbeCorruptions
 from calibrate.steps.estimation_shift import ProbeEstimationShift
+from calibrate.steps.input_fit import ProbeInputFit
 from calibrate.steps.label_free_alpha import LabelFreeAlpha
 from calibrate.steps.learn_alpha import LearnAlpha
 from calibrate.steps.measure import Measure
@@ -29,6 +30,7 @@ STEPS: tuple[type[StepValue], ...] = (
     Reestimate,
     Temperature,
     Measure,
+    ProbeInputFit,
     ProbeEstimationShift,
     ProbeStatisticNoise,
     ProbeOutputBound,

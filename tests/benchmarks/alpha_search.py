@@ -19,7 +19,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor, nn
 
 from calibrate.data import open_data, split
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, scan
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, CHECKPOINT
 from calibrate.engine.opening.checkpoint import open_model
@@ -111,7 +111,7 @@ def tabled(at: At, n: int, file: Path | None = None) -> Tensor:
 def digits(seeds: int) -> None:
     images, classes = held_out_digits()
     for name, shown in (("digits, clean", images), ("digits, scanned", scan(images, 0))):
-        x = scale(torch.from_numpy(shown)[:, None], PREPROCESSING)
+        x = prepare_pixels(torch.from_numpy(shown)[:, None], PREPROCESSING)
         at = weighed(open_model(CHECKPOINT, ARCHITECTURE, ARCHITECTURE_ARGS).model, x)
         halves = [torch.from_numpy(split(classes, seed).calibration) for seed in range(seeds)]
         simulate(name, at, tabled(at, len(x)), torch.from_numpy(classes), halves)

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from calibrate import Preprocessing
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from tests.builders.networks import fit_
 
 PIXELS = Preprocessing()
@@ -33,7 +33,7 @@ def images(n: int = 48, side: int = 32) -> tuple[Example, ...]:
 def batch(examples: tuple[Example, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """What a network is given for these images, and their labels."""
     x = torch.stack([torch.from_numpy(image).permute(2, 0, 1) for image, _ in examples])
-    return scale(x, PIXELS), torch.tensor([label for _, label in examples])
+    return prepare_pixels(x, PIXELS), torch.tensor([label for _, label in examples])
 
 
 @cache

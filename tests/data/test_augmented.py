@@ -9,7 +9,7 @@ from torch import Tensor
 
 from calibrate.data import Augmented, Source, open_data
 from calibrate.data.derived.augmented import flip_crop
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
 from tests.builders.sources import inputs_of
@@ -81,7 +81,7 @@ def test_pass_batch_size_and_company_make_no_difference(source: Source) -> None:
     assert torch.equal(whole, inputs_of(augmented, batch_size=7))
     assert torch.equal(whole[[3, 20, 21]], inputs_of(augmented, [21, 3, 20], batch_size=2))
     plain = torch.stack(list(source._stream(np.arange(40), 1)))
-    expected = scale(torch.stack([flip_crop(x, 5, index) for index, x in enumerate(plain)]), PREPROCESSING)
+    expected = prepare_pixels(torch.stack([flip_crop(x, 5, index) for index, x in enumerate(plain)]), PREPROCESSING)
     assert torch.equal(whole, expected), "black is black before scaling"
 
 

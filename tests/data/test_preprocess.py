@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision import transforms
 
 from calibrate.data import prepare
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from calibrate.errors import DataError, UnsafeInputError
 from calibrate.recipe import Preprocessing
 
@@ -74,8 +74,8 @@ def test_crop_pads_a_smaller_image_with_black() -> None:
 @given(seed=st.integers(0, 100), batch=st.integers(1, 4))
 def test_scaling_a_batch_is_scaling_each_image(seed: int, batch: int) -> None:
     pixels = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (batch, 3, 5, 4), dtype=np.uint8))
-    whole = scale(pixels, Preprocessing())
-    assert all(torch.equal(whole[i], scale(pixels[i], Preprocessing())) for i in range(batch))
+    whole = prepare_pixels(pixels, Preprocessing())
+    assert all(torch.equal(whole[i], prepare_pixels(pixels[i], Preprocessing())) for i in range(batch))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])

@@ -4,13 +4,14 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from typing import TypedDict, Unpack
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from calibrate.data.source import Source
+from calibrate.preprocessing import InputMap, Preprocessing
 
 
 class DerivedFacts(TypedDict, total=False):
@@ -41,10 +42,21 @@ class Derived(Source):
             class_names=changes.get("class_names", source.class_names),
             listed=changes.get("listed", source.listed),
             findings=source.findings,
+            input_map=source.input_map,
         )
 
     def __len__(self) -> int:
         return len(self._source)
+
+    def prepared_by(self, preparation: Preprocessing | InputMap) -> Self:
+        """See :meth:`Source.prepared_by`."""
+        other = super().prepared_by(preparation)
+        other._source = self._source.prepared_by(preparation)
+        return other
+
+    def white(self, index: int) -> int:
+        """See :meth:`Source.white`."""
+        return self._source.white(index)
 
     def entry(self, index: int) -> str:
         """The example's name in the source."""

@@ -7,6 +7,7 @@ from calibrate.engine.steps.auto import AutoHandler
 from calibrate.engine.steps.channel_health import ChannelHealthHandler
 from calibrate.engine.steps.corruptions import CorruptionsHandler
 from calibrate.engine.steps.estimation_shift import EstimationShiftHandler
+from calibrate.engine.steps.input_fit import InputFitHandler
 from calibrate.engine.steps.label_free_alpha import LabelFreeAlphaHandler
 from calibrate.engine.steps.learn_alpha import LearnAlphaHandler
 from calibrate.engine.steps.measure import MeasureHandler
@@ -27,6 +28,7 @@ from calibrate.steps import (
     ProbeChannelHealth,
     ProbeCorruptions,
     ProbeEstimationShift,
+    ProbeInputFit,
     ProbeOutputBound,
     ProbeStatisticNoise,
     Reestimate,
@@ -45,6 +47,7 @@ HANDLERS: Handlers = {
     Reestimate: ReestimateHandler(),
     Temperature: TemperatureHandler(),
     Measure: MeasureHandler(),
+    ProbeInputFit: InputFitHandler(),
     ProbeEstimationShift: EstimationShiftHandler(),
     ProbeStatisticNoise: StatisticNoiseHandler(),
     ProbeOutputBound: OutputBoundHandler(),

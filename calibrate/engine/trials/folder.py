@@ -29,7 +29,7 @@ class FolderTrials:
 
     def __init__(self, folder: Path, plan: Plan, architecture: str, arguments: Mapping[str, Any]) -> None:
         place = environment(plan.given.setting.device, plan.given.setting.batch_size).model_dump(mode="json")
-        shape = plan.given.source.preprocessing and plan.given.source.preprocessing.model_dump(mode="json")
+        shape = plan.given.source.preparation and plan.given.source.preparation.model_dump(mode="json")
         text = json.dumps([architecture, arguments, shape, place], sort_keys=True, default=str)
         self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
         try:

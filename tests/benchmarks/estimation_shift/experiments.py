@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from calibrate.data.preprocess import scale
+from calibrate.data.preprocess import prepare_pixels
 from calibrate.demo.digits import PREPROCESSING, held_out_digits, training_digits
 from tests.benchmarks.estimation_shift.measures import Values, answers, disturbed, error, evaluate
 
@@ -57,7 +57,7 @@ def digits(images: int) -> tuple[Tensor, Tensor]:
     pixels = torch.from_numpy(np.concatenate([trained, held_out]))
     labels = torch.from_numpy(np.concatenate([its_labels, other_labels]))
     chosen = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))[:images]
-    return scale(pixels[chosen, None], PREPROCESSING).flatten(1), labels[chosen]
+    return prepare_pixels(pixels[chosen, None], PREPROCESSING).flatten(1), labels[chosen]
 
 
 def descend(model: nn.Module, x: Tensor, y: Tensor, rate: float = RATE) -> Iterator[tuple[int, float]]:

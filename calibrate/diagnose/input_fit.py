@@ -1,0 +1,177 @@
+"""Input fit: whether inputs are prepared as those were that a network's first running statistics remember."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.stats import Moments
+from calibrate.surgery import evaluating, watching
+
+#: A channel whose running variance is less than this share of the upper quartile's carries next to nothing.
+LIVE = 1e-3
+#: Variances of the data are taken for at least this share of the running variance: a constant input has no logarithm.
+LEAST = 1e-6
+#: How many bytes of input go through the network at once.
+CHUNK = 4 << 20
+
+
+class _ReachedError(Exception):
+    """Ends a pass that only had to come to the first layer with running statistics."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstLayer:
+    """The first layer with running statistics that an input reaches, and what of these can be compared with.
+
+    ``mean`` and ``variance`` are those of the ``live`` channels (C,), in float64. ``behind`` is how many layers with
+    weights an input goes through before.
+    """
+
+    name: str
+    module: nn.Module
+    mean: Tensor
+    variance: Tensor
+    live: Tensor
+    behind: int
+
+
+def first_layer(model: nn.Module, inputs: Tensor) -> FirstLayer | str:
+    """The first layer with running statistics that ``inputs`` (n, C, *) reach; or why there is nothing to compare."""
+    names = {module: name for name, module in model.named_modules()}
+    keeping = [module for module in names if _keeps(module)]
+    weighted = [m for m in names if m not in keeping and any(True for _ in m.parameters(recurse=False))]
+    behind: set[nn.Module] = set()
+    reached: list[nn.Module] = []
+
+    def arrive(layer: nn.Module, _arguments: tuple[Any, ...]) -> None:
+        reached.append(layer)
+        raise _ReachedError
+
+    with watching(weighted, before=lambda layer, _: behind.add(layer)), watching(keeping, before=arrive):
+        _until_reached(model, inputs)
+    if not reached:
+        return (
+            "no layer that keeps running statistics is reached by an input"
+            if keeping
+            else ("the network keeps no running statistics, which would tell how its inputs were prepared")
+        )
+    layer: Any = reached[0]
+    name, mean, variance = names[layer], layer.running_mean.detach().double(), layer.running_var.detach().double()
+    if not (mean.any() or (variance != 1).any()):
+        return f"the running statistics of the first layer, {name}, were never filled"
+    finite = mean.isfinite() & variance.isfinite() & (variance > 0)
+    if not finite.any():
+        return f"no running statistics of the first layer, {name}, are finite and above 0"
+    live = finite & (variance > LIVE * variance[finite].quantile(0.75))
+    return FirstLayer(name, layer, mean[live], variance[live], live, len(behind))
+
+
+def misfit(model: nn.Module, first: FirstLayer, batches: Iterable[Tensor]) -> float:
+    """How unlike the inputs of ``first`` are to what its running statistics remember, in nats.
+
+    Over the live channels the mean of ½(v/rv − 1 − ln(v/rv) + (m − rm)²/rv), the divergence of normal distributions,
+    where m and v are the mean and biased variance (÷n) of the layer's input on all examples of ``batches`` (n, C, *),
+    pooled in float64, and rm, rv the running statistics. 0 where they agree; infinite where the input is not finite.
+    Cost: what stands before the layer, once for each example.
+
+    >>> network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 2))
+    >>> x = torch.tensor([[0.0], [2.0]])
+    >>> _ = network[0].running_mean.fill_(3.0)
+    >>> misfit(network, first_layer(network, x), [x])
+    2.0
+    """
+    parts: list[Moments] = []
+
+    def arrive(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        parts.append(Moments.of(arguments[0]))
+        raise _ReachedError
+
+    with watching([first.module], before=arrive), torch.inference_mode():
+        for batch in batches:
+            size = max(1, CHUNK // max(1, batch[0].nbytes))
+            for chunk in batch.split(size):
+                _until_reached(model, chunk)
+    pooled = reduce(Moments.merge, parts)
+    return float(_divergence(first, pooled.mean, pooled.variance).nan_to_num(torch.inf, torch.inf))
+
+
+def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The ``scale`` and ``shift`` (C,) of the channels of ``inputs`` (n, C, *) at which their misfit is least.
+
+    From scale 1 and shift 0 on, by L-BFGS through what stands before ``first``; None where no gradient comes through,
+    or nothing finite comes of it. Cost: about 30 passes with gradients through what stands before the layer.
+    """
+    seen: list[Tensor] = []
+
+    def arrive(_layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        seen[:] = arguments[:1]
+        raise _ReachedError
+
+    by_channel = (1, -1, *[1] * (inputs.dim() - 2))
+    unit = inputs.double().std().clamp_min(1e-12).to(inputs)
+    scale = torch.ones(inputs.shape[1], dtype=inputs.dtype, device=inputs.device, requires_grad=True)
+    shift = torch.zeros_like(scale, requires_grad=True)
+    optimizer = torch.optim.LBFGS([scale, shift], max_iter=40, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        _until_reached(model, inputs * scale.view(by_channel) + (unit * shift).view(by_channel))
+        x = seen[0].double()
+        variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0)
+        loss = _divergence(first, mean, variance)
+        loss.backward(inputs=[scale, shift])
+        return loss
+
+    try:
+        with watching([first.module], before=arrive), torch.enable_grad():
+            optimizer.step(closure)
+    except RuntimeError:
+        return None
+    found = scale.detach(), (unit * shift).detach()
+    return found if all(values.isfinite().all() for values in found) else None
+
+
+def contrast(values: Tensor) -> float:
+    """The range between the 1st and the 99th percentile of each example's ``values`` (n, C, *), the median over them.
+
+    >>> round(contrast(torch.linspace(0, 1, 101).expand(2, 1, 101)), 2)
+    0.98
+    """
+    flat = values.double().flatten(1)
+    flat = flat[:, :: -(-flat.shape[1] // 10_000)]
+    low, high = flat.quantile(torch.tensor([0.01, 0.99], dtype=torch.float64), 1)
+    return float((high - low).median())
+
+
+def channel_moments(values: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of ``values`` (n, C, *) over all examples."""
+    pooled = Moments.of(values)
+    return tuple(pooled.mean.tolist()), tuple(pooled.variance.sqrt().tolist())
+
+
+def _keeps(module: nn.Module) -> bool:
+    """Whether ``module`` holds running statistics of its own input, of whatever class it is."""
+    return all(isinstance(getattr(module, name, None), Tensor) for name in ("running_mean", "running_var"))
+
+
+def _until_reached(model: nn.Module, inputs: Tensor) -> None:
+    """Run ``model`` in evaluation mode up to where a hook ends the pass; ModelError where it cannot take inputs."""
+    try:
+        with evaluating(model):
+            model(inputs)
+    except _ReachedError:
+        return
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}.") from error
+
+
+def _divergence(first: FirstLayer, mean: Tensor, variance: Tensor) -> Tensor:
+    mean, variance = mean[first.live], variance[first.live]
+    ratio = (variance / first.variance).clamp_min(LEAST)
+    return (0.5 * (ratio - 1 - ratio.log() + (mean - first.mean).square() / first.variance)).mean()

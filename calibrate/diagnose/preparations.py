@@ -1,0 +1,185 @@
+"""Preparations: the ways in which the field makes network input of images and arrays, to compare one with."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from calibrate.preprocessing import IMAGENET_MEAN, IMAGENET_STD, InputMap, Preprocessing
+
+P = TypeVar("P", Preprocessing, InputMap)
+
+#: Mean and std of each channel, on a scale of 0 to 1.
+Pair = tuple[tuple[float, ...], tuple[float, ...]]
+
+#: For RGB. Caffe's networks take 0 to 255 less the means, in the order BGR, which is among what is tried of each.
+COLOR: Mapping[str, Pair] = {
+    "ImageNet's mean and std": (IMAGENET_MEAN, IMAGENET_STD),
+    "mean = std = 0.5": ((0.5,) * 3, (0.5,) * 3),
+    "0–1": ((0.0,) * 3, (1.0,) * 3),
+    "0–255": ((0.0,) * 3, (1 / 255,) * 3),
+    "0–255 less ImageNet's mean": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3),
+    "CIFAR-10's mean and std": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "CIFAR-10's mean and std within images": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "CLIP's mean and std": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+#: For one channel.
+GREY: Mapping[str, Pair] = {
+    "ImageNet's mean and std in grey": ((0.449,), (0.226,)),
+    "mean = std = 0.5": ((0.5,), (0.5,)),
+    "0–1": ((0.0,), (1.0,)),
+    "0–255": ((0.0,), (1 / 255,)),
+    "MNIST's mean and std": ((0.1307,), (0.3081,)),
+    "Fashion-MNIST's mean and std": ((0.2860,), (0.3530,)),
+}
+#: How far beyond 0 and 1 a value may lie that is still taken for one of that range.
+SLACK = 0.02
+
+#: What values, by their range, may stand for 1: 8 bits, 10, 12, 14 and 16, and reflectances of satellites.
+WHITES = (255.0, 1023.0, 4095.0, 10_000.0, 16_383.0, 32_767.0, 65_535.0)
+
+#: By what values of 0 to 1 may have been divided once too often: 255 again, or 65535 where they had 14, 12 or 10 bits.
+RATIOS = (4.0, 16.0, 64.0, 255.0)
+
+#: What the pixels of images may have for white beside the largest number of their type.
+MAXIMA = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 511, 1023, 2047, 4095, 8191, 10_000, 16_383, 32_767)
+
+
+def image_preparations(
+    given: Preprocessing, *, maximum: int | None, data: Pair, training: Pair | None
+) -> dict[str, Preprocessing]:
+    """Preparations of images other than ``given``, by name.
+
+    The pairs of the field, as RGB and BGR, inverted or not; each image standardized; rows and columns exchanged; with
+    ``maximum`` as white, where the images use little of the range of their type; for grey images those of the
+    ``data`` too, and of the ``training`` data where they are known.
+    """
+    pairs = dict(COLOR if given.channels == 3 else GREY)
+    if given.channels == 1:
+        pairs["the mean and std of these data"] = data
+    if training is not None:
+        pairs["the mean and std of the training data"] = training
+    own = (given.mean[::-1], given.std[::-1]) if given.order == "bgr" else (given.mean, given.std)
+    pairs = {"the same mean and std": own, **pairs}
+    orders = {"": "rgb", ", channels in the order BGR": "bgr"} if given.channels == 3 else {"": "rgb"}
+    whites = {"": given.maximum} if maximum is None else {f", {maximum} as white": maximum, "": given.maximum}
+    made: dict[str, Preprocessing] = {}
+    for white_words, white in whites.items():
+        for name, (mean, std) in pairs.items():
+            for order_words, order in orders.items():
+                for inverted in (False, True):
+                    turned = order == "bgr"
+                    changed = {
+                        "mean": mean[::-1] if turned else mean,
+                        "std": std[::-1] if turned else std,
+                        "order": order,
+                        "inverted": inverted,
+                        "by_example": False,
+                        "maximum": white,
+                    }
+                    words = f"{name}{order_words}{', inverted (1 − x)' if inverted else ''}{white_words}"
+                    made[words] = given.model_copy(update=changed)
+    neutral = {"mean": (0.0,) * given.channels, "std": (1.0,) * given.channels, "by_example": True}
+    made["each image by its own mean and std"] = given.model_copy(update=neutral)
+    made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
+    return _others(made, given)
+
+
+def array_preparations(
+    given: InputMap, shape: Sequence[int], low: float, high: float, *, data: Pair, training: Pair | None
+) -> dict[str, InputMap]:
+    """What arrays (C, *) of ``shape`` with values from ``low`` to ``high`` may lack, by name, other than ``given``.
+
+    They may never have been normalized, or once too often, or by another pair of the field; have another range, or the
+    order BGR; be inverted, or transposed; or want each example, or the set, standardized.
+    """
+    made: dict[str, InputMap] = {"as they are": InputMap()}
+    channels = shape[0]
+    pairs = _pairs(channels)
+    for start, (scale, shift) in _ranges(pairs, low, high).items():
+        targets: dict[str, Pair] = {} if start in pairs else {f"from {start} to 0–1": ((0.0,), (1.0,))}
+        targets |= {f"from {start} to {name}" if start else name: pair for name, pair in pairs.items() if name != start}
+        for words, (mean, std) in targets.items():
+            for inverted in (False, True):
+                sign = -1.0 if inverted else 1.0
+                mapped = InputMap(
+                    scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
+                    shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
+                )
+                made[f"{words}{', inverted (1 − x)' if inverted else ''}"] = mapped
+    if training is not None:
+        made["the mean and std of the training data"] = _standardizing(training)
+    made["the mean and std of these data"] = _standardizing(data)
+    made["each example by its own mean and std"] = InputMap(by_example=True)
+    if channels == 3:
+        made |= {f"{name}, channels reversed": _reversed(item) for name, item in made.items()}
+    if len(shape) > 2 and shape[-1] == shape[-2]:
+        made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
+    return _others(made, given)
+
+
+def _pairs(channels: int) -> Mapping[str, Pair]:
+    return {3: COLOR, 1: GREY}.get(channels, {})
+
+
+def _ranges(pairs: Mapping[str, Pair], low: float, high: float) -> dict[str, Pair]:
+    """By which maps the arrays may come from values of 0 to 1, as scale and shift back to these."""
+    found: dict[str, Pair] = {}
+    for name, (mean, std) in pairs.items():
+        ends = [(low * s + m, high * s + m) for m, s in zip(mean, std, strict=True)]
+        if _is_range(ends):
+            found[name] = (std, mean)
+        twice = tuple(s * s for s in std), tuple(m * s + m for m, s in zip(mean, std, strict=True))
+        if mean != (0.0,) * len(mean) and _is_range([(low * s + m, high * s + m) for s, m in zip(*twice, strict=True)]):
+            found[f"{name} twice"] = twice
+    if low >= -SLACK:
+        found |= {
+            f"0–1 divided by {ratio:g}": ((ratio,), (0.0,)) for ratio in RATIOS if 0.5 < high * ratio <= 1 + SLACK
+        }
+        found |= {f"0–{white:g}": ((1 / white,), (0.0,)) for white in WHITES if white / 8 < high <= white}
+    elif high > 16:
+        found |= {f"±{white:g}": ((1 / white,), (0.0,)) for white in (32_768.0,) if max(high, -low) <= white}
+    if low >= -SLACK and high <= 1 + SLACK and not pairs:
+        found["0–1"] = ((1.0,), (0.0,))
+    return found
+
+
+def unit_ranges(shape: Sequence[int], low: float, high: float) -> tuple[InputMap, ...]:
+    """The maps by which arrays (C, *) of ``shape`` with values from ``low`` to ``high`` may go back to 0 to 1."""
+    pairs = _pairs(shape[0])
+    return tuple(InputMap(scale=scale, shift=shift) for scale, shift in _ranges(pairs, low, high).values())
+
+
+def _is_range(ends: Sequence[tuple[float, float]]) -> bool:
+    """Whether the values of every channel lie within 0 to 1, and fill half of that in one."""
+    return all(low >= -SLACK and high <= 1 + SLACK for low, high in ends) and any(
+        high - low > 0.5 for low, high in ends
+    )
+
+
+def _standardizing(pair: Pair) -> InputMap:
+    mean, std = pair
+    return InputMap(
+        scale=tuple(1 / max(s, 1e-12) for s in std),
+        shift=tuple(-m / max(s, 1e-12) for m, s in zip(mean, std, strict=True)),
+    )
+
+
+def _reversed(item: InputMap) -> InputMap:
+    scale, shift = ((values[::-1] if values[1:] else values) for values in (item.scale, item.shift))
+    return item.model_copy(update={"reversed_channels": not item.reversed_channels, "scale": scale, "shift": shift})
+
+
+def _zipped(*columns: tuple[float, ...]) -> list[tuple[float, ...]]:
+    """The columns side by side, of which some have one value for all channels."""
+    longest = max(map(len, columns))
+    return list(zip(*(column * (longest if len(column) == 1 else 1) for column in columns), strict=True))
+
+
+def _others(made: dict[str, P], given: P) -> dict[str, P]:
+    """Those that are not ``given``, each once, by its first name."""
+    seen = [given]
+    others: dict[str, P] = {}
+    for name, item in made.items():
+        if item not in seen:
+            seen.append(item)
+            others[name] = item
+    return others
