@@ -25,12 +25,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate import InputFit, Preprocessing, fit_temperature, input_fit
+from calibrate import Preprocessing, fit_temperature, input_fit
 from calibrate.data.c_style import SMALLEST_SIDE, corrupt
-from calibrate.steps import CORRUPTION_SETS, Corruption
-from tests.benchmarks.preparations.networks import SHARED, Network, drawn, networks
+from calibrate.steps import CORRUPTION_SETS, Corruption, InputFit
+from tests.benchmarks.preparations.networks import Network, drawn, networks
 from tests.benchmarks.preparations.preparation import Preparation, candidates, wrong
 from tests.benchmarks.preparations.reference import contrast, fits
+from tests.benchmarks.preparations.training import SHARED
 
 #: Images for the table of fits, for wrong preparations and in a corrupted set.
 FITTED, SCORED, CORRUPTED = 100, 1000, 250
@@ -133,7 +134,8 @@ def on_wrong(network: Network, given: Preparation, pixels: Tensor, labels: Tenso
     for kind, known in zip(KINDS, (None, labels), strict=True):
         cell[kind] = answer = ask(model, given, pixels, known)
         if "preparation" in answer:
-            named = Preparation(**{k: tuple(v) if isinstance(v, list) else v for k, v in answer["preparation"].items()})
+            made: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in answer["preparation"].items()}
+            named = Preparation(**made)
             answer["right"] = named == network.preparation
             answer["scores"] = scores(model, named, pixels, labels)
     return cell

@@ -1,6 +1,6 @@
 """The fit of inputs to a network, and what the pixels say, worked out apart from the product."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 import numpy as np
@@ -51,7 +51,7 @@ def fit(model: nn.Module, batches: Iterable[Tensor]) -> float:
 
 
 def fits(
-    model: nn.Module, pixels: Tensor, preparations: dict[str, Callable[[Tensor], Tensor]], batch_size: int = 10
+    model: nn.Module, pixels: Tensor, preparations: Mapping[str, Callable[[Tensor], Tensor]], batch_size: int = 10
 ) -> dict[str, float]:
     """The fit of uint8 images under each preparation."""
     return {

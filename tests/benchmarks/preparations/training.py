@@ -46,17 +46,17 @@ class Trained:
 
 
 TRAINED = {
-    "resnet18, Caffe's BGR": Trained("torchvision/resnet18", CAFFE, side=32, epochs=12),
+    "resnet18, Caffe's BGR": Trained("torchvision/resnet18", CAFFE, side=32, epochs=8),
     "mobilenet_v3_small, 0–255": Trained(
-        "torchvision/mobilenet_v3_small", Preparation((0.0,) * 3, (1 / 255,) * 3), epochs=20
+        "torchvision/mobilenet_v3_small", Preparation((0.0,) * 3, (1 / 255,) * 3), epochs=14
     ),
     "shufflenet_v2_x0_5, inverted": Trained(
         "torchvision/shufflenet_v2_x0_5", Preparation((0.0,) * 3, (1.0,) * 3, inverted=True), epochs=20
     ),
     "resnet10t, ImageNet's of RGB on BGR": Trained(
-        "timm/resnet10t", Preparation(*IMAGENET, bgr=True), side=32, epochs=15
+        "timm/resnet10t", Preparation(*IMAGENET, bgr=True), side=32, epochs=10
     ),
-    "regnetx_002, .3/.1": Trained("timm/regnetx_002", Preparation((0.3,) * 3, (0.1,) * 3), epochs=12),
+    "regnetx_002, .3/.1": Trained("timm/regnetx_002", Preparation((0.3,) * 3, (0.1,) * 3), epochs=10),
     "mobilenetv3_small_050, CLIP's": Trained("timm/mobilenetv3_small_050", Preparation(*CLIP), epochs=20),
     "resnet10t, digits inverted": Trained(
         "timm/resnet10t",
