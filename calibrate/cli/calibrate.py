@@ -40,8 +40,12 @@ def calibrate_command(
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
     require: Annotated[
-        Requirement | None,
-        typer.Option(help="Write the network and exit 0 only with this verdict, else exit 6.", show_default=False),
+        list[Requirement] | None,
+        typer.Option(
+            help="Write the network and exit 0 only with this verdict, or where inputs and statistics are sound, else "
+            "exit 6; may be given twice.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = "auto",
@@ -65,4 +69,4 @@ def calibrate_command(
 
     from calibrate.cli.requests import deliver_run
 
-    deliver_run(request, out, as_json=as_json, dry_run=dry_run, trials=trials, require=require)
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run, trials=trials, require=require or ())

@@ -6,6 +6,7 @@ from pathlib import Path
 from calibrate.cli import options
 from calibrate.data import Source, open_data
 from calibrate.engine import FineTuningPlan, Opened, open_model, plan_fine_tuning, set_up_process
+from calibrate.errors import UsageError
 from calibrate.recipe import FineTuning
 from calibrate.result import Listener
 
@@ -30,6 +31,11 @@ class FineTuningRequest:
         arguments = options.mapping(self.architecture_args, "--architecture-args")
         opened = open_model(self.model, self.architecture, arguments)
         shape = options.preprocessing(self.preprocessing) or opened.preprocessing
+        if shape is not None and shape.auto:
+            raise UsageError(
+                "--preprocessing auto is for runs that tune or measure; find out with `afternorm inspect --data` which "
+                "preprocessing fits the network, and give that."
+            )
         data = open_data(self.data, preprocessing=shape)
         test_data = None if self.test_data is None else open_data(self.test_data, preprocessing=shape)
         return Material(opened, data, test_data, self.batch_size, self.device)

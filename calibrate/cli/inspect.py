@@ -1,10 +1,16 @@
 """``afternorm inspect``: what is in a network, and what could be tuned."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from calibrate.cli import options
 from calibrate.cli.console import say
+from calibrate.errors import UsageError
+from calibrate.recipe import Recipe, RunSettings
+from calibrate.request import RunRequest
+from calibrate.steps import InputFit, NotApplicable, ProbeInputFit
 
 if TYPE_CHECKING:
     from calibrate.engine import Inspection, Opened
@@ -15,17 +21,44 @@ def inspect_command(
     model: options.ModelPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Also check how these data are prepared; as for other commands.", show_default=False),
+    ] = None,
+    classes: options.Classes = None,
+    class_map: options.ClassMap = None,
+    preprocessing: options.PreprocessingText = None,
+    batch_size: options.BatchSize = 64,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """List the normalisation layers of a network, what may be done to them and, in a tuned file, what was."""
-    from calibrate.engine import inspect_model, open_model
+    """List the normalisation layers of a network, what may be done to them and, in a tuned file, what was.
 
-    opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
-    found = inspect_model(opened)
-    say(json.dumps(_fields(opened, found), indent=2) if as_json else _text(opened, found))
+    With data also whether these are prepared as the network was trained.
+    """
+    from calibrate.engine import inspect_model, open_model, open_run
+
+    fit: InputFit | NotApplicable | None = None
+    if data is None:
+        if (classes, class_map, preprocessing) != (None, None, None):
+            raise UsageError("--classes, --class-map and --preprocessing say how data are read; add --data.")
+        opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
+        found = inspect_model(opened)
+    else:
+        request = RunRequest(
+            **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+            data=data,
+            recipe=Recipe(steps=(ProbeInputFit(),)),
+            settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
+        )
+        run = open_run(request, None)
+        opened, fit = run.opened, run.plan.given.input_fit
+        found = inspect_model(opened, run.plan.given.look)
+    say(json.dumps(_fields(opened, found, fit), indent=2) if as_json else _text(opened, found, fit))
 
 
-def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
+def _fields(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable | None) -> dict[str, object]:
     positions = found.look.positions if found.look else {}
     return {
         "architecture": opened.architecture,
@@ -36,11 +69,12 @@ def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
         "outputs": found.look.outputs if found.look else None,
         "preprocessing": opened.preprocessing.model_dump() if opened.preprocessing else None,
         "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
+        "input_fit": fit.model_dump(mode="json") if fit else None,
         "tuned": opened.provenance.model_dump(mode="json") if opened.provenance else None,
     }
 
 
-def _text(opened: "Opened", found: "Inspection") -> str:
+def _text(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable | None) -> str:
     outputs = f", {found.look.outputs} outputs" if found.look else ""
     lines = [
         f"{opened.architecture}: {found.parameters:,} parameters, {found.dtype}{outputs}",
@@ -52,6 +86,8 @@ def _text(opened: "Opened", found: "Inspection") -> str:
         lines.append(
             f"tuned with recipe {opened.provenance.recipe_digest[:16]}, T = {opened.provenance.temperature:.4g}"
         )
+    if fit is not None:
+        lines.append(fit.words() if isinstance(fit, InputFit) else f"input fit: not applicable, {fit.reason}")
     if not found.sites:
         lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
         return "\n".join(lines)

@@ -1,6 +1,7 @@
 """From a request to what is printed of its results: what the commands that carry out recipes share."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from calibrate.cli.console import progress_bars, say, show
@@ -38,11 +39,11 @@ def deliver_run(
     as_json: bool,
     dry_run: bool,
     trials: Path | None = None,
-    require: Requirement | None = None,
+    require: Sequence[Requirement] = (),
 ) -> None:
     """Carry out ``request``, write its files into ``out``, if any, and print the report; of a dry run, the plan alone.
 
-    The network is written only with the verdict that is required. Finished passes are kept in ``trials``.
+    The network is written only where all that is required holds. Finished passes are kept in ``trials``.
     """
     with progress_bars() as progress:
         run = open_run(request, out, progress)

@@ -59,7 +59,13 @@ def image_preparations(
         pairs["the mean and std of the training data"] = training
     own = (given.mean[::-1], given.std[::-1]) if given.order == "bgr" else (given.mean, given.std)
     pairs = {"the same mean and std": own, **pairs}
-    orders = {"": "rgb", ", channels in the order BGR": "bgr"} if given.channels == 3 else {"": "rgb"}
+    orders = {"": "rgb"}
+    if given.channels == 3:
+        orders = {
+            ", channels in the order RGB" if given.order == "bgr" else "": "rgb",
+            ", channels in the order BGR": "bgr",
+        }
+    upright = ", not inverted" if given.inverted else ""
     whites = {"": given.maximum} if maximum is None else {f", {maximum} as white": maximum, "": given.maximum}
     made: dict[str, Preprocessing] = {}
     for white_words, white in whites.items():
@@ -75,7 +81,7 @@ def image_preparations(
                         "by_example": False,
                         "maximum": white,
                     }
-                    words = f"{name}{order_words}{', inverted (1 − x)' if inverted else ''}{white_words}"
+                    words = f"{name}{order_words}{', inverted (1 − x)' if inverted else upright}{white_words}"
                     made[words] = given.model_copy(update=changed)
     neutral = {"mean": (0.0,) * given.channels, "std": (1.0,) * given.channels, "by_example": True}
     made["each image by its own mean and std"] = given.model_copy(update=neutral)
@@ -113,7 +119,8 @@ def array_preparations(
         made |= {f"{name}, channels reversed": _reversed(item) for name, item in made.items()}
     if len(shape) > 2 and shape[-1] == shape[-2]:
         made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
-    return _others(made, given)
+    same = {"channels_last": given.channels_last}
+    return _others({name: item.model_copy(update=same) for name, item in made.items()}, given)
 
 
 def _pairs(channels: int) -> Mapping[str, Pair]:

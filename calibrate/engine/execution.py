@@ -73,7 +73,8 @@ class Outcome:
         verdict = summary.verdict or "none: nothing was compared with the temperature alone"
         reasons = "".join(f"\n  {reason}" for reason in summary.reasons)
         kinds = ", ".join(step.kind for step in summary.recipe.steps)
-        return f"<Outcome of {kinds}; verdict: {verdict}{reasons}>"
+        repair = " (a repair)" if summary.is_repair else ""
+        return f"<Outcome of {kinds}; verdict: {verdict}{repair}{reasons}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,8 +185,7 @@ def plan(
         source = source.prepared_by(taken)
         opened = opened and opened.prepared_by(taken)
         first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
-    known = fit if isinstance(fit, InputFit) else None
-    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, input_fit=known)
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, input_fit=fit)
     trial = share_weights(original)
     for step in recipe.steps:
         trial = HANDLERS[type(step)].check_data(step, given, trial)
@@ -202,7 +202,7 @@ def carry_out(
     """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
     given = replace(plan.given, trials=trials)
     source, split, training, setting = given.source, given.split, given.training, given.setting
-    fit = given.input_fit
+    fit = given.input_fit if isinstance(given.input_fit, InputFit) else None
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
     found += () if fit is None else input_findings(fit)
     run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))

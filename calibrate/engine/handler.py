@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.passes.prediction import Setting
 from calibrate.engine.trials.store import Trials
-from calibrate.steps import InputFit, StepValue
+from calibrate.steps import InputFit, NotApplicable, StepValue
 from calibrate.surgery import Look, find_sites, matching, select, weigh_examples_
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Given:
     """What a run was given: the ``original`` network, the examples, and how passes over them are made.
 
     ``first`` are the inputs (n, C, *) of some holdout examples. ``handlers`` carry out the steps that a step holds.
-    ``input_fit`` is how the examples fit the original network, None where that cannot be told.
+    ``input_fit`` is how the examples fit the original network, or why that cannot be told.
     """
 
     original: nn.Module
@@ -37,7 +37,7 @@ class Given:
     setting: Setting
     handlers: "Handlers"
     trials: Trials | None = None
-    input_fit: InputFit | None = None
+    input_fit: InputFit | NotApplicable | None = None
 
 
 class Handler(ABC, Generic[S]):

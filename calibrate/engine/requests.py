@@ -1,5 +1,6 @@
 """From a request to its results: the one way that commands, batches and jobs take."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,27 +74,28 @@ def open_run(request: RunRequest, out: Path | None, progress: Listener = silent)
 
 
 def carry_out_run(
-    run: OpenedRun, *, trials: Trials | Path | None = None, require: Requirement | None = None
+    run: OpenedRun, *, trials: Trials | Path | None = None, require: Sequence[Requirement] = ()
 ) -> RunResult:
     """Carry out an opened run and write its files.
 
-    Passes that ``trials`` (as a path: a folder) recalls are not made again. Without the verdict that is required, the
-    reports are written and the tuned model is not.
+    Passes that ``trials`` (as a path: a folder) recalls are not made again. Without all that is required, the reports
+    are written and the tuned model is not.
     """
     request, opened, out = run.request, run.opened, run.out
     if isinstance(trials, Path):
         trials = FolderTrials(trials, run.plan, opened.architecture, opened.architecture_args)
     outcome = carry_out(opened.model, run.plan, opened.architecture, opened.architecture_args, trials)
-    verdict = outcome.summary.verdict
-    passed = require is None or require.is_met_by(verdict)
+    verdict, unsound = outcome.summary.verdict, outcome.summary.unsound
+    missed = [item for item in require if not item.is_met_by(verdict, unsound)]
     delivery = Delivery(outcome.summary, (), ())
     if out is not None:
-        wanted = request.outputs if passed else request.outputs.model_copy(update={"formats": ()})
+        wanted = request.outputs if not missed else request.outputs.model_copy(update={"formats": ()})
         delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
     error: AfternormError | None = None
-    if not passed:
+    if missed:
+        found = " and ".join(unsound) if missed == [Requirement.SOUND] else f"the verdict is {verdict or 'none'}"
         error = GateError(
-            f"the verdict is {verdict or 'none'}, and --require {require} was given, so no network was written; "
+            f"{found}, and --require {missed[0]} was given, so no network was written; "
             f"{'the report' if out is None else out / 'report.html'} says why."
         )
     elif delivery.problems:

@@ -12,7 +12,7 @@ from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.report.compared import ARMS, COMPARED, Compared, Field
 from calibrate.report.page import Page
-from calibrate.report.verdict import verdict_sentence
+from calibrate.report.verdict import verdict_sentence, verdict_words
 from calibrate.result import Latency, Summary
 from calibrate.steps import Difference, Measurement
 from calibrate.values import METRICS, Metric
@@ -57,7 +57,7 @@ class BatchComparison:
 
     def _page(self) -> Page:
         states = [run.state for run in self.runs]
-        verdicts = [run.summary.verdict or "none" for run in self.runs if run.summary]
+        verdicts = [verdict_words(run.summary) for run in self.runs if run.summary]
         sentences = tuple((run.name, verdict_sentence(run.summary)) for run in self.runs if run.summary)
         failures = tuple((run.name, fmt.printable(run.error)) for run in self.runs if run.error)
         return Page(
@@ -102,7 +102,7 @@ def _cells(run: Compared, summary: Summary) -> tuple[Cell, ...]:
     difference = measurement.verdict_difference if measurement else None
     alpha = alpha_words(summary.changes)
     return (
-        Cell(summary.verdict or "none"),
+        Cell(verdict_words(summary)),
         *(_change(difference, metric) for metric in COMPARED),
         Cell("none" if alpha == NO_ALPHA else alpha),
         Cell(fmt.short(summary.changes.temperature)),

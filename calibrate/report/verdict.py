@@ -21,17 +21,30 @@ _TONES: dict[Verdict | None, Literal["good", "bad", "even"]] = {
     "no evidence": "even",
     None: "even",
 }
+#: What stands before the verdict of a repair, and what it is to be taken for.
+_REPAIR = "A repair, not a gain, because {why}. "
 _T_NOT_IN_IT = " The tuned network does not contain this T: its recipe fits none into it."
 
 
 def verdict_section(summary: Summary) -> Section:
     """The verdict, set apart, with its reasons."""
     reasons = tuple(map(fmt.printable, summary.reasons))
-    return Section("Verdict", (verdict_sentence(summary),), points=reasons, tone=_TONES[summary.verdict])
+    tone = "even" if summary.is_repair else _TONES[summary.verdict]
+    return Section("Verdict", (verdict_sentence(summary),), points=reasons, tone=tone)
 
 
 def verdict_sentence(summary: Summary) -> str:
-    """What the run showed, with its numbers; what it did not show is said too."""
+    """What the run showed, with its numbers; what it did not show is said too, and a repair is called one first."""
+    repair = _REPAIR.format(why=" and ".join(summary.unsound)) if summary.is_repair else ""
+    return repair + _sentence(summary)
+
+
+def verdict_words(summary: Summary) -> str:
+    """The verdict in a table: improved, no evidence, worse, none; and that it is a repair."""
+    return "improved (repair)" if summary.is_repair else summary.verdict or "none"
+
+
+def _sentence(summary: Summary) -> str:
     measurement = summary.measurement
     if measurement is None and all(step.is_probe for step in summary.recipe.steps):
         return "ProbeResult, not changed: this run says what the network does, not what would make it better."

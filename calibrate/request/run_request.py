@@ -1,5 +1,6 @@
 """What is asked for, as frozen values that commands, batches and jobs have in common."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -55,11 +56,14 @@ class ExportRequest(_ModelOnData):
 
 
 class Requirement(StrEnum):
-    """What a verdict must be for the tuned network to be written."""
+    """What must hold for the tuned network to be written: a verdict; or that inputs and statistics are sound."""
 
     IMPROVED = "improved"
     NOT_WORSE = "not-worse"
+    SOUND = "sound"
 
-    def is_met_by(self, verdict: str | None) -> bool:
-        """Whether a network of that verdict may be written."""
+    def is_met_by(self, verdict: str | None, unsound: Sequence[str] = ()) -> bool:
+        """Whether a network of that verdict may be written, where ``unsound`` says what is not sound."""
+        if self == Requirement.SOUND:
+            return not unsound
         return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")

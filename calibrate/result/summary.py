@@ -198,6 +198,18 @@ class Summary(Value):
         return self.last(Measurement)
 
     @property
+    def unsound(self) -> tuple[str, ...]:
+        """Why a gain may be none: what of the inputs or of the network that came was not sound, in words."""
+        fit = self.input_fit
+        return ("the inputs do not fit the network",) if fit is not None and fit.unsound else ()
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether the verdict is improved on what is proven not to be sound: then the gain may undo that alone."""
+        fit = self.input_fit
+        return self.verdict == "improved" and fit is not None and fit.unsound and fit.proven is True
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the result: everything but timings, the files that were written and how fast they are."""
         return digest_of(self.model_dump(mode="json"))

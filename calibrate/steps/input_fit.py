@@ -70,24 +70,24 @@ class InputFit(ProbeResult):
 
     def words(self) -> str:
         """What was found, in one sentence; the next move where there is one."""
-        where = f"the network's first layer with running statistics, {layer_label(self.layer)},"
-        given = f"misfit {fmt.short(self.given.misfit)} nats"
+        where = f"{layer_label(self.layer)}, the first layer with running statistics"
+        given = f"misfit {fmt.short(self.given.misfit)}"
         if not self.misfits:
-            return f"The inputs fit {where} as far as can be told ({given}).{self._weakness()}"
+            return f"The inputs fit {where}, as far as can be told ({given}).{self._weakness()}"
         better = self.better_fit
+        does = "did" if self.taken else "do"
         if better is None:
             return f"The inputs do not fit {where} ({given}), and no preparation of the field does.{self._undone()}"
-        fits = f"{fmt.printable(better.name)}: misfit {fmt.short(better.misfit)}"
-        text = f"The inputs do not fit {where} ({given}; {fits})"
+        name = fmt.printable(better.name)
+        text = f"The inputs {does} not fit {where} ({given}; prepared by {name}: {fmt.short(better.misfit)})."
         if better.scores is not None and self.given.scores is not None and self.proven:
             text += (
-                f", and on {fmt.counted(better.scores.n, 'labelled example')} that preparation has "
-                f"{_scores_words(better.scores)}, the given one {_scores_words(self.given.scores)}. The mean, std, "
-                "value range or order of channels in the preprocessing is not the one that the network was trained "
-                "with."
+                f" On {fmt.counted(better.scores.n, 'labelled example')} that has {_scores_words(better.scores)}, the "
+                f"given preprocessing {_scores_words(self.given.scores)}: its mean, std, value range or order of "
+                "channels is not what the network was trained with."
             )
         else:
-            text += ": a wrong mean or std in the preprocessing, a wrong value range, or images of lower contrast."
+            text += " The mean, std or value range of the preprocessing is wrong, or the images have lower contrast."
         return text + self._range() + self._next(better) + self._weakness()
 
     def _range(self) -> str:
@@ -100,7 +100,10 @@ class InputFit(ProbeResult):
             return " --preprocessing auto took it."
         if better.preprocessing is None:
             return " Give the arrays as they are."
-        changed = better.preprocessing.model_dump(mode="json", exclude_defaults=True)
+        shape = better.preprocessing
+        changed = shape.model_dump(mode="json", exclude_defaults=True)
+        if shape.arrays is None:
+            changed |= {"mean": shape.mean, "std": shape.std}
         return f" Give --preprocessing '{json.dumps(changed)}', or --preprocessing auto, which takes it."
 
     def _undone(self) -> str:

@@ -11,6 +11,10 @@ from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.sites import Site
 
 
+#: How many channels pictures have.
+COLOR_CHANNELS = (1, 3, 4)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """The number of logits, and for each site (by its first name) the fewest positions it was called with."""
@@ -42,9 +46,13 @@ def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:
         logits = model(inputs)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         reason = " ".join(str(error).split())[:300]
+        last = inputs.dim() > 2 and inputs.shape[-1] in COLOR_CHANNELS and inputs.shape[1] not in COLOR_CHANNELS
+        hint = (
+            " Arrays whose channels come last want --preprocessing '{arrays: {channels_last: true}}'." if last else ""
+        )
         raise ModelError(
             f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}. Check that preprocessing "
-            "(resize, crop, channels) gives what the network was trained on."
+            f"(resize, crop, channels) gives what the network was trained on.{hint}"
         ) from error
     if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(inputs):
         got = f"a tensor of shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__

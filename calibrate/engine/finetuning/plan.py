@@ -118,4 +118,4 @@ def _drawn(labels: Rows, pool: Rows, recipe: FineTuning) -> Rows:
 
 
 def _identity(source: Source) -> tuple[str, Any]:
-    return source.fingerprint, source.preprocessing.model_dump() if source.preprocessing else None
+    return source.fingerprint, source.preparation.model_dump() if source.preparation else None

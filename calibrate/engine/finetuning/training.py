@@ -121,7 +121,7 @@ def carry_out_fine_tuning(
             training=len(plan.training),
             validation=len(plan.validation),
             test=len(plan.test),
-            preprocessing=source.preprocessing,
+            preprocessing=source.preparation,
         ),
         epochs=tuple(trained.epochs),
         best=trained.best,

@@ -64,6 +64,10 @@ class _Compared:
     setting: Setting
     dtype: torch.dtype
 
+    def moved(self, given: Preparation) -> Tensor:
+        """The examples with their channels first, where ``given`` says that they come last."""
+        return self.raw.movedim(-1, 1) if isinstance(given, InputMap) and given.channels_last else self.raw
+
     def inputs(self, preparation: Preparation, step: int = 1) -> Tensor:
         """Network input (n, C, *) of every ``step``-th example."""
         raw = self.raw[::step]
@@ -161,11 +165,12 @@ def _held(source: Source, rows: NDArray[np.int64], setting: Setting, dtype: torc
 
 
 def _others(compared: _Compared, given: Preparation, training: Source | None) -> Mapping[str, Preparation]:
-    source, raw = compared.source, compared.raw
+    source, raw = compared.source, compared.moved(given)
     known = None
     if training is not None and (training.preprocessing is None) == (source.preprocessing is None):
         rows = np.arange(len(training))[:: max(1, len(training) // EXAMPLES)]
         known = torch.stack(list(training.stored(rows)))
+        known = known.movedim(-1, 1) if isinstance(given, InputMap) and given.channels_last else known
     if isinstance(given, Preprocessing):
         unit = raw.to(torch.float32) / 255
         return image_preparations(
@@ -388,7 +393,7 @@ def _maximum(brightest: float, white: int) -> int | None:
 
 def _contrast(compared: _Compared, given: Preparation) -> float | None:
     """The range of values within an example, of 0 to 1, before mean and std; None where these are not known."""
-    raw = compared.raw
+    raw = compared.moved(given)
     if isinstance(given, Preprocessing):
         white = 255 * _used(raw) if compared.brightened else 255
         return contrast(raw / max(white, 1))

@@ -14,7 +14,7 @@ from calibrate.surgery import Look, find_sites, look
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A network's size and sites; ``look`` is what it does with a black image, where its input size is known."""
+    """A network's size and sites; ``look`` is what it does with data, or with a black image where its input size is known."""
 
     parameters: int
     dtype: str
@@ -23,12 +23,11 @@ class Inspection:
     look: Look | None
 
 
-def inspect_model(opened: Opened) -> Inspection:
-    """Inspect an opened network."""
+def inspect_model(opened: Opened, seen: Look | None = None) -> Inspection:
+    """Inspect an opened network; ``seen`` is what it does with data, else it is shown a black image."""
     model = opened.model
     shape = opened.preprocessing
-    seen = None
-    if shape is not None and (side := shape.crop or shape.resize):
+    if seen is None and shape is not None and (side := shape.crop or shape.resize):
         black = torch.zeros(2, shape.channels, side, side, dtype=input_dtype(model))
         seen = look(model, find_sites(model), black)
     return Inspection(

@@ -3,14 +3,14 @@
 from calibrate.engine.handler import Handler
 from calibrate.engine.opening.input_fit import find_input_fit, input_findings
 from calibrate.engine.run import Run
-from calibrate.steps import InputFit, NotApplicable, ProbeInputFit
+from calibrate.steps import NotApplicable, ProbeInputFit
 
 
 def probe_input_fit_(run: Run, step: ProbeInputFit) -> None:
     """Note the input fit; of the network as it came, the one that is known from before the run."""
     given = run.given
     known = given.input_fit if not run.state.changed else None
-    found: InputFit | NotApplicable = known or find_input_fit(
+    found = known or find_input_fit(
         run.state.model,
         given.source,
         given.split.holdout,
