@@ -26,14 +26,14 @@ class Preparation:
     bgr: bool = False
     inverted: bool = False
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """From uint8 (N, C, H, W) to float32."""
-        p = pixels.to(torch.float32).div_(255)
+    def __call__(self, pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """From uint8 (N, C, H, W) to ``dtype``."""
+        p = pixels.to(dtype).div_(255)
         if self.inverted:
             p = p.neg_().add_(1)
         if self.bgr:
             p = p.flip(1)
-        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        mean, std = (torch.tensor(values, dtype=dtype)[:, None, None] for values in (self.mean, self.std))
         return p.sub_(mean).div_(std)
 
 
