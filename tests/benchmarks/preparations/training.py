@@ -136,7 +136,7 @@ def _varied(images: Tensor, random: torch.Generator, *, mirrored: bool) -> Tenso
 def ensure_trained(name: str, cache: Path) -> Path:
     """The weights of ``name`` in ``cache``, trained now where they are missing."""
     trained = TRAINED[name]
-    path = cache / f"{re.sub(r'[^a-z0-9]+', '-', name)}.safetensors"
+    path = cache / f"{re.sub(r'[^A-Za-z0-9]+', '-', name)}.safetensors"
     if path.exists():
         return path
     print(f"{name}: training", flush=True)
