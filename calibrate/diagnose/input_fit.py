@@ -103,8 +103,9 @@ def misfit(model: nn.Module, first: FirstLayer, batches: Iterable[Tensor]) -> fl
 def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Tensor, Tensor] | None:
     """The ``scale`` and ``shift`` (C,) of the channels of ``inputs`` (n, C, *) at which their misfit is least.
 
-    From scale 1 and shift 0 on, by L-BFGS through what stands before ``first``; None where no gradient comes through,
-    or nothing finite comes of it. Cost: about 30 passes with gradients through what stands before the layer.
+    By L-BFGS through what stands before ``first``, from what fits best of: as they are, standardized, and of the range
+    0 to 1; None where no gradient comes through, or nothing finite comes of it. Cost: about 50 passes with gradients
+    through what stands before the layer.
     """
     seen: list[Tensor] = []
 
@@ -112,27 +113,35 @@ def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Te
         seen[:] = arguments[:1]
         raise _ReachedError
 
+    spread, center = torch.var_mean(inputs.float(), (0, *range(2, inputs.dim())), correction=0)
+    spread = spread.sqrt().clamp_min(1e-12)
     by_channel = (1, -1, *[1] * (inputs.dim() - 2))
-    unit = inputs.double().std().clamp_min(1e-12).to(inputs)
-    scale = torch.ones(inputs.shape[1], dtype=inputs.dtype, device=inputs.device, requires_grad=True)
-    shift = torch.zeros_like(scale, requires_grad=True)
-    optimizer = torch.optim.LBFGS([scale, shift], max_iter=40, line_search_fn="strong_wolfe")
+    units = (inputs.float() - center.view(by_channel)) / spread.view(by_channel)
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        _until_reached(model, inputs * scale.view(by_channel) + (unit * shift).view(by_channel))
+    def loss(scale: Tensor, shift: Tensor) -> Tensor:
+        _until_reached(model, (units * scale.view(by_channel) + shift.view(by_channel)).to(inputs.dtype))
         x = seen[0].double()
         variance, mean = torch.var_mean(x, (0, *range(2, x.dim())), correction=0)
-        loss = _divergence(first, mean, variance)
-        loss.backward(inputs=[scale, shift])
-        return loss
+        return _divergence(first, mean, variance)
 
+    starts = [(spread, center), (0 * spread + 1, 0 * spread), (0 * spread + 0.25, 0 * spread + 0.45)]
     try:
         with watching([first.module], before=arrive), torch.enable_grad():
+            scale, shift = (
+                x.clone().requires_grad_() for x in min(starts, key=lambda start: float(loss(*start).detach()))
+            )
+            optimizer = torch.optim.LBFGS([scale, shift], max_iter=60, line_search_fn="strong_wolfe")
+
+            def closure() -> Tensor:
+                optimizer.zero_grad()
+                value = loss(scale, shift)
+                value.backward(inputs=[scale, shift])
+                return value
+
             optimizer.step(closure)
     except RuntimeError:
         return None
-    found = scale.detach(), (unit * shift).detach()
+    found = (scale / spread).detach(), (shift - scale * center / spread).detach()
     return found if all(values.isfinite().all() for values in found) else None
 
 

@@ -7,8 +7,15 @@ from calibrate.preprocessing import IMAGENET_MEAN, IMAGENET_STD, InputMap, Prepr
 
 P = TypeVar("P", Preprocessing, InputMap)
 
+#: A value for each channel, or one for all.
+Values = tuple[float, ...]
 #: Mean and std of each channel, on a scale of 0 to 1.
-Pair = tuple[tuple[float, ...], tuple[float, ...]]
+Pair = tuple[Values, Values]
+
+#: The pair of values of 0 to 1 as they are.
+UNIT: Pair = ((0.0,), (1.0,))
+#: The largest number of signed values of 16 bits, as sound has.
+SIGNED = 32_768.0
 
 #: For RGB. Caffe's networks take 0 to 255 less the means, in the order BGR, which is among what is tried of each.
 COLOR: Mapping[str, Pair] = {
@@ -37,7 +44,7 @@ SLACK = 0.02
 WHITES = (255.0, 1023.0, 4095.0, 10_000.0, 16_383.0, 32_767.0, 65_535.0)
 
 #: By what values of 0 to 1 may have been divided once too often: 255 again, or 65535 where they had 14, 12 or 10 bits.
-RATIOS = (4.0, 16.0, 64.0, 255.0)
+RATIOS = (65_535 / 16_383, 65_535 / 4095, 65_535 / 1023, 255.0)
 
 #: What the pixels of images may have for white beside the largest number of their type.
 MAXIMA = (1, 3, 7, 15, 16, 31, 63, 100, 127, 255, 511, 1023, 2047, 4095, 8191, 10_000, 16_383, 32_767)
@@ -48,9 +55,9 @@ def image_preparations(
 ) -> dict[str, Preprocessing]:
     """Preparations of images other than ``given``, by name.
 
-    The pairs of the field, as RGB and BGR, inverted or not; each image standardized; rows and columns exchanged; with
-    ``maximum`` as white, where the images use little of the range of their type; for grey images those of the
-    ``data`` too, and of the ``training`` data where they are known.
+    The pairs of the field, as RGB and BGR, inverted or not; rows and columns exchanged; with ``maximum`` as white,
+    where the images use little of the range of their type; the mean and std of the ``training`` data where they are
+    known; for grey images those of the ``data`` too, and each image standardized.
     """
     pairs = dict(COLOR if given.channels == 3 else GREY)
     if given.channels == 1:
@@ -83,83 +90,83 @@ def image_preparations(
                     }
                     words = f"{name}{order_words}{', inverted (1 − x)' if inverted else upright}{white_words}"
                     made[words] = given.model_copy(update=changed)
-    neutral = {"mean": (0.0,) * given.channels, "std": (1.0,) * given.channels, "by_example": True}
-    made["each image by its own mean and std"] = given.model_copy(update=neutral)
+    if given.channels == 1:
+        made["each image by its own mean and std"] = given.model_copy(
+            update={"mean": UNIT[0], "std": UNIT[1], "by_example": True}
+        )
     made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     return _others(made, given)
 
 
 def array_preparations(
-    given: InputMap, shape: Sequence[int], low: float, high: float, *, data: Pair, training: Pair | None
+    given: InputMap, shape: Sequence[int], low: Values, high: Values, *, data: Pair, training: Pair | None
 ) -> dict[str, InputMap]:
-    """What arrays (C, *) of ``shape`` with values from ``low`` to ``high`` may lack, by name, other than ``given``.
+    """What arrays (C, *) of ``shape``, whose channels range from ``low`` to ``high``, may lack, by name.
 
     They may never have been normalized, or once too often, or by another pair of the field; have another range, or the
-    order BGR; be inverted, or transposed; or want each example, or the set, standardized.
+    order BGR; be inverted, or transposed; or, where they are not of three channels, want each example, or the set,
+    standardized. ``given`` is not among them.
     """
     made: dict[str, InputMap] = {"as they are": InputMap()}
     channels = shape[0]
     pairs = _pairs(channels)
-    for start, (scale, shift) in _ranges(pairs, low, high).items():
-        targets: dict[str, Pair] = {} if start in pairs else {f"from {start} to 0–1": ((0.0,), (1.0,))}
-        targets |= {f"from {start} to {name}" if start else name: pair for name, pair in pairs.items() if name != start}
-        for words, (mean, std) in targets.items():
+    for start, back in _ranges(pairs, low, high).items():
+        targets = pairs if start in pairs else {"0–1": UNIT, **pairs}
+        for name, pair in targets.items():
+            words = name if name == start else f"from {start} to {name}"
             for inverted in (False, True):
-                sign = -1.0 if inverted else 1.0
-                mapped = InputMap(
-                    scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
-                    shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
-                )
-                made[f"{words}{', inverted (1 − x)' if inverted else ''}"] = mapped
+                for turned in (False, True) if channels == 3 else (False,):
+                    ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if turned else ''}"
+                    made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, turned=turned)
     if training is not None:
         made["the mean and std of the training data"] = _standardizing(training)
-    made["the mean and std of these data"] = _standardizing(data)
-    made["each example by its own mean and std"] = InputMap(by_example=True)
     if channels == 3:
-        made |= {f"{name}, channels reversed": _reversed(item) for name, item in made.items()}
+        made["channels reversed"] = given.model_copy(update={"reversed_channels": not given.reversed_channels})
+    else:
+        made["the mean and std of these data"] = _standardizing(data)
+        made["each example by its own mean and std"] = InputMap(by_example=True)
     if len(shape) > 2 and shape[-1] == shape[-2]:
         made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     same = {"channels_last": given.channels_last}
-    return _others({name: item.model_copy(update=same) for name, item in made.items()}, given)
+    return _others({name: _simplest(item.model_copy(update=same)) for name, item in made.items()}, given)
+
+
+def unit_ranges(shape: Sequence[int], low: Values, high: Values) -> tuple[InputMap, ...]:
+    """The maps by which arrays (C, *) from ``low`` to ``high`` may go back to 0 to 1, after usual preparations."""
+    pairs = _pairs(shape[0])
+    usual = {*pairs, "0–1", *(f"0–{white:g}" for white in WHITES)}
+    found = _ranges(pairs, low, high)
+    return tuple(InputMap(scale=scale, shift=shift) for name, (scale, shift) in found.items() if name in usual)
 
 
 def _pairs(channels: int) -> Mapping[str, Pair]:
     return {3: COLOR, 1: GREY}.get(channels, {})
 
 
-def _ranges(pairs: Mapping[str, Pair], low: float, high: float) -> dict[str, Pair]:
+def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, Pair]:
     """By which maps the arrays may come from values of 0 to 1, as scale and shift back to these."""
-    found: dict[str, Pair] = {}
+    tried: dict[str, Pair] = {}
     for name, (mean, std) in pairs.items():
-        ends = [(low * s + m, high * s + m) for m, s in zip(mean, std, strict=True)]
-        if _is_range(ends):
-            found[name] = (std, mean)
-        twice = tuple(s * s for s in std), tuple(m * s + m for m, s in zip(mean, std, strict=True))
-        if mean != (0.0,) * len(mean) and _is_range([(low * s + m, high * s + m) for s, m in zip(*twice, strict=True)]):
-            found[f"{name} twice"] = twice
-    if low >= -SLACK:
-        found |= {
-            f"0–1 divided by {ratio:g}": ((ratio,), (0.0,)) for ratio in RATIOS if 0.5 < high * ratio <= 1 + SLACK
-        }
-        found |= {f"0–{white:g}": ((1 / white,), (0.0,)) for white in WHITES if white / 8 < high <= white}
-    elif high > 16:
-        found |= {f"±{white:g}": ((1 / white,), (0.0,)) for white in (32_768.0,) if max(high, -low) <= white}
-    if low >= -SLACK and high <= 1 + SLACK and not pairs:
-        found["0–1"] = ((1.0,), (0.0,))
+        back = list(zip(std, mean, strict=True))
+        tried[name] = (std, mean)
+        if (mean, std) == (UNIT[0] * len(mean), UNIT[1] * len(std)):
+            continue
+        tried[f"{name} twice"] = tuple(s * s for s, _ in back), tuple(m * s + m for s, m in back)
+        tried[f"{name} on 0–255"] = tuple(s / 255 for s, _ in back), tuple(m / 255 for _, m in back)
+    if not pairs:
+        tried["0–1"] = UNIT[::-1]
+    tried |= {f"0–1 divided by {ratio:g}": ((ratio,), (0.0,)) for ratio in RATIOS}
+    tried |= {f"0–{white:g}": ((1 / white,), (0.0,)) for white in WHITES}
+    found = {name: pair for name, pair in tried.items() if _is_range(low, high, pair)}
+    if min(low) < -SIGNED / 16 and max(*high, -min(low)) <= SIGNED:
+        found[f"±{SIGNED:g}"] = ((1 / SIGNED,), (0.0,))
     return found
 
 
-def unit_ranges(shape: Sequence[int], low: float, high: float) -> tuple[InputMap, ...]:
-    """The maps by which arrays (C, *) of ``shape`` with values from ``low`` to ``high`` may go back to 0 to 1."""
-    pairs = _pairs(shape[0])
-    return tuple(InputMap(scale=scale, shift=shift) for scale, shift in _ranges(pairs, low, high).values())
-
-
-def _is_range(ends: Sequence[tuple[float, float]]) -> bool:
-    """Whether the values of every channel lie within 0 to 1, and fill half of that in one."""
-    return all(low >= -SLACK and high <= 1 + SLACK for low, high in ends) and any(
-        high - low > 0.5 for low, high in ends
-    )
+def _is_range(low: Values, high: Values, back: Pair) -> bool:
+    """Whether the values of every channel, mapped ``back``, lie within 0 to 1, and fill a third of that in one."""
+    ends = [(a * scale + shift, b * scale + shift) for a, b, scale, shift in _zipped(low, high, *back)]
+    return all(begin >= -SLACK and end <= 1 + SLACK for begin, end in ends) and any(b - a > 1 / 3 for a, b in ends)
 
 
 def _standardizing(pair: Pair) -> InputMap:
@@ -170,9 +177,23 @@ def _standardizing(pair: Pair) -> InputMap:
     )
 
 
-def _reversed(item: InputMap) -> InputMap:
-    scale, shift = ((values[::-1] if values[1:] else values) for values in (item.scale, item.shift))
-    return item.model_copy(update={"reversed_channels": not item.reversed_channels, "scale": scale, "shift": shift})
+def _forth(back: Pair, pair: Pair, *, inverted: bool, turned: bool) -> InputMap:
+    """Back to 0 to 1, then channels reversed and values inverted where that is asked, then mean and std of ``pair``."""
+    scale, shift = (values[::-1] for values in back) if turned else back
+    mean, std = pair
+    sign = -1.0 if inverted else 1.0
+    return InputMap(
+        reversed_channels=turned,
+        scale=tuple(sign * a / s for a, s in _zipped(scale, std)),
+        shift=tuple(((1 - b if inverted else b) - m) / s for b, m, s in _zipped(shift, mean, std)),
+    )
+
+
+def _simplest(item: InputMap) -> InputMap:
+    """``item`` without scales of 1 and shifts of 0 but for rounding."""
+    if any(abs(value - 1) > 1e-9 for value in item.scale) or any(abs(value) > 1e-9 for value in item.shift):
+        return item
+    return item.model_copy(update={"scale": UNIT[1], "shift": UNIT[0]})
 
 
 def _zipped(*columns: tuple[float, ...]) -> list[tuple[float, ...]]:

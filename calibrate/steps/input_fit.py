@@ -7,7 +7,7 @@ from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
 from calibrate.page.words import layer_label
 from calibrate.preprocessing import Preprocessing
-from calibrate.steps.step import Probe, ProbeResult
+from calibrate.steps.step import Probe, ProbeResult, TrainingDataUse
 from calibrate.values import Value
 
 
@@ -200,3 +200,8 @@ class ProbeInputFit(Probe):
     result = InputFit
 
     kind: Literal["input_fit"] = "input_fit"
+
+    @property
+    def training_data(self) -> TrainingDataUse:
+        """Used where given: their mean and std are among what is tried."""
+        return "optional"

@@ -10,7 +10,6 @@ from calibrate.errors import ModelError
 from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.sites import Site
 
-
 #: How many channels pictures have.
 COLOR_CHANNELS = (1, 3, 4)
 

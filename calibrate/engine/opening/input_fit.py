@@ -40,6 +40,8 @@ FITS = 0.1
 TIMES, TIMES_WITHOUT_CONTRAST = 4.0, 15.0
 #: Images whose values range over less than this share of 0 to 1 may have lost their contrast.
 CONTRAST = 0.6
+#: Stds of one size differ by less than this factor.
+SAME_SIZE = 1.2
 #: A preparation that fits worse than this is not the right one.
 GOOD = 0.25
 #: A misfit that no preparation of the field undoes is told from this size on, where a mean and std make it so many
@@ -110,8 +112,9 @@ def find_input_fit(
     step = max(1, len(compared.rows) // TRIED)
     setting.progress(Progress("input fit", 0, 1))
     tried = {name: misfit(model, first, [compared.inputs(item, step)]) for name, item in others.items()}
-    best = sorted(tried, key=lambda name: tried[name] * _penalty(others[name], given))[:6]
-    fits = [_fit(model, first, compared, name, others[name]) for name in best]
+    by_fit = sorted(tried, key=lambda name: tried[name] * _penalty(others[name], given, compared))
+    turned = [name for name in by_fit if _is_turned(others[name], given)]
+    fits = [_fit(model, first, compared, name, others[name]) for name in dict.fromkeys((*by_fit[:5], *turned[:4]))]
     fits.sort(key=lambda item: item.misfit)
     found = InputFit(
         tuned=tuned,
@@ -120,7 +123,7 @@ def find_input_fit(
         channels=int(first.live.sum()),
         behind=first.behind,
         given=own,
-        others=tuple(fits[:5]),
+        others=tuple(fits),
         misfits=False,
         contrast=_contrast(compared, given),
         used=used,
@@ -182,8 +185,7 @@ def _others(compared: _Compared, given: Preparation, training: Source | None) ->
     return array_preparations(
         given,
         tuple(raw.shape[1:]),
-        float(raw.amin()),
-        float(raw.amax()),
+        *_ends(raw),
         data=channel_moments(raw),
         training=None if known is None else channel_moments(known),
     )
@@ -209,29 +211,35 @@ def _judged(
     rows: NDArray[np.int64],
 ) -> InputFit:
     """Whether the given preparation is taken for wrong, and for which other."""
-    own, clear = found.given.misfit, found.contrast is not None and found.contrast >= CONTRAST
-    times = TIMES if clear else TIMES_WITHOUT_CONTRAST
+    own, times = found.given.misfit, TIMES if _clear(found) else TIMES_WITHOUT_CONTRAST
+
+    def weight(name: str) -> float:
+        return _misfit_of(found, name) * _penalty(preparations[name], given, compared)
+
     plausible = [
         item.name
         for item in found.others
         if own >= FITS + 3 / found.images and own >= times * item.misfit and item.misfit <= GOOD
     ]
-    plausible.sort(key=lambda name: _misfit_of(found, name) * _penalty(preparations[name], given))
+    plausible.sort(key=weight)
     turned = [item.name for item in found.others if item.misfit < own and _is_turned(preparations[item.name], given)]
     proof = _Proof(model, compared, rows) if compared.source.labels is not None else None
     if proof is None or not proof.possible(given):
         if plausible:
             return found.model_copy(update={"misfits": True, "better": plausible[0]})
-        return _alone(model, first, compared, found, given, None) if clear else found
-    asked = dict.fromkeys((*plausible[:3], *turned[:2]))
+        return _alone(model, first, compared, found, given, None)
+    few = _Proof(model, compared, compared.rows)
+    promising = [name for name in turned if few.nll(preparations[name]) < few.nll(given)]
+    promising.sort(key=lambda name: few.nll(preparations[name]))
+    asked = dict.fromkeys((*plausible[:3], *promising[:3]))
     scored = {name: proof.scores(preparations[name]) for name in asked}
     proven = [name for name in asked if scored[name] is not None and proof.beats(preparations[name])]
     found = _with_scores(found, {"as given": proof.scores(given), **scored})
     if proven:
-        best = min(proven, key=lambda name: proof.nll(preparations[name]))
+        best = proof.simplest({name: (preparations[name], weight(name)) for name in proven})
         return found.model_copy(update={"misfits": True, "better": best, "proven": True})
     found = found.model_copy(update={"proven": False} if asked else {})
-    return _alone(model, first, compared, found, given, proof) if clear else found
+    return _alone(model, first, compared, found, given, proof)
 
 
 def _alone(
@@ -243,7 +251,7 @@ def _alone(
     proof: "_Proof | None",
 ) -> InputFit:
     """The misfit alone, where no preparation of the field undoes it, and a mean and std would."""
-    if found.given.misfit < ALONE:
+    if found.given.misfit < ALONE or (found.contrast is not None and not _clear(found)):
         return found
     step = max(1, len(compared.rows) // TRIED)
     undoing = undoing_map(model, first, compared.inputs(given, step))
@@ -251,7 +259,8 @@ def _alone(
     if preparation is None:
         return found
     fit = _fit(model, first, compared, "what would undo it", preparation)
-    if fit.misfit > GOOD or found.given.misfit < TIMES_ALONE * fit.misfit:
+    times = TIMES_ALONE if _clear(found) or proof is not None else TIMES_WITHOUT_CONTRAST
+    if fit.misfit > GOOD or found.given.misfit < times * fit.misfit:
         return found
     if proof is not None:
         scores = proof.scores(preparation)
@@ -300,6 +309,13 @@ class _Proof:
         before, after = self._of(self._given), self._of(preparation)
         return before is not None and after is not None and paired_gain(before[1], after[1]).beats(MARGIN)
 
+    def simplest(self, proven: Mapping[str, tuple[Preparation, float]]) -> str:
+        """Of the ``proven`` preparations that no other beats by a standard error the one of least weight."""
+        nll = {name: found[1] for name, (item, _) in proven.items() if (found := self._of(item)) is not None}
+        best = min(nll, key=lambda name: float(nll[name].mean()))
+        near = [name for name in nll if name == best or not paired_gain(nll[name], nll[best]).beats(1.0)]
+        return min(near, key=lambda name: proven[name][1])
+
     def _of(self, preparation: Preparation) -> tuple[float, Tensor] | None:
         for item, found in self._known:
             if item == preparation:
@@ -311,6 +327,11 @@ class _Proof:
             found = float((logits.argmax(1) == self._labels).double().mean()), fit_temperature(logits, self._labels).nll
         self._known.append((preparation, found))
         return found
+
+
+def _clear(found: InputFit) -> bool:
+    """Whether the images have the contrast that images mostly have."""
+    return found.contrast is not None and found.contrast >= CONTRAST
 
 
 def _with_scores(found: InputFit, scores: Mapping[str, PreparationScores | None]) -> InputFit:
@@ -325,39 +346,49 @@ def _misfit_of(found: InputFit, name: str) -> float:
     return next(item.misfit for item in found.others if item.name == name)
 
 
-def _penalty(preparation: Preparation, given: Preparation) -> float:
-    """By how much a preparation must fit better for each way in which it turns examples round."""
-    penalty = 1.0
+def _turns(preparation: Preparation, given: Preparation) -> tuple[bool, bool, bool]:
+    """Whether, beside the given one, it reverses the channels, inverts the values, and exchanges rows and columns."""
     if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
-        turns = (
+        return (
             preparation.order != given.order,
             preparation.inverted != given.inverted,
             preparation.transposed != given.transposed,
         )
-    else:
-        assert isinstance(preparation, InputMap)
-        assert isinstance(given, InputMap)
-        turns = (
-            preparation.reversed_channels != given.reversed_channels,
-            any(value < 0 for value in preparation.scale) != any(value < 0 for value in given.scale),
-            preparation.transposed != given.transposed,
-        )
-    for turned, factor in zip(turns, (1.5, 2.0, 1.5), strict=True):
+    assert isinstance(preparation, InputMap)
+    assert isinstance(given, InputMap)
+    return (
+        preparation.reversed_channels != given.reversed_channels,
+        (preparation.scale[0] < 0) != (given.scale[0] < 0),
+        preparation.transposed != given.transposed,
+    )
+
+
+def _penalty(preparation: Preparation, given: Preparation, compared: _Compared) -> float:
+    """How many times better a preparation must fit for each way in which it is farther from the given one.
+
+    Examples turned round, each standardized; or dark images left dark.
+    """
+    penalty = 2.0 if preparation.by_example and not given.by_example else 1.0
+    for turned, factor in zip(_turns(preparation, given), (1.5, 2.0, 1.5), strict=True):
         penalty *= factor if turned else 1.0
-    return penalty * (1.2 if preparation.by_example and not given.by_example else 1.0)
+    if isinstance(preparation, Preprocessing) and compared.brightened:
+        penalty *= 1.0 if preparation.maximum in compared.brightened else 3.0
+    return penalty
 
 
 def _is_turned(preparation: Preparation, given: Preparation) -> bool:
-    """Whether it turns examples round and leaves their values: channels reversed, inverted, or transposed."""
+    """Whether it turns examples round, and leaves how large their values are: no contrast does that."""
+    if not any(_turns(preparation, given)) or preparation.by_example != given.by_example:
+        return False
     if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
-        values = [item.mean[::-1] + item.std[::-1] if item.order == "bgr" else item.mean + item.std
-                  for item in (preparation, given)]  # fmt: skip
-        kept = (preparation.maximum, preparation.by_example) == (given.maximum, given.by_example)
-        return kept and values[0] == values[1]
-    assert isinstance(preparation, InputMap)
-    assert isinstance(given, InputMap)
-    sizes = [{round(abs(value), 6) for value in item.scale} for item in (preparation, given)]
-    return preparation.by_example == given.by_example and sizes[0] == sizes[1]
+        if preparation.maximum != given.maximum:
+            return False
+        sizes = zip(preparation.std, given.std, strict=True)
+    else:
+        assert isinstance(preparation, InputMap)
+        assert isinstance(given, InputMap)
+        sizes = zip(map(abs, preparation.scale), map(abs, given.scale), strict=False)
+    return all(1 / SAME_SIZE < one / other < SAME_SIZE for one, other in sizes)
 
 
 def _after(given: Preparation, scale: Sequence[float], shift: Sequence[float]) -> Preparation | None:
@@ -387,6 +418,12 @@ def _used(pixels: Tensor) -> float:
     return float(pixels.amax()) / 255
 
 
+def _ends(arrays: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The lowest and the highest value of each channel of ``arrays`` (n, C, *)."""
+    by_channel = arrays.transpose(0, 1).flatten(1)
+    return tuple(by_channel.amin(1).tolist()), tuple(by_channel.amax(1).tolist())
+
+
 def _maximum(brightest: float, white: int) -> int | None:
     return next((value for value in MAXIMA if brightest <= value < white), None)
 
@@ -397,7 +434,7 @@ def _contrast(compared: _Compared, given: Preparation) -> float | None:
     if isinstance(given, Preprocessing):
         white = 255 * _used(raw) if compared.brightened else 255
         return contrast(raw / max(white, 1))
-    ranges = unit_ranges(tuple(raw.shape[1:]), float(raw.amin()), float(raw.amax()))
+    ranges = unit_ranges(tuple(raw.shape[1:]), *_ends(raw))
     return max((contrast(prepare_arrays(raw, item)) for item in ranges), default=None)
 
 

@@ -14,7 +14,7 @@ from calibrate.surgery import Look, find_sites, look
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A network's size and sites; ``look`` is what it does with data, or with a black image where its input size is known."""
+    """A network's size and sites; ``look`` is what it does with data, or with a black image of a known size."""
 
     parameters: int
     dtype: str
