@@ -5,7 +5,7 @@
 The EfficientNet-lites 0, 1 and 2 on the 500 ImageNet images of ../shared (or $AFTERNORM_SHARED), CIFAR R20 and R56, the
 bundled network, and seven that ``preparations.training`` trains in minutes on oddly prepared images, which are kept in
 `--cache`. Each network is asked about preparations that it was not trained on, without labels and with them; and about
-its right one, on images as they are and corrupted C-style: 19 corruptions at severity 1 to 3.
+its right one, on images as they are and corrupted C-style, 19 corruptions at severity 1 to 3, or one of these each.
 
 `--out` gets one JSON for each question, and what is there is not asked again. Printed are the table of fits, what was
 said of each wrong preparation beside what that costs, and the false alarms on right ones. `--quick` asks little.
@@ -36,6 +36,8 @@ from tests.benchmarks.preparations.training import SHARED
 #: Images for the table of fits, for wrong preparations and in a corrupted set.
 FITTED, SCORED, CORRUPTED = 100, 1000, 250
 SEVERITIES = (1, 2, 3)
+#: The networks whose images are corrupted at all severities; each corruption has one for the others, in turn.
+THOROUGH = ("lite0", "R20", "shufflenet_v2_x0_5, inverted", "resnet18, Caffe's BGR")
 #: Points of top-1 that a wrong preparation costs where it has to be named.
 COSTLY = 1.0
 KINDS = ("unlabelled", "labelled")
@@ -152,7 +154,8 @@ def ask_about(name: str, network: Network, cells: Cells, *, quick: bool) -> None
     """Ask what is not yet known of one network."""
     images, labels = network.data()
     right = network.preparation
-    few, many = (drawn(len(images), count, 1) for count in (FITTED, FITTED if quick else SCORED))
+    scored = FITTED if quick else min(SCORED, len(images) // 2)
+    few, many = (drawn(len(images), count, 1) for count in (FITTED, scored))
     tried = {"right": right, **candidates(images.shape[1])}
     cells("fits", name, make=lambda: fits(network.model, images[few], tried))
     cells("right", name, make=lambda: scores(network.model, right, images[many], labels[many]))
@@ -162,7 +165,7 @@ def ask_about(name: str, network: Network, cells: Cells, *, quick: bool) -> None
     if images.shape[-1] < SMALLEST_SIDE:
         return
     for number, corruption in enumerate(CORRUPTION_SETS["all"][: 2 if quick else None]):
-        for severity in SEVERITIES[: 1 if quick else None]:
+        for severity in SEVERITIES if name in THOROUGH and not quick else (SEVERITIES[number % 3],):
             rows = drawn(len(images), FITTED if quick else CORRUPTED, 100 + 3 * number + severity)
 
             def make(rows: Tensor = rows, corruption: Corruption = corruption, severity: int = severity) -> Cell:
