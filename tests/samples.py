@@ -46,6 +46,7 @@ from calibrate.steps import (
     EstimationShift,
     GradientFactor,
     HoldoutScores,
+    InputFit,
     InputShift,
     LabelFreePoint,
     LabelFreeSearch,
@@ -66,6 +67,8 @@ from calibrate.steps import (
     OutputBound,
     Prediction,
     PredictionChanges,
+    PreparationFit,
+    PreparationScores,
     Reestimation,
     Rung,
     Scores,
@@ -600,6 +603,39 @@ def everything() -> tuple[StepResult, ...]:
 def unmeasured(*others: StepResult, **changed: Any) -> Summary:
     """A run that measured and searched nothing: what came of it are ``others``."""
     return summary(**{"outcomes": others, "verdict": None, "reasons": (), **changed})
+
+
+def input_fit(**changed: Any) -> InputFit:
+    """Images that were prepared with ImageNet's mean and std, and want 0.5; ``changed`` replaces fields."""
+    halves = Preprocessing(resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    fields: dict[str, Any] = {
+        "tuned": False,
+        "images": 100,
+        "layer": "stem.bn",
+        "channels": 28,
+        "behind": 1,
+        "given": PreparationFit(
+            name="as given",
+            misfit=0.8912,
+            preprocessing=Preprocessing(resize=256, crop=224),
+            scores=PreparationScores(n=250, top1=0.776, nll=0.8912),
+        ),
+        "others": (
+            PreparationFit(
+                name="mean = std = 0.5",
+                misfit=0.0123,
+                preprocessing=halves,
+                scores=PreparationScores(n=250, top1=0.88, nll=0.4401),
+            ),
+            PreparationFit(name="0–1", misfit=0.6, preprocessing=None),
+        ),
+        "misfits": True,
+        "better": "mean = std = 0.5",
+        "proven": True,
+        "contrast": 0.88,
+        "used": 1.0,
+    }
+    return InputFit(**{**fields, **changed})
 
 
 def summary(**changed: Any) -> Summary:

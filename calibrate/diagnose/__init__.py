@@ -15,13 +15,14 @@ from calibrate.diagnose.input_fit import (
 from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
-from calibrate.diagnose.preparations import MAXIMA, array_preparations, image_preparations, unit_ranges
+from calibrate.diagnose.preparations import MAXIMA, OF_DATA, array_preparations, image_preparations, unit_ranges
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
     "BY_BATCH",
     "MAXIMA",
+    "OF_DATA",
     "FirstLayer",
     "array_preparations",
     "bound",

@@ -37,6 +37,18 @@ GREY: Mapping[str, Pair] = {
     "MNIST's mean and std": ((0.1307,), (0.3081,)),
     "Fashion-MNIST's mean and std": ((0.2860,), (0.3530,)),
 }
+#: Preparations by moments of the data themselves, which they always fit.
+OF_DATA = (
+    "the mean and std of these data",
+    "each image by its own mean and std",
+    "each example by its own mean and std",
+)
+#: For any other number of channels.
+ANY: Mapping[str, Pair] = {
+    "mean = std = 0.5": ((0.5,), (0.5,)),
+    "0–1": UNIT,
+    "0–255": ((0.0,), (1 / 255,)),
+}
 #: How far beyond 0 and 1 a value may lie that is still taken for one of that range.
 SLACK = 0.02
 
@@ -61,7 +73,7 @@ def image_preparations(
     """
     pairs = dict(COLOR if given.channels == 3 else GREY)
     if given.channels == 1:
-        pairs["the mean and std of these data"] = data
+        pairs[OF_DATA[0]] = data
     if training is not None:
         pairs["the mean and std of the training data"] = training
     own = (given.mean[::-1], given.std[::-1]) if given.order == "bgr" else (given.mean, given.std)
@@ -91,9 +103,7 @@ def image_preparations(
                     words = f"{name}{order_words}{', inverted (1 − x)' if inverted else upright}{white_words}"
                     made[words] = given.model_copy(update=changed)
     if given.channels == 1:
-        made["each image by its own mean and std"] = given.model_copy(
-            update={"mean": UNIT[0], "std": UNIT[1], "by_example": True}
-        )
+        made[OF_DATA[1]] = given.model_copy(update={"mean": UNIT[0], "std": UNIT[1], "by_example": True})
     made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     return _others(made, given)
 
@@ -111,10 +121,11 @@ def array_preparations(
     channels = shape[0]
     pairs = _pairs(channels)
     for start, back in _ranges(pairs, low, high).items():
-        targets = pairs if start in pairs else {"0–1": UNIT, **pairs}
+        signed = start.startswith("±")
+        targets = {"±1": UNIT} if signed else pairs
         for name, pair in targets.items():
             words = name if name == start else f"from {start} to {name}"
-            for inverted in (False, True):
+            for inverted in (False,) if signed else (False, True):
                 for turned in (False, True) if channels == 3 else (False,):
                     ends = f"{', inverted (1 − x)' if inverted else ''}{', channels reversed' if turned else ''}"
                     made[f"{words}{ends}"] = _forth(back, pair, inverted=inverted, turned=turned)
@@ -123,8 +134,8 @@ def array_preparations(
     if channels == 3:
         made["channels reversed"] = given.model_copy(update={"reversed_channels": not given.reversed_channels})
     else:
-        made["the mean and std of these data"] = _standardizing(data)
-        made["each example by its own mean and std"] = InputMap(by_example=True)
+        made[OF_DATA[0]] = _standardizing(data)
+        made[OF_DATA[2]] = InputMap(by_example=True)
     if len(shape) > 2 and shape[-1] == shape[-2]:
         made["the last two dimensions exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     same = {"channels_last": given.channels_last}
@@ -140,7 +151,7 @@ def unit_ranges(shape: Sequence[int], low: Values, high: Values) -> tuple[InputM
 
 
 def _pairs(channels: int) -> Mapping[str, Pair]:
-    return {3: COLOR, 1: GREY}.get(channels, {})
+    return {3: COLOR, 1: GREY}.get(channels, ANY)
 
 
 def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, Pair]:
@@ -153,8 +164,6 @@ def _ranges(pairs: Mapping[str, Pair], low: Values, high: Values) -> dict[str, P
             continue
         tried[f"{name} twice"] = tuple(s * s for s, _ in back), tuple(m * s + m for s, m in back)
         tried[f"{name} on 0–255"] = tuple(s / 255 for s, _ in back), tuple(m / 255 for _, m in back)
-    if not pairs:
-        tried["0–1"] = UNIT[::-1]
     tried |= {f"0–1 divided by {ratio:g}": ((ratio,), (0.0,)) for ratio in RATIOS}
     tried |= {f"0–{white:g}": ((1 / white,), (0.0,)) for white in WHITES}
     found = {name: pair for name, pair in tried.items() if _is_range(low, high, pair)}

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from calibrate.data import DataLike, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
-from calibrate.engine.opening.input_fit import find_input_fit, input_findings, preparation_of
+from calibrate.engine.inputs.fit import find_input_fit, input_findings
+from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training

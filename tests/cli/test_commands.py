@@ -253,3 +253,68 @@ def test_doctor_finds_this_machine_fit(afternorm: Callable[..., Ran]) -> None:
     assert ran.code == 0
     assert facts["missing"] == []
     assert facts["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+BLACK = "{channels: 1, mean: [0.0], std: [0.003921568627]}"  # 0 to 255, which no network here was trained with
+
+
+def test_inspect_with_data_says_whether_these_are_prepared_as_in_training(
+    demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str]
+) -> None:
+    given = ("inspect", "--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.digits, "--threads", 1)
+    ran = afternorm(*given, *shape)
+    assert ran.code == 0, ran.err
+    assert "The inputs fit bn1, the first layer" in ran.out
+    assert "64 positions" in ran.out
+    wrong = afternorm(*given, "--preprocessing", BLACK, "--json")
+    fields = json.loads(wrong.out)
+    assert fields["input_fit"]["misfits"]
+    assert fields["input_fit"]["proven"]
+    assert "The inputs do not fit bn1" in afternorm(*given, "--preprocessing", BLACK).out
+    without = afternorm("inspect", "--model", demo_inputs.checkpoint, *NETWORK, *shape)
+    assert without.code == 2
+    assert "--data" in without.err
+
+
+@pytest.mark.parametrize(("how", "code"), [("right", 0), ("wrong", 6), ("auto", 0)])
+def test_sound_can_be_required(
+    how: str, code: int, demo_inputs: DemoInputs, afternorm: Callable[..., Ran], shape: tuple[str, str], tmp_path: Path
+) -> None:
+    """And a second requirement beside it holds on its own."""
+    preprocessing = {"right": shape[1], "wrong": BLACK, "auto": BLACK.replace("{", "{auto: true, ")}[how]
+    given = (
+        "calibrate", "--model", demo_inputs.checkpoint, *NETWORK, "--data", demo_inputs.digits,
+        "--preprocessing", preprocessing, "--recipe", "adabn", "--formats", "safetensors", "--latency-runs", 0,
+        "--out", tmp_path / "out", "--threads", 1, "--json",
+    )  # fmt: skip
+    ran = afternorm(*given, "--require", "sound")
+    assert ran.code == code, ran.err
+    summary = Summary.model_validate_json(ran.out)
+    assert (tmp_path / "out" / "tuned.safetensors").exists() == (code == 0)
+    if how == "wrong":
+        assert "inputs do not fit" in ran.err
+        assert summary.verdict == "improved"
+        report = (tmp_path / "out" / "report.txt").read_text()
+        assert "A repair, not a gain" in report.split("Verdict")[1].splitlines()[2]
+        assert afternorm(*given, "--require", "improved").code == 0
+        assert afternorm(*given, "--require", "improved", "--require", "sound").code == 6
+
+
+def test_auto_alone_sets_out_from_the_preprocessing_of_a_tuned_file(
+    tuned: tuple[Path, Summary], demo_inputs: DemoInputs, afternorm: Callable[..., Ran]
+) -> None:
+    ran = afternorm(
+        "evaluate", "--model", tuned[0] / "tuned.safetensors", "--data", demo_inputs.digits,
+        "--preprocessing", "auto", "--json", "--threads", 1,
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    assert Summary.model_validate_json(ran.out).data.preprocessing == PREPROCESSING
+
+
+def test_fine_tuning_takes_no_auto(demo_inputs: DemoInputs, afternorm: Callable[..., Ran], tmp_path: Path) -> None:
+    ran = afternorm(
+        "finetune", "{phases: [{epochs: 1}]}", "--model", demo_inputs.checkpoint, *NETWORK,
+        "--data", demo_inputs.digits, "--preprocessing", "auto", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert ran.code == 2
+    assert "inspect --data" in ran.err

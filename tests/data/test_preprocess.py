@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torchvision import transforms
 
-from calibrate.data import prepare
-from calibrate.data.preprocess import prepare_pixels
+from calibrate.data import open_data, prepare, prepare_arrays, prepare_pixels
 from calibrate.errors import DataError, UnsafeInputError
-from calibrate.recipe import Preprocessing
+from calibrate.recipe import InputMap, Preprocessing
 
 RAW = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 GREY = Preprocessing(channels=1, mean=(0,), std=(1,))
@@ -124,3 +123,79 @@ def test_exif_orientation_is_not_applied() -> None:
 def test_an_image_that_resizing_would_blow_up_is_refused() -> None:
     with pytest.raises(UnsafeInputError, match="1 × 60000 pixels"):
         prepare(Image.new("L", (1, 60000)), Preprocessing(resize=1024, crop=1024))
+
+
+def test_each_way_of_preparing_equals_numpy() -> None:
+    image = noise(9, 7)
+    x = unit(image).transpose(2, 0, 1)
+    mean, std = np.array([0.1, 0.2, 0.3])[:, None, None], np.array([0.5, 0.6, 0.7])[:, None, None]
+    own = (x - x.mean((1, 2), keepdims=True)) / x.std((1, 2), keepdims=True)
+    expected = {
+        "order": ("bgr", x[::-1]), "inverted": (True, 1 - x), "transposed": (True, x.transpose(0, 2, 1)),
+        "by_example": (True, own),
+    }  # fmt: skip
+    for name, (value, made) in expected.items():
+        asked = Preprocessing.model_validate({"mean": mean.ravel(), "std": std.ravel(), name: value})
+        np.testing.assert_allclose(prepare(image, asked).numpy(), (made - mean) / std, atol=1e-5)
+    both = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1), order="bgr", inverted=True, by_example=True)
+    np.testing.assert_allclose(prepare(image, both).numpy(), -own[::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("dtype", "maximum"), [("uint8", 15), ("uint8", 200), ("uint16", 4095), ("uint16", 1023)])
+def test_the_maximum_becomes_one_and_what_is_beyond_it_too(dtype: str, maximum: int) -> None:
+    values = np.random.default_rng(0).integers(0, maximum + 40, (6, 5)).astype(dtype)
+    values[0, 0] = maximum
+    made = prepare(Image.fromarray(values), GREY.model_copy(update={"maximum": maximum})).numpy()[0]
+    np.testing.assert_allclose(made, np.minimum(values / maximum, 1), atol=0.51 / 255)
+    assert made[0, 0] == 1
+
+
+def test_a_constant_image_standardized_is_zero_and_not_nan() -> None:
+    flat = prepare(Image.new("L", (4, 4), 90), GREY.model_copy(update={"by_example": True}))
+    assert torch.equal(flat, torch.zeros(1, 4, 4))
+
+
+def test_arrays_are_mapped_as_asked() -> None:
+    x = torch.randn(3, 2, 4, 5, dtype=torch.float64)
+    scale, shift = torch.tensor([2.0, -3.0]).view(1, 2, 1, 1), torch.tensor([0.5, 1.0]).view(1, 2, 1, 1)
+    by_channel = InputMap(scale=(2.0, -3.0), shift=(0.5, 1.0))
+    torch.testing.assert_close(prepare_arrays(x, by_channel), x * scale + shift)
+    torch.testing.assert_close(prepare_arrays(x, InputMap(transposed=True)), x.mT)
+    torch.testing.assert_close(prepare_arrays(x, InputMap(reversed_channels=True, scale=(2.0,))), 2 * x[:, [1, 0]])
+    torch.testing.assert_close(prepare_arrays(x.movedim(1, -1), InputMap(channels_last=True)), x)
+    vectors = torch.randn(4, 6, dtype=torch.float64)
+    by_example = prepare_arrays(vectors, InputMap(by_example=True))
+    torch.testing.assert_close(by_example.std(1, correction=0), torch.ones(4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("asked", "shape", "words"),
+    [
+        (InputMap(scale=(1.0, 2.0)), (4, 3, 5, 5), "arrays.scale has 2 values"),
+        (InputMap(shift=(1.0, 2.0)), (4, 7), "arrays.shift has 2 values"),
+        (InputMap(transposed=True), (4, 3, 5), "arrays.transposed"),
+        (InputMap(channels_last=True), (4, 7), "arrays.channels_last"),
+    ],
+)
+def test_a_map_that_does_not_fit_the_arrays_is_an_error(asked: InputMap, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        prepare_arrays(torch.zeros(shape), asked)
+
+
+def test_a_source_prepared_anew_leaves_the_first_alone() -> None:
+    data = [(np.full((4, 4), 60, np.uint8), 0), (np.full((4, 4), 90, np.uint8), 1)]
+    source = open_data(data, preprocessing=GREY)
+    other = source.prepared_by(GREY.model_copy(update={"inverted": True}))
+    (one,), (two,) = source.batches(np.arange(2), 2), other.batches(np.arange(2), 2)
+    torch.testing.assert_close(one.inputs, 1 - two.inputs)
+    assert source.preprocessing == GREY
+    arrays = open_data([(np.float32([[[1.0]]]), 0)], preprocessing=Preprocessing(arrays=InputMap(scale=(3.0,))))
+    (batch,) = arrays.batches(np.arange(1), 1)
+    assert batch.inputs.item() == 3
+    assert arrays.preparation == Preprocessing(arrays=InputMap(scale=(3.0,)))
+    assert arrays.findings == ()
+
+
+def test_a_grey_image_has_no_order() -> None:
+    with pytest.raises(ValueError, match="no order of channels"):
+        Preprocessing(channels=1, mean=(0,), std=(1,), order="bgr")

@@ -37,6 +37,7 @@ from calibrate.values import Estimate
 from tests.samples import (
     changes,
     channel_health,
+    input_fit,
     label_free,
     layers,
     leaderboard,
@@ -85,6 +86,7 @@ SCORES = TopOneAndNll(top1=0.6, nll=1.25)
 CHANGE = Estimate(value=0.01, low=-0.01, high=0.03)
 #: A summary with every kind of leaf, and few of each.
 SHORT = summary(
+    input_fit=input_fit(),
     data=summary().data.model_copy(update={"training": TrainingData(source="train", fingerprint="sha256:56", n=8)}),
     outcomes=(
         Reestimation(images=9, passes=1.0, layers=(Moved(name="bn1", mean=0.1, log_variance=0.2),)),
@@ -186,6 +188,7 @@ CHOICES = {
     "fog": "snow",
     "all": "clean",
     "bilinear": "bicubic",
+    "rgb": "bgr",
     "entropy": "agreement",
     "fixed": "broken",
     "broken": "fixed",

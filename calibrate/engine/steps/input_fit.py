@@ -1,7 +1,7 @@
 """The step ``input_fit``: how the inputs of the holdout half fit the network's first running statistics."""
 
 from calibrate.engine.handler import Handler
-from calibrate.engine.opening.input_fit import find_input_fit, input_findings
+from calibrate.engine.inputs.fit import find_input_fit, input_findings
 from calibrate.engine.run import Run
 from calibrate.steps import NotApplicable, ProbeInputFit
 

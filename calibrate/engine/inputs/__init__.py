@@ -1,0 +1,1 @@
+"""Inputs: whether they are prepared as the network was trained with."""

@@ -1,0 +1,192 @@
+"""The judgement: whether the given preparation is taken for wrong, and for which other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from calibrate.diagnose import OF_DATA, FirstLayer, undoing_map
+from calibrate.engine.inputs.proof import Proof
+from calibrate.engine.inputs.stored_examples import Preparation, StoredExamples, fit_of
+from calibrate.preprocessing import InputMap, Preprocessing
+from calibrate.steps import InputFit, PreparationFit, PreparationScores
+
+#: A misfit below is no reason to look further, without labels and with them; it is less sharp for fewer examples.
+FITS, FITS_LABELLED = 0.07, 0.02
+#: So many times better must another preparation fit, where the images have their contrast, and where they have not.
+TIMES, TIMES_WITHOUT_CONTRAST = 4.0, 15.0
+#: Images whose values range over less than this share of 0 to 1 may have lost their contrast.
+CONTRAST = 0.6
+#: The data's own moments always fit: they are asked from this misfit on, or where images fill their range so well that
+#: neither contrast nor brightness is lost.
+OWN_MOMENTS, FILLED = 1.0, 0.95
+#: Stds of one size differ by less than this factor.
+SAME_SIZE = 1.2
+#: A preparation that fits worse than this is not the right one.
+GOOD = 0.25
+#: A misfit that no preparation of the field undoes is told from this size on, where a mean and std make it so many
+#: times smaller.
+ALONE, TIMES_ALONE = 0.5, 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge:
+    """What a judgement rests on: the network, the examples, how they were given, and all preparations by name."""
+
+    model: nn.Module
+    first: FirstLayer
+    examples: StoredExamples
+    given: Preparation
+    preparations: Mapping[str, Preparation]
+    rows: NDArray[np.int64]
+
+    def judged(self, found: InputFit) -> InputFit:
+        """``found`` with the judgement. Labelled examples are asked only where another preparation may be right."""
+        own = found.given.misfit
+        plausible = [item.name for item in found.others if self._is_plausible(found, item)]
+        names = sorted(plausible, key=lambda name: self.weight(found, name))
+        turned = [item.name for item in found.others if item.misfit < own and self.is_turned(item.name)]
+        if not names and not turned and own < ALONE:
+            return found
+        few = self._proof(self.examples.rows)
+        if few is None:
+            if names and own >= FITS + 3 / found.images:
+                return found.model_copy(update={"misfits": True, "better": names[0]})
+            return self._alone(found, None)
+        turned = [name for name in turned if few.nll(self.preparations[name]) < few.nll(self.given)]
+        turned.sort(key=lambda name: few.nll(self.preparations[name]))
+        return self._proven(found, [*dict.fromkeys((*names[:3], *turned[:3]))])
+
+    def _is_plausible(self, found: InputFit, item: PreparationFit) -> bool:
+        """Whether it fits so much better that it may be the right one."""
+        own = found.given.misfit
+        if own < FITS_LABELLED + 3 / found.images or item.misfit > GOOD:
+            return False
+        if item.name in OF_DATA and own < OWN_MOMENTS and (found.contrast or 0) < FILLED:
+            return False
+        times = TIMES if _clear(found) else TIMES_WITHOUT_CONTRAST
+        return own >= times * self.weight(found, item.name)
+
+    def _proven(self, found: InputFit, asked: Sequence[str]) -> InputFit:
+        """The judgement of labelled examples on the preparations ``asked``."""
+        proof = Proof(self.model, self.examples, self.rows)
+        if not asked:
+            return self._alone(found, proof)
+        scores = {name: proof.scores(self.preparations[name]) for name in asked}
+        found = _with_scores(found, {"as given": proof.scores(self.given), **scores})
+        if proven := [name for name in asked if proof.beats(self.preparations[name])]:
+            weighed = {name: (self.preparations[name], self.weight(found, name)) for name in proven}
+            return found.model_copy(update={"misfits": True, "better": proof.simplest(weighed), "proven": True})
+        return self._alone(found.model_copy(update={"proven": False}), proof)
+
+    def _alone(self, found: InputFit, proof: Proof | None) -> InputFit:
+        """The misfit alone, where no preparation of the field undoes it, and a mean and std would."""
+        if found.given.misfit < ALONE or (found.contrast is not None and not _clear(found)):
+            return found
+        undoing = undoing_map(self.model, self.first, self.examples.tried(self.given))
+        preparation = None if undoing is None else _after(self.given, *(values.tolist() for values in undoing))
+        if preparation is None:
+            return found
+        fit = fit_of(self.model, self.first, self.examples, "what would undo it", preparation)
+        times = TIMES_ALONE if _clear(found) or proof is not None else TIMES_WITHOUT_CONTRAST
+        if fit.misfit > GOOD or found.given.misfit < times * fit.misfit:
+            return found
+        if proof is None:
+            return found.model_copy(update={"misfits": True, "undoing": fit})
+        found = _with_scores(found, {"as given": proof.scores(self.given)})
+        if not proof.beats(preparation):
+            return found
+        fit = fit.model_copy(update={"scores": proof.scores(preparation)})
+        return found.model_copy(update={"misfits": True, "undoing": fit, "proven": True})
+
+    def _proof(self, rows: NDArray[np.int64]) -> Proof | None:
+        """Labelled examples that can prove something; None where there are none, or the network gives no numbers."""
+        if self.examples.source.labels is None:
+            return None
+        proof = Proof(self.model, self.examples, rows)
+        return proof if proof.possible(self.given) else None
+
+    def weight(self, found: InputFit, name: str) -> float:
+        """The misfit of a preparation, and more the farther it is from the given one."""
+        misfit = next(item.misfit for item in found.others if item.name == name)
+        return misfit * penalty(self.preparations[name], self.given, self.examples)
+
+    def is_turned(self, name: str) -> bool:
+        """See :func:`is_turned`."""
+        return is_turned(self.preparations[name], self.given)
+
+
+def _with_scores(found: InputFit, scores: Mapping[str, PreparationScores | None]) -> InputFit:
+    def scored(item: PreparationFit) -> PreparationFit:
+        return item.model_copy(update={"scores": scores[item.name]}) if item.name in scores else item
+
+    others = tuple(scored(item) for item in found.others)
+    return found.model_copy(update={"given": scored(found.given), "others": others})
+
+
+def _clear(found: InputFit) -> bool:
+    """Whether the images have the contrast that images mostly have."""
+    return found.contrast is not None and found.contrast >= CONTRAST
+
+
+def _turns(preparation: Preparation, given: Preparation) -> tuple[bool, bool, bool]:
+    """Whether, beside the given one, it reverses the channels, inverts the values, and exchanges rows and columns."""
+    if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
+        return (
+            preparation.order != given.order,
+            preparation.inverted != given.inverted,
+            preparation.transposed != given.transposed,
+        )
+    assert isinstance(preparation, InputMap)
+    assert isinstance(given, InputMap)
+    return (
+        preparation.reversed_channels != given.reversed_channels,
+        (preparation.scale[0] < 0) != (given.scale[0] < 0),
+        preparation.transposed != given.transposed,
+    )
+
+
+def penalty(preparation: Preparation, given: Preparation, examples: StoredExamples) -> float:
+    """How many times better a preparation must fit for each way in which it is farther from the given one.
+
+    Examples turned round, each standardized; or dark images left dark.
+    """
+    penalty = 2.0 if preparation.by_example and not given.by_example else 1.0
+    for turned, factor in zip(_turns(preparation, given), (1.5, 2.0, 1.5), strict=True):
+        penalty *= factor if turned else 1.0
+    if isinstance(preparation, Preprocessing) and examples.brightened:
+        penalty *= 1.0 if preparation.maximum in examples.brightened else 100.0
+    return penalty
+
+
+def is_turned(preparation: Preparation, given: Preparation) -> bool:
+    """Whether it turns examples round, and leaves how large their values are: no contrast does that."""
+    if not any(_turns(preparation, given)) or preparation.by_example != given.by_example:
+        return False
+    if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
+        if preparation.maximum != given.maximum:
+            return False
+        sizes = zip(preparation.std, given.std, strict=True)
+    else:
+        assert isinstance(preparation, InputMap)
+        assert isinstance(given, InputMap)
+        sizes = zip(map(abs, preparation.scale), map(abs, given.scale), strict=False)
+    return all(1 / SAME_SIZE < one / other < SAME_SIZE for one, other in sizes)
+
+
+def _after(given: Preparation, scale: Sequence[float], shift: Sequence[float]) -> Preparation | None:
+    """The preparation that maps network input once more; None where images would need a negative std."""
+    if isinstance(given, InputMap):
+        owns, owned = (values * len(scale) if len(values) == 1 else values for values in (given.scale, given.shift))
+        return given.model_copy(
+            update={
+                "scale": tuple(a * b for a, b in zip(scale, owns, strict=True)),
+                "shift": tuple(a * b + c for a, b, c in zip(scale, owned, shift, strict=True)),
+            }
+        )
+    if any(a <= 0 for a in scale):
+        return None
+    mean = tuple(m - b * s / a for m, s, a, b in zip(given.mean, given.std, scale, shift, strict=True))
+    return given.model_copy(update={"mean": mean, "std": tuple(s / a for s, a in zip(given.std, scale, strict=True))})
