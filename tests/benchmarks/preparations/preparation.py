@@ -46,7 +46,7 @@ CAFFE = Preparation((103.939 / 255, 116.779 / 255, 123.68 / 255), (1 / 255,) * 3
 
 _COLOR = {
     "ImageNet": IMAGENET,
-    ".5/.5": ((0.5,) * 3, (0.5,) * 3),
+    "mean = std = .5": ((0.5,) * 3, (0.5,) * 3),
     "0–1": ((0.0,) * 3, (1.0,) * 3),
     "0–255": ((0.0,) * 3, (1 / 255,) * 3),
     "CIFAR": CIFAR,
@@ -56,14 +56,14 @@ _COLOR = {
 }
 _GREY = {
     "MNIST": ((0.1307,), (0.3081,)),
-    ".5/.5": ((0.5,), (0.5,)),
+    "mean = std = .5": ((0.5,), (0.5,)),
     "0–1": ((0.0,), (1.0,)),
     "0–255": ((0.0,), (1 / 255,)),
 }
 
 
 #: The color preparations that users give by mistake.
-QUITE_COMMON = ("ImageNet", ".5/.5", "0–1", "0–255", "CIFAR", "CLIP", "0–255 minus means, BGR")
+QUITE_COMMON = ("ImageNet", "mean = std = .5", "0–1", "0–255", "CIFAR", "CLIP", "0–255 minus means, BGR")
 
 
 def candidates(channels: int) -> dict[str, Preparation]:
@@ -81,7 +81,13 @@ def candidates(channels: int) -> dict[str, Preparation]:
 def wrong(right: Preparation, *, quick: bool) -> dict[str, Preparation]:
     """What a user may give in place of ``right``, by name: a pair of the field, channels reversed, inverted."""
     grey = len(right.mean) == 1
-    names = (".5/.5", "0–255") if quick else ("MNIST", ".5/.5", "0–1", "0–255") if grey else QUITE_COMMON
+    names = (
+        ("mean = std = .5", "0–255")
+        if quick
+        else ("MNIST", "mean = std = .5", "0–1", "0–255")
+        if grey
+        else QUITE_COMMON
+    )
     named = {name: candidates(len(right.mean))[name] for name in names}
     if not grey:
         named["channels reversed"] = replace(right, mean=right.mean[::-1], std=right.std[::-1], bgr=not right.bgr)

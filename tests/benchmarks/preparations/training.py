@@ -56,7 +56,7 @@ TRAINED = {
     "resnet10t, ImageNet's of RGB on BGR": Trained(
         "timm/resnet10t", Preparation(*IMAGENET, bgr=True), side=32, epochs=10
     ),
-    "regnetx_002, .3/.1": Trained("timm/regnetx_002", Preparation((0.3,) * 3, (0.1,) * 3), epochs=10),
+    "regnetx_002, mean .3, std .1": Trained("timm/regnetx_002", Preparation((0.3,) * 3, (0.1,) * 3), epochs=10),
     "mobilenetv3_small_050, CLIP's": Trained("timm/mobilenetv3_small_050", Preparation(*CLIP), epochs=20),
     "resnet10t, digits inverted": Trained(
         "timm/resnet10t",
