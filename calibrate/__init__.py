@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from calibrate.adapt import Adapted
     from calibrate.data import Source, open_data, read_classes
-    from calibrate.diagnose import channel_health, estimation_shift, output_bound
+    from calibrate.diagnose import channel_health, estimation_shift, output_bound, statistics_health
     from calibrate.engine import (
         Delivery,
         Opened,
@@ -176,6 +176,7 @@ _HOME = {
     "render_markdown": "report",
     "render_text": "report",
     "retrofit": "engine",
+    "statistics_health": "diagnose",
 }
 
 __all__ = [
@@ -264,6 +265,7 @@ __all__ = [
     "render_text",
     "retrofit",
     "statistic_noise",
+    "statistics_health",
 ]
 
 

@@ -34,6 +34,20 @@ class ModelError(AfternormError):
     """The checkpoint, the architecture and each other do not fit."""
 
 
+class NonFiniteError(ModelError):
+    """Logits that are infinite or not a number, for ``broken`` of so many ``examples``; ``because`` of what."""
+
+    def __init__(self, broken: int, examples: int, because: str = "") -> None:
+        self.broken, self.examples = broken, examples
+        what = f"the network gives logits that are infinite or not a number for {broken} of {examples} examples"
+        super().__init__(
+            f"{what}: {because}"
+            if because
+            else f"{what}, and such an example has no score; check whether half precision overflows (try float32), and "
+            "whether the preprocessing (mean, std, value range) is the one the network was trained with."
+        )
+
+
 class DataError(AfternormError):
     """The data cannot be read, or do not fit the model."""
 

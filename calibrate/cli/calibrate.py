@@ -22,7 +22,7 @@ def calibrate_command(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A preset (alpha, auto, temperature, adabn, precise_bn, measure), a recipe file or a mapping."
+            help="A preset (alpha, auto, temperature, adabn, repair, precise_bn, measure), a recipe file or a mapping."
         ),
     ] = "alpha",
     alpha: Annotated[

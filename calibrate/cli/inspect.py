@@ -10,6 +10,7 @@ from calibrate.cli.console import say
 from calibrate.errors import UsageError
 from calibrate.recipe import Recipe, RunSettings
 from calibrate.request import RunRequest
+from calibrate.result import condition_findings
 from calibrate.steps import InputFit, NotApplicable, ProbeInputFit
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def _fields(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable
         "preprocessing": opened.preprocessing.model_dump() if opened.preprocessing else None,
         "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
         "input_fit": fit.model_dump(mode="json") if fit else None,
+        "findings": [finding.model_dump() for finding in condition_findings(found.health)],
+        "health": [condition.model_dump() for condition in found.health],
         "tuned": opened.provenance.model_dump(mode="json") if opened.provenance else None,
     }
 
@@ -88,16 +91,17 @@ def _text(opened: "Opened", found: "Inspection", fit: InputFit | NotApplicable |
         )
     if fit is not None:
         lines.append(fit.words() if isinstance(fit, InputFit) else f"input fit: not applicable, {fit.reason}")
+    findings = [f"{item.severity}: {item.message} ({item.code})" for item in condition_findings(found.health)]
     if not found.sites:
         lines.append("no batch normalisation layers: only the temperature can be tuned (--recipe temperature)")
-        return "\n".join(lines)
+        return "\n".join((*lines, *findings))
     lines.append(f"{len(found.sites)} normalisation layers:")
     positions = found.look.positions if found.look else {}
     width = max(len(" = ".join(site.names)) for site in found.sites)
     lines += [_line(site, width, positions.get(site.names[0])) for site in found.sites]
     if all(site.note for site in found.sites):
         lines.append("none of them can weigh an example: only the temperature can be tuned (--recipe temperature)")
-    return "\n".join(lines)
+    return "\n".join((*lines, *findings))
 
 
 def _line(site: "SiteSummary", width: int, positions: int | None) -> str:

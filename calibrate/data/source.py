@@ -86,12 +86,15 @@ class Source(ABC):
         return Preprocessing(arrays=self.input_map)
 
     def prepared_by(self, preparation: Preprocessing | InputMap) -> Self:
-        """The same examples, images prepared by another preprocessing, or arrays by another map."""
+        """The same examples, images prepared by another preprocessing, or arrays by another map.
+
+        Images stay as they are for a map, and arrays for a preprocessing.
+        """
         other = copy.copy(self)
-        if isinstance(preparation, Preprocessing):
+        if isinstance(preparation, InputMap):
+            other.input_map = preparation if self.preprocessing is None else None
+        elif self.preprocessing is not None:
             other.preprocessing = preparation
-        else:
-            other.input_map = preparation
         return other
 
     def white(self, index: int) -> int:  # noqa: ARG002 (images may differ)

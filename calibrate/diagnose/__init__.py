@@ -3,7 +3,7 @@
 from calibrate.diagnose.advice import BY_BATCH
 from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
-from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation
+from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation, squared_distance
 from calibrate.diagnose.input_fit import (
     FirstLayer,
     channel_moments,
@@ -16,13 +16,17 @@ from calibrate.diagnose.input_shifts import input_shift
 from calibrate.diagnose.normalized import normalising_by_channel
 from calibrate.diagnose.output_bounds import bound, bounded, output_bound, trains_by_batch
 from calibrate.diagnose.preparations import MAXIMA, OF_DATA, array_preparations, image_preparations, unit_ranges
+from calibrate.diagnose.sick_statistics import EXAMPLES, FEWEST, REPAIR, statistics_health
 from calibrate.diagnose.statistic_noise import disturbed, noise_curve, noise_level
 from calibrate.diagnose.stream import diagnose_stream
 
 __all__ = [
     "BY_BATCH",
+    "EXAMPLES",
+    "FEWEST",
     "MAXIMA",
     "OF_DATA",
+    "REPAIR",
     "FirstLayer",
     "array_preparations",
     "bound",
@@ -46,6 +50,8 @@ __all__ = [
     "output_bound",
     "rank_correlation",
     "seen",
+    "squared_distance",
+    "statistics_health",
     "trains_by_batch",
     "undoing_map",
     "unit_ranges",

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.diagnose.normalized import Extent, inference_statistics, normalising_by_channel
+from calibrate.diagnose.normalized import Extent, emptied, inference_statistics, normalising_by_channel, not_finite
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import (
     DEAD_VARIANCE,
@@ -52,21 +52,26 @@ def channel_health(
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
         for _, x in as_batches(batches).after(0):
             checked_logits(model, x)
-    return tuple(_health(layers[layer], *found) for layer, found in seen.items())
+    return emptied(
+        tuple(_health(layers[layer], *found) for layer, found in seen.items()),
+        ("silent", "exploding", "far_out", "furthest"),
+    )
 
 
 def _health(site: Site, moments: Moments, extent: Extent) -> LayerHealth:
     layer: Any = site.module
-    span = extent.span
+    span, what = extent.span, not_finite(layer, moments)
+    known = what != "statistics"
     return LayerHealth(
         name=site.name,
         channels=site.channels,
-        dead=_count(layer.running_var.double() < DEAD_VARIANCE),
-        silent=_count(moments.variance < DEAD_VARIANCE),
+        not_finite=what,
+        dead=_count(layer.running_var.double() < DEAD_VARIANCE) if known else None,
+        silent=_count(moments.variance < DEAD_VARIANCE) if known else None,
         pruned=None if layer.weight is None else _count(layer.weight.abs().double() < PRUNED_GAMMA),
-        exploding=_count(extent.outside > EXPLODING_SHARE * extent.count),
-        far_out=float(extent.outside.double().mean()) / extent.count,
-        furthest=None if span is None else max(-span[0], span[1]),
+        exploding=_count(extent.outside > EXPLODING_SHARE * extent.count) if known else None,
+        far_out=float(extent.outside.double().mean()) / extent.count if known else None,
+        furthest=None if span is None or not known else max(-span[0], span[1]),
         gamma_drift=None if layer.weight is None else _histogram((layer.weight.double() - 1).abs()),
         beta_drift=None if layer.bias is None else _histogram(layer.bias.double().abs()),
         gradient_factor=_summary(gradient_factor(layer).abs()),

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from calibrate.diagnose.normalized import not_finite
+from calibrate.diagnose.sick_statistics import REPAIR
+from calibrate.errors import ModelError
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerShift
 from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, keeping_statistics, watching
@@ -20,8 +23,8 @@ def estimation_shift(
 
     ESM_μ = ‖rm − m‖₂ and ESM_σ = ‖√rv − √v‖₂ over the channels, where m and v are the mean and biased variance (÷n) of
     all inputs (N, C, *) of the layer, pooled in float64. A layer that is called several times pools its calls; one that
-    is never called is left out. What chance makes of it is half the distance between the statistics of the even and of
-    the odd examples.
+    is never called is left out, and one that is not finite has no shift. What chance makes of it is half the distance
+    between the statistics of the even and of the odd examples.
     Cost: one pass, with the moments about two plain passes in time.
     Reference: Huang et al., Delving into the Estimation Shift of Batch Normalization in a Network, 2022, Definition 2.
 
@@ -51,6 +54,19 @@ def estimation_shift(
     return tuple(_shift(layers[layer], even[layer], odd.get(layer)) for layer in even)
 
 
+def squared_distance(shift: LayerShift) -> float:
+    """The shift of means and of deviations together, squared, in standard deviations.
+
+    Raises ModelError for a layer that is not finite, and so has none.
+    """
+    if shift.mean_in_deviations is None or shift.deviation_in_deviations is None:
+        what = "running statistics" if shift.not_finite == "statistics" else "inputs"
+        raise ModelError(
+            f"the {what} of the layer {shift.name} are not finite (NaN or Inf), so it has no estimation shift. {REPAIR}"
+        )
+    return shift.mean_in_deviations**2 + shift.deviation_in_deviations**2
+
+
 def rank_correlation(values: Sequence[float]) -> float | None:
     """Spearman's correlation of ``values`` with their places; None with fewer than three, or all the same.
 
@@ -69,6 +85,18 @@ def _shift(site: Site, even: Moments, odd: Moments | None) -> LayerShift:
     layer: Any = site.module
     running_mean, running_variance = layer.running_mean.double(), layer.running_var.double()
     seen = even if odd is None else even.merge(odd)
+    if what := not_finite(layer, seen):
+        empty = dict.fromkeys(
+            (
+                "mean",
+                "deviation",
+                "mean_in_deviations",
+                "deviation_in_deviations",
+                "mean_by_chance",
+                "deviation_by_chance",
+            )
+        )
+        return LayerShift(name=site.name, channels=site.channels, not_finite=what, **empty)
     means, deviations = running_mean - seen.mean, running_variance.sqrt() - seen.variance.sqrt()
     unit = (seen.variance + layer.eps).sqrt()
     chance = None if odd is None else ((even.mean - odd.mean) / 2, (even.variance.sqrt() - odd.variance.sqrt()) / 2)

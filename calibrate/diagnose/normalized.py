@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from calibrate.nn import BatchGroupNorm, ExampleWeighed
 from calibrate.nn.moments import instance_moments
 from calibrate.nn.normalization import blend
+from calibrate.page.words import NotFinite
+from calibrate.stats import Moments
+from calibrate.steps import LayerBound, LayerHealth
 from calibrate.surgery import Site, keeping_statistics
+
+#: What a probe says of one layer.
+L = TypeVar("L", LayerHealth, LayerBound)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +69,28 @@ class Extent:
         """The lowest and the highest of all channels; None where a value is no number, or infinite."""
         low, high = self.low.amin(), self.high.amax()
         return (float(low), float(high)) if bool(low.isfinite() & high.isfinite()) else None
+
+
+def has_finite_statistics(layer: nn.Module) -> bool:
+    """Whether no running statistic of ``layer`` is NaN, Inf, or a negative variance."""
+    norm: Any = layer
+    sound = norm.running_mean.isfinite() & norm.running_var.isfinite() & (norm.running_var >= 0)
+    return bool(sound.all())
+
+
+def not_finite(layer: nn.Module, seen: Moments) -> NotFinite:
+    """What is not finite: the running statistics of ``layer``, or else the moments of its inputs, ``seen``."""
+    if not has_finite_statistics(layer):
+        return "statistics"
+    return "" if bool((seen.mean.isfinite() & seen.variance.isfinite()).all()) else "inputs"
+
+
+def emptied(layers: tuple[L, ...], numbers: Sequence[str]) -> tuple[L, ...]:
+    """``layers``; where the statistics of one are not finite, those that get NaN from it are without ``numbers``."""
+    if not any(layer.not_finite == "statistics" for layer in layers):
+        return layers
+    nothing = dict.fromkeys(numbers)
+    return tuple(layer.model_copy(update=nothing) if layer.not_finite == "inputs" else layer for layer in layers)
 
 
 def normalising_by_channel(sites: Sequence[Site]) -> tuple[Site, ...]:

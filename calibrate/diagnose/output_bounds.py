@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from calibrate.diagnose.normalized import Extent, inference_statistics, normalising_by_channel
+from calibrate.diagnose.normalized import (
+    Extent,
+    emptied,
+    has_finite_statistics,
+    inference_statistics,
+    normalising_by_channel,
+)
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound
@@ -94,14 +100,16 @@ def output_bound(
                 training = True
                 with normalising_by_batch(by_batch):
                     checked_logits(model, x)
-    return tuple(
+    described = (
         _described(layers[layer], train_batch_size, positions[layer], extent, trained.get(layer))
         for layer, extent in inferred.items()
     )
+    return emptied(tuple(described), ("outside", "channels_outside"))
 
 
 def _described(site: Site, batch: int, positions: int, inferred: Extent, trained: Extent | None) -> LayerBound:
-    span = inferred.span
+    sound = has_finite_statistics(site.module)
+    span = inferred.span if sound else None
     reach = None if span is None else max(-span[0], span[1])
     return LayerBound(
         name=site.name,
@@ -110,7 +118,8 @@ def _described(site: Site, batch: int, positions: int, inferred: Extent, trained
         bound=bound(batch * positions),
         training=None if trained is None else trained.span,
         inference=span,
-        outside=float(inferred.outside.double().mean()) / inferred.count,
-        channels_outside=int((inferred.outside > 0).sum()),
+        outside=float(inferred.outside.double().mean()) / inferred.count if sound else None,
+        channels_outside=int((inferred.outside > 0).sum()) if sound else None,
+        not_finite="statistics" if not sound else "" if inferred.span is not None else "inputs",
         sufficient_batch=None if reach is None else ceil((1 + reach * reach) / positions),
     )

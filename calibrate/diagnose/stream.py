@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.diagnose.advice import advise
-from calibrate.diagnose.estimation_shifts import estimation_shift
+from calibrate.diagnose.estimation_shifts import estimation_shift, squared_distance
 from calibrate.generators import torch_generator
+from calibrate.metrics import require_finite
 from calibrate.nn.moments import instance_moments
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerShift, StreamDiagnosis, StreamMeasures
@@ -34,11 +35,12 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
     Cost: one pass, with the moments about two plain passes in time.
 
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
-    >>> diagnosis = diagnose_stream(network, torch.randn(128, 2).split(1))
+    >>> diagnosis = diagnose_stream(network, torch.randn(128, 2, generator=torch_generator(0)).split(1))
     >>> diagnosis.measures.images, diagnosis.measures.batch_size, diagnosis.recommended
     (128, 1, None)
     """
     shifts, logits, styles = _look(model, batches)
+    require_finite(logits)
     predictions = logits.argmax(1)
     correlation, by_chance = label_correlation(logits, seed)
     return advise(
@@ -49,9 +51,7 @@ def diagnose_stream(model: nn.Module, batches: Sequence[Tensor], seed: int = 0) 
             correlation_by_chance=by_chance,
             one_class=float(predictions.bincount().max()) / len(predictions),
             mixture=None if styles is None or len(predictions) < MIXTURE_IMAGES else between_two_groups(styles),
-            shift=median((s.mean_in_deviations**2 + s.deviation_in_deviations**2) ** 0.5 for s in shifts)
-            if shifts
-            else None,
+            shift=median(squared_distance(shift) ** 0.5 for shift in shifts) if shifts else None,
         )
     )
 

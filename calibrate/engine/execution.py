@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from calibrate.data import DataLike, Source, Split, open_data, require_corruptions, split, split_unlabelled
 from calibrate.engine.handler import Given
+from calibrate.engine.health import explained, network_health
 from calibrate.engine.inputs.fit import find_input_fit, input_findings
 from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
@@ -22,13 +23,26 @@ from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
-from calibrate.errors import ModelError, UsageError, require_kind
+from calibrate.errors import ModelError, NonFiniteError, UsageError, require_kind
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_preprocessing, as_recipe
-from calibrate.result import Changes, Data, Listener, SiteSummary, Summary, Timings, TrainingData, silent
+from calibrate.result import (
+    Changes,
+    Data,
+    Finding,
+    LayerCondition,
+    Listener,
+    SiteSummary,
+    Summary,
+    Timings,
+    TrainingData,
+    condition_findings,
+    silent,
+)
 from calibrate.steps import InputFit, StepValue
 from calibrate.surgery import (
     BESIDE_BATCH_NORM,
+    Look,
     Site,
     divide_logits_,
     find_sites,
@@ -179,6 +193,11 @@ def plan(
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
+    health = network_health(original, source, parts.calibration, setting, seen)
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, health)
+    trial = share_weights(original)
+    for step in recipe.steps:
+        trial = HANDLERS[type(step)].check_data(step, given, trial)
     fit = find_input_fit(original, source, parts.calibration, setting, recipe.seed, training=opened)
     better = fit.better_fit if isinstance(fit, InputFit) else None
     if preprocessing is not None and preprocessing.auto and better is not None:
@@ -186,10 +205,8 @@ def plan(
         source = source.prepared_by(taken)
         opened = opened and opened.prepared_by(taken)
         first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
-    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, input_fit=fit)
-    trial = share_weights(original)
-    for step in recipe.steps:
-        trial = HANDLERS[type(step)].check_data(step, given, trial)
+        health = network_health(original, source, parts.calibration, setting, seen)
+    given = replace(given, source=source, training=opened, first=first, health=health, input_fit=fit)
     return Plan(recipe, given)
 
 
@@ -205,19 +222,23 @@ def carry_out(
     source, split, training, setting = given.source, given.split, given.training, given.setting
     fit = given.input_fit if isinstance(given.input_fit, InputFit) else None
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
+    found = (*_health_findings(given.health, plan.recipe), *found)
     found += () if fit is None else input_findings(fit)
     run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))
     seconds: dict[str, float] = {}
     for number, step in enumerate(plan.recipe.steps):
         start = time.perf_counter()
-        HANDLERS[type(step)].run(run, step)
+        try:
+            HANDLERS[type(step)].run(run, step)
+        except NonFiniteError as error:
+            raise explained(error, (run.state.model, given.original), given.look) from None
         seconds[f"{number}.{step.kind}"] = time.perf_counter() - start
     examples = first_examples(source, input_dtype(model), split.holdout)
     tuned, temperature, notes = copied(run.state.model), run.state.temperature, run.notes  # it shares no weights now
     folded_into = None
     if temperature != 1:
         folded_into = divide_logits_(tuned, temperature, examples[:2].to(setting.device))
-    for obstacle, names in skipped(find_sites(tuned), notes.steps or plan.recipe.steps).items():
+    for obstacle, names in skipped(find_sites(tuned), notes.steps or plan.recipe.steps, given.look).items():
         which = f"{len(names)} layers, {names[0]} to {names[-1]}, were" if names[1:] else f"the layer {names[0]} was"
         run.add_finding_("site-skipped", f"{which} left as {'they are' if names[1:] else 'it is'}: {obstacle}.")
     summary = Summary(
@@ -244,12 +265,19 @@ def carry_out(
         timings=Timings(seconds=seconds, passes=notes.forwards / len(split.calibration)),
         layers=layer_statistics(find_sites(tuned), given.look.positions),
         input_fit=fit,
+        sick=tuple(item for item in given.health if item.sick),
     )
     changes = None if summary.measurement is None else summary.measurement.changes
     changed = [example.index for example in changes.examples] if changes else []
     home = next(model.parameters(), examples).device
     thumbnails = (notes.measured or source).thumbnails(changed)
     return Outcome(tuned.to(home), summary, examples, source.class_names, thumbnails, notes.graphs)
+
+
+def _health_findings(health: Sequence[LayerCondition], recipe: Recipe) -> tuple[Finding, ...]:
+    """What a reader should know of the network's statistics; of repeated calls only where ``recipe`` changes layers."""
+    matters = any(step.changes_normalization for step in recipe.steps)
+    return condition_findings(item for item in health if matters or item.kind != "layer-repeated")
 
 
 def _halves(source: Source, seed: int) -> Split:
@@ -288,14 +316,19 @@ def first_examples(source: Source, dtype: torch.dtype, indices: NDArray[np.int64
     return torch.cat([batch.inputs for batch in source.batches(chosen, len(chosen))]).to(dtype)
 
 
-def skipped(sites: Sequence[Site], steps: Sequence[StepValue]) -> Mapping[str, Sequence[str]]:
+def skipped(sites: Sequence[Site], steps: Sequence[StepValue], seen: Look) -> Mapping[str, Sequence[str]]:
     """The names of the ``sites`` of a tuned network that ``steps`` could not weigh, by the reason."""
     names: dict[str, list[str]] = {}
     for site in sites:
         if site.obstacle:
             names.setdefault(site.obstacle, []).append(site.name)
     chosen = [getattr(step, "sites", ()) for step in steps if step.weighs_examples]
-    beside = {site for patterns in chosen for site in passed_over(sites, patterns) if needs_moments(site.module)}
+    beside = {
+        site
+        for patterns in chosen
+        for site in passed_over(sites, patterns, seen.positions)
+        if needs_moments(site.module)
+    }
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]
     return names

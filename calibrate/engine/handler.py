@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.passes.prediction import Setting
 from calibrate.engine.trials.store import Trials
+from calibrate.result import LayerCondition
 from calibrate.steps import InputFit, NotApplicable, StepValue
 from calibrate.surgery import Look, find_sites, matching, select, weigh_examples_
 
@@ -24,6 +25,7 @@ class Given:
     """What a run was given: the ``original`` network, the examples, and how passes over them are made.
 
     ``first`` are the inputs (n, C, *) of some holdout examples. ``handlers`` carry out the steps that a step holds.
+    ``health`` is that of the original network's statistics.
     ``input_fit`` is how the examples fit the original network, or why that cannot be told.
     """
 
@@ -36,6 +38,7 @@ class Given:
     first: Tensor
     setting: Setting
     handlers: "Handlers"
+    health: tuple[LayerCondition, ...] = ()
     trials: Trials | None = None
     input_fit: InputFit | NotApplicable | None = None
 
@@ -74,6 +77,6 @@ class Handler(ABC, Generic[S]):
 Handlers = Mapping[type[StepValue], Handler[Any]]
 
 
-def weighed(model: nn.Module, sites: tuple[str, ...]) -> nn.Module:
-    """``model`` whose layers that ``sites`` names weigh examples, as after a step that gives them an α."""
-    return weigh_examples_(model, select(find_sites(model), sites), 1.0)
+def weighed(model: nn.Module, sites: tuple[str, ...], seen: Look) -> nn.Module:
+    """``model`` whose layers that ``sites`` names and inputs reach weigh examples, as after a step that gives an α."""
+    return weigh_examples_(model, select(find_sites(model), sites, seen.positions), 1.0)

@@ -14,6 +14,7 @@ from calibrate.engine.handler import Given
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import input_dtype, predict, predict_each
 from calibrate.engine.trials.store import trial_key
+from calibrate.metrics import require_finite
 from calibrate.result import Finding, Progress, StepOutcome
 from calibrate.search import FittedTemperature, fit_temperature
 from calibrate.steps import Arm, NotApplicable, Probe, StepValue, TunedArm
@@ -131,16 +132,21 @@ class Run:
         return self.original_logits
 
     def model_logits(self) -> Tensor:
-        """Logits of the calibration half from the current network."""
+        """Logits of the calibration half from the current network, all of them finite."""
         if not self.state.changed:
-            return self.logits_of_original()
-        if self.state.logits is None:
-            self.state.logits = self.on_calibration(self.state.model, "temperature")
-        return self.state.logits
+            logits = self.logits_of_original()
+        elif self.state.logits is None:
+            logits = self.state.logits = self.on_calibration(self.state.model, "temperature")
+        else:
+            logits = self.state.logits
+        require_finite(logits)
+        return logits
 
     def original_temperature(self) -> FittedTemperature:
         """The temperature of the original network, fitted on the calibration half."""
-        return fit_temperature(self.logits_of_original(), self.calibration_labels)
+        logits = self.logits_of_original()
+        require_finite(logits)
+        return fit_temperature(logits, self.calibration_labels)
 
     def model_temperature(self) -> FittedTemperature:
         """The temperature of the current network, fitted on the calibration half, or what was held back of it.

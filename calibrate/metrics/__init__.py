@@ -1,12 +1,12 @@
 """Scores of a classifier, with intervals."""
 
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
-from calibrate.metrics.measurement import ArmScores, measure, near_chance
+from calibrate.metrics.measurement import ArmScores, difference, measure, near_chance
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.predictions import Predicted, predicted_classes, prediction_changes
 from calibrate.metrics.ranking import Ranked, rank
 from calibrate.metrics.resampling import bootstrap, interval, mean_samples
-from calibrate.metrics.scores import PerExample, score
+from calibrate.metrics.scores import PerExample, require_finite, score, score_or_guess
 from calibrate.metrics.t_test import PairedTTest, paired_t_test
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Predicted",
     "Ranked",
     "bootstrap",
+    "difference",
     "expected_calibration_error",
     "interval",
     "mean_samples",
@@ -27,5 +28,7 @@ __all__ = [
     "prediction_changes",
     "rank",
     "reliability",
+    "require_finite",
     "score",
+    "score_or_guess",
 ]

@@ -10,7 +10,7 @@ from calibrate.metrics.calibration_error import expected_calibration_error, reli
 from calibrate.metrics.resampling import ORDER, bootstrap, interval, recentred
 from calibrate.metrics.scores import Column, PerExample
 from calibrate.result import Finding
-from calibrate.steps import Arm, Difference, Measurement, Scores
+from calibrate.steps import Arm, Difference, EmptyArm, Measurement, Scores
 from calibrate.values import METRICS, Estimate, Metric
 
 
@@ -31,8 +31,11 @@ def measure(
     resamples: int,
     bins: int,
     seed: int,
+    empty: Sequence[EmptyArm] = (),
 ) -> Measurement:
     """Measure all arms on one set of examples, and ``arm`` minus ``baseline`` for each pair in ``comparisons``.
+
+    Pairs with an ``empty`` arm are left out.
 
     Values are the plain metrics of the whole set; intervals are 95 % percentile bootstrap intervals over examples,
     ECE's moved by the bias of its resamples.
@@ -62,9 +65,19 @@ def measure(
                 metrics=estimates(points[arm] - points[baseline], spread[arm] - spread[baseline]),
             )
             for arm, baseline in comparisons
+            if {arm, baseline} <= points.keys()
         ),
+        empty=tuple(empty),
         reliability={item.arm: reliability(item.per_example, bins) for item in arms},
     )
+
+
+def difference(
+    arm: PerExample, baseline: PerExample, *, resamples: int, bins: int, seed: int
+) -> dict[Metric, Estimate]:
+    """``arm`` minus ``baseline``, as :func:`measure` has it."""
+    samples = bootstrap([arm, baseline], resamples=resamples, bins=bins, seed=seed)
+    return estimates(point(arm, bins) - point(baseline, bins), samples[0] - samples[1])
 
 
 def point(scores: PerExample, bins: int) -> Column:

@@ -1,14 +1,14 @@
 """What one network predicts for each example, scored: the columns every metric is a mean or a binned sum of."""
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, log
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.errors import DataError, ModelError, UsageError
+from calibrate.errors import DataError, NonFiniteError, UsageError
 
 Column = NDArray[np.float64]
 
@@ -54,14 +54,38 @@ def score(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> PerExampl
     for start in range(0, n, rows):
         part = slice(start, start + rows)
         table[:, part] = _score(logits[part].detach().to("cpu", torch.float64), labels[part], temperature)
-    broken = int((~table[2].isfinite()).sum())
-    if broken:
-        raise ModelError(
-            f"the network gives logits that are infinite or not a number for {broken} of {n} examples, and such an "
-            f"example has no score; check whether half precision overflows (try float32), and whether the "
-            f"preprocessing (mean, std, value range) is the one the network was trained with."
-        )
+    if broken := int((~table[2].isfinite()).sum()):
+        raise NonFiniteError(broken, n)
     return PerExample(*table.numpy())
+
+
+def require_finite(logits: Tensor) -> None:
+    """Raise NonFiniteError where a row of ``logits`` (n, K) is not all finite."""
+    if broken := int((~logits.isfinite().all(1)).sum()):
+        raise NonFiniteError(broken, len(logits))
+
+
+def score_or_guess(logits: Tensor, labels: Tensor, temperature: float = 1.0) -> PerExample:
+    """:func:`score`, with each of the K classes as likely where the logits (n, K) of an example are not all finite.
+
+    >>> scores = score_or_guess(torch.tensor([[2.0, 0.0], [torch.nan, 1.0]]), torch.tensor([0, 1]))
+    >>> scores.top1.tolist(), scores.nll.round(3).tolist()
+    ([1.0, 0.5], [0.127, 0.693])
+    """
+    finite, outputs = logits.isfinite().all(1), logits.shape[1]
+    scores = score(torch.where(finite[:, None], logits, 0.0), labels, temperature)
+    guess = PerExample(*(np.full(len(logits), value) for value in _guess(outputs)))
+    known = finite.numpy()
+    return PerExample(*(np.where(known, *pair) for pair in zip(_columns(scores), _columns(guess), strict=True)))
+
+
+def _guess(outputs: int) -> tuple[float, ...]:
+    """The five scores of who takes each of so many classes for as likely, expected over the labels."""
+    return 1 / outputs, min(5, outputs) / outputs, log(outputs), 1 - 1 / outputs, 1 / outputs
+
+
+def _columns(scores: PerExample) -> tuple[Column, ...]:
+    return scores.top1, scores.top5, scores.nll, scores.brier, scores.confidence
 
 
 def _score(logits: Tensor, labels: Tensor, temperature: float) -> Tensor:

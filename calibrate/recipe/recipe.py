@@ -84,6 +84,7 @@ PRESETS: Mapping[str, Recipe] = {
     "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
     "temperature": Recipe(steps=(Temperature(), Measure())),
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
+    "repair": Recipe(steps=(Reestimate(only="sick"), Temperature(), Measure())),
     "precise_bn": Recipe(steps=(Reestimate(on="training", order="batch"), Temperature(), Measure())),
     "measure": Recipe(steps=(Measure(),)),
     "probe": Recipe(

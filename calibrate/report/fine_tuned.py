@@ -7,7 +7,7 @@ from calibrate.report.fine_tuning_figures import course, weights
 from calibrate.report.page import Page
 from calibrate.result import FineTuned
 from calibrate.result.finetuned import Epoch
-from calibrate.steps import differences_table, interval_words, scores_table
+from calibrate.steps import differences_table, empty_words, interval_words, scores_table
 
 
 def fine_tuned_page(result: FineTuned) -> Page:
@@ -51,8 +51,12 @@ def _scores(result: FineTuned) -> Section:
     why = "the best on the validation split" if result.data.validation else "the last"
     return Section(
         f"Scores on {fmt.counted(measurement.n, 'test example')}",
-        (f"Of the network after {chosen}, {why}.", interval_words(measurement.resamples)),
-        scores_table(measurement.arms),
+        (
+            f"Of the network after {chosen}, {why}.",
+            interval_words(measurement.resamples),
+            *empty_words(measurement.empty),
+        ),
+        scores_table(measurement.arms, measurement.empty),
     )
 
 

@@ -55,6 +55,11 @@ def _sentence(summary: Summary) -> str:
         return (
             f"No verdict: nothing was compared with the temperature alone. {_without_verdict(measurement.differences)}"
         )
+    if difference is None and measurement.empty:
+        return (
+            f"{_WORDS[summary.verdict]}: with {_subject(summary)} against guessing, because "
+            f"{fmt.printable(summary.reasons[0])}.{_domains(measurement)}"
+        )
     if difference is None:
         reasons = fmt.printable("; ".join(summary.reasons)) or "no reason is given"
         return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(measurement)}"

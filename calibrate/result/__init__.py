@@ -2,12 +2,19 @@
 
 from calibrate.result.artifact import Artifact, Latency, Parity, Serving
 from calibrate.result.compared_arms import ArmResult, ComparedArms, ComparedMetric, LayerDifference, PairedTest
+from calibrate.result.findings import (
+    LISTED_CHANNELS,
+    ConditionKind,
+    Finding,
+    LayerCondition,
+    condition_findings,
+    sick_words,
+)
 from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
 from calibrate.result.summary import (
     Changes,
     Data,
     Environment,
-    Finding,
     LayerStatistics,
     Listener,
     ModelFacts,
@@ -22,11 +29,13 @@ from calibrate.result.summary import (
 )
 
 __all__ = [
+    "LISTED_CHANNELS",
     "ArmResult",
     "Artifact",
     "Changes",
     "ComparedArms",
     "ComparedMetric",
+    "ConditionKind",
     "Data",
     "Environment",
     "Epoch",
@@ -34,6 +43,7 @@ __all__ = [
     "FineTuned",
     "FineTuningData",
     "Latency",
+    "LayerCondition",
     "LayerDifference",
     "LayerHistogram",
     "LayerStatistics",
@@ -48,6 +58,8 @@ __all__ = [
     "Summary",
     "Timings",
     "TrainingData",
+    "condition_findings",
     "digest_of",
+    "sick_words",
     "silent",
 ]

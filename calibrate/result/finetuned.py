@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from calibrate.recipe import FineTuning, Preprocessing
-from calibrate.result.summary import Environment, Finding, ModelFacts
+from calibrate.result.findings import Finding
+from calibrate.result.summary import Environment, ModelFacts
 from calibrate.result.version_1 import fine_tuned_from_version_1, reading
 from calibrate.steps import Measurement
 from calibrate.values import Value

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from calibrate.errors import UsageError
 from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
+from calibrate.result.findings import Finding, LayerCondition
 from calibrate.result.version_1 import reading, summary_from_version_1
 from calibrate.steps import InputFit, Measurement, NotApplicable, StepResult, StepValue
 from calibrate.values import Value, Verdict
@@ -91,14 +92,6 @@ class Changes(Value):
         return tuple(alpha for site in self.sites for alpha in site.alphas)
 
 
-class Finding(Value):
-    """Something the reader should know, with a stable code."""
-
-    code: str
-    severity: Literal["info", "warning"]
-    message: str
-
-
 class Environment(Value):
     """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
 
@@ -148,7 +141,8 @@ class Summary(Value):
 
     ``input_fit`` is how the examples fitted the network that came, None where that could not be told.
     ``outcomes`` stand in the order of the recipe; of a step that leaves nothing to say there is none. Summaries of
-    version 1 are read too, and become of version 2.
+    version 1 are read too, and become of version 2. ``sick`` are the layers of the original network whose statistics
+    are wrong.
     """
 
     version: Literal[2] = 2
@@ -167,6 +161,7 @@ class Summary(Value):
     layers: tuple[LayerStatistics, ...] = ()
     serving: tuple[Serving, ...] = ()
     input_fit: InputFit | None = None
+    sick: tuple[LayerCondition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -200,14 +195,18 @@ class Summary(Value):
     @property
     def unsound(self) -> tuple[str, ...]:
         """Why a gain may be none: what of the inputs or of the network that came was not sound, in words."""
-        fit = self.input_fit
-        return ("the inputs do not fit the network",) if fit is not None and fit.unsound else ()
+        misfits = self.input_fit is not None and self.input_fit.unsound
+        return (
+            *(("the inputs do not fit the network",) if misfits else ()),
+            *(("running statistics of the network are sick",) if self.sick else ()),
+        )
 
     @property
     def is_repair(self) -> bool:
         """Whether the verdict is improved on what is proven not to be sound: then the gain may undo that alone."""
         fit = self.input_fit
-        return self.verdict == "improved" and fit is not None and fit.unsound and fit.proven is True
+        misfits = fit is not None and fit.unsound and fit.proven is True
+        return self.verdict == "improved" and (misfits or bool(self.sick))
 
     @property
     def digest(self) -> str:

@@ -18,7 +18,8 @@ class Prior:
 
     ``moments``: E[x] and E[x²] are mixed, rv = λ·rv₀ + (1 − λ)·v + λ(1 − λ)(m − rm₀)², the variance of the union.
     ``published``: rv = λ·rv₀ + (1 − λ)·v·M / (M − 1) over M values, as the paper's code does; what lies between the
-    means is lost. Both: rm = λ·rm₀ + (1 − λ)·m. With the strength 0 both are the new ÷n statistics.
+    means is lost. Both: rm = λ·rm₀ + (1 − λ)·m. With the strength 0 both are the new ÷n statistics, and so they are in
+    channels whose old ones are not finite, or a negative variance.
 
     Reference: Schneider et al., Improving robustness against common corruptions by covariate shift adaptation,
     NeurIPS 2020, Eq. 3.
@@ -38,8 +39,9 @@ class Prior:
             return new.mean, new.variance
         mean, variance = (moment.to(new.mean) for moment in old)
         weight = torch.tensor(images / (self.strength + images), dtype=torch.float64, device=new.mean.device)
+        sound = mean.isfinite() & variance.isfinite() & (variance >= 0)
         offset, mixed = blend(variance, new.mean - mean, new.variance, weight)
         if self.variant == "published":
             unbiased = new.variance * (new.count / max(new.count - 1, 1))
             mixed = (1 - weight) * variance + weight * unbiased
-        return mean + offset, mixed
+        return torch.where(sound, mean + offset, new.mean), torch.where(sound, mixed, new.variance)

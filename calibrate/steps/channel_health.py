@@ -6,7 +6,7 @@ from typing import Final, Literal
 from calibrate.page import format as fmt
 from calibrate.page.figure import Band, Bars, Color, Figure, Line, Panel
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.page.words import layer_label, left_out_words, subject
+from calibrate.page.words import NotFinite, layer_label, left_out_words, not_finite_words, subject
 from calibrate.steps.step import Probe, ProbeResult, Sites
 from calibrate.values import Value
 
@@ -45,22 +45,25 @@ class LayerHealth(Value):
 
     ``dead``: running variance below ``DEAD_VARIANCE``. ``silent``: variance of the inputs on these data below it.
     ``pruned``: |γ| below ``PRUNED_GAMMA``. ``exploding``: more than ``EXPLODING_SHARE`` of the values normalised in
-    inference are further from 0 than ``FAR_OUT``; ``far_out`` is that share over all channels, and ``furthest`` the
-    largest absolute value, None where one is infinite or no number. ``gamma_drift`` and ``beta_drift`` are histograms
-    of |γ − 1| and |β| in ``DRIFT_BINS``, None for a layer that has no γ or no β, as is ``pruned``.
+    inference are further from 0 than ``FAR_OUT``, or no number; ``far_out`` is that share over all channels, and
+    ``furthest`` the largest absolute value, None where one is infinite or no number. Where the running statistics are
+    ``not_finite``, these but ``pruned`` are None; so is, in layers that get NaN from such a one, what is of the inputs.
+    ``gamma_drift`` and ``beta_drift`` are histograms of |γ − 1| and |β| in ``DRIFT_BINS``, None for a layer that has no
+    γ or no β, as is ``pruned``.
     """
 
     name: str
     channels: int
-    dead: int
-    silent: int
+    dead: int | None
+    silent: int | None
     pruned: int | None
-    exploding: int
-    far_out: float
+    exploding: int | None
+    far_out: float | None
     furthest: float | None
     gamma_drift: tuple[int, ...] | None
     beta_drift: tuple[int, ...] | None
     gradient_factor: GradientFactor | None
+    not_finite: NotFinite = ""
 
 
 class ChannelHealth(ProbeResult):
@@ -131,14 +134,16 @@ def _section(result: ChannelHealth) -> Section:
 
 
 def _shows(result: ChannelHealth) -> str:
-    channels = sum(layer.channels for layer in result.layers)
-    dead = sum(layer.dead for layer in result.layers)
-    silent = sum(layer.silent for layer in result.layers)
-    pruned = sum(layer.pruned or 0 for layer in result.layers)
-    exploding = sum(layer.exploding for layer in result.layers)
+    sound = [layer for layer in result.layers if not layer.not_finite]
+    counts = {
+        name: sum(getattr(layer, name) or 0 for layer in sound)
+        for name in ("channels", "dead", "silent", "pruned", "exploding")
+    }
+    which = f"{'the other ' if len(sound) < len(result.layers) else ''}{fmt.counted(len(sound), 'layer')}"
     return (
-        f"Of {fmt.counted(channels, 'channel')} in {fmt.counted(len(result.layers), 'layer')}, {dead} are dead, "
-        f"{silent} silent, {pruned} pruned and {exploding} exploding."
+        f"{not_finite_words(result.layers)}Of {fmt.counted(counts['channels'], 'channel')} in {which}, "
+        f"{counts['dead']} are dead, {counts['silent']} silent, {counts['pruned']} pruned and {counts['exploding']} "
+        "exploding."
     )
 
 
@@ -157,7 +162,7 @@ def _row(layer: LayerHealth) -> Row:
     counts = (layer.channels, layer.dead, layer.silent, layer.pruned, layer.exploding)
     cells = (
         *(Cell(ABSENT if number is None else fmt.count(number)) for number in counts),
-        Cell(f"{100 * layer.far_out:.2g}"),
+        Cell(ABSENT if layer.far_out is None else f"{100 * layer.far_out:.2g}"),
         Cell(ABSENT if layer.furthest is None else f"{layer.furthest:.3g}"),
         _factor(layer.gradient_factor),
     )

@@ -5,7 +5,7 @@ from typing import Literal
 from calibrate.page import format as fmt
 from calibrate.page.figure import Color, Figure, Line, Panel, or_gap
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.page.words import layer_label, subject
+from calibrate.page.words import NotFinite, layer_label, names_words, not_finite_words, subject
 from calibrate.steps.step import Probe, ProbeResult, Sites, TrainingDataUse
 from calibrate.values import Value
 
@@ -16,17 +16,18 @@ class LayerShift(Value):
     ``mean`` is ‖rm − m‖₂ and ``deviation`` ‖√rv − √v‖₂, in the units of the activations. ``mean_in_deviations`` and
     ``deviation_in_deviations`` are the same with each channel over its √(v + eps), and over √C for C channels: their
     root mean square. ``..._by_chance`` estimates what so few examples make of these two where there is no shift; it is
-    None for a single example.
+    None for a single example. All are None where the layer's statistics, or inputs, are ``not_finite``.
     """
 
     name: str
     channels: int
-    mean: float
-    deviation: float
-    mean_in_deviations: float
-    deviation_in_deviations: float
+    mean: float | None
+    deviation: float | None
+    mean_in_deviations: float | None
+    deviation_in_deviations: float | None
     mean_by_chance: float | None
     deviation_by_chance: float | None
+    not_finite: NotFinite = ""
 
 
 class InputShift(Value):
@@ -45,7 +46,7 @@ class EstimationShift(ProbeResult):
     """The shift of each layer, in the order of the calls; ``input`` is layer 0, None without training data.
 
     ``correlation_with_depth`` is Spearman's, of ``deviation_in_deviations`` with the place of the layer; None with
-    fewer than three layers.
+    fewer than three layers, and where one is not finite.
     """
 
     kind: Literal["estimation_shift"] = "estimation_shift"
@@ -114,12 +115,22 @@ def _section(result: EstimationShift) -> Section:
 
 
 def _shows(result: EstimationShift) -> str:
-    furthest = max(result.layers, key=lambda layer: layer.deviation_in_deviations)
+    shifts = {
+        layer.name: layer.deviation_in_deviations
+        for layer in result.layers
+        if layer.deviation_in_deviations is not None
+    }
+    if not shifts:
+        return f"{not_finite_words(result.layers)}So no layer has a shift."
+    furthest = max(shifts, key=lambda name: shifts[name])
     rho = result.correlation_with_depth
     depth = "" if rho is None else f" Over the layers it {_trend(rho)} (rank correlation {rho:+.2f})."
+    broken = [layer for layer in result.layers if layer.not_finite]
+    without = [layer.name for layer in broken if layer.not_finite == "statistics"] or [layer.name for layer in broken]
+    apart = f" of the other {fmt.counted(len(shifts), 'layer')} (without {names_words(without)})" if broken else ""
     return (
-        f"ESM_σ is largest in {layer_label(furthest.name)}, {furthest.deviation_in_deviations:.2f} in the channels' "
-        f"own standard deviations (√C apart).{depth}"
+        f"{not_finite_words(result.layers)}ESM_σ is largest in {layer_label(furthest)}{apart}, {shifts[furthest]:.2f} "
+        f"in the channels' own standard deviations (√C apart).{depth}"
     )
 
 
@@ -161,11 +172,11 @@ def _row(layer: LayerShift) -> Row:
     width = layer.channels**0.5
     numbers = (
         layer.mean,
-        layer.mean / width,
+        None if layer.mean is None else layer.mean / width,
         layer.mean_in_deviations,
         layer.mean_by_chance,
         layer.deviation,
-        layer.deviation / width,
+        None if layer.deviation is None else layer.deviation / width,
         layer.deviation_in_deviations,
         layer.deviation_by_chance,
     )
@@ -182,12 +193,12 @@ def _figure(result: EstimationShift) -> Figure:
     means = [(layer.mean_in_deviations, layer.mean_by_chance) for layer in result.layers]
     deviations = [(layer.deviation_in_deviations, layer.deviation_by_chance) for layer in result.layers]
     marks: list[Line] = []
-    series: tuple[tuple[str, str, Color, list[tuple[float, float | None]]], ...] = (
+    series: tuple[tuple[str, str, Color, list[tuple[float | None, float | None]]], ...] = (
         ("means", "o", "blue", means),
         ("deviations", "s", "orange", deviations),
     )
     for label, marker, color, pairs in series:
-        marks.append(Line(depth, [shift for shift, _ in pairs], color, label, marker))
+        marks.append(Line(depth, [or_gap(shift) for shift, _ in pairs], color, label, marker))
         chance = [or_gap(by_chance) for _, by_chance in pairs]
         marks.append(Line(depth, chance, color, f"{label}, by chance", dash="--", width=1))
     panel = Panel(

@@ -9,7 +9,7 @@ from pydantic import Field
 from calibrate.page import format as fmt
 from calibrate.page.figure import Figure, Line, Panel
 from calibrate.page.section import ABSENT, Cell, Row, Section, Table
-from calibrate.page.words import layer_label, left_out_words, subject
+from calibrate.page.words import NotFinite, layer_label, left_out_words, not_finite_words, subject
 from calibrate.steps.step import Probe, ProbeResult, Sites
 from calibrate.values import NUMBER, Value
 
@@ -22,8 +22,9 @@ class LayerBound(Value):
 
     In training |x̂| ≤ ``bound`` = √(M − 1) with M = ``elements`` in a statistic: the examples of a training batch times
     the fewest positions of a call. ``training`` and ``inference`` are the x̂ seen. In inference, ``outside`` is the
-    share of values outside the bound, and ``channels_outside`` counts the channels that had any. The bound of training
-    batches of ``sufficient_batch`` examples, or more, holds all that was seen in inference.
+    share of values outside the bound, and ``channels_outside`` counts the channels that had any; both are None where
+    the running statistics are ``not_finite``, of this layer or of one before it; what is no number counts as outside
+    else. The bound of training batches of ``sufficient_batch`` examples, or more, holds all that was seen in inference.
     """
 
     name: str
@@ -32,9 +33,10 @@ class LayerBound(Value):
     bound: float
     training: Span
     inference: Span
-    outside: float
-    channels_outside: int
+    outside: float | None
+    channels_outside: int | None
     sufficient_batch: int | None
+    not_finite: NotFinite = ""
 
 
 class OutputBound(ProbeResult):
@@ -113,15 +115,18 @@ def _section(result: OutputBound) -> Section:
 
 
 def _shows(result: OutputBound) -> str:
-    outside = [layer for layer in result.layers if layer.outside > 0]
+    sound = [layer for layer in result.layers if not layer.not_finite]
+    outside = [layer for layer in sound if layer.outside]
+    first, other = not_finite_words(result.layers), "other " if len(sound) < len(result.layers) else ""
     if not outside:
         return (
-            f"In inference no layer puts out anything outside the bound of training batches of "
+            f"{first}In inference no {other}layer puts out anything outside the bound of training batches of "
             f"{result.train_batch_size}."
         )
-    worst = max(outside, key=lambda layer: layer.outside)
+    worst = max(outside, key=lambda layer: layer.outside or 0)
+    which = f"{'the other ' if other else ''}{fmt.counted(len(sound), 'layer')}"
     return (
-        f"In inference {len(outside)} of {fmt.counted(len(result.layers), 'layer')} put out values that no training "
+        f"{first}In inference {len(outside)} of {which} put out values that no training "
         f"batch of {result.train_batch_size} can give, most of them {layer_label(worst.name)}: {_per_cent(worst)} % of "
         f"its values lie outside ±{worst.bound:.3g}, in {worst.channels_outside} of "
         f"{fmt.counted(worst.channels, 'channel')}."
@@ -150,14 +155,16 @@ def _row(layer: LayerBound) -> Row:
         f"{layer.bound:.3g}",
         *(ABSENT if span is None else f"{span[0]:.3g} to {span[1]:.3g}" for span in (layer.training, layer.inference)),
         _per_cent(layer),
-        f"{fmt.count(layer.channels_outside)} of {fmt.count(layer.channels)}",
+        ABSENT
+        if layer.channels_outside is None
+        else f"{fmt.count(layer.channels_outside)} of {fmt.count(layer.channels)}",
         ABSENT if layer.sufficient_batch is None else fmt.count(layer.sufficient_batch),
     )
     return Row(layer_label(layer.name), "", tuple(map(Cell, cells)))
 
 
 def _per_cent(layer: LayerBound) -> str:
-    return f"{100 * layer.outside:.2g}"
+    return ABSENT if layer.outside is None else f"{100 * layer.outside:.2g}"
 
 
 def _figure(result: OutputBound) -> Figure:
@@ -169,7 +176,7 @@ def _figure(result: OutputBound) -> Figure:
     bounds = [layer.bound or nan for layer in result.layers]
     inference = [_farthest(layer.inference) for layer in result.layers]
     training = [_farthest(layer.training) for layer in result.layers]
-    shares = [100 * layer.outside for layer in result.layers]
+    shares = [nan if layer.outside is None else 100 * layer.outside for layer in result.layers]
     ends = (
         Line(depth, bounds, "black", "bound in training, √(M − 1)", "_", "--", steps=True, size=6),
         Line(depth, inference, "orange", "in inference", "s"),
@@ -181,7 +188,7 @@ def _figure(result: OutputBound) -> Figure:
         f"Bound of the normalised output of {len(result.layers)} layers in training with batches of "
         f"{result.train_batch_size}, and the largest output seen in training and in inference"
     )
-    if not any(shares):
+    if not any(layer.outside for layer in result.layers):
         return Figure(label, ((replace(above, x_label=deepest),),), 7.0, 3.3)
     outside = (Line(depth, shares, "orange", marker="s"),)
     below = Panel(outside, x_label=deepest, y_label="outside (%)", y_from=0, narrow=True, x_whole=True)

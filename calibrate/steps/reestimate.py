@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
+from calibrate.page.words import names_words
 from calibrate.steps.step import Sites, StepResult, StepValue, TrainingDataUse
 from calibrate.values import NUMBER, Value
 
@@ -13,32 +14,34 @@ from calibrate.values import NUMBER, Value
 class Moved(Value):
     """One layer: mean |rm − rm₀| / √(rv₀ + eps) over its channels, and mean |log((rv + eps) / (rv₀ + eps))|.
 
-    rm₀ and rv₀ are the running statistics from before.
+    rm₀ and rv₀ are the running statistics from before; both are None where these were not finite.
     """
 
     name: str
-    mean: float
-    log_variance: float
+    mean: float | None
+    log_variance: float | None
 
 
 class Reestimation(StepResult):
     """The statistics of ``layers`` were measured anew over ``images`` examples, without labels.
 
     ``on`` says whether these are of the calibration half or of the training data, and ``augmentation`` what was done to
-    them. ``passes`` is what that cost, in forward passes over these examples.
+    them; ``only`` whether that was asked for all matching layers, or for sick ones, of which there may be none.
+    ``passes`` is what that cost, in forward passes over these examples.
     """
 
     kind: Literal["reestimate"] = "reestimate"
     on: Literal["calibration", "training"] = "calibration"
     augmentation: Literal["none", "flip_crop"] = "none"
+    only: Literal["all", "sick"] = "all"
     images: int
     passes: float
     layers: tuple[Moved, ...]
 
     @property
     def tuned_parts(self) -> tuple[str, ...]:
-        """The statistics."""
-        return ("re-estimated statistics",)
+        """The statistics, where a layer got new ones."""
+        return ("re-estimated statistics",) if self.layers else ()
 
     def sections(self) -> tuple[Section, ...]:
         """How many layers got new statistics from what, and how far these moved."""
@@ -53,8 +56,10 @@ class Reestimate(StepValue):
     They are of the calibration half or, with ``on: training``, of the training data that the request gives.
     ``in_order``: as every layer sees them once the layers before it have theirs. ``batch``: as it sees them while the
     layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
-    each in one way for each seed. The old statistics count as much as ``prior`` images do; ``moments`` makes of both
-    one population, ``published`` mixes their variances as Schneider et al. (2020) do.
+    each in one way for each seed. ``only: sick`` leaves all layers as they are but those whose statistics are sick: not
+    finite, never filled, or what no input brings about. The old statistics count as much as ``prior`` images do;
+    ``moments`` makes of both one population, ``published`` mixes their variances as Schneider et al. (2020) do. Old
+    ones that are not finite count nothing.
 
     With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken while the
     layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples::
@@ -63,8 +68,8 @@ class Reestimate(StepValue):
 
     *Changes nothing when* the running statistics are the data's already; or with a prior that outweighs all examples.
 
-    *Helps when* the data differ from the training data strongly and all alike (AdaBN), or training left its running
-    averages behind the weights (Precise BN, ``on`` training data).
+    *Helps when* the data differ from the training data strongly and all alike (AdaBN), training left its running
+    averages behind the weights (Precise BN, ``on`` training data), or statistics are broken (``only: sick``).
 
     *Does not help when* the shift is mild: then it often makes a network worse, which the measurement shows.
 
@@ -96,12 +101,18 @@ class Reestimate(StepValue):
     ] = "none"
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
+    only: Annotated[Literal["all", "sick"], Field(description="which of the matching layers")] = "all"
     sites: Sites = ("*",)
 
     @property
     def training_data(self) -> TrainingDataUse:
         """Needed where the statistics are of training data."""
         return "required" if self.on == "training" else "unused"
+
+    @property
+    def changes_normalization(self) -> bool:
+        """Always."""
+        return True
 
     @model_validator(mode="after")
     def _variant_of_a_prior(self) -> Self:
@@ -115,11 +126,14 @@ _MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}
 
 
 def _shows(result: Reestimation) -> str:
+    if not result.layers and result.only == "sick":
+        return "Nothing was re-estimated: statistics health calls none of the matching layers sick."
     if not result.layers:
         return "Re-estimated, but no example came to any of the layers."
     passes = fmt.counted_roughly(result.passes, "pass", "passes")
+    which = "layer" if result.only == "all" else "sick layer"
     return (
-        f"{fmt.counted(len(result.layers), 'layer')} re-estimated on {fmt.counted(result.images, 'example')} of the "
+        f"{fmt.counted(len(result.layers), which)} re-estimated on {fmt.counted(result.images, 'example')} of the "
         f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels ({passes})."
     )
 
@@ -127,10 +141,19 @@ def _shows(result: Reestimation) -> str:
 def _moved(result: Reestimation) -> tuple[str, ...]:
     if not result.layers:
         return ()
-    furthest = max(result.layers, key=lambda layer: layer.mean)
-    widest = max(result.layers, key=lambda layer: layer.log_variance)
-    return (
-        f"In the mean over channels, the running mean moved by up to {furthest.mean:.2f} standard deviations "
-        f"({fmt.printable(furthest.name)}) and |log variance| by up to {widest.log_variance:.2f} "
-        f"({fmt.printable(widest.name)}).",
+    means = {layer.name: layer.mean for layer in result.layers if layer.mean is not None}
+    variances = {layer.name: layer.log_variance for layer in result.layers if layer.log_variance is not None}
+    broken = [layer.name for layer in result.layers if layer.name not in means]
+    words = (
+        f"The running statistics of {names_words(broken)} were not finite before, so that there is no distance. "
+        if broken
+        else ""
     )
+    if means:
+        furthest, widest = max(means, key=lambda name: means[name]), max(variances, key=lambda name: variances[name])
+        words += (
+            f"In the mean over channels{', of the other ' + fmt.counted(len(means), 'layer') if broken else ''}, the "
+            f"running mean moved by up to {means[furthest]:.2f} standard deviations ({fmt.printable(furthest)}) and "
+            f"|log variance| by up to {variances[widest]:.2f} ({fmt.printable(widest)})."
+        )
+    return (words.strip(),)

@@ -81,6 +81,11 @@ class StepValue(Described):
         """Whether the step makes C-style corruptions of the images."""
         return False
 
+    @property
+    def changes_normalization(self) -> bool:
+        """Whether the step gives layers an α or new statistics, which all calls of a layer then share."""
+        return self.weighs_examples
+
     def at_alpha(self, alpha: float) -> "StepValue":  # noqa: ARG002 (steps that search an α use it)
         """The step that gives ``alpha`` where this one searches for an α; else this one."""
         return self

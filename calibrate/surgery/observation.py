@@ -1,4 +1,4 @@
-"""Looking at a network at work: what it puts out, and how many positions each site sees."""
+"""Looking at a network at work: what it puts out, how often each site is called, and with how many positions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,16 @@ COLOR_CHANNELS = (1, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The number of logits, and for each site (by its first name) the fewest positions it was called with."""
+    """What a network did with some examples; sites go by their first names, in the order of their first calls.
+
+    ``outputs`` is the number of logits, ``positions`` the fewest that each site was called with, ``calls`` how often it
+    was called; one that no input reaches is in neither. ``finite`` says that all logits were.
+    """
 
     outputs: int
     positions: Mapping[str, int]
+    calls: Mapping[str, int]
+    finite: bool
 
 
 def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
@@ -29,14 +35,16 @@ def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
     """
     names = {site.module: site.name for site in sites}
     positions: dict[str, int] = {}
+    calls: dict[str, int] = {}
 
     def watch(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         name, seen = names[layer], arguments[0].shape[2:].numel()
         positions[name] = min(seen, positions.get(name, seen))
+        calls[name] = calls.get(name, 0) + 1
 
     with watching(names, before=watch), evaluating(model), torch.inference_mode():
         logits = checked_logits(model, inputs)
-    return Look(logits.shape[1], positions)
+    return Look(logits.shape[1], positions, calls, bool(logits.isfinite().all()))
 
 
 def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Sites: the normalisation layers of a network, each with all its names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -57,10 +57,11 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     return tuple(Site(tuple(all_names), module, obstacle(module)) for module, all_names in names.items())
 
 
-def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+def select(sites: Sequence[Site], patterns: Sequence[str], called: Container[str] | None = None) -> tuple[Site, ...]:
     """The sites one of whose names matches one of the shell-style ``patterns``, and that nothing stands in the way of.
 
-    GroupNorm layers are among them only where they are alone: see :func:`passed_over`.
+    Only those whose first name is among the ``called``, where that is known: then there may be none. GroupNorm layers
+    are among them only where they are alone: see :func:`passed_over`.
 
     Raises ModelError when the network has no site to change, UsageError for a pattern that matches no site.
     """
@@ -77,18 +78,23 @@ def select(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
             f"{chosen[0].name}, because {chosen[0].obstacle}. Use the recipe `temperature`, which works on any "
             "classifier."
         )
+    if called is not None:
+        usable = tuple(site for site in usable if site.name in called)
     return tuple(site for site in usable if not site.is_group_norm) or usable
 
 
-def passed_over(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:
+def passed_over(
+    sites: Sequence[Site], patterns: Sequence[str], called: Container[str] | None = None
+) -> tuple[Site, ...]:
     """The GroupNorm layers that match, and that :func:`select` leaves because BatchNorm layers match too.
 
     >>> sites = find_sites(nn.Sequential(nn.BatchNorm2d(4), nn.GroupNorm(2, 4)))
     >>> [[site.name for site in part(sites, ["*"])] for part in (select, passed_over)]
     [['0'], ['1']]
     """
-    chosen = select(sites, patterns)
-    return tuple(site for site in matching(sites, patterns) if not site.obstacle and site not in chosen)
+    chosen = select(sites, patterns, called)
+    beside = tuple(site for site in matching(sites, patterns) if site.is_group_norm and not site.obstacle)
+    return tuple(site for site in beside if site not in chosen and (called is None or site.name in called))
 
 
 def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Site, ...]:

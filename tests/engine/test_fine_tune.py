@@ -15,6 +15,7 @@ from calibrate.errors import AfternormError, DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.metrics import score
 from calibrate.recipe import FineTuning
+from calibrate.report import fine_tuned_page
 from calibrate.result import FineTuned, Progress, silent
 from calibrate.surgery import find_sites
 from tests.builders.fine_tuning import SHORT, maps, model_of
@@ -193,3 +194,38 @@ def test_data_without_labels_are_refused(tmp_path: Path) -> None:
 def test_labels_of_classes_that_are_not_wanted_are_minus_one() -> None:
     source = maps(8, names=["a", "b", "c", "d"])
     assert class_labels(source, ("d", "b"), 4).tolist() == [-1, 1, -1, 0] * 2
+
+
+def test_sick_statistics_are_findings_of_the_report() -> None:
+    network = model_of(4)
+    network[1].reset_running_stats()  # type: ignore[index, operator]
+    result = fine_tune(network, FineTuning.model_validate(SHORT), data=maps()).result
+    (finding,) = (finding for finding in result.findings if finding.code == "statistics-never-filled")
+    assert "the running statistics of 1 were never filled" in finding.message
+    page = fine_tuned_page(result)
+    for text in (page.text(), page.markdown(), page.html()):
+        assert "were never filled" in " ".join(text.split())
+    assert "statistics-never-filled" not in [f.code for f in fine_tune(
+        model_of(4), FineTuning.model_validate(SHORT), data=maps()).result.findings]  # fmt: skip
+
+
+def test_a_network_without_predictions_says_which_layer_is_to_blame() -> None:
+    """Training keeps NaN in running statistics for good."""
+    network = model_of(4)
+    network[4].running_mean[3] = float("nan")  # type: ignore[index, union-attr]
+    with pytest.raises(ModelError, match=r"the running statistics of 4 \(1 of 8 channels: 3\).*--recipe repair"):
+        fine_tune(network, FineTuning.model_validate(SHORT), data=maps())
+
+
+def test_the_original_network_without_predictions_has_an_empty_row() -> None:
+    """GroupNorm in its place cures the network that is trained."""
+    network = model_of(4)
+    network[4].running_mean[3] = float("nan")  # type: ignore[index, union-attr]
+    layers = [{"kind": "place", "layer": "GroupNorm", "settings": {"num_groups": 2}, "sites": ["4"]}]
+    result = fine_tune(network, FineTuning.model_validate({**SHORT, "layers": layers}), data=maps()).result
+    assert [scores.arm for scores in result.measurement.arms] == ["tuned"]
+    (empty,) = result.measurement.empty
+    assert empty.arm == "original"
+    assert "the running statistics of 4 (1 of 8 channels: 3) are not finite" in empty.reason
+    assert result.measurement.differences == ()
+    assert "No scores for original: NaN or Inf for" in " ".join(fine_tuned_page(result).text().split())

@@ -265,6 +265,7 @@ def test_progress_is_told_to_the_end() -> None:
     heard = []
     ran(step(Stream(batch_size=20), methods=(QUICK,), seeds=1), progress=heard.append)
     stages = list(dict.fromkeys(said.stage for said in heard))
+    stages = [stage for stage in stages if not stage.startswith("input fit")]
     assert stages == ["adaptation, inputs as they are", "adaptation, stream 1 of 1, tent, order 1 of 1"]
     assert [(said.done, said.total) for said in heard if said.stage == stages[1]] == [(20, 45), (40, 45), (45, 45)]
 

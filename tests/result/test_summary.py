@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from calibrate.result import Changes, SiteSummary, Summary, Timings, TrainingData
+from calibrate.result import Changes, LayerCondition, SiteSummary, Summary, Timings, TrainingData
 from calibrate.steps import (
     AlphaSearch,
     ChangedTensor,
@@ -14,6 +14,7 @@ from calibrate.steps import (
     CorruptionMean,
     Corruptions,
     CorruptionScores,
+    EmptyArm,
     EstimationShift,
     InputShift,
     LayerShift,
@@ -160,7 +161,12 @@ SHORT = summary(
         search(),
         leaderboard(guardrail=0.01, domains=("as they are", "fog"), recipe={"steps": [{"kind": "temperature"}]}),
         measurement(("original", "T", "alpha+T"), bins=2).model_copy(
-            update={"changes": changes(2), "domains": ("fog",), "outputs": 10}
+            update={
+                "changes": changes(2),
+                "domains": ("fog",),
+                "outputs": 10,
+                "empty": (EmptyArm(arm="tuned", reason="NaN"),),
+            }
         ),
     ),
     changes=Changes(
@@ -173,10 +179,23 @@ SHORT = summary(
     ),
     layers=layers(2),
     serving=(serving(),),
+    sick=(
+        LayerCondition(
+            kind="mean-far",
+            names=("bn1", "alias.bn1"),
+            channels=2,
+            affected=1,
+            first=(1,),
+            numbers={"deviations": 300.5},
+            cure="Re-estimate it.",
+            sick=True,
+        ),
+    ),
 )
 DOCUMENT = SHORT.model_dump(mode="json")
 #: Leaves that may hold only a few values; each is exchanged for another of them.
 CHOICES = {
+    "": "statistics",
     "improved": "worse",
     "info": "warning",
     "warning": "info",
@@ -216,7 +235,7 @@ def test_the_digest_covers_every_leaf_but_timings_and_files() -> None:
         for key in path[:-1]:
             inner = inner[key]
         old = inner[path[-1]]
-        inner[path[-1]] = CHOICES[old] if old in CHOICES else changed(old)
+        inner[path[-1]] = "sick" if path[-1] == "only" else CHOICES[old] if old in CHOICES else changed(old)
         try:
             value = Summary.model_validate(document)
         except ValidationError:

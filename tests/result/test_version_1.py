@@ -22,6 +22,7 @@ from calibrate.batch.run import plan_runs
 from calibrate.data import open_data
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, DemoInputs
 from calibrate.engine.trials.store import learning_key, trial_key
+from calibrate.recipe import Recipe
 from calibrate.result import FineTuned, Summary, digest_of
 from calibrate.steps import Leaderboard, TuneAffine
 
@@ -83,7 +84,8 @@ def test_a_summary_is_read_with_all_its_results_in_the_order_of_the_recipe(name:
     assert sorted(set(numbers([old.get(field) for field in RESULTS]))) == sorted(
         set(numbers(document["outcomes"])) | set(numbers(old["leaderboard"]["recipe"] if old["leaderboard"] else None))
     )
-    for field in new.model_fields_set - {"version", "outcomes", "artifacts", "serving"}:
+    assert new.recipe == Recipe.model_validate(old["recipe"])
+    for field in new.model_fields_set - {"version", "outcomes", "artifacts", "serving", "recipe"}:
         assert without_new_fields(document[field], old[field]) == old[field]
     assert Summary.model_validate(document) == new
 

@@ -13,7 +13,7 @@ import torch
 from calibrate.engine.auto.budget import Budget, deferred, expected, first_share
 from calibrate.engine.auto.forks import Forks
 from calibrate.engine.run import Run
-from calibrate.errors import AfternormError, TrialsError
+from calibrate.errors import AfternormError, NonFiniteError, TrialsError
 from calibrate.generators import numpy_generator
 from calibrate.search import Candidacy, paired_gap
 from calibrate.steps import Auto, Candidate, Rung
@@ -77,12 +77,13 @@ def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: C
     before = forks.made
     try:
         run = forks.carry_out(candidate.steps)
-        if run.model_logits().isfinite().all():
-            return run
-        search.not_applicable[candidate.name] = NON_FINITE
-        return None
+        run.model_logits()
+        return run
     except TrialsError:
         raise
+    except NonFiniteError:
+        search.not_applicable[candidate.name] = NON_FINITE
+        return None
     except AfternormError as error:
         search.not_applicable[candidate.name] = str(error)
         return None

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,15 @@ from torch import nn
 
 from calibrate.data import DataLike, Source, open_data, split, stratified
 from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
+from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.errors import DataError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
-from calibrate.result import Listener
-from calibrate.surgery import look
+from calibrate.result import LayerCondition, Listener
+from calibrate.surgery import Look, find_sites, look
 
 Rows = NDArray[np.int64]
 
@@ -52,6 +53,8 @@ class FineTuningPlan:
     test: Rows
     setting: Setting
     request: str
+    look: Look
+    health: tuple[LayerCondition, ...]
 
 
 def plan_fine_tuning(
@@ -80,7 +83,9 @@ def plan_fine_tuning(
             "nothing; give other test data, or leave them out, so that one half of the data is kept for the test."
         )
     (first,) = source.batches(np.zeros(1, dtype=np.int64), 1)
-    outputs = look(model, (), first.inputs.to(next(model.parameters(), first.inputs).device)).outputs
+    home = next(model.parameters(), first.inputs).device
+    seen = look(model, find_sites(model), first.inputs.to(home))
+    outputs = seen.outputs
     if apart is not None:
         check_inputs(apart, first.inputs)
     classes, fresh = wanted_classes(source, recipe, outputs)
@@ -106,8 +111,9 @@ def plan_fine_tuning(
         )
     asked = [recipe.canonical, fingerprint(model.state_dict()), classes, _identity(source), _identity(tested.source)]
     request = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    health = network_health(model, source, np.sort(training), replace(setting, device=home), seen)
     return FineTuningPlan(
-        recipe, classes, fresh, outputs, labelled, training, validation, tested, test, setting, request
+        recipe, classes, fresh, outputs, labelled, training, validation, tested, test, setting, request, seen, health
     )
 
 

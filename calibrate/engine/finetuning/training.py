@@ -12,17 +12,18 @@ from torch import nn
 
 from calibrate.data import DataLike, Held
 from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
+from calibrate.engine.health import empty_reason, explained
 from calibrate.engine.opening.machine import environment
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.passes.prediction import predict
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, NonFiniteError
 from calibrate.finetune import StateFile, TrainingLoop, find_head, make_penalties, train_
 from calibrate.generators import seeded
 from calibrate.io import fingerprint
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
-from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, silent
-from calibrate.steps import Measurement
+from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, condition_findings, silent
+from calibrate.steps import Arm, EmptyArm, Measurement
 from calibrate.surgery import carry_out_placement, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15
@@ -104,7 +105,11 @@ def carry_out_fine_tuning(
         progress=plan.setting.progress,
     )
     file = None if state is None else StateFile(state, plan.request)
-    trained = train_(learner, training, make_penalties(learner, given, training), file)
+    try:
+        trained = train_(learner, training, make_penalties(learner, given, training), file)
+        measured = _measured(given, learner, plan)
+    except NonFiniteError as error:
+        raise explained(error, (learner, given), plan.look) from None
     result = FineTuned(
         recipe=recipe,
         recipe_digest=recipe.digest,
@@ -125,9 +130,11 @@ def carry_out_fine_tuning(
         ),
         epochs=tuple(trained.epochs),
         best=trained.best,
-        measurement=_measured(given, learner, plan),
+        measurement=measured,
         fingerprint=fingerprint(learner.state_dict()),
-        findings=tuple(dict.fromkeys((*source.findings, *plan.test_data.source.findings))),
+        findings=tuple(
+            dict.fromkeys((*condition_findings(plan.health), *source.findings, *plan.test_data.source.findings))
+        ),
         environment=environment(device, plan.setting.batch_size),
         histograms=tuple(LayerHistogram(name=name, **layer) for name, layer in trained.histograms.items())
         if recipe.histograms != "none"
@@ -164,10 +171,15 @@ def _measured(given: nn.Module, learner: nn.Module, plan: FineTuningPlan) -> Mea
     """The test scores, and where the head was kept also those of the original network, with the paired difference."""
     labels = torch.from_numpy(plan.test_data.labels[plan.test])
     arms = [ArmScores("tuned", False, 1.0, score(_logits(learner, plan), labels))]
+    empty: list[EmptyArm] = []
     if not plan.fresh:
-        arms.insert(0, ArmScores("original", False, 1.0, score(_logits(given, plan), labels)))
-    compared = [] if plan.fresh else [("tuned", "original")]
-    return measure(arms, compared, resamples=RESAMPLES, bins=BINS, seed=plan.recipe.seed)  # type: ignore[arg-type]
+        logits = _logits(given, plan)
+        if reason := empty_reason(logits, given, plan.look):
+            empty.append(EmptyArm(arm="original", reason=reason))
+        else:
+            arms.insert(0, ArmScores("original", False, 1.0, score(logits, labels)))
+    compared: list[tuple[Arm, Arm]] = [] if plan.fresh else [("tuned", "original")]
+    return measure(arms, compared, resamples=RESAMPLES, bins=BINS, seed=plan.recipe.seed, empty=empty)
 
 
 def _logits(model: nn.Module, plan: FineTuningPlan) -> torch.Tensor:

@@ -17,7 +17,7 @@ from calibrate.engine.inputs.stored_examples import (
 )
 from calibrate.engine.passes.prediction import Setting, input_dtype
 from calibrate.preprocessing import InputMap
-from calibrate.result import Finding, Progress
+from calibrate.result import Finding
 from calibrate.steps import InputFit, NotApplicable
 
 
@@ -39,6 +39,8 @@ def find_input_fit(
     if len(rows) < LEAST_EXAMPLES:
         return _not_applicable(f"{len(rows)} examples are too few to tell, {LEAST_EXAMPLES} at least are needed")
     examples = hold(source, rows, setting, input_dtype(model), seed)
+    if len(examples.raw) < LEAST_EXAMPLES:
+        return _not_applicable("too many examples have values that are infinite or not a number")
     given = source.preprocessing or source.input_map or InputMap()
     first = first_layer(model, examples.inputs(given)[:2])
     if isinstance(first, str):
@@ -63,9 +65,7 @@ def find_input_fit(
         contrast=contrast_of(examples, given),
         used=used,
     )
-    made = Judge(model, first, examples, given, others, rows).judged(found)
-    setting.progress(Progress("input fit", 1, 1))
-    return made
+    return Judge(model, first, examples, given, others, rows).judged(found)
 
 
 def input_findings(fit: InputFit) -> tuple[Finding, ...]:

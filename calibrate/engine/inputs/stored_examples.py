@@ -69,7 +69,10 @@ class StoredExamples:
 
 
 def hold(source: Source, rows: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int) -> StoredExamples:
-    """Some of the examples ``rows``, each decoded once; raises DataError where they differ in shape."""
+    """Some of the examples ``rows``, each decoded once, but for ones that are not finite.
+
+    Raises DataError where they differ in shape.
+    """
     (first,) = source.stored(rows[:1])
     fitting = max(LEAST_EXAMPLES, MEMORY // max(1, 4 * first.numel()))
     chosen = drawn(rows, min(EXAMPLES, fitting, len(rows)), seed)
@@ -77,8 +80,10 @@ def hold(source: Source, rows: NDArray[np.int64], setting: Setting, dtype: torch
     for _ in held.batches(chosen, len(chosen)):
         pass
     raw = torch.stack(list(held.stored(chosen)))
+    finite = raw.flatten(1).isfinite().all(1)
+    raw, chosen = raw[finite], chosen[finite.numpy()]
     brightened = {}
-    if source.preprocessing is not None and used_range(raw) <= DARK:
+    if source.preprocessing is not None and len(raw) and used_range(raw) <= DARK:
         white = source.white(int(chosen[0])) if source.preprocessing.maximum is None else source.preprocessing.maximum
         brightest = (int(raw.amax()) - 0.5) * white / 255
         if (maximum := _maximum(brightest, white)) is not None:

@@ -4,23 +4,28 @@ from dataclasses import dataclass
 
 import torch
 
+from calibrate.diagnose import statistics_health
 from calibrate.engine.execution import describe_sites
 from calibrate.engine.opening.checkpoint import Opened
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.io import fingerprint
-from calibrate.result import SiteSummary
+from calibrate.result import LayerCondition, SiteSummary
 from calibrate.surgery import Look, find_sites, look
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A network's size and sites; ``look`` is what it does with data, or with a black image of a known size."""
+    """A network's size, sites and the health of their statistics, by the weights alone.
+
+    ``look`` is what it does with data, or with a black image where its input size is known.
+    """
 
     parameters: int
     dtype: str
     fingerprint: str
     sites: tuple[SiteSummary, ...]
     look: Look | None
+    health: tuple[LayerCondition, ...]
 
 
 def inspect_model(opened: Opened, seen: Look | None = None) -> Inspection:
@@ -36,4 +41,5 @@ def inspect_model(opened: Opened, seen: Look | None = None) -> Inspection:
         fingerprint=fingerprint(model.state_dict()),
         sites=describe_sites(model),
         look=seen,
+        health=statistics_health(model, seen=seen),
     )

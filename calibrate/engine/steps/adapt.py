@@ -111,7 +111,7 @@ class AdaptHandler(Handler[Adapt]):
         """See :meth:`Handler.check_data`."""
         check_stream(step, given.source, given.split)
         check_methods(step, given, model)
-        return weighed(model, step.method.sites) if isinstance(step.method, IEW) else model
+        return weighed(model, step.method.sites, given.look) if isinstance(step.method, IEW) else model
 
     def run(self, run: Run, step: Adapt) -> None:
         """See :meth:`Handler.run`."""

@@ -16,7 +16,7 @@ from calibrate.engine.run import Run
 from calibrate.engine.steps.measure import compare_
 from calibrate.engine.streams.batches import in_domain
 from calibrate.errors import DataError
-from calibrate.metrics import paired_interval, score
+from calibrate.metrics import paired_interval
 from calibrate.recipe import Recipe
 from calibrate.search import Candidacy, choose_simplest, cross_entropy, paired_gap
 from calibrate.steps import ORIGINAL, Auto, HoldoutScores, Leaderboard, Measure, Temperature, TuningStep, verdict_of
@@ -29,7 +29,6 @@ def auto_(run: Run, step: Auto) -> None:
     with_t = Forks(base).carry_out(())
     base.notes.forwards, base.original_logits = with_t.notes.forwards, with_t.original_logits
     assert base.original_logits is not None, "its temperature was fitted"
-    score(base.original_logits, base.calibration_labels)  # raises where they are not finite
     search = search_candidates(base, step, budget)
     runs, logits = _on_holdout_(base, with_t, step, search)
 

@@ -26,14 +26,18 @@ def probe_channel_health_(run: Run, step: ProbeChannelHealth) -> None:
             left_out=tuple(site.name for site in chosen if site.name not in described),
         )
     )
+    if any(
+        layer.not_finite == "statistics" for layer in layers
+    ):  # what follows such a layer is not finite for its sake
+        layers = tuple(layer for layer in layers if not layer.not_finite)
     _report_dead_(run, layers)
     _report_exploding_(run, layers)
 
 
 def _report_dead_(run: Run, layers: Sequence[LayerHealth]) -> None:
-    if not (dead := sum(layer.dead for layer in layers)):
+    if not (dead := sum(layer.dead or 0 for layer in layers)):
         return
-    worst = max(layers, key=lambda layer: layer.dead / layer.channels)
+    worst = max(layers, key=lambda layer: (layer.dead or 0) / layer.channels)
     run.add_finding_(
         "dead-channels",
         f"{dead} of {_channels(layers)} channels have a running variance below {DEAD_VARIANCE:g}, most in the layer "
@@ -45,9 +49,9 @@ def _report_dead_(run: Run, layers: Sequence[LayerHealth]) -> None:
 
 
 def _report_exploding_(run: Run, layers: Sequence[LayerHealth]) -> None:
-    if not (exploding := sum(layer.exploding for layer in layers)):
+    if not (exploding := sum(layer.exploding or 0 for layer in layers)):
         return
-    worst = max(layers, key=lambda layer: (layer.exploding / layer.channels, layer.far_out))
+    worst = max(layers, key=lambda layer: ((layer.exploding or 0) / layer.channels, layer.far_out or 0))
     furthest = "Inf or NaN," if worst.furthest is None else f"{worst.furthest:.3g}"
     run.add_finding_(
         "exploding-channels",

@@ -7,13 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source
-from calibrate.diagnose import estimation_shift
+from calibrate.diagnose import REPAIR, estimation_shift, squared_distance
 from calibrate.engine.handler import Given, Handler, weighed
+from calibrate.engine.health import why_not_finite
 from calibrate.engine.passes.batches import Indices, SourceBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import AlphaTrial, alpha_trial, settle_
+from calibrate.errors import ModelError
 from calibrate.generators import numpy_generator
+from calibrate.metrics import require_finite
 from calibrate.search import TermsAt, agreement, entropy, probabilities, search_label_free, spread
 from calibrate.steps import Criterion, LabelFreeAlpha, LayerShift
 from calibrate.surgery import Site, find_sites, keeping_statistics, select
@@ -24,7 +27,8 @@ PARTS = 10
 
 def label_free_alpha_(run: Run, step: LabelFreeAlpha) -> None:
     """Give the matching sites the α at which the step's criterion is lowest, if it is convincing."""
-    trial = alpha_trial(run, step)
+    if (trial := alpha_trial(run, step)) is None:
+        return
     half = run.given.split.calibration
     indices = drawn(half, None if step.samples is None else min(step.samples, len(half)), run.given.seed)
     terms, views = CRITERIA[step.criterion]
@@ -64,6 +68,7 @@ def _of_predictions(
         return [run.side_by_side([trial.model], view, indices, stage)[0] for view in views]
 
     trained = logits_at(trial.trained)
+    require_finite(trained[0])
 
     def terms_at(alpha: float) -> Tensor:
         logits = trained if alpha == trial.trained else logits_at(alpha)
@@ -84,8 +89,13 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
         return estimation_shift(trial.model, batches, sites)[-1]
 
     keeping = keeping_statistics(find_sites(trial.model))
-    last = shift_of(keeping, indices[:2]).name
-    sites = [site for site in keeping if site.name == last]
+    last = shift_of(keeping, indices[:2])
+    if last.not_finite:
+        why = why_not_finite([trial.model], run.given.look)
+        raise ModelError(
+            f"the layer {last.name} has no estimation shift, for {why or 'its inputs are not finite'}. {REPAIR}"
+        )
+    sites = [site for site in keeping if site.name == last.name]
     shuffled = numpy_generator(run.given.seed).permutation(indices)
     parts = np.array_split(shuffled, max(1, min(PARTS, len(indices) // 2)))
 
@@ -93,8 +103,7 @@ def _estimation_shift(run: Run, trial: AlphaTrial, indices: Indices) -> TermsAt:
         trial.weigh_(alpha)
         run.notes.forwards += len(indices)
         shifts = [shift_of(sites, part) for part in parts]
-        squares = [shift.mean_in_deviations**2 + shift.deviation_in_deviations**2 for shift in shifts]
-        return torch.tensor(squares, dtype=torch.float64)
+        return torch.tensor([squared_distance(shift) for shift in shifts], dtype=torch.float64)
 
     return terms_at
 
@@ -118,7 +127,7 @@ class LabelFreeAlphaHandler(Handler[LabelFreeAlpha]):
         """See :meth:`Handler.check_data`."""
         if step.criterion == "agreement":
             Augmented(given.source, given.seed)
-        return weighed(model, step.sites)
+        return weighed(model, step.sites, given.look)
 
     def expected_passes(self, step: LabelFreeAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""

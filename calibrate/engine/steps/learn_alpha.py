@@ -4,6 +4,7 @@ from torch import nn
 
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.run import Run
+from calibrate.engine.steps.set_alpha import sites_to_weigh_
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.engine.tuning.learning import learn_
 from calibrate.engine.tuning.learning_checks import check_examples, check_precision, learning_passes
@@ -18,9 +19,11 @@ def learn_alpha_(run: Run, step: LearnAlpha) -> None:
     _check_network(step, run.state.model)
     check_examples(step, len(run.given.split.calibration))
     trial = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
-    fresh = [s for s in select(find_sites(trial), step.sites) if not isinstance(s.module, ExampleWeighed)]
-    trial = weigh_examples_(trial, fresh, 0.0)
-    learn_(run, step, trial, learnable_alpha(select(find_sites(trial), step.sites), step), LearnedAlpha)
+    if not (sites := sites_to_weigh_(run, trial, step.sites)):
+        return
+    trial = weigh_examples_(trial, [site for site in sites if not isinstance(site.module, ExampleWeighed)], 0.0)
+    sites = select(find_sites(trial), step.sites, run.given.look.positions)
+    learn_(run, step, trial, learnable_alpha(sites, step), LearnedAlpha)
 
 
 def _check_network(step: LearnAlpha, model: nn.Module) -> None:

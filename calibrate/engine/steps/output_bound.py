@@ -57,11 +57,15 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
             left_out=tuple(site.name for site in chosen if site.name not in described),
         )
     )
-    worst = max(layers, key=lambda layer: layer.outside, default=None)
-    if worst is not None and worst.outside > NOTABLE_OUTSIDE:
+    if any(
+        layer.not_finite == "statistics" for layer in layers
+    ):  # what follows such a layer is not finite for its sake
+        layers = tuple(layer for layer in layers if not layer.not_finite)
+    worst = max(layers, key=lambda layer: layer.outside or 0, default=None)
+    if worst is not None and (outside := worst.outside or 0) > NOTABLE_OUTSIDE:
         run.add_finding_(
             "output-out-of-bound",
-            f"in inference {100 * worst.outside:.2g} % of the normalised values of the layer {worst.name} lie outside "
+            f"in inference {100 * outside:.2g} % of the normalised values of the layer {worst.name} lie outside "
             f"±{worst.bound:.3g}, which none can pass in training with batches of {size}; the layers after it were not "
             "trained on such values. Try the recipe alpha: an example that weighs in its own statistics is held back "
             "by them.",

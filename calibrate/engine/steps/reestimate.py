@@ -1,5 +1,8 @@
 """The step ``reestimate``: running statistics measured anew on the calibration half or the training data."""
 
+from collections.abc import Sequence
+from glob import escape
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -9,12 +12,13 @@ from torch import Tensor, nn
 
 from calibrate.data import Augmented, Source, Split
 from calibrate.engine.handler import Given, Handler
+from calibrate.engine.health import network_health
 from calibrate.engine.passes.batches import SourceBatches, check_samples, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.stats import Reestimated, reestimate_
 from calibrate.steps import Moved, Reestimate, Reestimation
-from calibrate.surgery import find_sites, with_statistics
+from calibrate.surgery import Site, find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -24,6 +28,9 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     source, examples = data_of(step, run.given.source, run.given.split, run.given.training, run.given.seed)
     indices = drawn(examples, step.samples, run.given.seed)
     sites = with_statistics(find_sites(run.state.model), step.sites)
+    if step.only == "sick" and not (sites := sick_sites(run, sites)):
+        run.add_outcome_(Reestimation(on=step.on, only=step.only, images=0, passes=0.0, layers=()))
+        return
     before = [_statistics(site.module) for site in sites]
     batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model))
     found = reestimate_(
@@ -32,7 +39,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         order=step.order,
         prior=step.prior,
         variant=step.variant,
-        sites=step.sites,
+        sites=step.sites if step.only == "all" else tuple(escape(site.name) for site in sites),
         progress=run.given.setting.progress,
     )
     run.change_()
@@ -41,6 +48,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     run.add_outcome_(
         Reestimation(
             on=step.on,
+            only=step.only,
             augmentation=step.augmentation,
             images=found.images,
             passes=batches.read / len(indices),
@@ -53,11 +61,19 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
     )
 
 
+def sick_sites(run: Run, sites: Sequence[Site]) -> tuple[Site, ...]:
+    """Those of ``sites`` that statistics health calls sick in the network as it stands."""
+    given = run.given
+    found = network_health(run.state.model, given.source, given.split.calibration, given.setting, given.look)
+    sick = {item.layer for item in found if item.sick}
+    return tuple(site for site in sites if site.name in sick)
+
+
 def find_idle_(run: Run, found: Reestimated) -> None:
-    """Note which layers no example came to."""
-    if found.idle:
-        which = f"{len(found.idle)} layers, {found.idle[0]} first, were" if found.idle[1:] else f"{found.idle[0]} was"
-        run.add_finding_("layer-idle", f"{which} never called, so the statistics there stay as they were.")
+    """Note which layers no example came to, where the first examples, of which that is known, did."""
+    for name in found.idle:
+        if name in run.given.look.positions:
+            run.add_finding_("layer-idle", f"no example reached the layer {name}, so its statistics stay as they were.")
 
 
 def data_of(
@@ -80,11 +96,10 @@ def _statistics(layer: nn.Module) -> Statistics:
 def _moved(name: str, old: Statistics, layer: Any) -> Moved:
     mean, variance = _statistics(layer)
     wide, now = old[1] + layer.eps, variance + layer.eps
-    return Moved(
-        name=name,
-        mean=float(((mean - old[0]).abs() / wide.sqrt()).mean()),
-        log_variance=float((now / wide).log().abs().mean()),
-    )
+    moved = float(((mean - old[0]).abs() / wide.sqrt()).mean()), float((now / wide).log().abs().mean())
+    if not all(map(isfinite, moved)):
+        return Moved(name=name, mean=None, log_variance=None)
+    return Moved(name=name, mean=moved[0], log_variance=moved[1])
 
 
 class ReestimateHandler(Handler[Reestimate]):

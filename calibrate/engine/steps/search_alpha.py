@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.run import Run
 from calibrate.engine.tuning.alpha_sites import alpha_trial, settle_
+from calibrate.metrics import require_finite
 from calibrate.search import search_alpha
 from calibrate.steps import SearchAlpha
 from calibrate.surgery import find_sites, select
@@ -15,11 +16,15 @@ def search_alpha_(run: Run, step: SearchAlpha) -> None:
 
     The search sets out from the α at which they compute as they were trained.
     """
-    trial = alpha_trial(run, step)
+    if (trial := alpha_trial(run, step)) is None:
+        return
 
     def logits_at(alpha: float, rows: Tensor) -> Tensor:
         trial.weigh_(alpha)
-        return run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
+        logits = run.on_calibration(trial.model, f"search_alpha, α = {alpha:.4g} on {len(rows)} examples", rows)
+        if alpha == trial.trained:
+            require_finite(logits)
+        return logits
 
     capped = step.model_copy(update={"maximum": trial.maximum})
     found = search_alpha(logits_at, run.calibration_labels, capped, trained_alpha=trial.trained, seed=run.given.seed)
@@ -46,9 +51,9 @@ class SearchAlphaHandler(Handler[SearchAlpha]):
         """See :meth:`Handler.check_network`."""
         select(find_sites(model), step.sites)
 
-    def check_data(self, step: SearchAlpha, given: Given, model: nn.Module) -> nn.Module:  # noqa: ARG002
+    def check_data(self, step: SearchAlpha, given: Given, model: nn.Module) -> nn.Module:
         """See :meth:`Handler.check_data`."""
-        return weighed(model, step.sites)
+        return weighed(model, step.sites, given.look)
 
     def expected_passes(self, step: SearchAlpha) -> float:
         """See :meth:`Handler.expected_passes`."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.diagnose import noise_curve
 from calibrate.engine.handler import Handler
+from calibrate.engine.health import empty_reason
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.run import Run
 from calibrate.errors import ModelError
@@ -38,7 +39,10 @@ def probe_statistic_noise_(run: Run, step: ProbeStatisticNoise) -> None:
     def logits_of(which: str) -> Tensor:
         return run.on_holdout(run.state.model, f"statistic_noise, {which}", rows)
 
-    undisturbed = score(logits_of("Δ = 0"), labels)
+    if reason := empty_reason(logits := logits_of("Δ = 0"), run.state.model, run.given.look):
+        run.not_applicable_(step, f"without any noise the logits are not finite: {reason}")
+        return
+    undisturbed = score(logits, labels)
     found = StatisticNoise(
         tuned=run.state.changed,
         images=len(rows),

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from calibrate.engine.run import Run
-from calibrate.engine.steps.set_alpha import without_positions
+from calibrate.engine.steps.set_alpha import sites_to_weigh_, without_positions
 from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.nn import ExampleWeighed
 from calibrate.steps import LabelFreeAlpha, SearchAlpha
-from calibrate.surgery import find_sites, select, share_weights, weigh_examples_
+from calibrate.surgery import find_sites, share_weights, weigh_examples_
 
 #: α = 1 forgets the running statistics; where a site sees one position only, it then puts out a constant.
 LARGEST_ALPHA_WITHOUT_POSITIONS = 0.95
@@ -35,10 +35,14 @@ class AlphaTrial:
             layer.alpha = alpha  # type: ignore[assignment]
 
 
-def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial:
-    """The current network, its matching sites ready to be weighed, at the α at which they were trained."""
+def alpha_trial(run: Run, step: SearchAlpha | LabelFreeAlpha) -> AlphaTrial | None:
+    """The current network, its matching sites ready to be weighed, at the α at which they were trained.
+
+    None where no input reaches one of them, which is noted.
+    """
     model = estimate_group_moments_(run, share_weights(run.state.model), step.sites)
-    sites = select(find_sites(model), step.sites)
+    if not (sites := sites_to_weigh_(run, model, step.sites)):
+        return None
     maximum = step.maximum
     if maximum > LARGEST_ALPHA_WITHOUT_POSITIONS and (blind := without_positions(run, sites)):
         maximum = LARGEST_ALPHA_WITHOUT_POSITIONS

@@ -15,7 +15,9 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
     Limits: at α < 1 a layer passes something else on, so that deeper layers see other inputs than those pooled here.
     Cost: one pass over the calibration half, and none where no moments are missing. Its logits are kept.
     """
-    fresh = [site for site in select(find_sites(model), patterns) if needs_moments(site.module)]
+    fresh = [
+        site for site in select(find_sites(model), patterns, run.given.look.positions) if needs_moments(site.module)
+    ]
     if not fresh:
         return model
     with pooled_inputs(site.module for site in fresh) as moments:

@@ -119,6 +119,11 @@ class Auto(StepValue):
         """Whether a domain of ``shifts`` is a corruption."""
         return any(domain.corruption for domain in self.shifts)
 
+    @property
+    def changes_normalization(self) -> bool:
+        """Whether a candidate does."""
+        return any(step.changes_normalization for candidate in self.candidates for step in candidate.steps)
+
     @model_validator(mode="after")
     def _told_apart(self) -> Self:
         names = [candidate.name for candidate in self.candidates]

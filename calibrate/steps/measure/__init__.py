@@ -8,14 +8,15 @@ from calibrate.steps.measure.scores import (
     ClassChange,
     Difference,
     Direction,
+    EmptyArm,
     Prediction,
     PredictionChanges,
     Scores,
     TunedArm,
 )
 from calibrate.steps.measure.step import Measure
-from calibrate.steps.measure.tables import differences_table, interval_words, scores_table
-from calibrate.steps.measure.verdict import DECIMALS, JUDGED, judge, verdict_of
+from calibrate.steps.measure.tables import differences_table, empty_words, interval_words, scores_table
+from calibrate.steps.measure.verdict import DECIMALS, JUDGED, judge, judge_without_baseline, verdict_of
 
 __all__ = [
     "DECIMALS",
@@ -26,6 +27,7 @@ __all__ = [
     "ClassChange",
     "Difference",
     "Direction",
+    "EmptyArm",
     "Measure",
     "Measurement",
     "Prediction",
@@ -33,8 +35,10 @@ __all__ = [
     "Scores",
     "TunedArm",
     "differences_table",
+    "empty_words",
     "interval_words",
     "judge",
+    "judge_without_baseline",
     "scores_table",
     "verdict_of",
 ]

@@ -22,8 +22,9 @@ def reliability_figure(scores: Sequence[Scores], bins: Mapping[Arm, tuple[Bin, .
 def titles_of(scores: Sequence[Scores], bins: Mapping[Arm, tuple[Bin, ...]]) -> list[str]:
     """The expected calibration error of each network that is shown."""
     return [
-        f"{'after' if column else 'before'} ({arm.arm}): ECE {fmt.score('ece', arm.metrics['ece'].value)}"
-        for column, arm in enumerate(_shown(scores, bins))
+        f"{when} ({arm.arm}): ECE {fmt.score('ece', arm.metrics['ece'].value)}"
+        for arm in _shown(scores, bins)
+        for when in ("before" if arm.arm == "original" else "after",)
     ]
 
 

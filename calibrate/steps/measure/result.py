@@ -2,12 +2,13 @@
 
 from typing import Literal
 
+from calibrate.errors import UsageError
 from calibrate.page import format as fmt
 from calibrate.page.section import Section
 from calibrate.steps.measure.changes import change_sections, counts_words
 from calibrate.steps.measure.reliability import reliability_figure, titles_of
-from calibrate.steps.measure.scores import Arm, Bin, Difference, PredictionChanges, Scores
-from calibrate.steps.measure.tables import differences_table, interval_words, scores_table
+from calibrate.steps.measure.scores import Arm, Bin, Difference, EmptyArm, PredictionChanges, Scores
+from calibrate.steps.measure.tables import differences_table, empty_words, interval_words, scores_table
 from calibrate.steps.step import StepResult
 
 #: How to read the figure of the reliability.
@@ -21,7 +22,8 @@ class Measurement(StepResult):
     """All arms on the n examples of the holdout half, their paired differences, and the predictions that changed.
 
     ``outputs`` is how many classes the network tells apart, 0 where that is not said. ``domains`` are those that the
-    examples come in, where they are not as they are.
+    examples come in, where they are not as they are. Arms whose logits are not finite are ``empty``: they have no
+    scores, and no difference is taken from them.
     """
 
     kind: Literal["measure"] = "measure"
@@ -33,9 +35,13 @@ class Measurement(StepResult):
     outputs: int = 0
     domains: tuple[str, ...] = ()
     changes: PredictionChanges | None = None
+    empty: tuple[EmptyArm, ...] = ()
 
     def arm(self, name: Arm) -> Scores:
-        """The scores of the named arm."""
+        """The scores of the named arm; raises UsageError for one that is empty."""
+        for item in self.empty:
+            if item.arm == name:
+                raise UsageError(f"the arm {name} has no scores ({item.reason}); look at another one.")
         return {scores.arm: scores for scores in self.arms}[name]
 
     @property
@@ -54,8 +60,8 @@ class Measurement(StepResult):
         made = [
             Section(
                 f"Scores on the holdout half (n = {fmt.count(self.n)}{where})",
-                (interval_words(self.resamples), *few),
-                scores_table(self.arms),
+                (interval_words(self.resamples), *few, *empty_words(self.empty)),
+                scores_table(self.arms, self.empty),
             )
         ]
         if self.differences:

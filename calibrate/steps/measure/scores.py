@@ -25,6 +25,13 @@ class Scores(Value):
     metrics: dict[Metric, Estimate]
 
 
+class EmptyArm(Value):
+    """An arm that has no scores, because of the ``reason``."""
+
+    arm: Arm
+    reason: str
+
+
 class Difference(Value):
     """``arm`` minus ``baseline`` on the same examples (paired bootstrap)."""
 

@@ -4,17 +4,30 @@ from collections.abc import Callable, Sequence
 
 from calibrate.page import format as fmt
 from calibrate.page.section import ABSENT, Cell, Row, Table
-from calibrate.steps.measure.scores import Difference, Scores
+from calibrate.steps.measure.scores import Difference, EmptyArm, Scores
 from calibrate.values import METRICS, Estimate, Metric
 
 
-def scores_table(arms: Sequence[Scores]) -> Table:
-    """One row per arm, one column per metric."""
+def scores_table(arms: Sequence[Scores], empty: Sequence[EmptyArm] = ()) -> Table:
+    """One row per arm, one column per metric; those without scores first."""
+    without = tuple(Row(item.arm, "no scores: see below", tuple(Cell(ABSENT) for _ in METRICS)) for item in empty)
     rows = tuple(
         Row(scores.arm, f"T = {fmt.short(scores.temperature)}", _cells(scores.metrics, fmt.score, fmt.score_interval))
         for scores in arms
     )
-    return Table(tuple(label for label, _ in METRICS.values()), rows)
+    return Table(tuple(label for label, _ in METRICS.values()), (*without, *rows))
+
+
+def empty_words(empty: Sequence[EmptyArm]) -> tuple[str, ...]:
+    """Why arms have no scores, a paragraph for each reason.
+
+    >>> empty_words([EmptyArm(arm="original", reason="NaN"), EmptyArm(arm="T", reason="NaN")])
+    ('No scores for original and T: NaN.',)
+    """
+    arms: dict[str, list[str]] = {}
+    for item in empty:
+        arms.setdefault(item.reason, []).append(item.arm)
+    return tuple(f"No scores for {' and '.join(names)}: {fmt.printable(reason)}." for reason, names in arms.items())
 
 
 def differences_table(differences: Sequence[Difference]) -> Table:

@@ -1,8 +1,9 @@
 """The verdict on a paired difference."""
 
 from collections.abc import Mapping
+from math import log
 
-from calibrate.steps.measure.scores import Difference
+from calibrate.steps.measure.scores import Difference, TunedArm
 from calibrate.values import METRICS, Estimate, Metric, Verdict
 
 JUDGED: tuple[Metric, ...] = ("nll", "top1")
@@ -27,6 +28,29 @@ def judge(difference: Difference) -> tuple[Verdict, tuple[str, ...]]:
     return verdict_of(difference.metrics), reasons
 
 
+def judge_without_baseline(
+    metrics: Mapping[Metric, Estimate], arm: TunedArm, outputs: int, *, predicts: bool
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Judge ``metrics``, those of ``arm`` minus the baseline's, where the original network gives no finite logits.
+
+    There the baseline guesses among the ``outputs`` classes K: NLL log K, top-1 1/K. Where it ``predicts`` some
+    examples these count, with its temperature, and the verdict is as :func:`judge`'s; else nothing is worse than it.
+
+    >>> gain = Estimate(value=-2.2, low=-2.3, high=-2.1)
+    >>> judge_without_baseline({"nll": gain, "top1": gain}, "tuned+T", 10, predicts=False)[0]
+    'no evidence'
+    """
+    guessing = f"guessing among {outputs} classes (NLL {log(outputs):.4f}, top-1 {100 / outputs:.2f} %)"
+    where = "for some examples, and the baseline there is" if predicts else "at all, so the baseline is"
+    sides = {metric: _side(metric, metrics[metric]) for metric in JUDGED}
+    baseline = "T and guesses" if predicts else "guesses"
+    reasons = tuple(_words(metric, arm, baseline, metrics[metric], side) for metric, side in sides.items())
+    verdict = verdict_of(metrics)
+    if verdict == "worse" and not predicts:
+        verdict = "no evidence"
+    return verdict, (f"the original network has no predictions {where} {guessing}", *reasons)
+
+
 def verdict_of(metrics: Mapping[Metric, Estimate]) -> Verdict:
     """The verdict of :func:`judge` on the metrics of a paired difference."""
     sides = [_side(metric, metrics[metric]) for metric in JUDGED]
@@ -45,11 +69,12 @@ def _side(metric: Metric, interval: Estimate) -> Verdict:
 
 
 def _reason(metric: Metric, difference: Difference, side: Verdict) -> str:
-    interval = difference.metrics[metric]
+    return _words(metric, difference.arm, difference.baseline, difference.metrics[metric], side)
+
+
+def _words(metric: Metric, arm: str, baseline: str, interval: Estimate, side: Verdict) -> str:
     label = METRICS[metric][0].removesuffix(" %")
     scale, unit, digits = (100, " points", 2) if metric == "top1" else (1, "", 4)
     value, low, high = (f"{scale * number:+.{digits}f}" for number in (interval.value, interval.low, interval.high))
     meaning = {"improved": "better", "worse": "worse", "no evidence": "no evidence either way"}[side]
-    return (
-        f"{label} {difference.arm} minus {difference.baseline}: {value}{unit}, 95 % interval [{low}, {high}]: {meaning}"
-    )
+    return f"{label} {arm} minus {baseline}: {value}{unit}, 95 % interval [{low}, {high}]: {meaning}"

@@ -69,6 +69,30 @@ def test_a_job_s_numbers_and_files_are_the_command_line_s(
     assert served.measurement == own.measurement
 
 
+@pytest.mark.parametrize("auto", [False, True])
+def test_a_job_tells_of_inputs_that_do_not_fit_and_auto_takes_what_does(
+    auto: bool, client: Client, demo_inputs: DemoInputs, tmp_path: Path
+) -> None:
+    model = client.add_model(
+        demo_inputs.checkpoint,
+        architecture="cifar/resnet8",
+        architecture_args={"in_channels": 1},
+        preprocessing={"channels": 1, "mean": [0.0], "std": [1 / 255], "auto": auto},
+    )
+    dataset = client.add_dataset(demo_inputs.digits)
+    steps = [{"kind": "input_fit"}, {"kind": "measure"}]
+    job = client.wait(client.submit(kind="probe", model=model.id, dataset=dataset.id, recipe=Recipe(steps=steps)))
+    assert job.state == "succeeded"
+    files = {path.name: path for path in client.fetch(job, tmp_path)}
+    summary = Summary.model_validate_json(files["summary.json"].read_bytes())
+    codes = {finding.code for finding in summary.findings}
+    assert codes & {"input-misfit", "preprocessing-taken"} == {"preprocessing-taken" if auto else "input-misfit"}
+    assert summary.input_fit is not None
+    assert summary.input_fit.taken == auto
+    assert summary.measurement is not None
+    assert (summary.measurement.arm("original").metrics["top1"].value > 0.9) == auto
+
+
 def test_submitting_twice_with_one_key_returns_one_job(client: Client, demo_inputs: DemoInputs) -> None:
     model = client.add_model(
         demo_inputs.checkpoint, architecture="cifar/resnet8", architecture_args={"in_channels": 1}, name="twice"

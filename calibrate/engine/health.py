@@ -1,0 +1,55 @@
+"""Statistics health in a run: of the network that came, of the one that a step finds, and why logits are not finite."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from calibrate.data import Source
+from calibrate.diagnose import EXAMPLES, FEWEST, REPAIR, statistics_health
+from calibrate.engine.passes.batches import SourceBatches
+from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.errors import NonFiniteError
+from calibrate.result import LayerCondition, sick_words
+from calibrate.surgery import Look
+
+
+def network_health(
+    model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting, seen: Look
+) -> tuple[LayerCondition, ...]:
+    """The health of the statistics of ``model``; examples spread over ``indices`` are read only where they are needed.
+
+    These go through the network in one batch, of the setting's size where that is smaller.
+    """
+    count = min(EXAMPLES, max(FEWEST, setting.batch_size), len(indices))
+    spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
+    return statistics_health(model, SourceBatches(source, spread, setting, input_dtype(model)), seen=seen)
+
+
+def why_not_finite(models: Iterable[nn.Module], seen: Look | None) -> str:
+    """What in the first of ``models`` where anything is makes logits infinite or not a number; empty where unknown."""
+    for model in models:
+        sick = [item for item in statistics_health(model, seen=seen) if item.sick]
+        if words := sick_words([item for item in sick if item.kind == "statistics-not-finite"] or sick):
+            return words
+        for name, parameter in model.named_parameters():
+            if not parameter.isfinite().all():
+                return f"the parameter {name} is not finite"
+    return ""
+
+
+def empty_reason(logits: Tensor, model: nn.Module, seen: Look | None, which: str = "examples") -> str:
+    """Why there are no scores of ``logits`` (n, K), which ``model`` gave; empty where all are finite."""
+    if not (broken := int((~logits.isfinite().all(1)).sum())):
+        return ""
+    why = why_not_finite([model], seen) or "check whether half precision overflows"
+    return f"NaN or Inf for {broken} of {len(logits)} {which}: {why}"
+
+
+def explained(error: NonFiniteError, models: Iterable[nn.Module], seen: Look | None) -> NonFiniteError:
+    """``error`` with the layers that are to blame, and the cure; itself where none is."""
+    if not (why := why_not_finite(models, seen)):
+        return error
+    cure = "No recipe cures that: take an earlier checkpoint." if why.startswith("the parameter") else REPAIR
+    return NonFiniteError(error.broken, error.examples, f"{why}. {cure}")
