@@ -167,7 +167,10 @@ class Source(ABC):
         if self.preprocessing is None:
             move = "give all examples the same shape."
         else:
-            move = "set crop in the preprocessing, so that all images end with the same size."
+            move = (
+                "set crop in the preprocessing, so that all images end with the same size, for example --preprocessing "
+                "'{resize: 256, crop: 224}'."
+            )
         return DataError(
             f"{self.entry(index)} has the shape {tuple(shape)} but {self.entry(first)} has {tuple(wanted)}; {move}"
         )

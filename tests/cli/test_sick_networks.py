@@ -61,7 +61,7 @@ def test_a_recipe_that_needs_predictions_says_what_to_do(
     ran = afternorm("calibrate", *demo_options(broken), "--recipe", recipe, "--out", tmp_path / "out", "--threads", 1)
     assert ran.code == 1
     assert f"for 450 of 450 examples: the running statistics of {LAYER}" in ran.err
-    assert "`--recipe repair`" in ran.err
+    assert "`afternorm calibrate --recipe repair`" in ran.err
 
 
 def test_repair_is_a_preset_of_the_command_and_its_files_are_those_of_a_sound_network(

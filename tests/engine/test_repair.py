@@ -275,7 +275,7 @@ def test_what_needs_predictions_names_the_layer_and_the_cure(recipe: Any) -> Non
         retrofit(network, recipe, data=data)
     said = str(caught.value)
     assert layer in said
-    assert "`--recipe repair`, or {kind: reestimate, only: sick} as the first step" in said
+    assert "`afternorm calibrate --recipe repair`, or {kind: reestimate, only: sick} as the first step" in said
     assert "half precision" not in said
 
 
