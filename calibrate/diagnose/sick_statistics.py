@@ -35,7 +35,10 @@ BESIDE = 10.0
 #: The largest number of float16.
 FLOAT16 = 65504.0
 
-REPAIR = "Re-estimate them before anything else: `afternorm calibrate --recipe repair`, or {kind: reestimate, only: sick} as the first step."
+REPAIR = (
+    "Re-estimate them before anything else: `afternorm calibrate --recipe repair`, or {kind: reestimate, only: sick} as "
+    "the first step."
+)
 AS_TRAINED = (
     "If the network was trained with just these (normalisation frozen from the start), or they were folded into γ and "
     "β, they are right, and the measurement shows it."
