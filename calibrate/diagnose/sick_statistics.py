@@ -36,8 +36,8 @@ BESIDE = 10.0
 FLOAT16 = 65504.0
 
 REPAIR = (
-    "Re-estimate them before anything else: `afternorm calibrate --recipe repair`, or {kind: reestimate, only: sick} as "
-    "the first step."
+    "Re-estimate them before anything else: `afternorm calibrate --recipe repair`, or {kind: reestimate, only: sick} "
+    "as the first step."
 )
 AS_TRAINED = (
     "If the network was trained with just these (normalisation frozen from the start), or they were folded into γ and "
