@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from calibrate.page import format as fmt
 from calibrate.values import Value
 
 ConditionKind = Literal[
@@ -90,8 +91,8 @@ def _said(group: Sequence[LayerCondition]) -> str:
         case "statistics-not-finite":
             return f"the running statistics of {which} are not finite (NaN, Inf or a negative variance)"
         case "statistics-never-filled":
-            counted = max(numbers.get("batches", [0.0]))
-            batches = f", although {counted:.0f} batches were counted" if counted else ""
+            counted = int(max(numbers.get("batches", [0.0])))
+            batches = f", although {fmt.counted(counted, 'batch', 'batches')} went by" if counted else ""
             return f"the running statistics of {which} were never filled: all means are 0, all variances 1{batches}"
         case "variance-too-small":
             return (
@@ -131,21 +132,23 @@ def _effect(numbers: dict[str, list[float]]) -> str:
     if "change_at_10_eps" not in numbers:
         return ""
     up, down = numbers["change_at_10_eps"][0], numbers["change_at_0.1_eps"][0]
-    return f": eps × 10 moves {up:.1%} of the probability of an example in the mean, eps × 0.1 {down:.1%}"
+    return f": eps × 10 moves {100 * up:.2g} % of an example's probability in the mean, eps × 0.1 {100 * down:.2g} %"
 
 
 def _which(group: Sequence[LayerCondition]) -> str:
     """The layers by name, each with its channels where not all are meant."""
-    shown = ", ".join(map(_layer, group[:NAMED]))
     if len(group) == 1:
-        return shown
-    more = f" and {len(group) - NAMED} more" if group[NAMED:] else ""
-    return f"{len(group)} layers, {shown}{more},"
+        name, channels = _layer(group[0])
+        return f"{name} ({channels})" if channels else name
+    shown = [": ".join(filter(None, _layer(item))) for item in group[:NAMED]]
+    more = [f"{len(group) - NAMED} more"] if group[NAMED:] else []
+    return f"{len(group)} layers ({'; '.join((*shown, *more))})"
 
 
-def _layer(item: LayerCondition) -> str:
-    name = " = ".join(item.names) or "(the network itself)"
-    if not item.affected or item.affected == item.channels:
-        return name
+def _layer(item: LayerCondition) -> tuple[str, str]:
+    """A layer's names, and its channels where not all are meant."""
+    name = " = ".join(item.names) or "the network itself"
+    if item.affected in (0, item.channels):
+        return name, ""
     listed = ", ".join(map(str, item.first)) + (", ..." if item.affected > len(item.first) else "")
-    return f"{name} ({item.affected} of {item.channels} channels: {listed})"
+    return name, f"{item.affected} of {item.channels} channels: {listed}"

@@ -51,7 +51,7 @@ def test_inspect_of_a_sound_network_finds_nothing_and_of_a_black_image_what_it_r
         "inspect", "--model", tmp_path / "googlenet.pth", "--architecture", "torchvision/googlenet",
         "--architecture-args", "{aux_logits: true, init_weights: false}",
     ).out  # fmt: skip
-    assert "info: no input reaches 2 layers, aux1.conv.bn, aux2.conv.bn," in text
+    assert "info: no input reaches 2 layers (aux1.conv.bn; aux2.conv.bn)." in text
 
 
 @pytest.mark.parametrize("recipe", ["alpha", "auto", "temperature"])

@@ -82,7 +82,7 @@ def test_statistics_that_were_never_filled(name: str) -> None:
         assert sick(statistics_health(given.network, inputs)) == expected
     (finding,) = condition_findings(statistics_health(given.network))
     assert "were never filled: all means are 0, all variances 1." in finding.message
-    assert f"{len(expected)} layers, " in finding.message
+    assert f"{len(expected)} layers (" in finding.message
     assert "although" not in finding.message
 
 
@@ -91,7 +91,7 @@ def test_a_counter_that_ran_does_not_fill_statistics_and_one_at_0_does_not_empty
     network = nn.Sequential(nn.BatchNorm1d(3, momentum=0.0))
     network(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)))
     (finding,) = condition_findings(statistics_health(network))
-    assert "although 1 batches were counted" in finding.message
+    assert "although 1 batch went by" in finding.message
     filled = warmed_up(convolutional())
     assert all(
         int(module.num_batches_tracked) == 0 for module in filled.modules() if hasattr(module, "num_batches_tracked")
@@ -244,7 +244,7 @@ def test_the_effect_of_eps_is_that_of_networks_with_another_eps() -> None:
         for item in found:
             assert item.numbers[f"change_at_{factor}_eps"] == pytest.approx(expected, rel=1e-4)
     (finding,) = (finding for finding in condition_findings(found))
-    assert f"eps × 10 moves {found[0].numbers['change_at_10_eps']:.1%} of the probability" in finding.message
+    assert f"eps × 10 moves {100 * found[0].numbers['change_at_10_eps']:.2g} % of an example's" in finding.message
     assert finding.severity == "info"
 
 
@@ -289,7 +289,7 @@ def test_layers_that_no_input_reaches_are_idle_and_not_sick() -> None:
     assert [(item.kind, item.layer) for item in found] == [("layer-idle", "sites.1"), ("layer-idle", "applied")]
     (finding,) = condition_findings(found)
     assert (finding.code, finding.severity) == ("layer-idle", "info")
-    assert finding.message.startswith("no input reaches 2 layers, sites.1, applied,")
+    assert finding.message.startswith("no input reaches 2 layers (sites.1; applied). ")
     network.applied.running_var[1] = float("nan")  # a function applies it all the same: the logits are NaN
     assert ("statistics-not-finite", "applied") in sick(statistics_health(network, x))
 

@@ -107,7 +107,7 @@ def test_alpha_is_given_only_where_inputs_arrive(step: StepValue) -> None:
     if isinstance(step, SetAlpha | Adapt):
         assert weighed == WORKING
     (message,) = messages(outcome.summary, "layer-idle")
-    assert message.startswith("no input reaches 3 layers, site.0, site.2, auxiliary.1,")
+    assert message.startswith("no input reaches 3 layers (site.0; site.2; auxiliary.1).")
     assert "alpha-unused" not in codes(outcome.summary)
 
 
