@@ -102,12 +102,13 @@ class Unsettled(nn.Module):
 
     def __init__(self, channels: int = 1, classes: int = 3) -> None:
         super().__init__()
-        self.norm, self.own = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.norm, self.between, self.own = (nn.BatchNorm2d(channels) for _ in range(3))
         self.head = nn.Linear(channels, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.norm(torch.where(self.norm(0 * x) > 0, 10.0, -10.0).to(x.dtype))
-        return self.head(self.own(made + x).mean((2, 3)))
+        first = self.norm(0 * x)
+        second = self.norm(torch.where(first > 0, 10.0, -10.0).to(x.dtype) + 0 * self.between(first + x))
+        return self.head(self.own(second + x).mean((2, 3)))
 
 
 class Counting(nn.Module):

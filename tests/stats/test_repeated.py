@@ -161,7 +161,21 @@ def test_where_there_are_no_such_statistics_the_nearest_stay_and_the_size_is_tol
     assert (repeated.calls, repeated.rounds) == (2, ROUNDS)
     assert (repeated.mean, repeated.log_variance) == pytest.approx(left["norm"], abs=1e-9)
     assert 0.9 < repeated.distance < 1.2
-    assert max(left["own"]) < 1e-9
+    assert max(*left["between"], *left["own"]) < 1e-9
+
+
+def test_more_rounds_never_leave_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not every round comes nearer, and where they end behind one that did not, the nearest before it stays."""
+    left = []
+    for rounds in range(1, 9):
+        monkeypatch.setattr("calibrate.stats.repeated.ROUNDS", rounds)
+        model = warmed_up(Amplifying()).double()
+        repeated = reestimate_(model, batches(inputs())).repeated
+        now = off(model, at_inference(model, inputs()))
+        left.append(max(one.distance for one in repeated.values()))
+        assert left[-1] == pytest.approx(max(max(now[name]) for name in repeated), abs=1e-9)
+    assert left == sorted(left, reverse=True)
+    assert len(set(left)) < len(left)
 
 
 def test_what_is_not_finite_is_infinitely_far_off_and_ends_the_rounds() -> None:
