@@ -27,11 +27,12 @@ def run_page(summary: Summary) -> Page:
         sections=(
             verdict_section(summary),
             _findings(summary),
-            *_input_fit(summary),
+            *(_input_fit(summary) if _misfits(summary) else ()),
             *(section for outcome in summary.outcomes for section in outcome.sections()),
             *serving,
             network_section(summary),
             layers_section(summary.layers, summary.changes),
+            *(() if _misfits(summary) else _input_fit(summary)),
             files_section(summary),
         ),
         made=(
@@ -66,13 +67,16 @@ def render_brief(summary: Summary) -> str:
     return Page(title(summary), heading_facts(summary), (verdict_section(summary), *scores)).text()
 
 
+def _misfits(summary: Summary) -> bool:
+    return isinstance(summary.input_fit, InputFit) and summary.input_fit.misfits
+
+
 def _input_fit(summary: Summary) -> tuple[Section, ...]:
     """How the inputs fit the network that came: for who reads it all, unless they do not."""
     fit = summary.input_fit
     if fit is None or fit in summary.outcomes:
         return ()
-    told = isinstance(fit, InputFit) and fit.misfits
-    return tuple(replace(section, detail=not told) for section in fit.sections())
+    return tuple(replace(section, detail=not _misfits(summary)) for section in fit.sections())
 
 
 def _findings(summary: Summary) -> Section:
