@@ -35,7 +35,7 @@ from tests.benchmarks.preparations.training import SHARED
 
 #: Images for the table of fits and, of small and large ones, for wrong preparations and in a corrupted set.
 FITTED = 100
-SCORED, CORRUPTED = {True: 1000, False: 150}, {True: 250, False: 100}
+SCORED, CORRUPTED = {True: 500, False: 150}, {True: 250, False: 100}
 LARGE = 200
 SEVERITIES = (1, 2, 3)
 #: The networks whose images are corrupted at all severities; each corruption has one for the others, in turn.
@@ -235,7 +235,7 @@ def table_of_right(cells: Path) -> list[str]:
     lines = ["| network | sets | alarms without labels | with labels |", "|---|---:|---:|---:|"]
     alarms: list[str] = []
     sums = np.zeros(3, int)
-    for folder in sorted((cells / "corrupted").iterdir()):
+    for folder in sorted(cells.glob("corrupted/*")):
         named = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
         counted = [sum(cell[kind]["says"] != "nothing" for cell in named.values()) for kind in KINDS]
         sums += np.array([len(named), *counted])

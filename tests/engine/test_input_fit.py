@@ -367,3 +367,19 @@ def test_a_large_misfit_that_no_preparation_undoes_is_not_called_a_fit() -> None
     assert fit.given.misfit > 0.5
     assert "unlike" in fit.words()
     assert "The inputs fit" not in fit.words()
+
+
+def test_channels_reversed_are_taken_for_right_only_where_they_fit() -> None:
+    """Labels that prefer a turned preparation prove nothing of one that is as far from the statistics as the given."""
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.BatchNorm2d(12), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 4))
+    pixels = np.random.default_rng(2).integers(0, 256, (200, 8, 8, 3)) * np.array([1.0, 0.5, 0.25])
+    made = torch.from_numpy(pixels).float().permute(0, 3, 1, 2)
+    net[1].momentum = None
+    with torch.no_grad():
+        net.train()((made / 255 - 0.3) / 0.1)
+        labels = net.eval()(made.flip(1)).argmax(1).tolist()
+    given = Preprocessing(mean=(0.0,) * 3, std=(1 / 255,) * 3)
+    fit = input_fit(net, list(zip(pixels.astype("u1"), labels, strict=True)), preprocessing=given)
+    assert fit.given.misfit > 100
+    assert fit.better_fit is None or fit.better_fit.misfit < 0.25

@@ -58,7 +58,8 @@ class Judge:
         own = found.given.misfit
         plausible = [item.name for item in found.others if self._is_plausible(found, item)]
         names = sorted(plausible, key=lambda name: self.penalized_misfit(found, name))
-        turned = [item.name for item in found.others if item.misfit < own and self.is_turned(item.name)]
+        least = min(own, GOOD)
+        turned = [item.name for item in found.others if item.misfit < least and self.is_turned(item.name)]
         if not names and not turned and own < ALONE:
             return found
         few = self._proof(self.examples.rows)

@@ -46,7 +46,7 @@ class Trained:
 
 
 TRAINED = {
-    "resnet18, Caffe's BGR": Trained("torchvision/resnet18", CAFFE, side=32, epochs=8),
+    "resnet18, Caffe's BGR": Trained("torchvision/resnet18", CAFFE, side=32, epochs=6),
     "mobilenet_v3_small, 0–255": Trained(
         "torchvision/mobilenet_v3_small", Preparation((0.0,) * 3, (1 / 255,) * 3), epochs=14
     ),
