@@ -170,11 +170,12 @@ def _of_statistics(item: Stored, seen: Moments | None, *, first: bool) -> Iterat
         else:
             precise = "They are right; but the difference has few digits left, so keep this layer in float32."
             yield _condition(item, "mean-far", far, numbers, precise, sick=False)
-    if not small.any() and float(item.tiny.double().mean()) >= MANY:
+    quiet = item.tiny & item.used
+    if not small.any() and float(quiet.double().mean()) >= MANY:
         keep = "Keep this very eps in an export or another library."
         if seen is None:
             keep += " Data tell channels that carry nothing from statistics that are wrong: give some."
-        yield _condition(item, "eps-matters", item.tiny, {"eps": item.eps}, keep, sick=False)
+        yield _condition(item, "eps-matters", quiet, {"eps": item.eps}, keep, sick=False)
     if not large.any() and (wide := item.variance > FLOAT16).any():
         keep = "In half precision they become Inf: serve the network in float32 or bfloat16, or fold BatchNorm first."
         yield _condition(
