@@ -39,7 +39,7 @@ def test_dead_and_exploding_channels_are_findings_that_name_the_worst_layer() ->
     with torch.no_grad():
         model[1].weight[:2] = 0.0
     findings = {finding.code: finding for finding in probed(model).findings}
-    assert set(findings) == {"dead-channels", "exploding-channels", "variance-too-small", "eps-matters"}
+    assert set(findings) == {"dead-channels", "exploding-channels", "variance-too-small"}
     assert "3 of 12 channels" in findings["dead-channels"].message
     assert "layer 1 (2 of 4)" in findings["dead-channels"].message
     assert findings["dead-channels"].severity == "info"
