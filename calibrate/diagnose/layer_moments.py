@@ -18,7 +18,7 @@ EXAMPLES, FEWEST = 32, 8
 #: A running variance is tiny up to so many times eps.
 TINY = 10
 #: Beyond this it is worth a look, and so is a running mean so many running standard deviations from 0 (11 at most in
-#: seven sound networks).
+#: five sound networks).
 LOUD, FAR = 1e4, 100.0
 
 

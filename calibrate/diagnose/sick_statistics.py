@@ -24,10 +24,10 @@ from calibrate.surgery import Look, Site, find_sites, look
 #: those of the others cannot be trusted either.
 MANY = 0.1
 #: A tiny variance is wrong where the mean square of its normalised inputs passes this, in the median of the others. In
-#: seven sound networks it came to 14 at most, over images as they are, corrupted, black, and noise.
+#: five sound networks it came to 14 at most, over images as they are, corrupted, black, and noise.
 TOO_LARGE = 100.0
-#: A running variance beyond ``LOUD`` is enormous where it is so many times that of the inputs: 500 at most there, but
-#: for the first layer, to which images of another scale come (3·10⁵). Without inputs, it is beyond the last two: more
+#: A running variance beyond ``LOUD`` is enormous where it is so many times that of the inputs: 290 at most there, but
+#: for the first layer, to which images of another scale come (1.1·10⁵). Without inputs, it is beyond the last two: more
 #: than anything can bring to a layer, and what 16-bit pixels may bring to the first.
 TIMES, LIMIT, LIMIT_OF_FIRST = 1e4, 1e8, 1e10
 #: A running mean that is far from 0 is wrong where it is so many standard deviations beside that of the inputs.
