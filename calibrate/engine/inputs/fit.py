@@ -1,4 +1,4 @@
-"""Input fit: whether a network's inputs are prepared as it was trained with, which of the field's ways fits better."""
+"""Input fit: whether a network's inputs are prepared as in its training, and which usual preparation fits better."""
 
 import numpy as np
 from numpy.typing import NDArray
