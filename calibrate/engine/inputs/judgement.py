@@ -60,7 +60,8 @@ class Judge:
         plausible = [item.name for item in found.others if self._is_plausible(found, item)]
         names = sorted(plausible, key=lambda name: self.penalized_misfit(found, name))
         least = min(own, GOOD)
-        turned = [item.name for item in found.others if item.misfit < least and self.is_turned(item.name)]
+        fitting = [item.name for item in found.others if item.misfit < least]
+        turned = [name for name in fitting if is_turned(self.preparations[name], self.given)]
         if not names and not turned and own < ALONE:
             return found
         few = self._proof(self.examples.rows)
@@ -142,10 +143,6 @@ class Judge:
         """The misfit of a preparation, and more the farther it is from the given one."""
         misfit = next(item.misfit for item in found.others if item.name == name)
         return misfit * penalty(self.preparations[name], self.given, self.examples)
-
-    def is_turned(self, name: str) -> bool:
-        """See :func:`is_turned`."""
-        return is_turned(self.preparations[name], self.given)
 
 
 def _with_scores(found: InputFit, scores: Mapping[str, PreparationScores | None]) -> InputFit:
