@@ -31,6 +31,8 @@ class Estimate(Value):
 
 
 Metric = Literal["top1", "top5", "nll", "ece", "brier"]
+#: What autocast computes in, where it is asked for.
+Autocast = Literal["bfloat16", "float16"]
 Verdict = Literal["improved", "no evidence", "worse"]
 
 #: How each metric reads in a table, and whether more is better.

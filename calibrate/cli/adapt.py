@@ -34,9 +34,10 @@ def adapt_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the orders.", show_default=False)] = None,
     out: options.Out = options.DEFAULT_OUT,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    autocast: options.Autocasting = None,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -59,7 +60,7 @@ def adapt_command(
         training_data=training_data,
         recipe=chosen,
         outputs=Outputs() if any(step.adapts for step in chosen.steps) else Outputs(formats=()),
-        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads, autocast=autocast),
     )
 
     from calibrate.cli.requests import deliver_run

@@ -47,9 +47,10 @@ def calibrate_command(
             show_default=False,
         ),
     ] = None,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    autocast: options.Autocasting = None,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -64,7 +65,7 @@ def calibrate_command(
         training_data=training_data,
         recipe=chosen,
         outputs=options.outputs(formats, latency_runs),
-        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads, autocast=autocast),
     )
 
     from calibrate.cli.requests import deliver_run

@@ -27,7 +27,7 @@ def compare_command(
     preprocessing: options.PreprocessingText = None,
     out: options.Out = options.DEFAULT_OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what is finished, and go on with the rest.")] = False,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.AsJson = False,

@@ -37,9 +37,10 @@ def evaluate_command(
     out: Annotated[
         Path | None, typer.Option(help="Write the reports and summary.json here, too.", show_default=False)
     ] = None,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    autocast: options.Autocasting = None,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -56,7 +57,7 @@ def evaluate_command(
         data=data,
         recipe=chosen,
         outputs=Outputs(formats=()),
-        settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
+        settings=RunSettings(batch_size=batch_size, device=device, threads=threads, autocast=autocast),
     )
 
     from calibrate.cli.requests import deliver_run

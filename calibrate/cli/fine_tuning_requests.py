@@ -21,7 +21,7 @@ class FineTuningRequest:
     data: str
     test_data: str | None
     preprocessing: str | None
-    batch_size: int
+    batch_size: int | None
     device: str
     threads: int | None
 
@@ -48,7 +48,7 @@ class Material:
     opened: Opened
     data: Source
     test_data: Source | None
-    batch_size: int
+    batch_size: int | None
     device: str
 
     def plan(self, recipe: FineTuning, progress: Listener) -> FineTuningPlan:

@@ -29,7 +29,7 @@ def finetune_command(
     preprocessing: options.PreprocessingText = None,
     out: options.Out = options.DEFAULT_OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from what an interrupted run left in --out.")] = False,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.AsJson = False,

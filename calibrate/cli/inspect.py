@@ -28,7 +28,7 @@ def inspect_command(
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     as_json: options.AsJson = False,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from calibrate.errors import RecipeError, UsageError
 from calibrate.recipe import Outputs, Preprocessing, Recipe, broken_fields, loads, parse, plain, read, read_recipe
 from calibrate.steps import CORRUPTION_SETS, ProbeCorruptions
+from calibrate.values import Autocast
 
 ModelPath = Annotated[
     Path, typer.Option("--model", help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.", show_default=False)
@@ -69,7 +70,24 @@ Formats = Annotated[str, typer.Option(help="Files of the tuned network, separate
 LatencyRuns = Annotated[
     int, typer.Option(min=0, max=1000, help="Timings of tuned.onnx against the original network; 0 for none.")
 ]
-BatchSize = Annotated[int, typer.Option(min=1, envvar="AFTERNORM_BATCH_SIZE", help="Examples per forward pass.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        envvar="AFTERNORM_BATCH_SIZE",
+        help="Examples per forward pass. Default: as many as keep its largest tensor small, 64 at most.",
+        show_default=False,
+    ),
+]
+Autocasting = Annotated[
+    Autocast | None,
+    typer.Option(
+        "--autocast",
+        envvar="AFTERNORM_AUTOCAST",
+        help="Predict in mixed precision, faster on a GPU.",
+        show_default=False,
+    ),
+]
 Device = Annotated[str, typer.Option(envvar="AFTERNORM_DEVICE", help="cpu, cuda, cuda:1, or auto.")]
 Threads = Annotated[
     int | None,

@@ -46,11 +46,11 @@ def deliver_run(
     The network is written only where all that is required holds. Finished passes are kept in ``trials``.
     """
     with progress_bars() as progress:
-        run = open_run(request, out, progress)
+        run = open_run(request, out, progress, trials=None if dry_run else trials)
         if dry_run:
             say(json.dumps(describe(run), indent=2))
             return
-        result = carry_out_run(run, trials=trials, require=require)
+        result = carry_out_run(run, require=require)
     delivery = result.delivery
     show(delivery.summary, lambda: render_text(delivery.summary, details=False), delivery.files, as_json=as_json)
     if result.error is not None:

@@ -19,7 +19,8 @@ from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
-from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.passes.setting import Setting, check_batch_size, settled_form
 from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
@@ -52,6 +53,7 @@ from calibrate.surgery import (
     passed_over,
     share_weights,
 )
+from calibrate.values import Autocast
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
@@ -110,7 +112,7 @@ def retrofit(
     classes: Sequence[str] | None = None,
     architecture: str = "",
     architecture_args: Mapping[str, Any] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: str = "auto",
     progress: Listener = silent,
 ) -> Outcome:
@@ -122,7 +124,8 @@ def retrofit(
     again, or a :class:`~calibrate.data.Source`; ``classes`` names the model's classes in order where the data hold only
     some of them. ``training`` are examples of what the network was trained on, for the steps that use them, which look
     at no labels of theirs. ``architecture`` and its arguments are recorded, so that the tuned file can be opened by
-    name. ``model`` itself is never changed.
+    name. ``batch_size`` is the number of examples in a forward pass; without it, as many as keep its largest tensor
+    small, 64 at most. ``model`` itself is never changed.
 
     Raises ModelError, DataError, UsageError or UnsafeInputError, each saying what to do.
 
@@ -156,14 +159,17 @@ def plan(
     training: DataLike | None = None,
     preprocessing: Preprocessing | None,
     classes: Sequence[str] | None,
-    batch_size: int,
+    batch_size: int | None,
     device: str,
     progress: Listener,
+    autocast: Autocast | None = None,
     halves: Callable[[int], Split] | None = None,
+    trials: Trials | None = None,
 ) -> Plan:
     """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s.
 
-    ``halves`` makes two of so many examples in another way than at random.
+    ``halves`` makes two of so many examples in another way than at random. What ``trials`` recalls of the passes is not
+    made again, nor chosen anew.
     """
     if not isinstance(model, nn.Module):
         raise ModelError(
@@ -176,25 +182,25 @@ def plan(
         or not all(isinstance(name, str) for name in classes)
     ):
         raise UsageError(f"classes is {classes!r:.80}; give the names of the model's classes, in order.")
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError(f"batch_size is {batch_size!r}; give a whole number, 1 at least.")
+    check_batch_size(batch_size)
     for step in recipe.steps:
         HANDLERS[type(step)].check_network(step, model)
     if any(step.corrupts for step in recipe.steps):
         require_corruptions()
-    setting = Setting(batch_size, find_device(device), progress)
+    place = find_device(device)
     source = open_data(data, preprocessing=preprocessing, classes=classes)
     check_labels(source, recipe)
     parts = _halves(source, recipe.seed) if halves is None else halves(len(source))
     opened = open_training(training, recipe, preprocessing)
-    first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
-    original = copied(model).to(setting.device)
+    first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
+    original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
+    setting = Setting(settled_form(original, first, batch_size, trials), place, progress, batch_size, autocast)
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
     health = network_health(original, source, parts.calibration, setting, seen)
-    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, health)
+    given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, health, trials)
     trial = share_weights(original)
     for step in recipe.steps:
         trial = HANDLERS[type(step)].check_data(step, given, trial)
@@ -215,10 +221,9 @@ def carry_out(
     plan: Plan,
     architecture: str,
     architecture_args: Mapping[str, Any],
-    trials: Trials | None = None,
 ) -> Outcome:
-    """Carry out a checked plan on a copy of ``model``; passes that ``trials`` recalls are not made again."""
-    given = replace(plan.given, trials=trials)
+    """Carry out a checked plan on a copy of ``model``."""
+    given = plan.given
     source, split, training, setting = given.source, given.split, given.training, given.setting
     fit = given.input_fit
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
@@ -261,7 +266,7 @@ def carry_out(
         verdict=notes.verdict,
         reasons=notes.reasons,
         findings=notes.findings,
-        environment=environment(setting.device, setting.batch_size),
+        environment=environment(setting),
         timings=Timings(seconds=seconds, passes=notes.forwards / len(split.calibration)),
         layers=layer_statistics(find_sites(tuned), given.look.positions),
         input_fit=fit,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from torch import Tensor, nn
 
 from calibrate.data import Source, Split
-from calibrate.engine.passes.prediction import Setting
+from calibrate.engine.passes.setting import Setting
 from calibrate.engine.trials.store import Trials
 from calibrate.result import LayerCondition
 from calibrate.steps import InputFit, NotApplicable, StepValue

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from calibrate.data import Source
 from calibrate.diagnose import EXAMPLES, FEWEST, REPAIR, sick_channels, statistics_health
 from calibrate.engine.passes.batches import SourceBatches
-from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.passes.setting import Setting
 from calibrate.errors import NonFiniteError
 from calibrate.result import LayerCondition, sick_words
 from calibrate.surgery import Look
@@ -20,7 +21,7 @@ def network_health(
 ) -> tuple[LayerCondition, ...]:
     """The health of the statistics of ``model``; examples spread over ``indices`` are read only where they are needed.
 
-    These go through the network in one batch, of the setting's size where that is smaller.
+    These go through the network in one batch, of the size that the user asked for where that is smaller.
     """
     return statistics_health(model, _spread(model, source, indices, setting), seen=seen)
 
@@ -33,7 +34,7 @@ def network_sick_channels(
 
 
 def _spread(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting) -> SourceBatches:
-    count = min(EXAMPLES, max(FEWEST, setting.batch_size), len(indices))
+    count = min(EXAMPLES, max(FEWEST, setting.statistics_batch), len(indices))
     spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
     return SourceBatches(source, spread, setting, input_dtype(model))
 

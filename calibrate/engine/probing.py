@@ -74,7 +74,7 @@ def probe(
     training: DataLike | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: str = "auto",
     progress: Listener = silent,
 ) -> ProbeResult:

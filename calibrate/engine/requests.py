@@ -1,5 +1,6 @@
 """From a request to its results: the one way that commands, batches and jobs take."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from calibrate.data import Source, open_data, read_class_map, read_classes
 from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
 from calibrate.engine.execution import Plan, carry_out, plan
 from calibrate.engine.opening.checkpoint import Opened, open_model
+from calibrate.engine.opening.machine import find_device, machine_facts
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.trials.folder import FolderTrials
 from calibrate.engine.trials.store import Trials
@@ -49,16 +51,21 @@ class OpenedExport:
     examples: Tensor
 
 
-def open_run(request: RunRequest, out: Path | None, progress: Listener = silent) -> OpenedRun:
+def open_run(
+    request: RunRequest, out: Path | None, progress: Listener = silent, *, trials: Trials | Path | None = None
+) -> OpenedRun:
     """Set up this process, open the model and the data, and check everything before the first full pass.
 
-    The results are to go to the folder ``out``; None means that nothing is to be written.
+    The results are to go to the folder ``out``; None means that nothing is to be written. What ``trials`` recalls (as a
+    path: a folder) of the passes is not made again, and how they are made is as it was.
     """
     if out is not None:
         check_outputs(out, request.outputs)
     set_up_process(request.settings.threads)
     opened = _open_model(request)
     shape = _preprocessing(request, opened)
+    if isinstance(trials, Path):
+        trials = FolderTrials(trials, trials_identity(request, opened, shape))
     checked = plan(
         opened.model,
         request.recipe,
@@ -68,23 +75,20 @@ def open_run(request: RunRequest, out: Path | None, progress: Listener = silent)
         classes=None,
         batch_size=request.settings.batch_size,
         device=request.settings.device,
+        autocast=request.settings.autocast,
         progress=progress,
+        trials=trials,
     )
     return OpenedRun(request, out, opened, checked)
 
 
-def carry_out_run(
-    run: OpenedRun, *, trials: Trials | Path | None = None, require: Sequence[Requirement] = ()
-) -> RunResult:
+def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = ()) -> RunResult:
     """Carry out an opened run and write its files.
 
-    Passes that ``trials`` (as a path: a folder) recalls are not made again. Without all that is required, the reports
-    are written and the tuned model is not.
+    Without all that is required, the reports are written and the tuned model is not.
     """
     request, opened, out = run.request, run.opened, run.out
-    if isinstance(trials, Path):
-        trials = FolderTrials(trials, run.plan, opened.architecture, opened.architecture_args)
-    outcome = carry_out(opened.model, run.plan, opened.architecture, opened.architecture_args, trials)
+    outcome = carry_out(opened.model, run.plan, opened.architecture, opened.architecture_args)
     verdict, unsound = outcome.summary.verdict, outcome.summary.unsound
     missed = [item for item in require if not item.is_met_by(verdict, unsound)]
     delivery = Delivery(outcome.summary, (), ())
@@ -120,6 +124,19 @@ def carry_out_export(export: OpenedExport, path: Path) -> tuple[Parity, ...]:
     """Write the model to ``path`` as ONNX, once the file has proved to compute the same."""
     inputs: Literal["data", "noise"] = "noise" if export.request.data is None else "data"
     return write_onnx(export.opened, export.examples, path, inputs=inputs, threads=torch.get_num_threads())
+
+
+def trials_identity(request: RunRequest, opened: Opened, preprocessing: Preprocessing | None) -> str:
+    """What the trials of a run depend on and their keys do not tell: passes made otherwise are made again.
+
+    Batch size and threads only where the request asks for some: else those of the first attempt are taken.
+    """
+    shape = None if preprocessing is None else preprocessing.model_dump(mode="json")
+    settings = request.settings.model_dump(mode="json", exclude={"device"}, exclude_defaults=True)
+    place = machine_facts(find_device(request.settings.device))
+    return json.dumps(
+        [opened.architecture, opened.architecture_args, shape, settings, place], sort_keys=True, default=str
+    )
 
 
 def _open_model(request: RunRequest | ExportRequest) -> Opened:

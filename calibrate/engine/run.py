@@ -113,7 +113,7 @@ class Run:
     def at_work(self, model: nn.Module, stage: str) -> Tensor:
         """Logits of the calibration half, never recalled: for who watches ``model`` at work."""
         self.notes.forwards += len(self.given.split.calibration)
-        return predict(model, self.given.source, self.given.split.calibration, self.given.setting, stage)
+        return predict(model, self.given.source, self.given.split.calibration, self.given.setting, stage, watched=True)
 
     def on_holdout(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the holdout half, or of its examples ``rows``, ascending."""

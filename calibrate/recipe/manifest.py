@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
 from calibrate.preprocessing import Preprocessing
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.recipe import Recipe
-from calibrate.values import NUMBER, Value
+from calibrate.values import NUMBER, Autocast, Value
 
 #: What may be the name of a folder on every system.
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+=-]{0,98}[A-Za-z0-9_+=-])?")
@@ -54,11 +54,18 @@ class ManifestDataset(Value):
 class RunSettings(Value):
     """How every run of a batch is carried out; changes speed, and the last digits of the results."""
 
-    batch_size: Annotated[int, Field(ge=1, description="examples per forward pass"), NUMBER] = 64
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1), NUMBER] | None,
+        Field(description="examples per forward pass; else as many as keep its largest tensor small, 64 at most"),
+    ] = None
     device: Annotated[str, Field(description="cpu, cuda, cuda:1, or auto")] = "auto"
     threads: Annotated[
         Annotated[int, Field(ge=1), NUMBER] | None,
         Field(description="CPU threads of each run; else torch's own choice"),
+    ] = None
+    autocast: Annotated[
+        Autocast | None,
+        Field(description="predict in mixed precision, by torch's autocast; changes more than the last digits"),
     ] = None
 
 

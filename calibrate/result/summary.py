@@ -14,7 +14,7 @@ from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.findings import Finding, LayerCondition
 from calibrate.result.version_1 import reading, summary_from_version_1
 from calibrate.steps import InputFit, Measurement, NotApplicable, StepResult, StepValue
-from calibrate.values import Value, Verdict
+from calibrate.values import Autocast, Value, Verdict
 
 if TYPE_CHECKING:
     StepOutcome = StepResult
@@ -93,7 +93,11 @@ class Changes(Value):
 
 
 class Environment(Value):
-    """Where the numbers were made: same environment, seed, batch size and threads give the same bits."""
+    """Where the numbers were made, and how passes were: the same environment and seed give the same bits.
+
+    ``channels_last`` and ``folds`` are of the passes' form: inputs lie channels last in memory, BatchNorm is folded
+    into convolutions. ``autocast`` is the precision of what torch may compute in less.
+    """
 
     afternorm: str
     python: str
@@ -102,6 +106,9 @@ class Environment(Value):
     device: str
     threads: int
     batch_size: int
+    channels_last: bool = False
+    folds: bool = False
+    autocast: Autocast | None = None
 
 
 class Timings(Value):

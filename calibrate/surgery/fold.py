@@ -34,13 +34,23 @@ def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
 
     *Equals the network* up to rounding.
     """
-    folded = _frozen(model)
-    for convolution, site in _pairs(folded, example):
-        replace_(folded, site, _fold_(convolution, weighed(site.module)))
+    made = folded(_frozen(model), example)
     with evaluating(model), torch.inference_mode():
-        expected, actual = model(example), folded.eval()(example)
+        expected, actual = model(example), made(example)
     error = (actual - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
-    return folded if error <= ROUNDING * torch.finfo(expected.dtype).eps else _frozen(model)
+    return made if error <= ROUNDING * torch.finfo(expected.dtype).eps else _frozen(model)
+
+
+def folded(model: nn.Module, example: Tensor) -> nn.Module:
+    """:func:`for_inference` without its check, for passes that are made once: a copy that shares all other parameters.
+
+    Neither it nor ``model`` may be changed while the copy is in use.
+    Cost: one pass over ``example``.
+    """
+    made = copy.deepcopy(model, {id(p): p for p in model.parameters()}).eval()
+    for convolution, site in _pairs(made, example):
+        replace_(made, site, _fold_(convolution, weighed(site.module)))
+    return made.eval()
 
 
 def _frozen(model: nn.Module) -> nn.Module:

@@ -39,9 +39,10 @@ def submit(
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
-    batch_size: options.BatchSize = 64,
+    batch_size: options.BatchSize = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="cuda waits for a GPU slot.")] = "cpu",
+    autocast: options.Autocasting = None,
     idempotency_key: Annotated[
         str | None, typer.Option(help="Submitting again with the same key returns the same job.", show_default=False)
     ] = None,
@@ -59,7 +60,7 @@ def submit(
             training_dataset=training_dataset,
             recipe=chosen,
             outputs=options.outputs(formats, latency_runs),
-            settings=JobSettings(batch_size=batch_size, threads=threads, device=device),
+            settings=JobSettings(batch_size=batch_size, threads=threads, device=device, autocast=autocast),
             idempotency_key=idempotency_key,
         )
         say(job.id)

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from calibrate.recipe import Outputs, Recipe
 from calibrate.recipe.manifest import RecipeOrName
-from calibrate.values import Value
+from calibrate.values import Autocast, Value
 from service.jobs.kinds import AnyKind, Kind
 from service.kit.file_source import FileName, Identity
 from service.kit.problem import Problem
@@ -21,9 +21,16 @@ TERMINAL_STATES: frozenset[State] = frozenset({"succeeded", "failed", "cancelled
 class JobSettings(Value):
     """How a job runs. Equal settings and an equal recipe give equal numbers, to the last bit."""
 
-    batch_size: Annotated[int, Field(ge=1, le=65536, description="examples per forward pass")] = 64
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1, le=65536)] | None,
+        Field(description="examples per forward pass; else as many as keep its largest tensor small, 64 at most"),
+    ] = None
     threads: Annotated[int, Field(ge=1, le=256, description="CPU threads")] = 1
     device: Annotated[Literal["cpu", "cuda"], Field(description="cuda waits for a GPU slot")] = "cpu"
+    autocast: Annotated[
+        Autocast | None,
+        Field(description="predict in mixed precision, by torch's autocast; changes more than the last digits"),
+    ] = None
 
 
 class JobRequest(Value):

@@ -22,7 +22,8 @@ from calibrate import open_data, open_model
 from calibrate.demo.digits import PREPROCESSING
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, write_inputs
 from calibrate.engine import carry_out, plan
-from calibrate.engine.passes.prediction import Setting, predict
+from calibrate.engine.passes.prediction import predict
+from calibrate.engine.passes.setting import PassForm, Setting
 from calibrate.recipe import PRESETS
 from calibrate.result import silent
 from calibrate.steps import Leaderboard
@@ -56,7 +57,7 @@ def main() -> None:
         opened = open_model(inputs.checkpoint, ARCHITECTURE, ARCHITECTURE_ARGS)
         source = open_data(path, preprocessing=PREPROCESSING)
         images = np.load(path)["x"][: arguments.images]
-        setting = Setting(64, torch.device("cpu"), silent)
+        setting = Setting(PassForm(64, 1), torch.device("cpu"), silent)
         cumulative = predict(opened.model, source, np.arange(len(images)), setting, "").double().softmax(1).cumsum(1)
         trials, recommended = Remembered(), list[str]()
         for trial in range(arguments.first, arguments.first + arguments.trials):
@@ -74,8 +75,9 @@ def main() -> None:
                 batch_size=64,
                 device="cpu",
                 progress=silent,
+                trials=trials,
             )
-            board = carry_out(opened.model, checked, ARCHITECTURE, ARCHITECTURE_ARGS, trials).summary.last(Leaderboard)
+            board = carry_out(opened.model, checked, ARCHITECTURE, ARCHITECTURE_ARGS).summary.last(Leaderboard)
             assert board is not None, "the recipe has the step auto"
             if board.recommended is not None:
                 recommended.append(board.recommended)

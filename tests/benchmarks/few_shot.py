@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from calibrate import Recipe, open_data, open_model, retrofit
-from calibrate.engine.passes.prediction import Setting, predict
+from calibrate.engine.passes.prediction import predict
+from calibrate.engine.passes.setting import PassForm, Setting
 from calibrate.recipe import Step
 from calibrate.result import silent
 from calibrate.steps import LearnAlpha, SearchAlpha, Temperature, TuneAffine
 
-SETTING = Setting(250, torch.device("cpu"), silent)
+SETTING = Setting(PassForm(250, 1), torch.device("cpu"), silent)
 ANSWERED = 1000
 SEARCH = SearchAlpha(curve=False)
 #: Each keeps what did best on the examples held back, however little better, so that rows tell what was learned.

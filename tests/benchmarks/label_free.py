@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from calibrate import Recipe
 from calibrate.data import Corrupted, Source, Split
 from calibrate.engine.execution import Plan, carry_out, plan
-from calibrate.engine.passes.prediction import Setting, predict
+from calibrate.engine.passes.prediction import predict
+from calibrate.engine.passes.setting import Setting
 from calibrate.metrics import interval, mean_samples, score
 from calibrate.result import Summary, silent
 from calibrate.search import fit_temperature

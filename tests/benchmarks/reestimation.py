@@ -21,7 +21,8 @@ from torch import nn
 from calibrate import Recipe, Source, open_data, open_model, retrofit
 from calibrate.data import Corrupted, split
 from calibrate.engine.passes.batches import SourceBatches
-from calibrate.engine.passes.prediction import Setting, predict
+from calibrate.engine.passes.prediction import predict
+from calibrate.engine.passes.setting import Setting
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.result import silent
 from calibrate.search import fit_temperature

@@ -8,13 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Batch, Examples
-from calibrate.engine import Plan, plan
+from calibrate.engine import Plan, Trials, plan
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Summary, silent
 
 
 def planned(
-    network: nn.Module, recipe: Recipe, data: Any, *, preprocessing: Preprocessing | None = None, batch_size: int = 64
+    network: nn.Module,
+    recipe: Recipe,
+    data: Any,
+    *,
+    preprocessing: Preprocessing | None = None,
+    batch_size: int | None = None,
+    trials: Trials | None = None,
 ) -> Plan:
     return plan(
         network,
@@ -25,6 +31,7 @@ def planned(
         batch_size=batch_size,
         device="cpu",
         progress=silent,
+        trials=trials,
     )
 
 

@@ -234,21 +234,20 @@ class Recalling(FolderTrials):
 
 
 def test_an_interrupted_search_goes_on_where_it_was(searched: Outcome, scanned: Source, tmp_path: Path) -> None:
-    model, checked = network(), planned(network(), auto(), scanned)
+    model = network()
     with pytest.raises(KeyboardInterrupt):
-        carry_out(model, checked, "digits", {}, Interrupted(tmp_path, checked, "digits", {}))
+        carry_out(model, planned(model, auto(), scanned, trials=Interrupted(tmp_path, "digits")), "", {})
     files = sorted(tmp_path.rglob("*.safetensors"))
     assert len(files) == Interrupted.left
     files[0].write_bytes(files[0].read_bytes()[:20])
-    trials = Recalling(tmp_path, checked, "digits", {})
-    resumed = carry_out(model, checked, "", {}, trials)
+    trials = Recalling(tmp_path, "digits")
+    resumed = carry_out(model, planned(model, auto(), scanned, trials=trials), "", {})
     assert trials.recalled >= len(files) - 1
     assert trials.kept > 0
     assert board_of(resumed) == board_of(searched)
     assert resumed.summary.measurement == searched.summary.measurement
-    for architecture, arguments in (("another", {}), ("digits", {"in_channels": 1})):
-        elsewhere = Recalling(tmp_path, checked, architecture, arguments)
-        assert not any(elsewhere.recall(file.stem) is not None for file in files)
+    elsewhere = Recalling(tmp_path, "another")
+    assert not any(elsewhere.recall(file.stem) is not None for file in files)
 
 
 SHIFTS: Mapping[str, Any] = {"shifts": [{}, {"corruption": "brightness", "severity": 5}]}
@@ -387,9 +386,9 @@ def test_a_full_disk_is_an_error_and_no_property_of_a_candidate(scanned: Source,
                 raise TrialsError("passes cannot be kept: no space left")
             super().keep(key, stage, logits)
 
-    checked = planned(network(), auto(), scanned)
+    checked = planned(network(), auto(), scanned, trials=Full(tmp_path, "digits"))
     with pytest.raises(TrialsError, match="no space"):
-        carry_out(network(), checked, "digits", {}, Full(tmp_path, checked, "digits", {}))
+        carry_out(network(), checked, "", {})
 
 
 FREE = tuple(Candidate(name=f"α = .{n:02}", steps=(SetAlpha(alpha=n / 100),)) for n in range(1, 21))

@@ -91,13 +91,13 @@ def test_resumed_after_any_number_of_passes_it_ends_the_same() -> None:
 
     def carried(memory: Memory | None) -> Outcome:
         source = open_data(images(), preprocessing=PIXELS)
-        checked = planned(network(), recipe, source, batch_size=16)
-        return carry_out(network(), checked, "", {}, memory)
+        checked = planned(network(), recipe, source, batch_size=16, trials=memory)
+        return carry_out(network(), checked, "", {})
 
     whole = carried(None)
     memory = Memory({}, 0)
     carried(memory)
-    assert len(memory.after) == 2 * (2 + 2), "two networks on both halves, and on two corruptions of one"
+    assert len(memory.after) == 1 + 2 * (2 + 2), "the form; two networks on both halves, and on two corruptions of one"
     for finished in range(len(memory.after) + 1):
         assert carried(Memory(memory.after, finished)).summary.digest == whole.summary.digest
 

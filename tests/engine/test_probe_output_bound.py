@@ -9,7 +9,7 @@ from calibrate import Recipe, retrofit
 from calibrate.data import open_data
 from calibrate.diagnose import output_bound
 from calibrate.engine.passes.batches import RandomBatches
-from calibrate.engine.passes.prediction import Setting
+from calibrate.engine.passes.setting import PassForm, Setting
 from calibrate.result import Summary, silent
 from calibrate.stats import IterableBatches
 from calibrate.steps import NotApplicable, OutputBound, ProbeOutputBound, ProbeResult, SetAlpha
@@ -47,8 +47,8 @@ def test_batches_are_random_each_example_is_in_one_and_only_whole_ones_train() -
 
 def test_random_batches_mix_what_lies_sorted() -> None:
     data = open_data([(torch.full((1,), float(i)), i // 50) for i in range(100)], preprocessing=None)
-    setting = Setting(20, torch.device("cpu"), silent)
-    batches = list(RandomBatches(data, np.arange(5, 100), setting, torch.float32, 3).after(0))
+    setting = Setting(PassForm(4, 1), torch.device("cpu"), silent)
+    batches = list(RandomBatches(data, np.arange(5, 100), setting, torch.float32, 3, 20).after(0))
     assert [first for first, _ in batches] == [0, 20, 40, 60, 80]
     assert [len(x) for _, x in batches] == [20, 20, 20, 20, 15]
     assert sorted(float(value) for _, x in batches for value in x) == list(range(5, 100))

@@ -323,10 +323,10 @@ def test_a_repair_that_is_interrupted_goes_on_to_the_same_summary() -> None:
     network, _, data = with_nan("series")
     recipe = Recipe(steps=REPAIR)
     kept = Memory({}, 0)
-    whole = carry_out(network, planned(network, recipe, data), "", {}, kept)
+    whole = carry_out(network, planned(network, recipe, data, trials=kept), "", {})
     assert kept.after
     for finished in range(len(kept.after)):
-        again = carry_out(network, planned(network, recipe, data), "", {}, Memory(kept.after, finished))
+        again = carry_out(network, planned(network, recipe, data, trials=Memory(kept.after, finished)), "", {})
         assert again.summary.digest == whole.summary.digest
 
 

@@ -34,9 +34,9 @@ GROUPED = warmed_up(grouped())
 
 def run(recipe: Recipe, memory: Memory | None, network: nn.Module = NETWORK) -> tuple[Outcome, int]:
     source = Counted(examples(45))
-    checked = planned(network, recipe, source, batch_size=16)
+    checked = planned(network, recipe, source, batch_size=16, trials=memory)
     before = len(source.streamed)
-    outcome = carry_out(network, checked, "", {}, memory)
+    outcome = carry_out(network, checked, "", {})
     return outcome, len(source.streamed) - before
 
 
@@ -57,8 +57,8 @@ def test_resumed_after_any_number_of_passes_it_ends_the_same(recipe: Recipe) -> 
         state = whole.model.state_dict()
         assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.model.state_dict().items())
         streamed.append(count)
-    assert streamed[0] == streamed_in_all
-    assert all(later < earlier for earlier, later in itertools.pairwise(streamed))
+    assert streamed[0] == streamed[1] == streamed_in_all, "the first trial is the form of the passes"
+    assert all(later < earlier for earlier, later in itertools.pairwise(streamed[1:]))
 
 
 def test_group_norm_s_moments_are_taken_again_from_the_network_at_work() -> None:

@@ -15,7 +15,8 @@ from calibrate.engine.finetuning.target_classes import class_labels, wanted_clas
 from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
-from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.passes.setting import Setting, check_batch_size, settled_form
 from calibrate.errors import DataError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
@@ -64,7 +65,7 @@ def plan_fine_tuning(
     data: DataLike,
     test_data: DataLike | None,
     preprocessing: Preprocessing | None,
-    batch_size: int,
+    batch_size: int | None,
     device: str,
     progress: Listener,
 ) -> FineTuningPlan:
@@ -74,7 +75,8 @@ def plan_fine_tuning(
             f"the network's parameters are {str(input_dtype(model)).removeprefix('torch.')}, too coarse for the small "
             "steps of training; give a float32 network, and `amp: bf16` for speed."
         )
-    setting = Setting(batch_size, find_device(device), progress)
+    check_batch_size(batch_size)
+    place = find_device(device)
     source = open_data(data, preprocessing=preprocessing)
     apart = None if test_data is None else open_data(test_data, preprocessing=preprocessing)
     if apart is not None and apart.fingerprint == source.fingerprint:
@@ -85,6 +87,7 @@ def plan_fine_tuning(
     (first,) = source.batches(np.zeros(1, dtype=np.int64), 1)
     home = next(model.parameters(), first.inputs).device
     seen = look(model, find_sites(model), first.inputs.to(home))
+    setting = Setting(settled_form(model, first.inputs.to(home), batch_size, None), place, progress, batch_size)
     outputs = seen.outputs
     if apart is not None:
         check_inputs(apart, first.inputs)

@@ -46,7 +46,7 @@ def fine_tune(
     preprocessing: Preprocessing | None = None,
     architecture: str = "",
     architecture_args: Mapping[str, Any] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     device: str = "auto",
     state: Path | None = None,
     progress: Listener = silent,
@@ -135,7 +135,7 @@ def carry_out_fine_tuning(
         findings=tuple(
             dict.fromkeys((*condition_findings(plan.health), *source.findings, *plan.test_data.source.findings))
         ),
-        environment=environment(device, plan.setting.batch_size),
+        environment=environment(plan.setting),
         histograms=tuple(LayerHistogram(name=name, **layer) for name, layer in trained.histograms.items())
         if recipe.histograms != "none"
         else (),

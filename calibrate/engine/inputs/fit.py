@@ -15,7 +15,8 @@ from calibrate.engine.inputs.stored_examples import (
     read_examples,
     used_range,
 )
-from calibrate.engine.passes.prediction import Setting, input_dtype
+from calibrate.engine.passes.prediction import input_dtype
+from calibrate.engine.passes.setting import Setting
 from calibrate.preprocessing import InputMap
 from calibrate.result import Finding
 from calibrate.steps import InputFit, NotApplicable

@@ -21,7 +21,7 @@ from calibrate.diagnose import (
     unit_ranges,
 )
 from calibrate.engine.passes.batches import drawn
-from calibrate.engine.passes.prediction import Setting
+from calibrate.engine.passes.setting import Setting
 from calibrate.preprocessing import InputMap, Preprocessing
 from calibrate.stats import Moments
 from calibrate.steps import DARK, PreparationFit

@@ -2,9 +2,11 @@
 
 import platform
 from importlib import metadata
+from typing import Any
 
 import torch
 
+from calibrate.engine.passes.setting import Setting
 from calibrate.errors import UnavailableError, require_kind
 from calibrate.result import Environment
 
@@ -12,17 +14,27 @@ from calibrate.result import Environment
 RECORDED = ("torch", "torchvision", "numpy", "pillow", "onnx", "onnxscript", "onnxruntime", "onnxruntime-gpu")
 
 
-def environment(device: torch.device, batch_size: int) -> Environment:
-    """The present environment."""
+def environment(setting: Setting) -> Environment:
+    """The present environment, and how passes are made in it."""
     return Environment(
-        afternorm=metadata.version("afternorm"),
-        python=platform.python_version(),
-        platform=platform.platform(),
-        versions=installed(RECORDED),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        **machine_facts(setting.device),
         threads=torch.get_num_threads(),
-        batch_size=batch_size,
+        batch_size=setting.batch_size,
+        channels_last=setting.form.channels_last,
+        folds=setting.form.folds,
+        autocast=setting.autocast,
     )
+
+
+def machine_facts(device: torch.device) -> dict[str, Any]:
+    """The software here and the device, as an environment names them."""
+    return {
+        "afternorm": metadata.version("afternorm"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": installed(RECORDED),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+    }
 
 
 def installed(distributions: tuple[str, ...]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from calibrate.data import Source
-from calibrate.engine.passes.prediction import Setting
+from calibrate.engine.passes.setting import Setting
 from calibrate.errors import DataError
 from calibrate.generators import numpy_generator
 from calibrate.stats import Batches
@@ -16,37 +16,54 @@ from calibrate.steps import ProbeCorruptions, Reestimate
 
 
 class RandomBatches(Batches):
-    """The examples ``indices`` in batches of the setting's size, drawn at random from ``seed``; the last may be less.
+    """The examples ``indices`` in batches of ``size``, drawn at random from ``seed``; the last may be less.
 
     Data often lie in the order of their classes, and batches of neighbours would be unlike those of training.
     """
 
     def __init__(
-        self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype, seed: int
+        self,
+        source: Source,
+        indices: NDArray[np.int64],
+        setting: Setting,
+        dtype: torch.dtype,
+        seed: int,
+        size: int | None = None,
     ) -> None:
         self._source, self._setting, self._dtype = source, setting, dtype
+        self._size = size or setting.statistics_batch
         self._indices = numpy_generator(seed).permutation(indices)
 
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """See :meth:`Batches.after`."""
-        size = self._setting.batch_size
-        for begin in range(first, len(self._indices), size):
-            for batch in self._source.batches(self._indices[begin : begin + size], size):
-                yield begin, batch.inputs.to(self._setting.device, self._dtype)
+        for begin in range(first, len(self._indices), self._size):
+            for batch in self._source.batches(self._indices[begin : begin + self._size], self._size):
+                yield begin, self._setting.moved(batch.inputs, self._dtype)
 
 
 class SourceBatches(Batches):
-    """The examples at the ascending ``indices``, numbered from 0; ``read`` counts those handed out."""
+    """The examples at the ascending ``indices``, numbered from 0; ``read`` counts those handed out.
 
-    def __init__(self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype) -> None:
+    ``size`` is that of a batch where it is part of the result.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        indices: NDArray[np.int64],
+        setting: Setting,
+        dtype: torch.dtype,
+        size: int | None = None,
+    ) -> None:
         self._source, self._indices, self._setting, self._dtype = source, indices, setting, dtype
+        self._size = size or setting.batch_size
         self.read = 0
 
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """See :meth:`Batches.after`."""
-        for batch in self._source.batches(self._indices[first:], self._setting.batch_size):
+        for batch in self._source.batches(self._indices[first:], self._size):
             self.read += len(batch.indices)
-            yield first, batch.inputs.to(self._setting.device, self._dtype)
+            yield first, self._setting.moved(batch.inputs, self._dtype)
             first += len(batch.indices)
 
 

@@ -1,8 +1,7 @@
 """Predicting: one pass of a network over some of the examples."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import numpy as np
 import torch
@@ -10,39 +9,66 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from calibrate.data import Source
-from calibrate.result import Listener, Progress
+from calibrate.engine.passes.setting import Setting
+from calibrate.result import Progress
 from calibrate.surgery import checked_logits, evaluating
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """How passes are made. The same setting on the same machine gives the same bits."""
+def predict(
+    model: nn.Module,
+    source: Source,
+    indices: NDArray[np.int64],
+    setting: Setting,
+    stage: str,
+    *,
+    watched: bool = False,
+) -> Tensor:
+    """The logits (n, K) of the examples ``indices``, on the CPU, with ``model`` in evaluation mode.
 
-    batch_size: int
-    device: torch.device
-    progress: Listener
-
-
-def predict(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting, stage: str) -> Tensor:
-    """The logits (n, K) of the examples ``indices``, on the CPU, with ``model`` in evaluation mode."""
-    return predict_each([model], source, indices, setting, stage)[0]
+    ``watched``: somebody has hooks in ``model``, which therefore works as it is.
+    """
+    return predict_each([model], source, indices, setting, stage, watched=watched)[0]
 
 
 def predict_each(
-    models: Sequence[nn.Module], source: Source, indices: NDArray[np.int64], setting: Setting, stage: str
+    models: Sequence[nn.Module],
+    source: Source,
+    indices: NDArray[np.int64],
+    setting: Setting,
+    stage: str,
+    *,
+    watched: bool = False,
 ) -> list[Tensor]:
     """The logits (n, K) of each of ``models``, as :func:`predict`'s; each input is made once for all of them."""
     logits: list[list[Tensor]] = [[] for _ in models]
+    fast: list[nn.Module] = []
     done = 0
     with ExitStack() as stack, torch.inference_mode():
         for model in models:
             stack.enter_context(evaluating(model))
         for batch in source.batches(indices, setting.batch_size):
-            for model, own in zip(models, logits, strict=True):
-                own.append(checked_logits(model, batch.inputs.to(setting.device, input_dtype(model))).cpu())
+            inputs = {dtype: setting.moved(batch.inputs, dtype) for dtype in map(input_dtype, models)}
+            if not watched:
+                fast = fast or [setting.fast(model, inputs[input_dtype(model)]) for model in models]
+                inputs = {dtype: setting.shaped(x) for dtype, x in inputs.items()}
+            for model, made, own in zip(models, fast or models, logits, strict=True):
+                with in_precision(setting):
+                    own.append(checked_logits(made, inputs[input_dtype(model)]))
             done += len(batch.indices)
             setting.progress(Progress(stage, done, len(indices)))
-    return [torch.cat(own) for own in logits]
+            for own in logits:
+                own[-2:-1] = map(Tensor.cpu, own[-2:-1])  # the last stay, so that a GPU is never waited for
+    return [
+        torch.cat([part.cpu() for part in own]).to(input_dtype(model))
+        for model, own in zip(models, logits, strict=True)
+    ]
+
+
+def in_precision(setting: Setting) -> AbstractContextManager[object]:
+    """Torch's autocast, where ``setting`` asks for it."""
+    if setting.autocast is None:
+        return nullcontext()
+    return torch.autocast(setting.device.type, getattr(torch, setting.autocast))
 
 
 def input_dtype(model: nn.Module) -> torch.dtype:

@@ -1,7 +1,5 @@
 """The step ``output_bound``: what layers put out in inference, against what they can put out in training."""
 
-from dataclasses import replace
-
 from calibrate.diagnose import bounded, output_bound, trains_by_batch
 from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import RandomBatches
@@ -39,9 +37,10 @@ def probe_output_bound_(run: Run, step: ProbeOutputBound) -> None:
     batches = RandomBatches(
         run.given.source,
         holdout,
-        replace(run.given.setting, batch_size=size),
+        run.given.setting,
         input_dtype(run.state.model),
         run.given.seed,
+        size,
     )
     layers = output_bound(run.state.model, batches, sites, size)
     training_images = len(holdout) - len(holdout) % size

@@ -1,18 +1,13 @@
 """Trials in a folder: what an interrupted run leaves to the next."""
 
 import hashlib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from calibrate.atomic import replace_files
-from calibrate.engine.execution import Plan
-from calibrate.engine.opening.machine import environment
 from calibrate.errors import TrialsError
 
 _NAME = "trial"
@@ -21,17 +16,14 @@ _NAME = "trial"
 class FolderTrials:
     """The engine's ``Trials`` as safetensors files under ``folder``, each written whole.
 
-    They are apart for every architecture with its arguments, preprocessing and environment, which a trial's key does
-    not tell: passes made otherwise are made again. Nothing is ever removed; the folder can be, between runs.
+    They are apart for every ``identity``, a text that says what passes depend on and a trial's key does not tell, such
+    as the architecture, the preprocessing and the machine. Nothing is ever removed; the folder can be, between runs.
 
     Limits: a factory (``package.module:factory``) counts by its name; after a change of its code, take a new folder.
     """
 
-    def __init__(self, folder: Path, plan: Plan, architecture: str, arguments: Mapping[str, Any]) -> None:
-        place = environment(plan.given.setting.device, plan.given.setting.batch_size).model_dump(mode="json")
-        shape = plan.given.source.preparation and plan.given.source.preparation.model_dump(mode="json")
-        text = json.dumps([architecture, arguments, shape, place], sort_keys=True, default=str)
-        self._folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder = folder / hashlib.sha256(identity.encode()).hexdigest()[:16]
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -11,6 +11,9 @@ from calibrate.data import Source
 from calibrate.io import fingerprint
 from calibrate.recipe import Step
 
+#: The key of the form of a run's passes, which its first attempt settles.
+FORM_KEY = hashlib.sha256(b"the form of the passes").hexdigest()
+
 
 class Trials(Protocol):
     """The logits of passes that are finished, by their keys; what was recalled is what was kept, to the last bit.
@@ -28,7 +31,7 @@ class Trials(Protocol):
 def trial_key(model: nn.Module, source: Source, indices: NDArray[np.int64]) -> str:
     """SHA-256, in hexadecimal, of which weights saw which examples of which data.
 
-    Limits: it tells passes of one run apart, whose architecture, preprocessing, batch size and threads are the same.
+    Limits: it tells passes of one run apart, whose architecture, preprocessing and form of passes are the same.
     """
     digest = hashlib.sha256(fingerprint(model.state_dict()).encode() + source.fingerprint.encode())
     digest.update(np.ascontiguousarray(indices, dtype="<i8").data)

@@ -35,7 +35,7 @@ def carry_out(assignment: Assignment, writer: MessageWriter) -> Finished | Check
 
 def _run(request: RunRequest, writer: MessageWriter) -> Finished:
     """Run the recipe as the command line does, and write the files."""
-    result = carry_out_run(open_run(request, OUT, writer.send_progress), trials=FileTrials(OUT, writer))
+    result = carry_out_run(open_run(request, OUT, writer.send_progress, trials=FileTrials(OUT, writer)))
     for file in result.delivery.files:
         writer.send_artifact(file)
     if result.error is not None:
