@@ -1,4 +1,4 @@
-"""The memory that suspended batches may hold where the caller names no number."""
+"""The memory that suspended batches and cached examples may hold where the caller names no number."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def memory_budget(device: torch.device) -> int:
-    """A quarter of the bytes that this process may use for activations on ``device``.
+    """A quarter of the bytes that this process may use on ``device``.
 
     On a CPU that is the machine's memory, or a lower limit set on the process or its container; on a GPU what is free.
 
