@@ -4,7 +4,7 @@ from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.derived.augmented import Augmented
-from calibrate.data.derived.cached import Cached, cached
+from calibrate.data.derived.cache import Cached, cached
 from calibrate.data.derived.corrupted import Corrupted, obstacle
 from calibrate.data.derived.in_domains import InDomains
 from calibrate.data.derived.mapped import Mapped

@@ -68,7 +68,7 @@ class CacheBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileSlice:
     """Where in the file an example lies, and what it is."""
 
     offset: int
@@ -88,7 +88,7 @@ class KeptExamples:
     def __init__(self, budget: CacheBudget) -> None:
         self.budget = budget
         self._memory: dict[int, Tensor] = {}
-        self._places: dict[int, Place] = {}
+        self._places: dict[int, FileSlice] = {}
         self._share = Share()
         self._can_write = hasattr(os, "pwrite")
         self._owner = os.getpid()
@@ -140,5 +140,5 @@ class KeptExamples:
         except OSError:
             self._can_write = False
             return False
-        self._places[index] = Place(start, size, example.shape, example.dtype)
+        self._places[index] = FileSlice(start, size, example.shape, example.dtype)
         return True

@@ -114,7 +114,8 @@ class Source(ABC):
         the examples of another; or up to 64 examples in at most 64 MiB, where these are more.
         """
         order = np.sort(np.asarray(indices, dtype=np.int64))
-        if batch_size < 1 or not np.isin(order, np.arange(len(self))).all() or (np.diff(order) == 0).any():
+        outside = len(order) and (order[0] < 0 or order[-1] >= len(self))
+        if batch_size < 1 or outside or (np.diff(order) == 0).any():
             raise ValueError(f"wanted a batch size from 1 on and distinct indices from 0 to {len(self) - 1}")
         shape: torch.Size | None = None
         with closing(self._stream(order, batch_size)) as stream:

@@ -44,8 +44,9 @@ def adapt_(run: Run, step: Adapt) -> None:
         )
         return
     assert isinstance(method, Tent | ETA | SAR)  # the recipe takes no other
-    domains = [cached(in_domain(run.given.source, domain, run.given.seed)) for domain in stream.domains]
-    labels = np.zeros(len(examples), np.int64) if run.given.source.labels is None else run.given.source.labels[examples]
+    source = cached(run.given.source)
+    domains = [cached(in_domain(source, domain, run.given.seed)) for domain in stream.domains]
+    labels = np.zeros(len(examples), np.int64) if source.labels is None else source.labels[examples]
     order = stream_order(labels, stream, run.given.seed)
 
     def take(domain: int, rows: Rows) -> Tensor:

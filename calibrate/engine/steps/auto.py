@@ -100,7 +100,8 @@ def _on_shifts(run: Run, step: Auto) -> Run:
     base = run.fork()
     base.notes.forwards = 0
     if step.shifts:
-        domains = [in_domain(run.given.source, domain, run.given.seed) for domain in step.shifts]
+        source = cached(run.given.source)
+        domains = [in_domain(source, domain, run.given.seed) for domain in step.shifts]
         base.given = replace(base.given, source=cached(InDomains(domains, run.given.seed)))
     return base
 

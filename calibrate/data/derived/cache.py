@@ -26,7 +26,8 @@ class Cached(Derived):
     ``budget`` is that of the nearest cached source which ``source`` is made of, so that all caches of a run share one;
     without any it is a :class:`CacheBudget` of its own. What is kept is given up with the last source that shares it.
 
-    Cost: 3 bytes a pixel of an RGB image and 4 a value of an array; a copy of that for each example in each pass.
+    Cost: 3 bytes a pixel of an RGB image and 4 a value of an array, and with each example some hundred bytes of memory
+    that the budget does not count; in each pass, a copy of each example.
     """
 
     def __init__(self, source: Source, budget: CacheBudget | None = None) -> None:
