@@ -12,6 +12,7 @@ SHARE = 4
 UNKNOWN = 1 << 30
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def memory_budget(device: torch.device) -> int:
@@ -25,6 +26,16 @@ def memory_budget(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) // SHARE
     return min(_limits(), default=SHARE * UNKNOWN) // SHARE
+
+
+def is_in_memory(file: int) -> bool:
+    """Whether the open file of that number lies in memory, as in temporary folders of some systems; Linux tells."""
+    device = os.fstat(file).st_dev
+    for line in MOUNTS.read_text().splitlines() if MOUNTS.is_file() else ():
+        place, kind = (part.split() for part in line.split(" - ", 1))
+        if place[2] == f"{os.major(device)}:{os.minor(device)}":
+            return kind[0] in ("tmpfs", "ramfs")
+    return False
 
 
 def _limits() -> list[int]:

@@ -4,13 +4,13 @@ import os
 import tempfile
 import weakref
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, RLock
 from typing import IO
 
 import torch
 from torch import Tensor
 
-from calibrate.memory_limits import memory_budget
+from calibrate.memory_limits import is_in_memory, memory_budget
 
 #: Caches hold at most so many bytes in memory, and so many in files, where the caller names no number.
 MEMORY, FILES = 1 << 30, 16 << 30
@@ -25,20 +25,22 @@ class Share:
     memory: int = 0
     file_bytes: int = 0
     file: IO[bytes] | None = None
+    in_memory: bool = False
 
 
 class CacheBudget:
     """The bytes that caches may hold together: ``memory``, and ``files`` in the temporary folder.
 
     By default 1 GiB of memory, or a sixteenth of what the process may use where that is less, and 16 GiB of files.
-    Files never take more of the disk than they leave free.
+    Files never take more of the disk than they leave free, nor more than ``memory`` where the temporary folder is
+    itself in memory.
     """
 
     def __init__(self, memory: int | None = None, files: int = FILES) -> None:
         self.memory = min(MEMORY, memory_budget(torch.device("cpu")) // SHARE) if memory is None else memory
         self.files = files
         self._memory_used = self._files_used = 0
-        self._lock = Lock()
+        self._lock = RLock()  # the collector may give something back while the same thread takes
 
     def take_memory_(self, share: Share, size: int) -> bool:
         """Count ``size`` bytes more to ``share``; False where so much is not left."""
@@ -49,10 +51,13 @@ class CacheBudget:
             share.memory += size
             return True
 
-    def take_file_(self, share: Share, size: int, free: int) -> bool:
-        """Count ``size`` bytes more to the file of ``share``; False where there is no room, on a disk with ``free``."""
+    def take_file_(self, share: Share, size: int) -> bool:
+        """Count ``size`` bytes more to the file of ``share``; False where there is no room for them."""
+        assert share.file is not None
+        disk = os.statvfs(share.file.fileno())
+        room = min(self.files, disk.f_bavail * disk.f_frsize - size, self.memory if share.in_memory else self.files)
         with self._lock:
-            if self._files_used + size > min(self.files, free - size):
+            if self._files_used + size > room:
                 return False
             self._files_used += size
             share.file_bytes += size
@@ -130,11 +135,11 @@ class KeptExamples:
         try:
             if self._share.file is None:
                 self._share.file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (open as long as this)
+                self._share.in_memory = is_in_memory(self._share.file.fileno())
             number, start, size = self._share.file.fileno(), self._share.file_bytes, example.nbytes
-            disk = os.statvfs(number)
-            if not self.budget.take_file_(self._share, size, disk.f_bavail * disk.f_frsize):
+            if not self.budget.take_file_(self._share, size):
                 return False
-            left = memoryview(example.contiguous().numpy().tobytes())
+            left = memoryview(example.numpy().tobytes())
             while left:
                 left = left[os.pwrite(number, left, start + size - len(left)) :]
         except OSError:

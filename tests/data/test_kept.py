@@ -104,6 +104,12 @@ def test_files_take_no_more_than_they_leave_free(monkeypatch: pytest.MonkeyPatch
     assert kept_of(kept, 10) == [True] * 5 + [False] * 5
 
 
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="no folder is known to be in memory")
+def test_files_in_memory_take_no_more_than_memory_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/shm")
+    assert kept_of(KeptExamples(CacheBudget(2 * SIZE)), 6) == [True] * 4 + [False] * 2
+
+
 def run_alone(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
