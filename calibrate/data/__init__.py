@@ -4,8 +4,8 @@ from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_list import read_classes
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.derived.augmented import Augmented
+from calibrate.data.derived.cache import Cached, cached
 from calibrate.data.derived.corrupted import Corrupted, obstacle
-from calibrate.data.derived.held import Held
 from calibrate.data.derived.in_domains import InDomains
 from calibrate.data.derived.mapped import Mapped
 from calibrate.data.files.local_directory import Directory
@@ -14,6 +14,7 @@ from calibrate.data.files.zip_archive import ZipArchive
 from calibrate.data.halves import Split, hold_back, split, split_unlabelled
 from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
+from calibrate.data.kept import CacheBudget
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
 from calibrate.data.open import DataLike, open_data
@@ -24,6 +25,8 @@ from calibrate.data.stratified_draw import stratified
 __all__ = [
     "Augmented",
     "Batch",
+    "CacheBudget",
+    "Cached",
     "ClassFolders",
     "ClassMap",
     "Corrupted",
@@ -31,7 +34,6 @@ __all__ = [
     "DataLike",
     "Directory",
     "Examples",
-    "Held",
     "InDomains",
     "Mapped",
     "Npz",
@@ -39,6 +41,7 @@ __all__ = [
     "Split",
     "TarArchive",
     "ZipArchive",
+    "cached",
     "hold_back",
     "obstacle",
     "open_data",

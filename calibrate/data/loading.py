@@ -6,26 +6,50 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
 
 THREADS = min(8, os.cpu_count() or 1)
+#: So many may be loaded before they are asked for, as long as they have no more bytes than that.
+AHEAD, AHEAD_BYTES = 64, 64 << 20
 
 
-def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], ahead: int) -> Generator[Loaded]:
-    """``load(item)`` for each item in order, with at most ``ahead`` of them loaded before they are asked for.
+def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], least: int) -> Generator[Loaded]:
+    """``load(item)`` for each item in order, some of them loaded before they are asked for.
 
-    >>> list(load_in_order(abs, [-3, 2, -1], ahead=2))
+    Those are ``least`` or as many as there are threads, whichever is more; and up to 64 where so many, each as large as
+    the first one, have at most 64 MiB. An item counts where it is larger than what is loaded from it.
+
+    >>> list(load_in_order(abs, [-3, 2, -1], least=2))
     [3, 2, 1]
     """
     pending: deque[Future[Loaded]] = deque()
+    least, size = max(least, THREADS), 0
+    ahead = least
     with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
         try:
-            for item in items:
+            for number, item in enumerate(items):
+                size = _bytes_of(item) if number == 0 else size
                 pending.append(pool.submit(load, item))
                 if len(pending) > ahead:
-                    yield pending.popleft().result()
+                    loaded = pending.popleft().result()
+                    if number == least:  # it is the first
+                        ahead = max(least, min(AHEAD, AHEAD_BYTES // max(size, _bytes_of(loaded), 1)))
+                    yield loaded
             while pending:
                 yield pending.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _bytes_of(value: object) -> int:
+    """The bytes of the pixels or numbers in ``value``."""
+    if isinstance(value, tuple):
+        return sum(map(_bytes_of, value))
+    if isinstance(value, Image.Image):
+        return value.width * value.height * len(value.getbands())
+    return value.nbytes if isinstance(value, Tensor | np.ndarray) else 0

@@ -45,6 +45,18 @@ def pixels(image: Image.Image, preprocessing: Preprocessing, name: str) -> Tenso
     return values.transpose(1, 2) if preprocessing.transposed else values
 
 
+def decoding(preprocessing: Preprocessing) -> tuple[object, ...]:
+    """All that :func:`pixels` reads of ``preprocessing``: where it is equal, so are the pixels."""
+    return (
+        preprocessing.channels,
+        preprocessing.maximum,
+        preprocessing.resize,
+        preprocessing.interpolation,
+        preprocessing.crop,
+        preprocessing.transposed,
+    )
+
+
 def prepare_pixels(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
     """The second half of :func:`prepare`, for one image (C, H, W) or a batch (B, C, H, W): (x / 255 - mean) / std.
 

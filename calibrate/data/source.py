@@ -75,7 +75,8 @@ class Source(ABC):
     def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
         """The examples at the ascending ``indices``: pixels (C, H, W) as uint8, or float32 network input (C, ...).
 
-        At most ``ahead`` examples may be decoded before they are asked for.
+        So many examples may be decoded before they are asked for as :func:`load_in_order` allows, or ``ahead`` if that
+        is more.
         """
 
     @property
@@ -103,16 +104,18 @@ class Source(ABC):
 
     def stored(self, indices: NDArray[np.int64]) -> Iterator[Tensor]:
         """The examples at the ascending ``indices`` before mean and std: uint8 pixels (C, H, W), or arrays (C, *)."""
-        with closing(self._stream(indices, len(indices))) as stream:
+        with closing(self._stream(indices, 1)) as stream:
             yield from stream
 
     def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         """Stream the chosen examples in ascending order of index; each call is a fresh pass.
 
-        In memory at any time: the batch in use, the one being put together and one decoded ahead.
+        In memory at any time: the batch in use, the one being put together and, decoded ahead while the caller is busy,
+        the examples of another; or up to 64 examples in at most 64 MiB, where these are more.
         """
         order = np.sort(np.asarray(indices, dtype=np.int64))
-        if batch_size < 1 or not np.isin(order, np.arange(len(self))).all() or (np.diff(order) == 0).any():
+        outside = len(order) and (order[0] < 0 or order[-1] >= len(self))
+        if batch_size < 1 or outside or (np.diff(order) == 0).any():
             raise ValueError(f"wanted a batch size from 1 on and distinct indices from 0 to {len(self) - 1}")
         shape: torch.Size | None = None
         with closing(self._stream(order, batch_size)) as stream:

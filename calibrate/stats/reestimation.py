@@ -9,11 +9,11 @@ from typing import Literal
 from torch import Tensor, nn
 
 from calibrate.io import fingerprint
+from calibrate.memory_limits import memory_budget
 from calibrate.result import Listener, Progress, silent
 from calibrate.stats.batches import Batches, as_batches
 from calibrate.stats.gathered import Exchange, Gathered
 from calibrate.stats.gatherings import Gatherings
-from calibrate.stats.memory_limits import memory_budget
 from calibrate.stats.moments import Moments
 from calibrate.stats.prior import Prior, Variant
 from calibrate.stats.repeated import Repeated, measure_repeated, settle_repeated_

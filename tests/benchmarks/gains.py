@@ -21,12 +21,11 @@ from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from calibrate import Recipe, retrofit
 from calibrate.atomic import replacing
-from calibrate.data import Corrupted, Held, Source
+from calibrate.data import Corrupted, Source, cached
 from calibrate.engine import set_up_process
 from calibrate.result import Summary
 from calibrate.steps import JUDGED, Arm, Corruption, Measure, Reestimate, SearchAlpha, Temperature, c_style
@@ -59,11 +58,11 @@ class Row:
         return f"{self.network.title} on {self.network.images}{shift}"
 
     def open(self, shared: Path) -> tuple[nn.Module, Source]:
-        """The network, and its images as 8-bit pixels in memory: decoded, prepared and corrupted once."""
+        """The network, and its images as 8-bit pixels kept: decoded, prepared and corrupted once."""
         model, source = self.network.open(shared)
         if self.corruption:
             source = Corrupted(source, self.corruption, self.severity, seed=0)
-        return model, Held(source, np.arange(len(source)))
+        return model, cached(source)
 
 
 CORRUPTIONS: tuple[Corruption, ...] = ("fog", "gaussian_noise", "contrast", "defocus_blur")

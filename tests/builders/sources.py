@@ -1,5 +1,6 @@
 """What comes out of a source of examples."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from calibrate.data import Source
+from calibrate.data.derived.base import Derived
 
 
 def inputs_of(source: Source, indices: Sequence[int] | None = None, batch_size: int = 3) -> Tensor:
@@ -15,3 +17,15 @@ def inputs_of(source: Source, indices: Sequence[int] | None = None, batch_size: 
     batches = list(source.batches(chosen, batch_size))
     assert np.concatenate([batch.indices for batch in batches]).tolist() == sorted(chosen.tolist())
     return torch.cat([batch.inputs for batch in batches])
+
+
+class Counted(Derived):
+    """The examples of ``source``; ``decoded`` says how often each was asked for, by its index."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self.decoded: Counter[int] = Counter()
+
+    def _changed(self, example: Tensor, index: int) -> Tensor:
+        self.decoded[index] += 1
+        return example

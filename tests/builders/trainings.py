@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from calibrate.data import Examples, Held, Source
+from calibrate.data import Examples, Source
+from calibrate.data.derived.base import Derived
 from calibrate.finetune import StateFile, TrainingLoop, TrainingState, make_penalties, train_
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Listener, silent
@@ -18,11 +19,11 @@ CPU = torch.device("cpu")
 CLASSES = 3
 
 
-class Mortal(Held):
+class Mortal(Derived):
     """A source that stops the training at its ``deadline``-th pass, which each batch in training is one of."""
 
-    def __init__(self, source: Source, rows: Any, deadline: int) -> None:
-        super().__init__(source, rows)
+    def __init__(self, source: Source, deadline: int) -> None:
+        super().__init__(source)
         self.deadline, self.served = deadline, 0
 
     def _stream(self, indices: Any, ahead: int) -> Any:
@@ -53,10 +54,10 @@ def training(recipe: FineTuning, progress: Listener = silent, deadline: int | No
     source = grey_images()
     assert source.labels is not None
     rows = np.arange(len(source))
-    held = Held(source, rows) if deadline is None else Mortal(source, rows, deadline)
+    given = source if deadline is None else Mortal(source, deadline)
     validation = rows[rows % 5 == 0] if recipe.validation else rows[:0]
     return TrainingLoop(
-        recipe, held, source.labels, CLASSES, np.setdiff1d(rows, rows[rows % 5 == 0]), validation, "8", CPU, progress
+        recipe, given, source.labels, CLASSES, np.setdiff1d(rows, rows[rows % 5 == 0]), validation, "8", CPU, progress
     )
 
 

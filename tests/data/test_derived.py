@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.data import Augmented, Corrupted, Held, InDomains, Mapped, Source
+from calibrate.data import Augmented, Cached, Corrupted, InDomains, Mapped, Source
 from calibrate.data.derived.base import Derived
 from calibrate.data.source import Batch
 from calibrate.errors import DataError
@@ -113,7 +113,7 @@ DIFFERENCES: dict[str, tuple[Callable[[], Source], dict[str, object]]] = {
         lambda: Corrupted(Pixels(), "fog", 3, 7),
         {"name": "pixels 0, C-style fog, severity 3", "fingerprint": of_hash(b"0" * 64, b"\0fog\x003\x007")},
     ),
-    "held": (lambda: Held(Pixels(), ROWS), {}),
+    "cached": (lambda: Cached(Pixels()), {}),
     "in domains": (
         lambda: InDomains([Pixels(), Pixels(1), Pixels(2)], 7),
         {

@@ -4,6 +4,9 @@ import numpy as np
 import torch
 
 from calibrate.data import InDomains, Source, open_data
+from calibrate.preprocessing import InputMap, Preprocessing
+
+RAW = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 
 
 def domains(n: int, count: int) -> list[Source]:
@@ -44,3 +47,18 @@ def test_labels_and_names_are_those_of_the_examples() -> None:
     assert source.labels is not None
     assert (source.labels == first.labels).all()
     assert [source.entry(index) for index in range(7)] == [first.entry(index) for index in range(7)]
+
+
+def test_another_preparation_is_that_of_all_domains() -> None:
+    source = InDomains(domains(31, 3), seed=0).prepared_by(InputMap(scale=(2.0,)))
+    assert numbers(source, [2, 11, 30]) == [2 * number for number in numbers(InDomains(domains(31, 3), 0), [2, 11, 30])]
+    doubled = source.prepared_by(InputMap(scale=(3.0,), shift=(1.0,)))
+    assert numbers(doubled, [5]) == [3 * number + 1 for number in numbers(InDomains(domains(31, 3), 0), [5])]
+
+
+def test_images_of_all_domains_are_decoded_as_prepared() -> None:
+    pixels = torch.full((2, 2, 3), 50, dtype=torch.uint8)
+    given = [open_data([(pixels, 0), (pixels, 1)], preprocessing=RAW) for _ in range(2)]
+    source = InDomains(given, seed=0).prepared_by(RAW.model_copy(update={"maximum": 100}))
+    (batch,) = source.batches(np.arange(2), 2)
+    assert (batch.inputs * 255).round().unique().tolist() == [128]

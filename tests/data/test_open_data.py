@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from calibrate.data import ClassFolders, Examples, Npz, open_data
-from calibrate.data.loading import load_in_order
+from calibrate.data.loading import AHEAD, AHEAD_BYTES, THREADS, load_in_order
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing
 
@@ -105,21 +105,40 @@ def test_labels_cannot_be_changed() -> None:
         open_data(EXAMPLES, preprocessing=None).labels[0] = 1
 
 
-@pytest.mark.parametrize("ahead", [1, 3, 10])
-def test_loading_keeps_the_order_and_never_runs_far_ahead(ahead: int) -> None:
-    started: list[int] = []
-    lock = Lock()
+@pytest.mark.parametrize(
+    ("least", "item_bytes", "loaded_bytes", "ahead"),
+    [
+        (1, 1, 1, AHEAD),
+        (1, 1, AHEAD_BYTES // 16, 16),
+        (1, AHEAD_BYTES // 16, 1, 16),
+        (20, 1, AHEAD_BYTES // 16, 20),
+        (1, 1, AHEAD_BYTES + 1, THREADS),
+        (100, 1, 1, 100),
+    ],
+)
+def test_loading_keeps_the_order_and_runs_as_far_ahead_as_count_and_bytes_allow(
+    least: int, item_bytes: int, loaded_bytes: int, ahead: int
+) -> None:
+    """Tensors of one repeated byte stand for large ones: they say the size, and take no memory."""
+    taken: list[int] = []
 
-    def load(item: int) -> int:
-        with lock:
-            started.append(item)
-        return item * item
+    def items() -> Iterator[tuple[int, Tensor]]:
+        for number in range(250):
+            taken.append(number)
+            yield number, torch.zeros(1, dtype=torch.uint8).expand(item_bytes)
 
+    def load(item: tuple[int, Tensor]) -> Tensor:
+        return torch.full((1,), item[0], dtype=torch.uint8).expand(loaded_bytes)
+
+    loading = load_in_order(load, items(), least)
     asked: list[int] = []
-    for result in load_in_order(load, range(50), ahead):
-        asked.append(result)
-        assert len(started) <= len(asked) + ahead
-    assert asked == [item * item for item in range(50)]
+    for result in loading:
+        asked.append(int(result[0]))
+        if len(asked) == 1:
+            assert len(taken) == 1 + max(least, THREADS)  # until then nobody knows how large they are
+        elif len(asked) < 50:
+            assert len(taken) == len(asked) + ahead
+    assert asked == list(range(250))
 
 
 def test_loading_stops_with_its_reader() -> None:
@@ -131,14 +150,14 @@ def test_loading_stops_with_its_reader() -> None:
         finally:
             closed.append(True)
 
-    loading = load_in_order(str, items(), ahead=4)
+    loading = load_in_order(str, items(), least=4)
     assert next(loading) == "0"
     loading.close()
     assert closed == [True]
 
 
 def test_an_error_in_loading_reaches_the_reader_in_its_turn() -> None:
-    loading = load_in_order(lambda item: 1 // item, [1, 1, 0, 1], ahead=4)
+    loading = load_in_order(lambda item: 1 // item, [1, 1, 0, 1], least=4)
     assert [next(loading), next(loading)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(loading)

@@ -1,12 +1,10 @@
-"""A share of every class, and examples held in memory."""
+"""A share of every class."""
 
 import numpy as np
 import pytest
-import torch
 
-from calibrate.data import Augmented, Held, stratified
+from calibrate.data import stratified
 from calibrate.errors import DataError
-from tests.builders.trainings import grey_images
 
 
 @pytest.mark.parametrize("share", [0.15, 0.5, 0.9])
@@ -29,15 +27,3 @@ def test_a_class_that_would_give_nothing_or_all_is_an_error(share: float, count:
     labels = np.array([0] * 20 + [1] * 3)
     with pytest.raises(DataError, match=rf"fraction {share} of the 3 examples of class 1 is {count}"):
         stratified(labels, np.arange(23), share, [0], "fraction")
-
-
-def test_held_examples_are_the_source_s_and_can_be_augmented() -> None:
-    source = grey_images()
-    rows = np.array([3, 7, 20, 41])
-    held = Held(source, rows[::-1].copy())
-    assert (held.fingerprint, len(held), held.entry(3)) == (source.fingerprint, len(source), source.entry(3))
-    for of_held, of_source in ((held, source), (Augmented(held, 5), Augmented(source, 5))):
-        (kept,), (original,) = of_held.batches(rows, 9), of_source.batches(rows, 9)
-        assert torch.equal(kept.inputs, original.inputs)
-    with pytest.raises(KeyError):
-        list(held.batches(np.array([4]), 1))

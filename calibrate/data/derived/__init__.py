@@ -1,1 +1,1 @@
-"""Sources made of other sources: augmented, corrupted, mapped, held in memory, in domains."""
+"""Sources made of other sources: augmented, cached, corrupted, mapped, in domains."""

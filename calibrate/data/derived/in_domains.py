@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from torch import Tensor
 from calibrate.data.derived.base import Derived
 from calibrate.data.source import Source
 from calibrate.generators import numpy_generator
+from calibrate.preprocessing import InputMap, Preprocessing
 
 
 class InDomains(Derived):
@@ -25,6 +27,12 @@ class InDomains(Derived):
         self._turns = numpy_generator(seed).permutation(len(first)) % len(self._domains)
         mark = "".join(f"\0{domain.fingerprint}" for domain in others).encode() + self._turns.astype("<i8").tobytes()
         super().__init__(first, mark, name="; ".join(domain.name for domain in self._domains))
+
+    def prepared_by(self, preparation: Preprocessing | InputMap) -> Self:
+        """See :meth:`Source.prepared_by`."""
+        other = super().prepared_by(preparation)
+        other._domains = tuple(domain.prepared_by(preparation) for domain in self._domains)
+        return other
 
     def entry(self, index: int) -> str:
         """The example's name in its source."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from calibrate.data import DataLike, Held
+from calibrate.data import DataLike, cached
 from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
 from calibrate.engine.health import empty_reason, explained
 from calibrate.engine.opening.machine import environment
@@ -55,8 +55,8 @@ def fine_tune(
 
     The head is kept where the classes are the network's, and else made anew. ``state`` is a file that is written after
     each epoch, and from which an interrupted fine-tuning goes on; it is deleted at the end. ``batch_size`` is that of
-    the test; the recipe has its own. ``model`` itself is never changed. The examples to train on are held in memory,
-    images as 8-bit pixels.
+    the test; the recipe has its own. ``model`` itself is never changed. The examples to train on are decoded
+    once, as far as a :class:`~calibrate.data.CacheBudget` has room for them as 8-bit pixels.
 
     Raises ModelError, DataError or UsageError, each saying what to do.
 
@@ -89,7 +89,8 @@ def carry_out_fine_tuning(
     """Carry out a checked plan on a copy of ``model``."""
     start = time.perf_counter()
     recipe, device = plan.recipe, plan.setting.device
-    source = Held(plan.data.source, np.concatenate([plan.training, plan.validation]))
+    source = cached(plan.data.source)
+    source.fill_(np.concatenate([plan.training, plan.validation]))
     given = copied(model).to(device).eval()
     learner = _prepared(given, plan)
     head = find_head(learner)

@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Held, Source
+from calibrate.data import cached
 from calibrate.engine.inputs.stored_examples import Preparation, StoredExamples
 from calibrate.engine.passes.batches import drawn
 from calibrate.engine.passes.prediction import predict
 from calibrate.errors import ModelError
-from calibrate.preprocessing import InputMap, Preprocessing
+from calibrate.preprocessing import InputMap
 from calibrate.search import fit_temperature, paired_gain
 from calibrate.steps import PreparationScores
 
@@ -34,11 +34,10 @@ class Proof:
     rows: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        source = self.examples.source
+        source = self._source = cached(self.examples.source)
         assert source.labels is not None, "without labels nothing is proven"
         fitting = max(LEAST_LABELLED, HELD // max(1, self.examples.raw[0].nbytes))
         self._rows = drawn(self.rows, min(len(self.rows), PROVING, fitting), 0)
-        self._held: Source | None = None
         self._labels = torch.from_numpy(source.labels[self._rows])
         self._given = source.preprocessing or source.input_map or InputMap()
         self._known: list[tuple[Preparation, tuple[float, Tensor] | None]] = []
@@ -70,16 +69,6 @@ class Proof:
         best = min(nll, key=lambda name: float(nll[name].mean()))
         return [name for name in nll if name == best or not paired_gain(nll[name], nll[best]).beats(1.0)]
 
-    def _prepared_by(self, preparation: Preparation) -> Source:
-        """The examples in that preparation, decoded once for all that act on decoded examples."""
-        source, given = self.examples.source, self._given
-        if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
-            decoding = [(item.maximum, item.transposed) for item in (preparation, given)]
-            if decoding[0] != decoding[1]:
-                return source.prepared_by(preparation)
-        self._held = self._held or Held(source, self._rows)
-        return self._held.prepared_by(preparation)
-
     def _of(self, preparation: Preparation) -> tuple[float, Tensor] | None:
         for item, found in self._known:
             if item == preparation:
@@ -87,7 +76,9 @@ class Proof:
         stage = f"input fit, {len(self._rows)} labelled examples, {len(self._known)}"
         found = None
         try:
-            logits = predict(self.model, self._prepared_by(preparation), self._rows, self.examples.setting, stage)
+            logits = predict(
+                self.model, self._source.prepared_by(preparation), self._rows, self.examples.setting, stage
+            )
         except ModelError:
             logits = torch.full((1, 1), torch.nan)
         if logits.isfinite().all():

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Held, Source, prepare_arrays, prepare_pixels
+from calibrate.data import Source, cached, prepare_arrays, prepare_pixels
 from calibrate.diagnose import (
     MAXIMA,
     FirstLayer,
@@ -77,13 +77,13 @@ def read_examples(
 
     Raises DataError where they differ in shape.
     """
+    source = cached(source)
     (first,) = source.stored(rows[:1])
     fitting = max(LEAST_EXAMPLES, MEMORY // max(1, 4 * first.numel()))
     chosen = drawn(rows, min(EXAMPLES, fitting, len(rows)), seed)
-    held = Held(source, chosen)
-    for _ in held.batches(chosen, len(chosen)):
+    for _ in source.batches(chosen, len(chosen)):
         pass
-    raw = torch.stack(list(held.stored(chosen)))
+    raw = torch.stack(list(source.stored(chosen)))
     finite = raw.flatten(1).isfinite().all(1)
     raw, chosen = raw[finite], chosen[finite.numpy()]
     brightened = {}

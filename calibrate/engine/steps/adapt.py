@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.adapt import Adapted, adaptable
+from calibrate.data import cached
 from calibrate.data.stream_orders import stream_order
 from calibrate.engine.handler import Given, Handler, weighed
 from calibrate.engine.passes.batches import SourceBatches
@@ -43,8 +44,9 @@ def adapt_(run: Run, step: Adapt) -> None:
         )
         return
     assert isinstance(method, Tent | ETA | SAR)  # the recipe takes no other
-    domains = [in_domain(run.given.source, domain, run.given.seed) for domain in stream.domains]
-    labels = np.zeros(len(examples), np.int64) if run.given.source.labels is None else run.given.source.labels[examples]
+    source = cached(run.given.source)
+    domains = [cached(in_domain(source, domain, run.given.seed)) for domain in stream.domains]
+    labels = np.zeros(len(examples), np.int64) if source.labels is None else source.labels[examples]
     order = stream_order(labels, stream, run.given.seed)
 
     def take(domain: int, rows: Rows) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor, nn
 
-from calibrate.data import InDomains
+from calibrate.data import InDomains, cached
 from calibrate.engine.auto.budget import Budget
 from calibrate.engine.auto.forks import Forks
 from calibrate.engine.auto.leaderboard import clean_changes_, holdout_scores, in_order, leaderboard_row
@@ -100,8 +100,9 @@ def _on_shifts(run: Run, step: Auto) -> Run:
     base = run.fork()
     base.notes.forwards = 0
     if step.shifts:
-        domains = [in_domain(run.given.source, domain, run.given.seed) for domain in step.shifts]
-        base.given = replace(base.given, source=InDomains(domains, run.given.seed))
+        source = cached(run.given.source)
+        domains = [in_domain(source, domain, run.given.seed) for domain in step.shifts]
+        base.given = replace(base.given, source=cached(InDomains(domains, run.given.seed)))
     return base
 
 

@@ -1,4 +1,4 @@
-"""The memory that suspended batches may hold where the caller names no number."""
+"""The memory that suspended batches and cached examples may hold where the caller names no number."""
 
 import os
 import sys
@@ -12,10 +12,11 @@ SHARE = 4
 UNKNOWN = 1 << 30
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+MOUNTS = Path("/proc/self/mountinfo")
 
 
 def memory_budget(device: torch.device) -> int:
-    """A quarter of the bytes that this process may use for activations on ``device``.
+    """A quarter of the bytes that this process may use on ``device``.
 
     On a CPU that is the machine's memory, or a lower limit set on the process or its container; on a GPU what is free.
 
@@ -25,6 +26,16 @@ def memory_budget(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0]) // SHARE
     return min(_limits(), default=SHARE * UNKNOWN) // SHARE
+
+
+def is_in_memory(file: int) -> bool:
+    """Whether the open file of that number lies in memory, as in temporary folders of some systems; Linux tells."""
+    device = os.fstat(file).st_dev
+    for line in MOUNTS.read_text().splitlines() if MOUNTS.is_file() else ():
+        place, kind = (part.split() for part in line.split(" - ", 1))
+        if place[2] == f"{os.major(device)}:{os.minor(device)}":
+            return kind[0] in ("tmpfs", "ramfs")
+    return False
 
 
 def _limits() -> list[int]:

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import torch
 
-from calibrate.stats.memory_limits import SHARE, memory_budget
+from calibrate.memory_limits import SHARE, memory_budget
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ def test_it_is_a_share_of_the_machine_or_less() -> None:
 def test_a_limit_on_the_process_lowers_it() -> None:
     code = (
         "import resource, torch\n"
-        "from calibrate.stats.memory_limits import memory_budget\n"
+        "from calibrate.memory_limits import memory_budget\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30))\n"
         "print(memory_budget(torch.device('cpu')))"
     )
@@ -35,5 +35,5 @@ def test_a_limit_on_the_container_lowers_it(monkeypatch: pytest.MonkeyPatch, tmp
     ):
         limit = tmp_path / "memory.max"
         limit.write_text(content)
-        monkeypatch.setattr("calibrate.stats.memory_limits.CGROUP_LIMIT", limit)
+        monkeypatch.setattr("calibrate.memory_limits.CGROUP_LIMIT", limit)
         assert memory_budget(CPU) == expected
