@@ -11,7 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import DataLike, Source, Split, open_data, require_corruptions, split, split_unlabelled
+from calibrate.data import (
+    CacheBudget,
+    DataLike,
+    Source,
+    Split,
+    cached,
+    open_data,
+    require_corruptions,
+    split,
+    split_unlabelled,
+)
 from calibrate.engine.handler import Given
 from calibrate.engine.health import explained, network_health
 from calibrate.engine.inputs.fit import find_input_fit, input_findings
@@ -188,10 +198,12 @@ def plan(
     if any(step.corrupts for step in recipe.steps):
         require_corruptions()
     place = find_device(device)
-    source = open_data(data, preprocessing=preprocessing, classes=classes)
+    budget = CacheBudget()
+    source: Source = cached(open_data(data, preprocessing=preprocessing, classes=classes), budget)
     check_labels(source, recipe)
     parts = _halves(source, recipe.seed) if halves is None else halves(len(source))
     opened = open_training(training, recipe, preprocessing)
+    opened = opened and cached(opened, budget)
     first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)

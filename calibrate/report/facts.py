@@ -62,6 +62,14 @@ def software_words(place: Environment) -> str:
     return fmt.printable(f"{software}; {place.platform}, {place.device}, {fmt.counted(place.threads, 'thread')}")
 
 
+def form_words(place: Environment) -> str:
+    """How passes were made."""
+    parts = [f"batch size {place.batch_size}"]
+    parts += ["channels last"] * place.channels_last + ["BatchNorm folded"] * place.folds
+    parts += [f"autocast to {place.autocast}"] if place.autocast else []
+    return ", ".join(parts)
+
+
 def preprocessing_words(shape: Preprocessing | None) -> str:
     """How inputs were made."""
     return "absent: the inputs are taken as they are" if shape is None else fmt.printable(shape.short)
@@ -80,6 +88,6 @@ def environment_facts(summary: Summary) -> tuple[Fact, ...]:
     )
     return (
         ("preprocessing", preprocessing_words(summary.data.preprocessing)),
-        ("environment", f"{software_words(place)}, batch size {place.batch_size}"),
+        ("environment", f"{software_words(place)}, {form_words(place)}"),
         ("timings", fmt.printable(f"{seconds}; {passes}")),
     )

@@ -3,7 +3,6 @@
 from calibrate.stats.batches import Batches, IterableBatches, as_batches
 from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
-from calibrate.stats.live_memory import largest_bytes
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.prior import Prior
@@ -22,7 +21,6 @@ __all__ = [
     "ReestimationState",
     "Repeated",
     "as_batches",
-    "largest_bytes",
     "pooled_inputs",
     "reestimate",
     "reestimate_",

@@ -1,4 +1,4 @@
-"""How much memory a forward pass takes: what it holds where it stands still, and its largest tensor."""
+"""How much memory a forward pass holds on to where it stands still."""
 
 import weakref
 from collections.abc import Iterable
@@ -13,12 +13,11 @@ from calibrate.surgery import evaluating, watching
 
 
 class _Made(TorchDispatchMode):
-    """Remembers every storage that an operation made for its result, for as long as it lives, and the largest size."""
+    """Remembers every storage that an operation made for its result, for as long as it lives."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.storages: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
-        self.largest: int = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -28,22 +27,7 @@ class _Made(TorchDispatchMode):
         for leaf in tree_leaves(made):
             if isinstance(leaf, Tensor) and (storage := leaf.untyped_storage())._cdata not in given:
                 self.storages.add(storage)
-                self.largest = max(self.largest, storage.nbytes())
         return made
-
-
-def largest_bytes(model: nn.Module, x: Tensor) -> int:
-    """The bytes of the largest tensor that a pass over ``x`` makes, or of ``x`` where that is larger.
-
-    Cost: one pass over ``x``.
-
-    >>> largest_bytes(nn.Sequential(nn.Linear(4, 100), nn.Linear(100, 2)), torch.zeros(3, 4))
-    1200
-    """
-    with evaluating(model), torch.inference_mode(), _Made() as made:
-        model(x)
-    largest: int = max(x.nbytes, made.largest)
-    return largest
 
 
 def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tuple[int, list[nn.Module]]:

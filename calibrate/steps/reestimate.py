@@ -27,7 +27,8 @@ class Reestimation(StepResult):
 
     ``on`` says whether these are of the calibration half or of the training data, and ``augmentation`` what was done to
     them; ``only`` whether that was asked for all matching layers, or for sick ones, of which there may be none. In
-    layers that are ``partly`` sick the other channels keep their statistics. ``passes`` is what that cost, in forward
+    layers that are ``partly`` sick the other channels keep their statistics. ``batch_size`` is how many examples were
+    normalised together, where the order was ``batch``. ``passes`` is what that cost, in forward
     passes over these examples.
     """
 
@@ -36,6 +37,7 @@ class Reestimation(StepResult):
     augmentation: Literal["none", "flip_crop"] = "none"
     only: Literal["all", "sick"] = "all"
     images: int
+    batch_size: int | None = None
     passes: float
     layers: tuple[Moved, ...]
     partly: tuple[str, ...] = ()
@@ -99,6 +101,10 @@ class Reestimate(StepValue):
     samples: Annotated[
         Annotated[int, Field(ge=1), NUMBER] | None, Field(description="examples drawn of the data; else all")
     ] = None
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1, le=65536), NUMBER] | None,
+        Field(description="examples that normalise together with order batch; else --batch-size, or 64"),
+    ] = None
     augmentation: Annotated[
         Literal["none", "flip_crop"],
         Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
@@ -119,6 +125,15 @@ class Reestimate(StepValue):
         return True
 
     @model_validator(mode="after")
+    def _batch_of_its_order(self) -> Self:
+        if self.batch_size is not None and self.order != "batch":
+            raise ValueError(
+                "batch_size is how many examples normalise together with the order batch, and the order is in_order, "
+                "where it makes no difference; give order: batch, or leave batch_size out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _variant_of_a_prior(self) -> Self:
         if self.variant == "published" and not self.prior:
             raise ValueError("variant is how a prior is mixed in, and prior is 0; give a prior, or leave variant out")
@@ -135,11 +150,12 @@ def _shows(result: Reestimation) -> str:
     if not result.layers:
         return "Re-estimated, but no example came to any of the layers."
     passes = fmt.counted_roughly(result.passes, "pass", "passes")
+    together = f", normalised {result.batch_size} at a time" if result.batch_size else ""
     partly = f" Only the sick channels of {names_words(result.partly)} have new statistics." if result.partly else ""
     which = "layer" if result.only == "all" else "sick layer"
     return (
         f"{fmt.counted(len(result.layers), which)} re-estimated on {fmt.counted(result.images, 'example')} of the "
-        f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels ({passes}).{partly}"
+        f"{_WHICH[result.on]}, {_MADE[result.augmentation]}without labels{together} ({passes}).{partly}"
     )
 
 

@@ -8,7 +8,7 @@ from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
-from calibrate.surgery.observation import REFUSALS, Look, checked_logits, look
+from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
@@ -59,6 +59,7 @@ __all__ = [
     "initialize_",
     "is_batch_norm",
     "keeping_statistics",
+    "largest_bytes",
     "layer_statistics",
     "look",
     "matching",

@@ -1,10 +1,12 @@
-"""Looking at a network at work: what it puts out, how often each site is called, and with how many positions."""
+"""Looking at a network at work: what it puts out, how its sites are called, and how large its tensors are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from calibrate.errors import ModelError
 from calibrate.surgery.borrow import evaluating, watching
@@ -47,6 +49,24 @@ def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
     with watching(names, before=watch), evaluating(model), torch.inference_mode():
         logits = checked_logits(model, inputs)
     return Look(logits.shape[1], positions, calls, bool(logits.isfinite().all()))
+
+
+def largest_bytes(model: nn.Module, inputs: Tensor) -> int:
+    """The bytes of the largest tensor that goes into a module of ``model``, or comes out of one, for ``inputs``.
+
+    Cost: one pass over ``inputs``.
+
+    >>> largest_bytes(nn.Sequential(nn.Linear(4, 100), nn.Linear(100, 2)), torch.zeros(3, 4))
+    1200
+    """
+    sizes = [inputs.nbytes]
+
+    def watch(_module: nn.Module, arguments: tuple[Any, ...], output: Any = None) -> None:
+        sizes.extend(leaf.nbytes for leaf in tree_leaves((arguments, output)) if isinstance(leaf, Tensor))
+
+    with watching(model.modules(), after=watch), evaluating(model), torch.inference_mode():
+        model(inputs)
+    return max(sizes)
 
 
 def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:

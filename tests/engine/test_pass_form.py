@@ -19,8 +19,7 @@ from calibrate.errors import UsageError
 from calibrate.io import build
 from calibrate.recipe import PRESETS, Recipe
 from calibrate.result import silent
-from calibrate.stats import largest_bytes
-from calibrate.surgery import find_sites, weigh_examples_
+from calibrate.surgery import find_sites, largest_bytes, weigh_examples_
 from tests.builders.runs import Memory, planned
 
 CPU = torch.device("cpu")

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from calibrate.engine.trials.store import FORM_KEY, Trials
 from calibrate.errors import UsageError
 from calibrate.result import Listener
-from calibrate.stats import largest_bytes
-from calibrate.surgery import evaluating, folded
+from calibrate.surgery import evaluating, folded, largest_bytes
 from calibrate.values import Autocast
 
 #: The most examples of a batch, and the bytes that the largest tensor of a pass should not go beyond: on a CPU, tensors

@@ -38,7 +38,8 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             run.add_outcome_(Reestimation(on=step.on, only=step.only, images=0, passes=0.0, layers=()))
             return
     before = [_statistics(site.module) for site in sites]
-    batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model))
+    size = (step.batch_size or run.given.setting.statistics_batch) if step.order == "batch" else None
+    batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model), size)
     found = reestimate_(
         run.state.model,
         batches,
@@ -58,6 +59,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             only=step.only,
             augmentation=step.augmentation,
             images=found.images,
+            batch_size=size,
             passes=batches.read / len(indices),
             layers=tuple(
                 _moved(site.name, old, site.module)
