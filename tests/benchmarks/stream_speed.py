@@ -36,6 +36,8 @@ METHODS: tuple[Method, ...] = (
     EATA(entropy_share=1.0, redundancy=1.0, fisher_images=64),
     SAR(entropy_share=1.0, reset_below=0.0),
 )
+#: Of a re-estimation.
+IMAGES = 1600
 Call = Callable[[], object]
 
 
@@ -152,7 +154,8 @@ def main() -> None:
         chosen = [method for method in METHODS if method.kind in arguments.methods]
         compare_streams(model, chosen, batches, arguments.rounds)
         if "reestimate" in arguments.methods:
-            compare_reestimation(model, batches, arguments.rounds)
+            several = batches * (IMAGES // (4 * size))
+            compare_reestimation(model, several, max(arguments.rounds // 2, 1))
 
 
 if __name__ == "__main__":
