@@ -58,6 +58,7 @@ class Adapter(ABC, Generic[Settings]):
         self.tally = Tally()
         #: The tensors that the method learns, by their names in the state dict.
         self.learned: dict[str, nn.Parameter] = {}
+        #: What :meth:`infer` runs.
         self.folded: nn.Module | None = None
         self.prepare_()
         self.in_distribution = ()
@@ -85,7 +86,7 @@ class Adapter(ABC, Generic[Settings]):
         return checked_logits(self.fold_(x), x)
 
     def fold_(self, x: Tensor) -> nn.Module:
-        """The copy that :meth:`infer` runs; where there is none yet, ``x`` shows how examples go through the network."""
+        """The copy that :meth:`infer` runs; the first ``x`` shows how examples go through the network."""
         if self.folded is None:
             checked_logits(self.model, x[:2])
             self.folded = for_inference(self.model, x[:2])

@@ -37,7 +37,7 @@ class BatchWeighedBatchNorm(BatchNormVariant):
     *Does not help when* the shift is mild, batches are small, or examples of one class come together: the statistics of
     the batch are then worse than the stored ones.
 
-    Cost: at inference that of BatchNorm's training.
+    Cost: at inference that of BatchNorm's training; on the CPU half of it, or less, where no gradients are recorded.
 
     Limits: an output depends on the other examples of its batch. A single value per channel has v = 0.
 
@@ -78,23 +78,23 @@ class BatchWeighedBatchNorm(BatchNormVariant):
             if by_batch and x.numel() > x.shape[1]:  # torch refuses one value per channel
                 return F.batch_norm(x, None, None, weight, bias, training=True, eps=self.eps)
             mean, var = self.moments(x) if self.training else pool(*instance_moments(x))
-            offset, var = (0.0, var) if self.training else self._mixed(mean, var, x)
+            offset, var = (0.0, var) if self.training else self._mixed(mean, 0.0, var, x)
             return normalize(x, mean + offset, var, weight, bias, self.eps)
         if recorded:
             normalized, *_ = _NormalizedByBatch.apply(x, weight, bias, self.eps)
-            return cast(Tensor, normalized)
+            return cast("Tensor", normalized)
         mean, left, var, centred = centre(x)
-        offset, var = self._mixed(mean + left, var, x)
+        offset, var = self._mixed(mean, left, var, x)
         return affine_(centred, left + offset, torch.rsqrt(var + self.eps), weight, bias)
 
-    def _mixed(self, mean: Tensor, var: Tensor, x: Tensor) -> tuple[Tensor | float, Tensor]:
-        """What is normalised by where the batch has ``mean`` and ``var`` (C,): the mean less the batch's, the variance."""
+    def _mixed(self, mean: Tensor, left: Tensor | float, var: Tensor, x: Tensor) -> tuple[Tensor | float, Tensor]:
+        """What to normalise by, its mean less the batch's; that is ``mean`` + ``left``, and its variance ``var``."""
         if not self._mixes:
             return 0.0, var
         source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
         running_mean, running_var = self.running_moments(x)
         share = torch.tensor(1 - source, dtype=x.dtype, device=x.device)
-        distance = mean - running_mean
+        distance = mean - running_mean + left
         offset, mixed = blend(running_var, distance, var, share)
         if self.variant == "published":
             values = x.numel() // x.shape[1]

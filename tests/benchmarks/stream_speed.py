@@ -126,7 +126,7 @@ def compare_reestimation(model: nn.Module, batches: Sequence[Tensor], rounds: in
 
 
 def keep_pages() -> None:
-    """Let glibc keep freed memory: else maps at the top of the heap cost page faults, a matter of luck to either side."""
+    """Let glibc keep freed memory: else which maps cost page faults is a matter of luck, to either side."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         for option in (-1, -3):  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
