@@ -44,6 +44,11 @@ def _settings(method: Method | str) -> Method:
     return settings  # type: ignore[return-value]
 
 
+def _finite(x: Tensor) -> bool:
+    """Whether all values are; where their sum is, which is quick to take, they are."""
+    return bool(x.sum().isfinite()) or bool(x.isfinite().all())
+
+
 class Adapted:
     """A trained network that adapts to the batches it is given, by one method.
 
@@ -115,7 +120,7 @@ class Adapted:
     @torch.inference_mode(False)
     def step(self, x: Tensor) -> Tensor:
         """The logits (n, K) for the batch ``x``, after learning from it what the method learns."""
-        if not isinstance(x, Tensor) or not len(x) or not x.isfinite().all():
+        if not isinstance(x, Tensor) or not len(x) or not _finite(x):
             raise DataError(
                 "a batch to adapt to is a tensor of one example at least, whose values are finite; this one is not. "
                 "Nothing was learned from it; leave it out."
@@ -141,4 +146,6 @@ class Adapted:
             self._detector.forget_()
 
     def _begin(self) -> Adapter[Any]:
+        if not self._prepared.learned:
+            return self._prepared
         return copy.deepcopy(self._prepared, {id(self._prepared.tally): self._prepared.tally})

@@ -13,7 +13,7 @@ from calibrate.surgery import find_sites, select, weigh_examples_
 class IEWAdapter(Adapter[IEW]):
     """Weighs examples by α; nothing is learned, so a prediction depends on its own example alone.
 
-    *Equals the source when* α is 0. Cost: one forward pass.
+    *Equals the source when* α is 0, up to rounding. Cost: one forward pass; some more over two images, once.
     Reference: Summers & Dinneen, Four Things Everyone Should Know to Improve Batch Normalization, ICLR 2020, §3.1.
     """
 
@@ -27,4 +27,4 @@ class IEWAdapter(Adapter[IEW]):
     def step(self, x: Tensor) -> Tensor:
         """The logits of one pass."""
         with torch.inference_mode():
-            return self.forward(x)
+            return self.infer(x)

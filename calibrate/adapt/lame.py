@@ -23,7 +23,7 @@ class LAMEAdapter(Adapter[LAME]):
     """Corrects each batch's predictions by the features that the network's final linear layer is given.
 
     Nothing is learned: a batch's predictions depend on that batch alone. Cost: one forward pass and O(n²) operations;
-    two more passes over two images, once, to find the layer.
+    some more passes over two images, once, to find the layer.
     """
 
     keeps: ClassVar[Keeps] = "runtime"
@@ -35,7 +35,7 @@ class LAMEAdapter(Adapter[LAME]):
     def step(self, x: Tensor) -> Tensor:
         """The corrected predictions (n, K) as log-probabilities, which are logits whose softmax they are."""
         if self._final is None:
-            found = final_layer(self.model, x[:2])
+            found = final_layer(self.fold_(x), x[:2])
             if found is None:
                 raise ModelError(
                     "LAME compares images by what the network's final linear layer is given, and no single linear "
@@ -46,7 +46,7 @@ class LAMEAdapter(Adapter[LAME]):
         features: list[Tensor] = []
         watch = watching([self._final], before=lambda _, arguments: features.append(arguments[0]))
         with watch, torch.inference_mode():
-            logits = self.forward(x)
+            logits = self.infer(x)
             return laplacian_adjusted(
                 logits, features[-1].flatten(1), self.settings.neighbours, self.settings.iterations
             )

@@ -30,9 +30,10 @@ def gather_in_batches_(
 
     def arrive(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
         gathered.reach_(len(parts), layers[layer])
-        parts.append(Pool.of(first, arguments[0]))
-        total = parts[-1].total()
-        store_(layer, total.mean, total.variance)
+        part = Pool.of_batch(first, arguments[0])
+        parts.append(part)
+        of_the_batch = next(iter(part.nodes.values()))
+        store_(layer, of_the_batch.mean, of_the_batch.variance)
 
     with watching(layers, before=arrive):
         for first, x in batches.after(0):

@@ -1,5 +1,6 @@
 """Moments: count, mean and variance of each channel, pooled over any number of batches."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,6 +8,9 @@ import torch
 from torch import Tensor
 
 from calibrate.nn.normalization import blend
+
+#: How many values are taken to float64 at once: 1 MiB of them.
+AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +30,22 @@ class Moments:
     variance: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> Self:
-        """The moments of each channel of ``x`` (N, C, *) over its examples and positions, of which there is one."""
-        variance, mean = torch.var_mean(x.double(), (0, *range(2, x.dim())), correction=0)
-        return cls(x.numel() // x.shape[1], mean, variance)
+    def of(cls, x: Tensor, precision: torch.dtype = torch.float64) -> Self:
+        """The moments of each channel of ``x`` (N, C, *) over its examples and positions, of which there is one.
+
+        Taken about the mean, which is found before, so that no digits are lost where it is many standard deviations.
+        In another ``precision``, so are x − mean, its squares, and their sums over up to ``AT_ONCE`` values.
+        """
+        over, count = (0, *range(2, x.dim())), x.numel() // x.shape[1]
+        about = x.mean(over, dtype=torch.promote_types(x.dtype, torch.float32)).nan_to_num(0, 0, 0).to(precision)
+        shift = about.view(-1, *(1,) * (x.dim() - 2))
+        left = squares = torch.zeros_like(about, dtype=torch.float64)
+        for part in a_few(x):
+            centred = part.to(precision) - shift
+            left, squares = left + centred.sum(over), squares + centred.square_().sum(over)
+        left = left / count
+        variance = torch.addcmul(squares / count, left, left, value=-1).clamp_min_(0)
+        return cls(count, about + left, variance)
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both populations together; the variance between their means is part of it.
@@ -40,3 +56,8 @@ class Moments:
         weight = torch.tensor(other.count / count, dtype=torch.float64, device=self.mean.device)
         offset, variance = blend(self.variance, other.mean - self.mean, other.variance, weight)
         return Moments(count, self.mean + offset, variance)
+
+
+def a_few(x: Tensor) -> Iterable[Tensor]:
+    """``x`` (N, C, *), on the CPU a few examples at a time, whose copies in float64 stay in the cache."""
+    return x.split(max(1, AT_ONCE // max(x.shape[1:].numel(), 1))) if x.is_cpu and len(x) else (x,)

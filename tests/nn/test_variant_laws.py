@@ -303,6 +303,51 @@ class TestBatchWeighed:
             expected = F.batch_norm(x, None, None, layer.weight, layer.bias, training=True, eps=EPS)
             torch.testing.assert_close(layer(x), expected, rtol=1e-11, atol=1e-11)
 
+    @pytest.mark.parametrize(
+        ("settings", "layout"),
+        [
+            ({}, torch.contiguous_format),
+            ({"source_weight": 1e-3}, torch.contiguous_format),
+            ({"source_weight": 1e-3}, torch.channels_last),
+        ],
+        ids=str,
+    )
+    def test_a_mean_of_ten_thousand_deviations_costs_no_digits(
+        self, settings: Any, layout: torch.memory_format
+    ) -> None:
+        """Without the source and in channels_last it is torch's kernel, which is off by several deviations here."""
+        x = (torch.randn(64, C, 16, 16, generator=torch.Generator().manual_seed(0)) + 1e4).to(memory_format=layout)
+        layer = layers.BatchWeighedBatchNorm(C, **settings, eps=1e-5).eval()
+        layer.running_mean.fill_(1e4)
+        exact = copy.deepcopy(layer).double()(x.double())
+        with torch.set_grad_enabled(not settings):
+            y = layer(x)
+        torch.testing.assert_close(y.double(), exact, rtol=1e-5, atol=2e-5)
+        assert y.is_contiguous(memory_format=layout)
+
+    def test_the_input_stays_with_and_without_gradients(self) -> None:
+        layer = redrawn(layers.BatchWeighedBatchNorm(C, **options())).eval()
+        x = draw(6, (3, 3))
+        before = x.clone()
+        for recorded in (True, False):
+            with torch.set_grad_enabled(recorded):
+                layer(x)
+            assert torch.equal(x, before)
+
+    @pytest.mark.parametrize("positions", [(), (3, 3)], ids=str)
+    def test_second_derivatives_are_those_of_the_formula(self, positions: tuple[int, ...]) -> None:
+        layer = redrawn(layers.BatchWeighedBatchNorm(C, **options())).eval()
+        assert torch.autograd.gradgradcheck(layer, (draw(4, positions).requires_grad_(),))
+
+    @pytest.mark.parametrize("shape", [(1, C), (1, C, 1, 1)], ids=str)
+    def test_a_single_value_puts_out_the_bias_and_has_no_gradient(self, shape: tuple[int, ...]) -> None:
+        layer = redrawn(layers.BatchWeighedBatchNorm(C, **options())).eval()
+        x = torch.full(shape, 7.0, dtype=torch.float64, requires_grad=True)
+        y = layer(x)
+        torch.testing.assert_close(y.flatten(), layer.bias)
+        y.sum().backward()
+        assert not x.grad.any()
+
     @pytest.mark.parametrize("settings", [{}, {"prior": 4.0}, {"source_weight": 0.5, "variant": "published"}], ids=str)
     def test_inference_leaves_the_running_statistics(self, settings: Any) -> None:
         layer = redrawn(layers.BatchWeighedBatchNorm(C, **settings, **options())).eval()

@@ -46,6 +46,23 @@ def test_any_split_in_any_order_is_the_whole(
     assert_right(pooled([parts[place] for place in order]), x, 1e-7)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_a_batch_too_large_to_be_taken_at_once_is_the_whole(layout: torch.memory_format) -> None:
+    x = torch.randn(25, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 1e-2 + 1e3
+    x[12:] += 5  # one half is not like the other
+    assert_right(Moments.of(x.to(memory_format=layout)), x, 1e-11)
+
+
+@pytest.mark.parametrize("value", [torch.inf, torch.nan, 3e38])
+def test_what_is_not_finite_stays_so_and_the_largest_numbers_are(value: float) -> None:
+    x = torch.full((4, 2), value)
+    x[:, 1] = torch.arange(4)
+    moments = Moments.of(x)
+    assert moments.mean[0].item() == pytest.approx(value, rel=1e-6, nan_ok=True)
+    assert moments.variance[0].isfinite() == (value == 3e38)
+    assert (moments.mean[1].item(), moments.variance[1].item()) == (1.5, 1.25)
+
+
 def test_the_variance_between_batches_counts_by_their_sizes() -> None:
     """Constant batches have no variance of their own: 9 zeros and one 10 have mean 1 and variance 9."""
     moments = pooled([torch.zeros(9, 1), torch.full((1, 1), 10.0)])

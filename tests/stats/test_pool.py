@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibrate.stats import Moments, Pool
+from calibrate.stats.moments import AT_ONCE
 
 
 def parts_of(x: torch.Tensor, cuts: list[int], first: int) -> list[Pool]:
@@ -54,6 +55,58 @@ def test_channels_last_is_another_layout_of_the_same_values() -> None:
     x = torch.randn(5, 3, 7, 9)
     one, other = Pool.of(0, x).total(), Pool.of(0, x.to(memory_format=torch.channels_last)).total()
     torch.testing.assert_close(one.variance, other.variance, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_examples_too_many_to_be_taken_at_once_have_the_bits_they_have_alone(layout: torch.memory_format) -> None:
+    """Of these examples ten are taken at once."""
+    x = torch.randn(25, 3, 64, 64, generator=torch.Generator().manual_seed(0)).to(memory_format=layout)
+    assert AT_ONCE // x[0].numel() == 10
+    whole, alone = Pool.of(5, x).total(), total([Pool.of(5 + place, x[place : place + 1]) for place in range(25)])
+    assert torch.equal(whole.mean, alone.mean)
+    assert torch.equal(whole.variance, alone.variance)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5),
+    first=st.sampled_from([0, 1, 6, 1000]),
+    positions=st.sampled_from([(), (3,), (4, 5)]),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None)
+def test_batches_that_stay_together_pool_to_the_same_in_any_order(
+    sizes: list[int], first: int, positions: tuple[int, ...], seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(sum(sizes), 2, *positions, generator=generator, dtype=torch.float64) * 3 - 50
+    edges = [0, *np.cumsum(sizes).tolist()]
+    parts = [Pool.of_batch(first + a, x[a:b]) for a, b in pairwise(edges)]
+    assert [part.examples for part in parts] == sizes
+    found, shuffled = total(parts), total([parts[i] for i in torch.randperm(len(parts), generator=generator).tolist()])
+    assert torch.equal(found.mean, shuffled.mean)
+    assert torch.equal(found.variance, shuffled.variance)
+    exact = Pool.of(first, x).total()
+    assert found.count == exact.count
+    torch.testing.assert_close(found.mean, exact.mean, rtol=1e-13, atol=0)
+    torch.testing.assert_close(found.variance, exact.variance, rtol=1e-10, atol=1e-12)
+    assert {example for example in range(first + len(x) + 1) if example in parts[0]} == set(
+        range(first, first + sizes[0])
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_a_batch_of_float32_has_its_digits_however_far_its_mean_is(
+    dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    x = (
+        torch.randn(90, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        * torch.tensor([1e-2, 1, 50])[:, None, None]
+    )
+    x = (x + torch.tensor([10.0, -1000, 0])[:, None, None]).to(dtype).to(memory_format=layout)
+    found, exact = Pool.of_batch(0, x).total(), Pool.of(0, x).total()
+    assert ((found.mean - exact.mean).abs() <= 1e-7 * exact.variance.sqrt()).all()
+    torch.testing.assert_close(found.variance, exact.variance, rtol=1e-6, atol=0)
 
 
 def test_a_pool_stays_small_and_knows_whom_it_has() -> None:
