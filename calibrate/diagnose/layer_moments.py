@@ -15,6 +15,8 @@ from calibrate.surgery import REFUSALS, Site, evaluating, find_sites, watching
 
 #: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
 EXAMPLES, FEWEST = 32, 8
+#: What looks at each example alone takes them in parts, whose activations are small.
+PART = 4
 #: A running variance is tiny up to so many times eps.
 TINY = 10
 #: Beyond this it is worth a look, and so is a running mean so many running standard deviations from 0 (11 at most in
@@ -128,8 +130,7 @@ def effect_of_eps(model: nn.Module, names: Sequence[str], x: Tensor) -> dict[str
     layers: list[Any] = [model.get_submodule(name) for name in names]
 
     def probabilities() -> Tensor:
-        output: Tensor = model(x)
-        return output.double().softmax(1)
+        return torch.cat([model(part).double().softmax(1) for part in x.split(PART)])
 
     with evaluating(model), torch.inference_mode(), _given_back(layers, ("eps",)):
         own = [layer.eps for layer in layers]

@@ -15,13 +15,16 @@ from calibrate.errors import NonFiniteError
 from calibrate.result import LayerCondition, sick_words
 from calibrate.surgery import Look
 
+#: The least examples where the user asked for no batch size.
+ENOUGH = 16
+
 
 def network_health(
     model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting, seen: Look
 ) -> tuple[LayerCondition, ...]:
     """The health of the statistics of ``model``; examples spread over ``indices`` are read only where they are needed.
 
-    These go through the network in one batch, of the size that the user asked for where that is smaller.
+    These go through the network in one batch, which is smaller where all batches are small.
     """
     return statistics_health(model, _spread(model, source, indices, setting), seen=seen)
 
@@ -34,7 +37,7 @@ def network_sick_channels(
 
 
 def _spread(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting) -> SourceBatches:
-    count = min(EXAMPLES, max(FEWEST, setting.statistics_batch), len(indices))
+    count = min(EXAMPLES, max(ENOUGH if setting.asked_batch is None else FEWEST, setting.batch_size), len(indices))
     spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
     return SourceBatches(source, spread, setting, input_dtype(model))
 

@@ -22,14 +22,14 @@ from calibrate import Recipe, Source, open_data, open_model, retrofit
 from calibrate.data import Corrupted, split
 from calibrate.engine.passes.batches import SourceBatches
 from calibrate.engine.passes.prediction import predict
-from calibrate.engine.passes.setting import Setting
+from calibrate.engine.passes.setting import PassForm, Setting
 from calibrate.metrics import ArmScores, measure, score
 from calibrate.result import silent
 from calibrate.search import fit_temperature
 from calibrate.stats import reestimate
 from calibrate.steps import CORRUPTION_SETS, AlphaSearch, SearchAlpha
 
-SETTING = Setting(64, torch.device("cpu"), silent)
+SETTING = Setting(PassForm(64, 1), torch.device("cpu"), silent)
 
 
 def main() -> None:
