@@ -22,6 +22,7 @@ from calibrate.cli.methods import methods_command
 from calibrate.cli.probe import probe_command
 from calibrate.cli.schema import schema_command
 from calibrate.errors import AfternormError
+from calibrate.openmp import spin_briefly
 
 app = typer.Typer(
     name="afternorm",
@@ -62,6 +63,7 @@ def afternorm(
 
 def main() -> None:
     """Run the command line; an error the user can act on is one paragraph and an exit code, never a traceback."""
+    spin_briefly()
     try:
         app()
     except AfternormError as error:

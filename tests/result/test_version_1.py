@@ -36,6 +36,7 @@ KINDS = {
     "auto_affine": ["auto", "search_alpha", "tune_affine", "measure"],
     "adaptation": ["adaptation", "corruptions"],
 }  # fmt: skip
+FORM = {"channels_last": False, "folds": False, "autocast": None}
 RESULTS = (
     "search",
     "measurement",
@@ -62,13 +63,13 @@ def numbers(value: Any) -> list[float]:
 
 
 def without_new_fields(new: Any, old: Any) -> Any:
-    """``new`` without the fields that a preprocessing has had only since, which are what they are by themselves."""
+    """``new`` without fields that a preprocessing and an environment have had only since, each as it is by itself."""
     if isinstance(new, dict) and isinstance(old, dict):
-        if "resize" in new:
+        for mark, usual in (("resize", Preprocessing().model_dump()), ("platform", FORM)):
+            if mark not in new:
+                continue
             since = new.keys() - old.keys()
-            assert {name: new[name] for name in since} == {
-                name: value for name, value in Preprocessing().model_dump().items() if name in since
-            }
+            assert {name: new[name] for name in since} == {name: usual[name] for name in since}
             new = {name: value for name, value in new.items() if name in old}
         return {name: without_new_fields(value, old.get(name)) for name, value in new.items()}
     return new

@@ -10,6 +10,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from calibrate.openmp import spin_briefly
 from service.worker.assignment import Assignment
 from service.worker.child.message_writer import MessageWriter
 from service.worker.child.sandbox import enter
@@ -25,6 +26,7 @@ def main() -> None:
     writer = MessageWriter(int(sys.argv[1]))
     assignment = Assignment.model_validate_json(Path("../assignment.json").read_bytes())
     os.environ["OMP_NUM_THREADS"] = str(assignment.threads)
+    spin_briefly()
     niceness = 0 if assignment.is_check else NICENESS
     missing = enter(assignment.memory_bytes, assignment.file_bytes, assignment.slot, niceness)
     threading.Thread(target=_end_with_parent, daemon=True).start()

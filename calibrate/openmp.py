@@ -1,0 +1,23 @@
+"""OpenMP's threads, which torch computes with on a CPU: how long they spin where they wait for each other. No torch.
+
+Its threads meet many times in each operation. With the default of GNU's OpenMP, one that waits spins for milliseconds;
+where other processes want the cores too, that is time which the thread waited for does not get. Measured on two cores,
+ResNet-20, 64 images of 32 × 32, milliseconds an image: alone .48 with the default, .48 with this, .60 without any
+spinning; beside two busy processes 21, 4.3, 1.6.
+"""
+
+import os
+
+#: Rounds of a loop; the default is 300,000 where there are no more threads than cores.
+SPINS = "10000"
+#: What the user may have set, and then stands.
+OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+
+
+def spin_briefly() -> None:
+    """Let threads of this process that wait for each other go to sleep soon, unless the environment says how long.
+
+    It counts only before torch is imported. Other OpenMPs than GNU's, such as those of macOS, do not look at it.
+    """
+    if not any(name in os.environ for name in OF_THE_USER):
+        os.environ["GOMP_SPINCOUNT"] = SPINS
