@@ -45,7 +45,7 @@ def _settings(method: Method | str) -> Method:
 
 
 def _finite(x: Tensor) -> bool:
-    """Whether all values are; where their sum is, which is quick to take, they are."""
+    """Whether all values are finite. A finite sum proves it, and is quicker to take."""
     return bool(x.sum().isfinite()) or bool(x.isfinite().all())
 
 

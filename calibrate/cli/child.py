@@ -11,13 +11,11 @@ from pathlib import Path
 
 from calibrate.cli.console import note
 from calibrate.errors import AfternormError
-from calibrate.openmp import spin_briefly
 from calibrate.request import MANIFEST, RunRequest, told_in
 
 
 def main(request: Path, trials: Path) -> None:
     """Carry out the request; an error the user can act on is one line and an exit code, never a traceback."""
-    spin_briefly()
     asked = RunRequest.model_validate_json(request.read_bytes())
 
     from calibrate.engine import carry_out_run, open_run

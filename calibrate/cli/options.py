@@ -84,7 +84,7 @@ Autocasting = Annotated[
     typer.Option(
         "--autocast",
         envvar="AFTERNORM_AUTOCAST",
-        help="Predict in mixed precision, faster on a GPU.",
+        help="Mixed precision in passes that predict, not in adaptation, re-estimation and probes; faster on a GPU.",
         show_default=False,
     ),
 ]

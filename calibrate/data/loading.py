@@ -22,23 +22,23 @@ def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], least: 
     """``load(item)`` for each item in order, some of them loaded before they are asked for.
 
     Those are ``least`` or as many as there are threads, whichever is more; and up to 64 where so many, each as large as
-    the first one, have at most 64 MiB. An item counts where it is larger than what is loaded from it.
+    the largest so far, have at most 64 MiB. An item counts where it is larger than what is loaded from it.
 
     >>> list(load_in_order(abs, [-3, 2, -1], least=2))
     [3, 2, 1]
     """
     pending: deque[Future[Loaded]] = deque()
-    least, size = max(least, THREADS), 0
-    ahead = least
+    least = max(least, THREADS)
+    ahead, largest = least, 1
     with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
         try:
-            for number, item in enumerate(items):
-                size = _bytes_of(item) if number == 0 else size
+            for item in items:
                 pending.append(pool.submit(load, item))
-                if len(pending) > ahead:
+                largest = max(largest, _bytes_of(item))
+                while len(pending) > ahead:
                     loaded = pending.popleft().result()
-                    if number == least:  # it is the first
-                        ahead = max(least, min(AHEAD, AHEAD_BYTES // max(size, _bytes_of(loaded), 1)))
+                    largest = max(largest, _bytes_of(loaded))
+                    ahead = max(least, min(AHEAD, AHEAD_BYTES // largest))
                     yield loaded
             while pending:
                 yield pending.popleft().result()

@@ -30,7 +30,7 @@ from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.engine.passes.setting import Setting, check_batch_size, settled_form
+from calibrate.engine.passes.setting import Setting, check_batch_size, settle_form_
 from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
@@ -207,7 +207,9 @@ def plan(
     first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
-    setting = Setting(settled_form(original, first, batch_size, trials), place, progress, batch_size, autocast)
+    setting = Setting(
+        settle_form_(original, source, first, place, batch_size, trials), place, progress, batch_size, autocast
+    )
     source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)

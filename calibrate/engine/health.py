@@ -16,7 +16,7 @@ from calibrate.result import LayerCondition, sick_words
 from calibrate.surgery import Look
 
 #: The least examples where the user asked for no batch size.
-ENOUGH = 16
+LEAST_BY_RULE = 16
 
 
 def network_health(
@@ -24,7 +24,8 @@ def network_health(
 ) -> tuple[LayerCondition, ...]:
     """The health of the statistics of ``model``; examples spread over ``indices`` are read only where they are needed.
 
-    These go through the network in one batch, which is smaller where all batches are small.
+    These go through the network at once: 32 of them, 16 where the rule for batches takes fewer than that, and 8 where
+    the user asks for so few.
     """
     return statistics_health(model, _spread(model, source, indices, setting), seen=seen)
 
@@ -37,7 +38,9 @@ def network_sick_channels(
 
 
 def _spread(model: nn.Module, source: Source, indices: NDArray[np.int64], setting: Setting) -> SourceBatches:
-    count = min(EXAMPLES, max(ENOUGH if setting.asked_batch is None else FEWEST, setting.batch_size), len(indices))
+    count = min(
+        EXAMPLES, max(LEAST_BY_RULE if setting.asked_batch is None else FEWEST, setting.batch_size), len(indices)
+    )
     spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
     return SourceBatches(source, spread, setting, input_dtype(model))
 

@@ -65,7 +65,7 @@ class RunSettings(Value):
     ] = None
     autocast: Annotated[
         Autocast | None,
-        Field(description="predict in mixed precision, by torch's autocast; changes more than the last digits"),
+        Field(description="precision of torch's autocast in passes that predict; changes more than the last digits"),
     ] = None
 
 

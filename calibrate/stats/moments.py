@@ -34,13 +34,13 @@ class Moments:
         """The moments of each channel of ``x`` (N, C, *) over its examples and positions, of which there is one.
 
         Taken about the mean, which is found before, so that no digits are lost where it is many standard deviations.
-        In another ``precision``, so are x − mean, its squares, and their sums over up to ``AT_ONCE`` values.
+        In another ``precision``, so are x − mean, its squares, and their sums over one example or a few.
         """
         over, count = (0, *range(2, x.dim())), x.numel() // x.shape[1]
         about = x.mean(over, dtype=torch.promote_types(x.dtype, torch.float32)).nan_to_num(0, 0, 0).to(precision)
         shift = about.view(-1, *(1,) * (x.dim() - 2))
         left = squares = torch.zeros_like(about, dtype=torch.float64)
-        for part in a_few(x):
+        for part in in_small_parts(x):
             centred = part.to(precision) - shift
             left, squares = left + centred.sum(over), squares + centred.square_().sum(over)
         left = left / count
@@ -58,6 +58,6 @@ class Moments:
         return Moments(count, self.mean + offset, variance)
 
 
-def a_few(x: Tensor) -> Iterable[Tensor]:
+def in_small_parts(x: Tensor) -> Iterable[Tensor]:
     """``x`` (N, C, *), on the CPU a few examples at a time, whose copies in float64 stay in the cache."""
     return x.split(max(1, AT_ONCE // max(x.shape[1:].numel(), 1))) if x.is_cpu and len(x) else (x,)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from calibrate.nn.normalization import blend
-from calibrate.stats.moments import Moments, a_few
+from calibrate.stats.moments import Moments, in_small_parts
 
 #: A node of the tree: (level, place) stands for the examples place·2^level to (place + 1)·2^level − 1.
 Node = tuple[int, int]
@@ -53,8 +53,8 @@ class Pool:
         """The pool of the same examples where each has the moments of all of ``x``: the same total, in fewer steps.
 
         For batches that stay together: split otherwise, the same examples give other bits. Values less their mean are
-        squared and summed over thousands in the precision of ``x``, or float32, then in float64: of float32 the moments
-        have the digits.
+        squared and summed over some examples in the precision of ``x``, or float32, then in float64: of float32 the
+        moments have the digits.
 
         >>> pool = Pool.of_batch(2, torch.tensor([[1.0], [2.0], [6.0]]))
         >>> [(node, moments.count, float(moments.mean)) for node, moments in pool.nodes.items()]
@@ -114,7 +114,7 @@ def example_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if x.dim() == 2:
         return x.double(), torch.zeros_like(x, dtype=torch.float64)
-    means, variances = zip(*map(_two_pass, a_few(x)), strict=True)
+    means, variances = zip(*map(_two_pass, in_small_parts(x)), strict=True)
     return torch.cat(means), torch.cat(variances)
 
 

@@ -111,11 +111,11 @@ def reestimate_(
     ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
     pooled of a call, and gives back the pool of all.
 
-    Cost: one forward of each example, with the moments about two plain passes in time (``batch``: 1.2); and for ``in_order`` memory for
-    what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of stack for each batch (without
-    it, a quarter of what the process may use, or of the GPU's free memory): of K calls, batches beyond it cost K/2 + 1
-    passes of theirs. Where layers are called several times, as much again for each round (mostly 2 to 20), as far as
-    the last of these calls, and once for the layers behind it.
+    Cost: one forward of each example, with the moments about two plain passes in time (``batch``: 1.2); and for
+    ``in_order`` memory for what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of
+    stack for each batch (without it, a quarter of what the process may use, or of the GPU's free memory): of K calls,
+    batches beyond it cost K/2 + 1 passes of theirs. Where layers are called several times, as much again for each round
+    (mostly 2 to 20), as far as the last of these calls, and once for the layers behind it.
     Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
     """
     chosen = with_statistics(find_sites(model), sites)

@@ -42,10 +42,11 @@ def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def folded(model: nn.Module, example: Tensor) -> nn.Module:
-    """:func:`for_inference` without its check, for passes that are made once: a copy that shares all other parameters.
+    """:func:`for_inference` without its check that the copy puts out the same; it shares all other parameters.
 
     Neither it nor ``model`` may be changed while the copy is in use.
     Cost: one pass over ``example``.
+    Limits: of a network that reads a convolution's weight elsewhere, the copy computes something else.
     """
     made = copy.deepcopy(model, {id(p): p for p in model.parameters()}).eval()
     for convolution, site in _pairs(made, example):

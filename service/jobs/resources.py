@@ -29,7 +29,7 @@ class JobSettings(Value):
     device: Annotated[Literal["cpu", "cuda"], Field(description="cuda waits for a GPU slot")] = "cpu"
     autocast: Annotated[
         Autocast | None,
-        Field(description="predict in mixed precision, by torch's autocast; changes more than the last digits"),
+        Field(description="precision of torch's autocast in passes that predict; changes more than the last digits"),
     ] = None
 
 
@@ -75,7 +75,7 @@ class Job(Value):
 
 
 class Trial(Value):
-    """A finished pass over some of the data, stored so that a retry need not repeat it."""
+    """A finished pass over some of the data, or how passes are made: stored, so that a retry need not repeat it."""
 
     key: str
     stage: str

@@ -1,6 +1,7 @@
 """Submitting a job: validation beyond the request's schema, and idempotency."""
 
 import hashlib
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -49,9 +50,16 @@ def submit(connection: Connection, request: JobRequest, settings: Settings, key:
 
 
 def _digest(request: JobRequest) -> str:
-    """SHA-256 of the request, stored with its Idempotency-Key; fields added later count only where they are set."""
-    later = {name for name in ("training_dataset",) if getattr(request, name) is None}
-    return hashlib.sha256(request.model_dump_json(exclude=later).encode()).hexdigest()
+    """SHA-256 of the request, stored with its Idempotency-Key; fields added later count only where they are set.
+
+    A batch size that is left open counts as the 64 that it once was by default.
+    """
+    later: dict[str, Any] = {name: True for name in ("training_dataset",) if getattr(request, name) is None}
+    if request.settings.autocast is None:
+        later["settings"] = {"autocast"}
+    settings = request.settings.model_copy(update={"batch_size": request.settings.batch_size or 64})
+    asked = request.model_copy(update={"settings": settings})
+    return hashlib.sha256(asked.model_dump_json(exclude=later).encode()).hexdigest()
 
 
 def recipe_of(request: JobRequest) -> Recipe | None:

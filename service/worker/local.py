@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from calibrate.openmp import OF_THE_USER
 from service.kit.file_source import FileName
 from service.worker.executor import Attempt, AttemptExit, Updates, Work
 from service.worker.messages import Message, read_message
@@ -21,7 +22,7 @@ from service.worker.process_group import ProcessGroup
 #: -P: the child imports nothing from its working directory.
 COMMAND = (sys.executable, "-P", "-m", "service.worker.child")
 #: The only environment variables that a child inherits; none can be a secret.
-INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+INHERITED = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", *OF_THE_USER)
 _NAME: TypeAdapter[str] = TypeAdapter(FileName)
 
 

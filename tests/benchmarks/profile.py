@@ -5,10 +5,11 @@
 CIFAR ResNet-20 on the 5,000 JPEG images of ../shared (or $AFTERNORM_SHARED), and EfficientNet-lite0 on its 500 ImageNet
 images. Each job is carried out as the command does it, in a process of its own, while a thread looks every few
 milliseconds what the main thread is at. Printed are the seconds, per cent of them by activity, passes and, for
-`evaluate`, what the same passes take bare: the network in its fastest form, on inputs that are ready.
+`evaluate`, what the same passes take bare: the network in the fastest of twelve forms, on inputs that are ready.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import os
 import sys
@@ -17,9 +18,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
+
+from calibrate.openmp import spin_briefly
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[3] / "shared"))
 JOBS = {
@@ -98,6 +101,7 @@ def request_of(network: str, job: str) -> dict[str, object]:
 
 def profiled(network: str, job: str, threads: int | None) -> None:
     """Carry out one job and print its line."""
+    spin_briefly()
     begin = time.perf_counter()
     with Sampler() as sampler, tempfile.TemporaryDirectory() as folder:
         from calibrate.engine import carry_out_run, open_run
@@ -126,24 +130,29 @@ def profiled(network: str, job: str, threads: int | None) -> None:
 
 
 def bare_seconds(given: object) -> float:
-    """What a forward pass of all examples takes in the form of the run; the best of three, on inputs that are ready."""
+    """What a forward pass of all examples takes in the fastest form, the best of three, on inputs that are ready."""
     import numpy as np
     import torch
+    from torch import nn
 
     from calibrate.engine.handler import Given
+    from calibrate.engine.passes.setting import PassForm
+    from calibrate.surgery import evaluating
 
     assert isinstance(given, Given)
-    setting, source = given.setting, given.source
-    chosen = np.arange(min(len(source), 500))
-    batches = [setting.shaped(batch.inputs) for batch in source.batches(chosen, setting.batch_size)]
-    model = setting.fast(given.original, batches[0])
+    source, chosen, seconds = given.source, np.arange(min(len(given.source), 500)), []
+    for size, last, folds in itertools.product((4, 16, 64), (False, True), (False, True)):
+        setting = replace(given.setting, form=PassForm(size, torch.get_num_threads(), last, folds))
+        batches = [setting.in_format(batch.inputs) for batch in source.batches(chosen, size)]
+        model = setting.fast(given.original, batches[0])
 
-    def once() -> None:
-        with torch.inference_mode():
-            for inputs in batches:
-                model(inputs)
+        def once(model: nn.Module = model, batches: list[torch.Tensor] = batches) -> None:
+            with torch.inference_mode(), evaluating(model):
+                for inputs in batches:
+                    model(inputs)
 
-    return min(_timed(once) for _ in range(3)) * len(source) / len(chosen)
+        seconds += [_timed(once) for _ in range(3)]
+    return min(seconds) * len(source) / len(chosen)
 
 
 def _timed(work: Callable[[], None]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from calibrate.data import Batch, Examples
+from calibrate.data import Batch, Cached, Examples
 from calibrate.engine import Plan, Trials, plan
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Summary, silent
@@ -60,11 +60,11 @@ class Memory:
         self.after[key] = logits.clone()
 
 
-class Counted(Examples):
+class Counted(Cached):
     """Examples that note which of them were handed out."""
 
     def __init__(self, data: list[tuple[Tensor, int]]) -> None:
-        super().__init__(data, name="examples", preprocessing=None)
+        super().__init__(Examples(data, name="examples", preprocessing=None))
         self.streamed: list[int] = []
 
     def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from calibrate import Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.data import split
-from calibrate.engine import inspect_model
+from calibrate.engine import carry_out, inspect_model
 from calibrate.errors import ModelError
 from calibrate.nn import ExampleWeighedGroupNorm
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
@@ -20,7 +20,7 @@ from calibrate.surgery import find_sites, weigh_examples_
 from tests.builders.commands import Ran
 from tests.builders.examples import calibration, examples, misplaced
 from tests.builders.networks import Tied, factory, grouped, half_grouped, warmed_up
-from tests.builders.runs import Counted, messages
+from tests.builders.runs import Counted, messages, planned
 from tests.builders.states import assert_untouched, snapshot
 
 SET = Recipe(steps=[SetAlpha(alpha=0.3), Temperature(), Measure(resamples=100)])
@@ -121,7 +121,9 @@ def test_where_alpha_1_stays_the_network_keeps_its_layers() -> None:
 )
 def test_every_pass_is_counted(steps: Any, calibrating: int) -> None:
     data = Counted(examples())
-    summary = retrofit(misplaced(), Recipe(steps=steps), data=data).summary
+    checked = planned(misplaced(), Recipe(steps=steps), data)
+    data.streamed.clear()
+    summary = carry_out(misplaced(), checked, "", {}).summary
     rows = set(split(data.labels, 0).calibration.tolist())
     assert sum(row in rows for row in data.streamed) / len(rows) == calibrating
     assert summary.timings.passes == calibrating + (2 if len(steps) > 1 else 0)

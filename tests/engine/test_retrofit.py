@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from calibrate import PRESETS, Outcome, Recipe, retrofit
 from calibrate.data import split
-from calibrate.engine import HANDLERS
+from calibrate.engine import HANDLERS, carry_out
 from calibrate.errors import DataError, ModelError
 from calibrate.recipe import Step
 from calibrate.steps import AlphaSearch, Measure, SearchAlpha, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.builders.examples import CLASSES, examples, trained
 from tests.builders.networks import Mixed, Tied, convolutional, warmed_up
-from tests.builders.runs import Counted, codes, messages
+from tests.builders.runs import Counted, codes, messages, planned
 from tests.builders.states import assert_untouched, snapshot, storages
 
 
@@ -221,8 +221,9 @@ def test_progress_is_told_for_every_stage() -> None:
 def test_passes_are_counted_as_they_were_made_and_the_holdout_half_is_not_looked_at(curve: bool) -> None:
     """On enough examples for partial passes: what a source that counts has handed out is what the summary says."""
     data = Counted(examples(300))
-    recipe = Recipe(steps=[SearchAlpha(curve=curve)])
-    summary = retrofit(trained(), recipe, data=data).summary
+    checked = planned(trained(), Recipe(steps=[SearchAlpha(curve=curve)]), data)
+    data.streamed.clear()
+    summary = carry_out(trained(), checked, "", {}).summary
     halves = split(data.labels, 0)
     calibrating = [row for row in data.streamed if row in set(halves.calibration.tolist())]
     assert summary.last(AlphaSearch) is not None

@@ -23,6 +23,7 @@ FULL: dict[str, Any] = {
             "on": "calibration",
             "order": "in_order",
             "samples": None,
+            "batch_size": None,
             "augmentation": "none",
             "prior": 8.0,
             "variant": "moments",
@@ -135,7 +136,10 @@ CHANGES: list[tuple[tuple[str | int, ...], Any]] = [
 def test_every_other_value_changes_the_digest() -> None:
     digests = [Recipe.model_validate(FULL).digest, *(with_change(path, value).digest for path, value in CHANGES)]
     assert len(set(digests)) == len(CHANGES) + 1
-    changed = {path[-1] for path, _ in CHANGES}
+    in_batches = with_change(("steps", 2, "order"), "batch").model_dump()
+    in_batches["steps"][2]["batch_size"] = 8
+    assert Recipe.model_validate(in_batches).digest not in digests
+    changed = {path[-1] for path, _ in CHANGES} | {"batch_size"}
     fields = {name for step in Recipe.model_validate(FULL).steps for name in type(step).model_fields}
     assert fields | set(Recipe.model_fields) == changed | {"version", "kind"}
 

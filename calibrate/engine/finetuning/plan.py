@@ -16,7 +16,7 @@ from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.engine.passes.setting import Setting, check_batch_size, settled_form
+from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
 from calibrate.errors import DataError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
@@ -87,7 +87,7 @@ def plan_fine_tuning(
     (first,) = source.batches(np.zeros(1, dtype=np.int64), 1)
     home = next(model.parameters(), first.inputs).device
     seen = look(model, find_sites(model), first.inputs.to(home))
-    setting = Setting(settled_form(model, first.inputs.to(home), batch_size, None), place, progress, batch_size)
+    setting = Setting(best_form(model, first.inputs.to(home), place, batch_size), place, progress, batch_size)
     outputs = seen.outputs
     if apart is not None:
         check_inputs(apart, first.inputs)

@@ -55,8 +55,10 @@ def fine_tune(
 
     The head is kept where the classes are the network's, and else made anew. ``state`` is a file that is written after
     each epoch, and from which an interrupted fine-tuning goes on; it is deleted at the end. ``batch_size`` is that of
-    the test; the recipe has its own. ``model`` itself is never changed. The examples to train on are decoded
-    once, as far as a :class:`~calibrate.data.CacheBudget` has room for them as 8-bit pixels.
+    the test; the recipe has its own. ``model`` itself is never changed. The examples to train on are decoded once, as
+    far as a :class:`~calibrate.data.CacheBudget` has room for them as 8-bit pixels.
+
+    Limits: after an interruption the bits are the same where torch has as many threads as before.
 
     Raises ModelError, DataError or UsageError, each saying what to do.
 

@@ -41,7 +41,7 @@ def predict_each(
 ) -> list[Tensor]:
     """The logits (n, K) of each of ``models``, as :func:`predict`'s; each input is made once for all of them."""
     logits: list[list[Tensor]] = [[] for _ in models]
-    fast: list[nn.Module] = []
+    made: list[nn.Module] = []
     done = 0
     with ExitStack() as stack, torch.inference_mode():
         for model in models:
@@ -49,11 +49,11 @@ def predict_each(
         for batch in source.batches(indices, setting.batch_size):
             inputs = {dtype: setting.moved(batch.inputs, dtype) for dtype in map(input_dtype, models)}
             if not watched:
-                fast = fast or [setting.fast(model, inputs[input_dtype(model)]) for model in models]
-                inputs = {dtype: setting.shaped(x) for dtype, x in inputs.items()}
-            for model, made, own in zip(models, fast or models, logits, strict=True):
+                made = made or [setting.fast(model, inputs[input_dtype(model)]) for model in models]
+                inputs = {dtype: setting.in_format(x) for dtype, x in inputs.items()}
+            for model, fast, own in zip(models, made or models, logits, strict=True):
                 with in_precision(setting):
-                    own.append(checked_logits(made, inputs[input_dtype(model)]))
+                    own.append(checked_logits(fast, inputs[input_dtype(model)]))
             done += len(batch.indices)
             setting.progress(Progress(stage, done, len(indices)))
             for own in logits:

@@ -1,33 +1,37 @@
 """The setting of passes, and their form: what changes how fast they are, and the last digits of their numbers."""
 
-from dataclasses import dataclass, fields
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import torch
 from torch import Tensor, nn
 
-from calibrate.engine.trials.store import FORM_KEY, Trials
+from calibrate.data import Source
+from calibrate.engine.trials.store import Trials
 from calibrate.errors import UsageError
+from calibrate.io import fingerprint
 from calibrate.result import Listener
-from calibrate.surgery import evaluating, folded, largest_bytes
+from calibrate.surgery import REFUSALS, evaluating, folded, largest_bytes
 from calibrate.values import Autocast
 
 #: The most examples of a batch, and the bytes that the largest tensor of a pass should not go beyond: on a CPU, tensors
-#: up to this size are made in memory that the process keeps (see ``engine/opening/process.py``).
+#: smaller than ``ALONE`` are made in memory that the process keeps (``engine/opening/process.py``).
 MOST_EXAMPLES = 64
-LARGEST_ON_CPU, LARGEST_ON_GPU = 2**25, 2**30
+LARGEST_ON_CPU, LARGEST_ON_GPU = 2**25 - 2**16, 2**30
 #: The examples of a batch where its size is part of a result, as in the order `batch` of a re-estimation.
 STATISTICS_BATCH = 64
 #: So far, relative to the largest logit, may a faster form put out something else, which is rounding; beyond, the
 #: network computes something else in that form.
-ROUNDING = 1e-4
+ROUNDING_ERROR = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}
 
 
 @dataclass(frozen=True, slots=True)
 class PassForm:
     """``batch_size`` examples a pass on so many CPU ``threads``; in memory channel by channel, or ``channels_last``.
 
-    ``folds``: BatchNorm goes into the convolution before it, wherever nobody watches the network at work.
+    ``folds``: BatchNorm is folded into the convolution that feeds it, but where hooks watch the network at work.
     """
 
     batch_size: int
@@ -41,7 +45,7 @@ class PassForm:
 
     @classmethod
     def from_row(cls, row: Tensor) -> Self:
-        """What :meth:`to_row` made.
+        """What :meth:`to_row` made. Raises ValueError for the row of another version.
 
         >>> PassForm.from_row(PassForm(4, 2, True).to_row())
         PassForm(batch_size=4, threads=2, channels_last=True, folds=False)
@@ -74,20 +78,34 @@ class Setting:
         return self.asked_batch or STATISTICS_BATCH
 
     def moved(self, inputs: Tensor, dtype: torch.dtype) -> Tensor:
-        """``inputs`` on the device in that type: without waiting for it, where it is a GPU."""
+        """``inputs`` on the device in that type; a GPU takes them from pinned memory, and nobody waits for it."""
         if self.device.type != "cuda":
             return inputs.to(self.device, dtype)
-        return inputs.pin_memory().to(self.device, dtype, non_blocking=True)
+        return inputs.to(dtype).pin_memory().to(self.device, non_blocking=True)
 
-    def shaped(self, inputs: Tensor) -> Tensor:
+    def in_format(self, inputs: Tensor) -> Tensor:
         """``inputs`` in the memory format of the form."""
         if self.form.channels_last and inputs.dim() == 4:
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
     def fast(self, model: nn.Module, inputs: Tensor) -> nn.Module:
-        """``model`` in the form's fastest shape for inputs like these, or itself; neither may be changed meanwhile."""
-        return _shaped(folded(model, inputs[:1]), self.form) if self.form.folds else model
+        """A copy of ``model`` with BatchNorm folded, to work on inputs like these; itself where the form does not fold.
+
+        Also where the copy puts out something else on two of them, or nothing. While it is in use, ``model`` must not
+        be changed, whose other tensors it shares.
+        """
+        if not self.form.folds:
+            return model
+        few = self.in_format(inputs[:2])
+        try:
+            made = folded(model, inputs[:1])
+            if self.form.channels_last:
+                lay_weights_channels_last_(made)
+            same = _same(_logits(made, few), _logits(model, few))
+        except Exception:  # whatever its code raises that looks at what a folded layer had, or takes no such inputs
+            return model
+        return made if same else model
 
 
 def check_batch_size(batch_size: object) -> None:
@@ -96,54 +114,73 @@ def check_batch_size(batch_size: object) -> None:
         raise UsageError(f"batch_size is {batch_size!r}; give a whole number, 1 at least, or leave it out.")
 
 
-def settled_form(model: nn.Module, inputs: Tensor, asked_batch: int | None, trials: Trials | None) -> PassForm:
+def form_key(model: nn.Module, source: Source) -> str:
+    """The key, as of a trial, of the form of passes of ``source`` through ``model``."""
+    return hashlib.sha256(f"form\0{fingerprint(model.state_dict())}\0{source.fingerprint}".encode()).hexdigest()
+
+
+def settle_form_(
+    model: nn.Module,
+    source: Source,
+    inputs: Tensor,
+    device: torch.device,
+    asked_batch: int | None,
+    trials: Trials | None,
+) -> PassForm:
     """The form of all passes of a run: what its first attempt settled, else :func:`best_form`, which is then kept.
 
     This process takes the threads of the form.
     """
-    kept = None if trials is None else trials.recall(FORM_KEY)
-    form = best_form(model, inputs, asked_batch) if kept is None else PassForm.from_row(kept)
-    if trials is not None and kept is None:
-        trials.keep(FORM_KEY, "form of the passes", form.to_row())
+    form = None
+    if trials is not None and (kept := trials.recall(form_key(model, source))) is not None:
+        with suppress(ValueError):
+            form = PassForm.from_row(kept)
+    if form is None:
+        form = best_form(model, inputs, device, asked_batch)
+        if trials is not None:
+            trials.keep(form_key(model, source), "form of the passes", form.to_row())
     if form.threads != torch.get_num_threads():
         torch.set_num_threads(form.threads)
     return form
 
 
-def best_form(model: nn.Module, inputs: Tensor, asked_batch: int | None = None) -> PassForm:
-    """The form for ``model`` and inputs (n, C, *) like these: a rule, and no measurement.
+def best_form(model: nn.Module, inputs: Tensor, device: torch.device, asked_batch: int | None = None) -> PassForm:
+    """The form for ``model`` and inputs (n, C, *) like these on ``device``: a rule, and no measurement.
 
     The batch is the largest power of two whose largest tensor is within bounds; ``asked_batch`` stands in its place.
-    On the CPU, images go channels last through convolutions in float32; and where BatchNorm feeds on convolutions, it
-    goes into them. Either is left where the network puts out something else then, or nothing, on ``inputs``.
+    Images go channels last through convolutions, but in half precision on a CPU; and BatchNorm is folded into the
+    convolution that feeds it, but in half precision. Either is left where the network puts out something else then, or
+    nothing, on ``inputs``. They and ``model`` may be on another device.
     Cost: some passes over ``inputs``, two of which are enough.
     """
-    plain = PassForm(asked_batch or _batch(model, inputs), torch.get_num_threads())
+    plain = PassForm(asked_batch or _batch(model, inputs, device), torch.get_num_threads())
     if not any(isinstance(module, nn.modules.conv._ConvNd) for module in model.modules()):
         return plain
-    wanted = _logits(model, inputs)
+    full = inputs.dtype in (torch.float32, torch.float64)
     form = plain
-    last = PassForm(plain.batch_size, plain.threads, channels_last=True)
-    if inputs.dim() == 4 and inputs.is_cpu and inputs.dtype == torch.float32 and _same(model, inputs, last, wanted):
-        form = last
-    folding = PassForm(form.batch_size, form.threads, form.channels_last, folds=True)
-    return folding if inputs.dtype in (torch.float32, torch.float64) and _same(model, inputs, folding, wanted) else form
+    if inputs.dim() == 4 and (full or device.type == "cuda") and _takes_channels_last(model, inputs):
+        form = replace(form, channels_last=True)
+    folding = replace(form, folds=True)
+    takes = full and Setting(folding, inputs.device, lambda _: None).fast(model, inputs) is not model
+    return folding if takes else form
 
 
-def _batch(model: nn.Module, inputs: Tensor) -> int:
-    most = LARGEST_ON_CPU if inputs.is_cpu else LARGEST_ON_GPU
+def _batch(model: nn.Module, inputs: Tensor, device: torch.device) -> int:
+    most = LARGEST_ON_GPU if device.type == "cuda" else LARGEST_ON_CPU
     examples = most * len(inputs) // max(largest_bytes(model, inputs), 1)
     return min(MOST_EXAMPLES, 1 << max(examples, 1).bit_length() - 1)
 
 
-def _same(model: nn.Module, inputs: Tensor, form: PassForm, wanted: Tensor) -> bool:
-    setting = Setting(form, inputs.device, lambda _: None)
+def _takes_channels_last(model: nn.Module, inputs: Tensor) -> bool:
     try:
-        logits = _logits(setting.fast(model, inputs), setting.shaped(inputs))
-    except Exception:  # whatever its code raises that asks for what a folded layer had
+        return _same(_logits(model, inputs.contiguous(memory_format=torch.channels_last)), _logits(model, inputs))
+    except REFUSALS:
         return False
+
+
+def _same(logits: Tensor, wanted: Tensor) -> bool:
     scale = wanted.abs().max().clamp_min(torch.finfo(wanted.dtype).tiny)
-    return bool((logits - wanted).abs().max() <= ROUNDING * scale)
+    return bool((logits - wanted).abs().max() <= ROUNDING_ERROR[wanted.dtype] * scale)
 
 
 def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -152,11 +189,9 @@ def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
     return logits
 
 
-def _shaped(model: nn.Module, form: PassForm) -> nn.Module:
-    """``model``, which is a copy, with the weights of its convolutions in the memory format of ``form``."""
-    if form.channels_last:
-        for module in model.modules():
-            if isinstance(module, nn.Conv2d) and "weight" in module._parameters:
-                weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
-                module.weight = nn.Parameter(weight, requires_grad=False)
-    return model
+def lay_weights_channels_last_(model: nn.Module) -> None:
+    """Give the convolutions of ``model``, which another network may share, weights of their own in that format."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and "weight" in module._parameters:
+            weight = module.weight.detach().contiguous(memory_format=torch.channels_last)
+            module.weight = nn.Parameter(weight, requires_grad=False)

@@ -38,7 +38,8 @@ class Bench:
         domains = dict.fromkeys([AS_THEY_ARE, *(domain for stream in step.streams for domain in stream.domains)])
         self._inputs = {domain: self._made(domain, sample) for domain in domains}
         self._unadapted_logits = {
-            domain: self._logits(run.state.model, inputs) for domain, inputs in self._inputs.items()
+            domain: self._logits(run.state.model, inputs, run.given.setting.batch_size)
+            for domain, inputs in self._inputs.items()
         }
         self._sources = {method: self._source(method) for method in step.methods}
         self._before: dict[Method, float] = {}
@@ -120,14 +121,14 @@ class Bench:
 
         Data often lie in the order of their classes, which is bad for networks that normalise by the batch.
         """
-        logits = self._logits(model, self._inputs[AS_THEY_ARE][self._shuffled])
+        size = self._run.given.setting.statistics_batch
+        logits = self._logits(model, self._inputs[AS_THEY_ARE][self._shuffled], size)
         return float(visit_scores(logits, self._labels[self._shuffled])[0].mean())
 
-    def _logits(self, model: nn.Module, inputs: Tensor) -> Tensor:
+    def _logits(self, model: nn.Module, inputs: Tensor, size: int) -> Tensor:
         self._run.notes.forwards += len(inputs)
         with evaluating(model), torch.inference_mode():
-            batches = inputs.split(self._run.given.setting.batch_size)
-            return torch.cat([checked_logits(model, self._on_device(x)).cpu() for x in batches])
+            return torch.cat([checked_logits(model, self._on_device(x)).cpu() for x in inputs.split(size)])
 
     def _on_device(self, x: Tensor) -> Tensor:
         return x.to(self._run.given.setting.device, input_dtype(self._run.state.model))

@@ -11,9 +11,6 @@ from calibrate.data import Source
 from calibrate.io import fingerprint
 from calibrate.recipe import Step
 
-#: The key of the form of a run's passes, which its first attempt settles.
-FORM_KEY = hashlib.sha256(b"the form of the passes").hexdigest()
-
 
 class Trials(Protocol):
     """The logits of passes that are finished, by their keys; what was recalled is what was kept, to the last bit.

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from calibrate.recipe import PRESETS
 from service.db.tables import datasets
-from service.jobs.resources import JobRequest
+from service.jobs.resources import JobRequest, JobSettings
 from service.jobs.submission import _digest
 from tests.service.api.running import Running, problem
 
@@ -35,7 +35,7 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
     assert job["state"] == "queued"
     assert job["recipe"]["steps"][0] == {"kind": "set_alpha", "alpha": 0.05, "sites": ["*"]}
     assert job["outputs"]["formats"] == ["onnx"]
-    assert job["settings"] == {"batch_size": 16, "threads": 2, "device": "cpu"}
+    assert job["settings"] == {"batch_size": 16, "threads": 2, "device": "cpu", "autocast": None}
     assert job["timeout_seconds"] == 60
 
 
@@ -209,7 +209,12 @@ def test_a_key_remembers_a_request_of_before_there_were_training_datasets() -> N
     """The literal is what commit 97bd6f0 wrote down for this request."""
     request = JobRequest(kind="calibrate", model="mdl_1", dataset="dst_1", recipe="alpha")
     assert _digest(request) == "6d82f45e3da34cc86c3f5a368f15f514142f60f9a2c2a19584dac514cfb9c839"
-    assert _digest(request.model_copy(update={"training_dataset": "dst_2"})) != _digest(request)
+    changes = [
+        {"training_dataset": "dst_2"},
+        {"settings": JobSettings(batch_size=8)},
+        {"settings": JobSettings(autocast="bfloat16")},
+    ]
+    assert len({_digest(request.model_copy(update=change)) for change in [{}, *changes]}) == len(changes) + 1
 
 
 def test_what_jobs_refer_to_stays(server: Running) -> None:
