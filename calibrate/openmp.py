@@ -17,7 +17,11 @@ OF_THE_USER = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 def spin_briefly() -> None:
     """Let threads of this process that wait for each other go to sleep soon, unless the environment says how long.
 
-    It counts only before torch is imported. Other OpenMPs than GNU's, such as those of macOS, do not look at it.
+    Limits: it counts only before torch is imported. Other OpenMPs than GNU's, such as that of macOS, do not look at it.
+
+    >>> spin_briefly()
+    >>> any(name in os.environ for name in OF_THE_USER)
+    True
     """
     if not any(name in os.environ for name in OF_THE_USER):
         os.environ["GOMP_SPINCOUNT"] = SPINS
