@@ -140,7 +140,7 @@ def bare_seconds(given: object) -> float:
     from calibrate.surgery import evaluating
 
     assert isinstance(given, Given)
-    source, chosen, seconds = given.source, np.arange(min(len(given.source), 500)), []
+    source, chosen, seconds = given.source, np.arange(min(len(given.source), 192)), []
     for size, last, folds in itertools.product((4, 16, 64), (False, True), (False, True)):
         setting = replace(given.setting, form=PassForm(size, torch.get_num_threads(), last, folds))
         batches = [setting.in_format(batch.inputs) for batch in source.batches(chosen, size)]
