@@ -43,6 +43,8 @@ OF_DATA = (
     "each image by its own mean and std",
     "each example by its own mean and std",
 )
+#: What comes of images that OpenCV read and that were given ImageNet's mean and std as they are written down.
+OF_RGB_ON_BGR = "ImageNet's mean and std in the order of RGB, on channels in the order BGR"
 #: For any other number of channels.
 ANY: Mapping[str, Pair] = {
     "mean = std = 0.5": ((0.5,), (0.5,)),
@@ -67,9 +69,10 @@ def image_preparations(
 ) -> dict[str, Preprocessing]:
     """Preparations of images other than ``given``, by name.
 
-    The pairs of the field, as RGB and BGR, inverted or not; rows and columns exchanged, where images are ``square``;
-    with ``maximum`` as white, where the images use little of the range of their type; the mean and std of the
-    ``training`` data where they are known; for grey images those of the ``data`` too, and each image standardized.
+    The pairs of the field, as RGB and BGR, inverted or not; ImageNet's of RGB on BGR, as OpenCV reads images; rows and
+    columns exchanged, where images are ``square``; with ``maximum`` as white, where the images use little of the range
+    of their type; the mean and std of the ``training`` data where they are known; for grey images those of the ``data``
+    too, and each image standardized.
     """
     pairs = dict(COLOR if given.channels == 3 else GRAY)
     if given.channels == 1:
@@ -104,6 +107,9 @@ def image_preparations(
                     made[words] = given.model_copy(update=changed)
     if given.channels == 1:
         made[OF_DATA[1]] = given.model_copy(update={"mean": UNIT[0], "std": UNIT[1], "by_example": True})
+    else:
+        plain = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "order": "bgr", "inverted": False, "by_example": False}
+        made[OF_RGB_ON_BGR] = given.model_copy(update=plain)
     if square:
         made["rows and columns exchanged"] = given.model_copy(update={"transposed": not given.transposed})
     return _others(made, given)

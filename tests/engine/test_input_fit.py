@@ -25,6 +25,7 @@ from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING
 from calibrate.demo.digits import held_out_digits
 from calibrate.demo.inputs import CHECKPOINT
 from calibrate.errors import UsageError
+from calibrate.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from calibrate.steps import InputFit, NotApplicable
 from tests.builders.networks import convolutional, grouped, warmed_up
 from tests.builders.runs import codes, messages
@@ -383,3 +384,23 @@ def test_channels_reversed_are_taken_for_right_only_where_they_fit() -> None:
     fit = input_fit(net, list(zip(pixels.astype("u1"), labels, strict=True)), preprocessing=given)
     assert fit.given.misfit > 100
     assert fit.better_fit is None or fit.better_fit.misfit < 0.25
+
+
+def test_images_read_as_bgr_and_normalized_as_rgb_are_told() -> None:
+    """As OpenCV reads them, with ImageNet's mean and std in the order in which they are written down."""
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Conv2d(3, 12, 3), nn.BatchNorm2d(12), nn.ReLU(), nn.Flatten(), nn.Linear(12 * 36, 4))
+    pixels = np.random.default_rng(2).integers(0, 256, (200, 8, 8, 3)) * np.array([1.0, 0.7, 0.4])
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    right = (torch.from_numpy(pixels.astype("u1")).float().permute(0, 3, 1, 2).flip(1) / 255 - mean) / std
+    net[1].momentum = None
+    with torch.no_grad():
+        net.train()(right)
+        labels = net.eval()(right).argmax(1).tolist()
+    data = list(zip(pixels.astype("u1"), labels, strict=True))
+    fit = input_fit(net, data, preprocessing=Preprocessing())
+    better = fit.better_fit
+    assert better is not None
+    assert better.preprocessing == Preprocessing(order="bgr")
+    assert fit.proven
+    assert not input_fit(net, data, preprocessing=Preprocessing(order="bgr")).misfits
