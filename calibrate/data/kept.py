@@ -19,7 +19,7 @@ SHARE = 4
 
 
 @dataclass(slots=True)
-class Share:
+class Holding:
     """What one of the caches of a budget holds of it."""
 
     memory: int = 0
@@ -42,7 +42,7 @@ class CacheBudget:
         self._memory_used = self._files_used = 0
         self._lock = RLock()  # the collector may give something back while the same thread takes
 
-    def take_memory_(self, share: Share, size: int) -> bool:
+    def take_memory_(self, share: Holding, size: int) -> bool:
         """Count ``size`` bytes more to ``share``; False where so much is not left."""
         with self._lock:
             if self._memory_used + size > self.memory:
@@ -51,7 +51,7 @@ class CacheBudget:
             share.memory += size
             return True
 
-    def take_file_(self, share: Share, size: int) -> bool:
+    def take_file_(self, share: Holding, size: int) -> bool:
         """Count ``size`` bytes more to the file of ``share``; False where there is no room for them."""
         assert share.file is not None
         disk = os.statvfs(share.file.fileno())
@@ -63,7 +63,7 @@ class CacheBudget:
             share.file_bytes += size
             return True
 
-    def give_back_(self, share: Share) -> None:
+    def give_back_(self, share: Holding) -> None:
         """Take what ``share`` holds as free, and close its file, which is then gone."""
         with self._lock:
             self._memory_used -= share.memory
@@ -94,7 +94,7 @@ class KeptExamples:
         self.budget = budget
         self._memory: dict[int, Tensor] = {}
         self._places: dict[int, FileSlice] = {}
-        self._share = Share()
+        self._share = Holding()
         self._can_write = hasattr(os, "pwrite")
         self._owner = os.getpid()
         self._lock = Lock()

@@ -69,18 +69,6 @@ def test_threads_read_what_was_written(write: Callable[[Path, int], None], metho
         assert list(pool.map(read, NAMES * 50)) == list(CONTENT.values()) * 50
 
 
-def test_the_directory_is_read_on_opening_and_not_again(tmp_path: Path) -> None:
-    path = tmp_path / "data.zip"
-    plain(path, zipfile.ZIP_DEFLATED)
-    archive = ZipArchive(path)
-    with zipfile.ZipFile(path) as opened:
-        members = opened.start_dir
-    with path.open("r+b") as file:
-        file.truncate(members)
-    with archive.reading() as read:
-        assert {name: read(name) for name in NAMES} == CONTENT
-
-
 def test_a_member_that_moves_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "data.zip"
     plain(path, zipfile.ZIP_STORED)

@@ -13,11 +13,12 @@ from calibrate.data import open_data
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.engine import FolderTrials, carry_out_run, open_run
 from calibrate.engine.opening.checkpoint import open_model
-from calibrate.engine.passes.setting import PassForm, best_form, form_key, settle_form_
+from calibrate.engine.passes.prediction import predict
+from calibrate.engine.passes.setting import PassForm, Setting, best_form, form_key, settle_form_
 from calibrate.io import build
 from calibrate.recipe import PRESETS, Outputs, RunSettings
 from calibrate.request import RunRequest
-from calibrate.result import Summary
+from calibrate.result import Summary, silent
 from tests.builders.runs import Memory
 from tests.builders.threads import threads
 
@@ -120,10 +121,6 @@ class ReadsItsWeight(nn.Module):
 
 def test_a_form_that_no_longer_fits_a_tuned_network_is_left_for_that_one() -> None:
     """With the statistics that it came with, folding changed nothing; with others it would."""
-    from calibrate.engine.passes.prediction import predict
-    from calibrate.engine.passes.setting import Setting
-    from calibrate.result import silent
-
     model = ReadsItsWeight().eval()
     model.norm.eps = 0.0
     x = torch.randn(6, 3, 5, 5, generator=torch.Generator().manual_seed(0))

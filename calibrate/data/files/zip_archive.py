@@ -1,6 +1,5 @@
 """A zip archive as files, read in place and trusted in nothing."""
 
-import io
 import stat
 import struct
 import zipfile
@@ -9,19 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import IO
 
-from calibrate.data.files.interface import MAX_BYTES, Files, check_size, checked_name
+from calibrate.data.files.interface import Files, check_size, checked_name
 from calibrate.data.files.remote import RemotePath, reading_from
 from calibrate.errors import DataError, UnsafeInputError
 
 ENCRYPTED = 0x1 | 0x40 | 0x2000
-UTF8 = 0x800
-
-#: Signature, version, flags, method, time, date, checksum, both sizes, and the lengths of name and extra field.
-LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
-#: Deflate makes nothing longer than by a fraction, so more bytes than this are no file within the limit.
-MOST_STORED = MAX_BYTES + MAX_BYTES // 8
 
 
 class ZipArchive(Files):
@@ -42,39 +34,19 @@ class ZipArchive(Files):
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[str], bytes]]:
-        """Lend the reader of one member; one thread reads at a time, several decompress.
-
-        The archive's directory, read on opening, says where the members lie, so that a pass does not read it again.
-        """
+        """Lend the reader of one member; one thread reads at a time."""
         lock = Lock()
-        with reading_from(self.path) as stream:
+        with open_zip(self.path) as archive:
 
             def read(name: str) -> bytes:
-                with member_errors(name, self.path):
-                    return read_member(stream, self.members[name], lock)
+                member = self.members[name]
+                with lock, member_errors(name, self.path), archive.open(member) as stream:
+                    content = stream.read(member.file_size + 1)
+                    if len(content) != member.file_size:
+                        raise EOFError("it is shorter than declared")
+                return content
 
             yield read
-
-
-def read_member(stream: IO[bytes], member: zipfile.ZipInfo, lock: Lock) -> bytes:
-    """The content of ``member``, checked against what the archive's directory says of it."""
-    with lock:
-        stream.seek(member.header_offset)
-        header = stream.read(LOCAL_HEADER.size)
-        signature, _, flags, *_, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
-        name = stream.read(name_bytes)
-        stream.seek(extra_bytes, io.SEEK_CUR)
-        stored = stream.read(min(member.compress_size, MOST_STORED))
-    if signature != b"PK\3\4" or name.decode("utf-8" if flags & UTF8 else "cp437") != member.orig_filename:
-        raise zipfile.BadZipFile("it does not lie where the archive's directory says")
-    content = stored
-    if member.compress_type == zipfile.ZIP_DEFLATED:
-        content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, member.file_size + 1)
-    if len(content) != member.file_size:
-        raise EOFError("it is not as long as declared")
-    if zlib.crc32(content) != member.CRC:
-        raise zipfile.BadZipFile("its checksum is wrong")
-    return content
 
 
 @contextmanager

@@ -15,7 +15,17 @@ from calibrate.stats import Batches
 from calibrate.steps import ProbeCorruptions, Reestimate
 
 
-class RandomBatches(Batches):
+class _OfSource(Batches):
+    """The examples ``indices`` of ``source`` in batches of ``size``, on the device of ``setting`` and of that type."""
+
+    def __init__(
+        self, source: Source, indices: NDArray[np.int64], setting: Setting, dtype: torch.dtype, size: int
+    ) -> None:
+        self._source, self._indices, self._setting, self._dtype = source, indices, setting, dtype
+        self._size = size
+
+
+class RandomBatches(_OfSource):
     """The examples ``indices`` in batches of ``size``, drawn at random from ``seed``; the last may be less.
 
     Data often lie in the order of their classes, and batches of neighbours would be unlike those of training.
@@ -30,9 +40,8 @@ class RandomBatches(Batches):
         seed: int,
         size: int | None = None,
     ) -> None:
-        self._source, self._setting, self._dtype = source, setting, dtype
-        self._size = size or setting.statistics_batch
-        self._indices = numpy_generator(seed).permutation(indices)
+        order = numpy_generator(seed).permutation(indices)
+        super().__init__(source, order, setting, dtype, size or setting.statistics_batch)
 
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
         """See :meth:`Batches.after`."""
@@ -41,7 +50,7 @@ class RandomBatches(Batches):
                 yield begin, self._setting.moved(batch.inputs, self._dtype)
 
 
-class SourceBatches(Batches):
+class SourceBatches(_OfSource):
     """The examples at the ascending ``indices``, numbered from 0; ``read`` counts those handed out.
 
     ``size`` is that of a batch where it is part of the result.
@@ -55,8 +64,7 @@ class SourceBatches(Batches):
         dtype: torch.dtype,
         size: int | None = None,
     ) -> None:
-        self._source, self._indices, self._setting, self._dtype = source, indices, setting, dtype
-        self._size = size or setting.batch_size
+        super().__init__(source, indices, setting, dtype, size or setting.batch_size)
         self.read = 0
 
     def after(self, first: int) -> Iterator[tuple[int, Tensor]]:
