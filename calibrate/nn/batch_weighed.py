@@ -40,8 +40,8 @@ class BatchWeighedBatchNorm(BatchNormVariant):
     Cost: at inference that of BatchNorm's training; on the CPU half of it, or less, where no gradients are recorded.
 
     Limits: an output depends on the other examples of its batch. A single value per channel has v = 0. With λ = 0 and
-    in channels_last torch's kernel runs on the CPU, which errs by 0.03 where the mean is 1,000 standard deviations. Where
-    gradients are recorded on the CPU there are none in forward mode, nor by ``torch.func.vmap``.
+    in channels_last torch's kernel runs on the CPU, which errs by 0.03 where the mean is 1,000 standard deviations.
+    Where gradients are recorded on the CPU there are none in forward mode, nor by ``torch.func.vmap``.
 
     Reference: Nado et al., Evaluating Prediction-Time Batch Normalization for Robustness under Covariate Shift, 2020
     (λ = 0); Schneider et al., Improving robustness against common corruptions by covariate shift adaptation, NeurIPS
@@ -90,7 +90,7 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         return affine_(centred, left + offset, torch.rsqrt(var + self.eps), weight, bias)
 
     def _mixed(self, mean: Tensor, left: Tensor | float, var: Tensor, x: Tensor) -> tuple[Tensor | float, Tensor]:
-        """The mean to normalise by, less the batch's, and the variance; the batch's are ``mean`` + ``left`` and ``var``."""
+        """The mean to normalise by, less the batch's, and the variance; the batch's are ``mean`` + ``left``, ``var``."""
         if not self._mixes:
             return 0.0, var
         source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
