@@ -90,7 +90,7 @@ class BatchWeighedBatchNorm(BatchNormVariant):
         return affine_(centred, left + offset, torch.rsqrt(var + self.eps), weight, bias)
 
     def _mixed(self, mean: Tensor, left: Tensor | float, var: Tensor, x: Tensor) -> tuple[Tensor | float, Tensor]:
-        """The mean to normalise by, less the batch's, and the variance, from ``mean + left`` and ``var`` of the batch."""
+        """The mean to normalise by, less the batch's ``mean + left``, and the variance; ``var`` is the batch's."""
         if not self._mixes:
             return 0.0, var
         source = self.prior / (self.prior + len(x)) if self.source_weight is None else self.source_weight
