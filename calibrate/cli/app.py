@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from calibrate.before_torch import collect_rarely, spin_briefly
 from calibrate.cli.adapt import adapt_command
 from calibrate.cli.batch import batch_command
 from calibrate.cli.calibrate import calibrate_command
@@ -22,7 +23,6 @@ from calibrate.cli.methods import methods_command
 from calibrate.cli.probe import probe_command
 from calibrate.cli.schema import schema_command
 from calibrate.errors import AfternormError
-from calibrate.openmp import spin_briefly
 
 app = typer.Typer(
     name="afternorm",
@@ -64,6 +64,7 @@ def afternorm(
 def main() -> None:
     """Run the command line; an error the user can act on is one paragraph and an exit code, never a traceback."""
     spin_briefly()
+    collect_rarely()
     try:
         app()
     except AfternormError as error:

@@ -37,7 +37,7 @@ def pixels(image: Image.Image, preprocessing: Preprocessing, name: str) -> Tenso
                 f"{name} is {image.width} × {image.height} pixels; with its shorter side resized to "
                 f"{preprocessing.resize} it would pass the limit of {MAX_PIXELS} pixels. Remove the image."
             )
-        image = _resize(image, preprocessing)
+        image = _resize(image, preprocessing.resize, Image.Resampling[preprocessing.interpolation.upper()])
     if preprocessing.crop is not None and image.size != (preprocessing.crop, preprocessing.crop):
         image = _crop(image, preprocessing.crop)
     values = torch.from_numpy(np.array(image))
@@ -177,19 +177,14 @@ def _brightened(image: Image.Image, maximum: int | None) -> Image.Image:
     return image.point([min(255, round(255 * value / maximum)) for value in range(256)] * len(image.getbands()))
 
 
-# torchvision takes as long to import as torch, so it is loaded for images that need it and for no others.
-def _resize(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms.v2.functional import resize
-
-    resized: Image.Image = resize(
-        image, [preprocessing.resize], interpolation=InterpolationMode(preprocessing.interpolation), antialias=True
-    )
-    return resized
+# Pillow does both in one call, as torchvision has it done, whose import would take as long as torch's.
+def _resize(image: Image.Image, shorter: int, resampling: Image.Resampling) -> Image.Image:
+    """``image`` with its shorter side resized to that length; the longer one keeps the proportion, rounded down."""
+    size = tuple(int(shorter * side / min(image.size)) for side in image.size)
+    return image.resize((size[0], size[1]), resampling)
 
 
 def _crop(image: Image.Image, side: int) -> Image.Image:
-    from torchvision.transforms.v2.functional import center_crop
-
-    cropped: Image.Image = center_crop(image, [side])
-    return cropped
+    """The central square of ``image``; what of it lies outside is black."""
+    left, top = (round((length - side) / 2) if length >= side else -((side - length) // 2) for length in image.size)
+    return image.crop((left, top, left + side, top + side))

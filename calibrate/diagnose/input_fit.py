@@ -54,7 +54,8 @@ def first_layer(model: nn.Module, inputs: Tensor) -> FirstLayer | str:
             reached.append(layer)
             raise _ReachedError
 
-    with watching(weighted, before=lambda layer, _: behind.add(layer)), watching(keeping, before=arrive):
+    counting = watching(weighted, before=lambda layer, _: behind.add(layer))
+    with evaluating(model), counting, watching(keeping, before=arrive):
         _until_reached(model, inputs)
     if not reached:
         return (
@@ -95,7 +96,7 @@ def misfit(model: nn.Module, first: FirstLayer, batches: Iterable[Tensor]) -> fl
         parts.append(Moments.of(arguments[0]))
         raise _ReachedError
 
-    with watching([first.module], before=arrive), torch.inference_mode():
+    with evaluating(model), watching([first.module], before=arrive), torch.inference_mode():
         for batch in batches:
             size = max(1, CHUNK // max(1, batch[0].nbytes))
             for chunk in batch.split(size):
@@ -136,7 +137,7 @@ def undoing_map(model: nn.Module, first: FirstLayer, inputs: Tensor) -> tuple[Te
 
     starts = [(spread, center), (0 * spread + 1, 0 * spread), (0 * spread + 0.25, 0 * spread + 0.45)]
     try:
-        with watching([first.module], before=arrive), torch.enable_grad():
+        with evaluating(model), watching([first.module], before=arrive), torch.enable_grad():
             scale, shift = (
                 x.clone().requires_grad_() for x in min(starts, key=lambda start: float(loss(*start).detach()))
             )
@@ -186,10 +187,9 @@ def _is_by_channel(layer: Any, arguments: tuple[Any, ...]) -> bool:
 
 
 def _until_reached(model: nn.Module, inputs: Tensor) -> None:
-    """Run ``model`` in evaluation mode up to where a hook ends the pass; ModelError where it cannot take inputs."""
+    """Run ``model`` up to where a hook ends the pass; ModelError where it cannot take inputs."""
     try:
-        with evaluating(model):
-            model(inputs)
+        model(inputs)
     except _ReachedError:
         return
     except REFUSALS as error:

@@ -126,11 +126,14 @@ def _input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
 
 
 def effect_of_eps(model: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, float]:
-    """How much of an example's probability moves, in the mean, with the eps of the layers ``names`` × 10 and × 0.1."""
+    """How much of an example's probability moves, in the mean, with the eps of the layers ``names`` × 10 and × 0.1.
+
+    On the first ``FEWEST`` of ``x``.
+    """
     layers: list[Any] = [model.get_submodule(name) for name in names]
 
     def probabilities() -> Tensor:
-        return torch.cat([model(part).double().softmax(1) for part in x.split(PART)])
+        return torch.cat([model(part).double().softmax(1) for part in x[:FEWEST].split(PART)])
 
     with evaluating(model), torch.inference_mode(), _given_back(layers, ("eps",)):
         own = [layer.eps for layer in layers]

@@ -68,7 +68,7 @@ def statistics_health(
     √(rv + eps), and without inputs, or with m elsewhere). Worth knowing: ``eps-matters`` (rv ≤ 10·eps in many channels;
     with inputs, how far probabilities move at eps × 10 and × 0.1) · ``variance-beyond-float16`` · ``layer-idle``,
     ``layer-repeated`` (the number of calls) · ``batch-norm-folded``.
-    Cost: without inputs, and with all in order, none; else up to four passes of ``EXAMPLES`` examples.
+    Cost: without inputs, and with all in order, none; else a pass of ``EXAMPLES`` examples, and up to three of 8.
     Limits: a layer that no input reaches is not sick; the first layer may look so where inputs are of another scale.
 
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.data import Source
 from calibrate.diagnose import EXAMPLES, FEWEST, REPAIR, sick_channels, statistics_health
-from calibrate.engine.passes.batches import SourceBatches
+from calibrate.engine.passes.batches import EvaluatedBatches, SourceBatches
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting
 from calibrate.errors import NonFiniteError
@@ -42,7 +42,7 @@ def _spread(model: nn.Module, source: Source, indices: NDArray[np.int64], settin
         EXAMPLES, max(LEAST_BY_RULE if setting.asked_batch is None else FEWEST, setting.batch_size), len(indices)
     )
     spread = indices[np.unique(np.linspace(0, len(indices) - 1, count).round().astype(np.int64))]
-    return SourceBatches(source, spread, setting, input_dtype(model))
+    return EvaluatedBatches(source, spread, setting, input_dtype(model))
 
 
 def why_not_finite(models: Iterable[nn.Module], seen: Look | None) -> str:

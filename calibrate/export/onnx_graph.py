@@ -2,18 +2,21 @@
 
 import logging
 import warnings
+from typing import TYPE_CHECKING
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError
 from calibrate.surgery import for_inference
 
+if TYPE_CHECKING:
+    import onnx
+
 INPUT, OUTPUT = "input", "logits"
 
 
-def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx.ModelProto:
+def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> "onnx.ModelProto":
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
     ``example`` (N ≥ 2, C, *) gives the other dimensions; ``metadata`` goes into the file. Names of Python files,
@@ -49,11 +52,13 @@ def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> onnx
     assert program is not None
     graph = program.model_proto
     _forget_origins_(graph)
+    import onnx
+
     onnx.helper.set_model_props(graph, metadata)
     return graph
 
 
-def _forget_origins_(model: onnx.ModelProto) -> None:
+def _forget_origins_(model: "onnx.ModelProto") -> None:
     """Remove what the exporter recorded about Python: metadata, documentation, and the names of its passes."""
     model.doc_string = ""
     del model.metadata_props[:]
@@ -64,7 +69,7 @@ def _forget_origins_(model: onnx.ModelProto) -> None:
     _forget_graph_(model.graph)
 
 
-def _forget_graph_(graph: onnx.GraphProto) -> None:
+def _forget_graph_(graph: "onnx.GraphProto") -> None:
     graph.doc_string = ""
     graph.name = "afternorm"
     del graph.metadata_props[:]

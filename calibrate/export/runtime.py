@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -15,6 +14,9 @@ from calibrate.export.onnx_graph import INPUT, OUTPUT
 from calibrate.generators import numpy_generator
 from calibrate.result import Latency, Parity
 from calibrate.surgery import evaluating
+
+if TYPE_CHECKING:
+    import onnx
 
 #: Largest |difference| / largest |logit| that a faithful file may show.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 5e-3}
@@ -32,7 +34,7 @@ def require_runtime() -> None:
         ) from None
 
 
-def session(graph: onnx.ModelProto, threads: int) -> Any:
+def session(graph: "onnx.ModelProto", threads: int) -> Any:
     """An ONNX Runtime session of ``graph`` on the CPU, with all optimisations."""
     import onnxruntime
 
@@ -43,7 +45,11 @@ def session(graph: onnx.ModelProto, threads: int) -> Any:
 
 
 def check_parity(
-    graph: onnx.ModelProto, model: nn.Module, batches: Iterable[Tensor], inputs: Literal["data", "noise"], threads: int
+    graph: "onnx.ModelProto",
+    model: nn.Module,
+    batches: Iterable[Tensor],
+    inputs: Literal["data", "noise"],
+    threads: int,
 ) -> tuple[Parity, ...]:
     """Run the reopened ``graph`` and ``model`` on each batch; raise ExportError where they disagree.
 
@@ -68,7 +74,7 @@ def check_parity(
 
 
 def measure_latency(
-    tuned: onnx.ModelProto, original: onnx.ModelProto, batches: Iterable[Tensor], runs: int, threads: int
+    tuned: "onnx.ModelProto", original: "onnx.ModelProto", batches: Iterable[Tensor], runs: int, threads: int
 ) -> tuple[Latency, ...]:
     """Time both graphs on each batch, interleaved: mean of the fastest half, and a bootstrap of their ratio."""
     sessions = [session(graph, threads) for graph in (tuned, original)]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from calibrate.openmp import OF_THE_USER
+from calibrate.before_torch import OF_THE_USER
 from service.kit.file_source import FileName
 from service.worker.executor import Attempt, AttemptExit, Updates, Work
 from service.worker.messages import Message, read_message

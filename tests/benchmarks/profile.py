@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
-from calibrate.openmp import spin_briefly
+from calibrate.before_torch import spin_briefly
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[3] / "shared"))
 JOBS = {

@@ -1,5 +1,6 @@
 """Opening data, the fit of data and model, and the order of loading."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from calibrate.data import ClassFolders, Examples, Npz, open_data
-from calibrate.data.loading import AHEAD, AHEAD_BYTES, THREADS, load_in_order
+from calibrate.data.loading import AT_ONCE, BYTES_AT_ONCE, THREADS, load_in_order
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing
 
@@ -106,18 +107,18 @@ def test_labels_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "item_bytes", "loaded_bytes", "ahead"),
+    ("least", "item_bytes", "loaded_bytes", "at_once"),
     [
-        (1, 1, 1, AHEAD),
-        (1, 1, AHEAD_BYTES // 16, 16),
-        (1, AHEAD_BYTES // 16, 1, 16),
-        (20, 1, AHEAD_BYTES // 16, 20),
-        (1, 1, AHEAD_BYTES + 1, THREADS),
+        (1, 1, 1, AT_ONCE),
+        (1, 1, BYTES_AT_ONCE // 16, 16),
+        (1, BYTES_AT_ONCE // 16, 1, 16),
+        (20, 1, BYTES_AT_ONCE // 16, 20),
+        (1, 1, BYTES_AT_ONCE + 1, THREADS),
         (100, 1, 1, 100),
     ],
 )
-def test_loading_keeps_the_order_and_runs_as_far_ahead_as_count_and_bytes_allow(
-    least: int, item_bytes: int, loaded_bytes: int, ahead: int
+def test_loading_keeps_the_order_and_takes_as_many_at_once_as_count_and_bytes_allow(
+    least: int, item_bytes: int, loaded_bytes: int, at_once: int
 ) -> None:
     """Tensors of one repeated byte stand for large ones: they say the size, and take no memory."""
     taken: list[int] = []
@@ -130,15 +131,27 @@ def test_loading_keeps_the_order_and_runs_as_far_ahead_as_count_and_bytes_allow(
     def load(item: tuple[int, Tensor]) -> Tensor:
         return torch.full((1,), item[0], dtype=torch.uint8).expand(loaded_bytes)
 
-    loading = load_in_order(load, items(), least)
     asked: list[int] = []
-    for result in loading:
+    least_here = max(least, THREADS)  # until then nobody knows how large they are
+    for result in load_in_order(load, items(), least):
         asked.append(int(result[0]))
-        if len(asked) == 1:
-            assert len(taken) == 1 + max(least, THREADS)  # until then nobody knows how large they are
-        elif len(asked) < 50:
-            assert len(taken) == len(asked) + ahead
+        wholes = max(0, -(-(len(asked) - least_here) // at_once))
+        assert len(taken) == min(250, least_here + wholes * at_once)
     assert asked == list(range(250))
+
+
+def test_nothing_is_loaded_while_the_caller_works() -> None:
+    """A network on the CPU shares its cores with nobody."""
+    running: list[int] = []
+
+    def load(item: int) -> int:
+        running.append(item)
+        return item
+
+    for result in load_in_order(load, range(200), least=7):
+        before = len(running)
+        time.sleep(0.001)
+        assert len(running) == before > result
 
 
 def test_loading_stops_with_its_reader() -> None:
@@ -157,8 +170,8 @@ def test_loading_stops_with_its_reader() -> None:
 
 
 def test_an_error_in_loading_reaches_the_reader_in_its_turn() -> None:
-    loading = load_in_order(lambda item: 1 // item, [1, 1, 0, 1], least=4)
-    assert [next(loading), next(loading)] == [1, 1]
+    loading = load_in_order(lambda item: 1 // item, [*[1] * 99, 0, 1], least=40)
+    assert [next(loading) for _ in range(99)] == [1] * 99
     with pytest.raises(ZeroDivisionError):
         next(loading)
 

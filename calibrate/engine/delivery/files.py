@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import onnx
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +31,9 @@ from calibrate.generators import torch_generator
 from calibrate.recipe import Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
+
+if TYPE_CHECKING:
+    import onnx
 
 PARITY_BATCHES = (1, 3, 64)
 LATENCY_BATCHES = (1, 8)
@@ -159,7 +161,7 @@ def provenance(outcome: Outcome, summary: Summary) -> Provenance:
 
 def proven_onnx(
     model: nn.Module, examples: Tensor, metadata: dict[str, str], inputs: Literal["data", "noise"], threads: int
-) -> tuple[onnx.ModelProto, tuple[Parity, ...]]:
+) -> "tuple[onnx.ModelProto, tuple[Parity, ...]]":
     """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are)."""
     model = copy.deepcopy(model).cpu()
     graph = to_onnx(model, _repeat(examples, 2), metadata)

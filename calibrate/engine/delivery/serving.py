@@ -2,18 +2,21 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import onnx
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError
 from calibrate.export import measure_latency, to_onnx
 from calibrate.result import Listener, Progress, Serving
 
+if TYPE_CHECKING:
+    import onnx
+
 
 def measure_serving(
     graphs: Mapping[str, nn.Module],
-    folded: onnx.ModelProto,
+    folded: "onnx.ModelProto",
     batches: Sequence[Tensor],
     runs: int,
     threads: int,

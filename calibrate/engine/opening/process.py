@@ -5,6 +5,8 @@ import sys
 
 import torch
 
+from calibrate.before_torch import collect_as_usual
+
 #: glibc's numbers for two of its settings (malloc.h).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 #: The free bytes that a process keeps; and the size from which on a tensor is given back alone, and leaves no hole.
@@ -26,6 +28,7 @@ def set_up_process(threads: int | None = None) -> None:
     >>> torch.get_num_threads()
     1
     """
+    collect_as_usual()
     if threads is not None:
         torch.set_num_threads(threads)
     if sys.platform.startswith("linux") and hasattr(library := ctypes.CDLL(None), "mallopt"):

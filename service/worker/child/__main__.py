@@ -10,7 +10,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from calibrate.openmp import spin_briefly
+from calibrate.before_torch import collect_rarely, spin_briefly
 from service.worker.assignment import Assignment
 from service.worker.child.message_writer import MessageWriter
 from service.worker.child.sandbox import enter
@@ -27,6 +27,7 @@ def main() -> None:
     assignment = Assignment.model_validate_json(Path("../assignment.json").read_bytes())
     os.environ["OMP_NUM_THREADS"] = str(assignment.threads)
     spin_briefly()
+    collect_rarely()
     niceness = 0 if assignment.is_check else NICENESS
     missing = enter(assignment.memory_bytes, assignment.file_bytes, assignment.slot, niceness)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -1,12 +1,14 @@
-"""How long OpenMP's threads spin: briefly in our own processes, unless the user says otherwise."""
+"""How long OpenMP's threads spin in our own processes, and how rarely garbage is collected while they start."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
-from calibrate.openmp import OF_THE_USER, SPINS
+from calibrate.before_torch import OF_THE_USER, RARE, SPINS, USUAL, collect_rarely
+from calibrate.engine import set_up_process
 
 #: A command of ours up to where it would import torch, and what the environment then says.
 COMMAND = """
@@ -34,3 +36,16 @@ def test_a_command_spins_briefly_before_torch_is_there(given: dict[str, str], ex
     environment = {name: value for name, value in os.environ.items() if name not in OF_THE_USER} | given
     ran = subprocess.run([sys.executable, "-c", COMMAND], env=environment, check=True, capture_output=True, text=True)
     assert ran.stdout.splitlines()[-1] == expected
+
+
+def test_garbage_is_collected_rarely_only_while_a_process_of_its_own_imports() -> None:
+    gc.set_threshold(701, 11, 12)
+    try:
+        set_up_process()
+        assert gc.get_threshold() == (701, 11, 12)  # a library's user keeps what he set
+        collect_rarely()
+        assert gc.get_threshold() == RARE
+        set_up_process()
+        assert gc.get_threshold() == USUAL
+    finally:
+        gc.set_threshold(*USUAL)
