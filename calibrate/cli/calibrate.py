@@ -22,9 +22,10 @@ def calibrate_command(
     recipe: Annotated[
         str,
         typer.Option(
-            help="A preset (alpha, auto, temperature, adabn, repair, precise_bn, measure), a recipe file or a mapping."
+            help="A preset (quick, auto, statistics, alpha, temperature, adabn, repair, precise_bn, measure), a recipe "
+            "file or a mapping."
         ),
-    ] = "alpha",
+    ] = "quick",
     alpha: Annotated[
         float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)
     ] = None,

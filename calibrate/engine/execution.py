@@ -68,6 +68,15 @@ from calibrate.values import Autocast
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
 
+NO_LABELS = Finding(
+    code="no-labels",
+    severity="warning",
+    message="the data have no labels, so that quick chose λ by the mutual information of image and prediction, and "
+    "there is no verdict: whether the network is right more often cannot be known without labels. Some hundred "
+    "labelled examples of the same kind would tell: give them, or measure the tuned network with "
+    "`afternorm evaluate`.",
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -106,10 +115,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A checked request, before anything expensive."""
+    """A checked request, before anything expensive, and what the reader should know of how it was taken."""
 
     recipe: Recipe
     given: Given
+    findings: tuple[Finding, ...] = ()
 
 
 def retrofit(
@@ -193,14 +203,17 @@ def plan(
     ):
         raise UsageError(f"classes is {classes!r:.80}; give the names of the model's classes, in order.")
     check_batch_size(batch_size)
-    for step in recipe.steps:
-        HANDLERS[type(step)].check_network(step, model)
     if any(step.corrupts for step in recipe.steps):
         require_corruptions()
     place = find_device(device)
     budget = CacheBudget()
     source: Source = cached(open_data(data, preprocessing=preprocessing, classes=classes), budget)
+    findings: tuple[Finding, ...] = ()
+    if source.labels is None and recipe.without_labels != recipe:
+        recipe, findings = recipe.without_labels, (NO_LABELS,)
     check_labels(source, recipe)
+    for step in recipe.steps:
+        HANDLERS[type(step)].check_network(step, model)
     parts = _halves(source, recipe.seed) if halves is None else halves(len(source))
     opened = open_training(training, recipe, preprocessing)
     opened = opened and cached(opened, budget)
@@ -227,7 +240,7 @@ def plan(
         first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(setting.device)
         health = network_health(original, source, parts.calibration, setting, seen)
     given = replace(given, source=source, training=opened, first=first, health=health, input_fit=fit)
-    return Plan(recipe, given)
+    return Plan(recipe, given, findings)
 
 
 def carry_out(
@@ -241,7 +254,7 @@ def carry_out(
     source, split, training, setting = given.source, given.split, given.training, given.setting
     fit = given.input_fit
     found = (*source.findings, *split.findings, *(training.findings if training is not None else ()))
-    found = (*_health_findings(given.health, plan.recipe), *found)
+    found = (*plan.findings, *_health_findings(given.health, plan.recipe), *found)
     found += input_findings(fit) if isinstance(fit, InputFit) else ()
     run = Run(given, NetworkState(share_weights(given.original)), Notes(findings=found))
     seconds: dict[str, float] = {}

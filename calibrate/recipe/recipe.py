@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from calibrate.recipe.canonical_json import canonical, digest
 from calibrate.steps import (
+    QUICK,
     Auto,
     Measure,
     ProbeAdaptation,
@@ -16,6 +17,7 @@ from calibrate.steps import (
     ProbeStatisticNoise,
     Reestimate,
     SearchAlpha,
+    SearchStatistics,
     StepValue,
     Temperature,
     kind_of,
@@ -69,6 +71,13 @@ class Recipe(Value):
         return steps
 
     @property
+    def without_labels(self) -> "Recipe":
+        """Itself; of ``quick``, which needs labels, what it does without: λ by mutual information, and no verdict."""
+        if self.steps != PRESETS["quick"].steps:
+            return self
+        return self.model_copy(update={"steps": (SearchStatistics(criterion="mutual_information"),)})
+
+    @property
     def canonical(self) -> str:
         """Canonical JSON without defaulted fields, so that a field added later changes no old digest."""
         return canonical(self)
@@ -80,9 +89,11 @@ class Recipe(Value):
 
 
 PRESETS: Mapping[str, Recipe] = {
+    "quick": Recipe(steps=(Auto(candidates=QUICK),)),
     "auto": Recipe(steps=(Auto(),)),
     "alpha": Recipe(steps=(SearchAlpha(), Temperature(), Measure())),
     "temperature": Recipe(steps=(Temperature(), Measure())),
+    "statistics": Recipe(steps=(SearchStatistics(), Temperature(), Measure())),
     "adabn": Recipe(steps=(Reestimate(), Temperature(), Measure())),
     "repair": Recipe(steps=(Reestimate(only="sick"), Temperature(), Measure())),
     "precise_bn": Recipe(steps=(Reestimate(on="training", order="batch"), Temperature(), Measure())),

@@ -8,18 +8,25 @@ from calibrate.search.gain import paired_gain
 from calibrate.search.label_free import TermsAt, search_label_free
 from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
+from calibrate.search.mix_criteria import InformationCriterion, LabelledCriterion, MixCriterion
 from calibrate.search.prediction_criteria import agreement, entropy, probabilities, spread
+from calibrate.search.statistics import STORED, Mix, search_statistics
 from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
 
 __all__ = [
+    "STORED",
     "AlphaPoint",
     "Candidacy",
     "Chosen",
     "FittedTemperature",
     "Found",
+    "InformationCriterion",
+    "LabelledCriterion",
     "Learnable",
     "LearnedEpoch",
     "LogitsAt",
+    "Mix",
+    "MixCriterion",
     "TermsAt",
     "affine_tensors",
     "agreement",
@@ -38,5 +45,6 @@ __all__ = [
     "probabilities",
     "search_alpha",
     "search_label_free",
+    "search_statistics",
     "spread",
 ]

@@ -3,6 +3,7 @@
 from calibrate.stats.batches import Batches, IterableBatches, as_batches
 from calibrate.stats.gathered import Exchange
 from calibrate.stats.inputs import pooled_inputs
+from calibrate.stats.live_memory import batches_that_fit
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.prior import Prior
@@ -21,6 +22,7 @@ __all__ = [
     "ReestimationState",
     "Repeated",
     "as_batches",
+    "batches_that_fit",
     "pooled_inputs",
     "reestimate",
     "reestimate_",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,9 @@ from calibrate.stats.store import Stored, store_
 class Gatherings:
     """What all gatherings of a re-estimation of ``model`` have in common; ``old`` are the statistics from before.
 
-    Of a layer that is among ``channels``, only those (C,) that are true there are to be changed.
+    Each layer has its prior. Of a layer that is among ``channels``, only those (C,) that are true there are to be
+    changed. ``see`` is given the output of each batch that goes through the network to its end, behind the number of
+    its first example.
     Each leaves the layers that it settled with what these are to store, also where a checkpoint has it already.
     """
 
@@ -27,11 +30,12 @@ class Gatherings:
     batches: Batches
     gathered: Gathered
     old: Mapping[nn.Module, Stored]
-    prior: Prior
+    priors: Mapping[nn.Module, Prior]
     memory: int
     exchange: Exchange
     keep: Callable[[Gathered], None]
     channels: Mapping[nn.Module, Tensor]
+    see: Callable[[int, Any], None] = lambda *_: None
     _recalled: Iterator[Gathering] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,7 +43,7 @@ class Gatherings:
 
     def mix(self, layer: nn.Module, moments: Moments, images: int) -> Stored:
         """What ``layer`` is to store where its inputs have these ``moments`` over so many ``images``."""
-        mean, variance = self.prior.mix(self.old[layer], moments, images)
+        mean, variance = self.priors[layer].mix(self.old[layer], moments, images)
         if layer not in self.channels:
             return mean, variance
         chosen = self.channels[layer].to(mean.device)
@@ -66,6 +70,7 @@ class Gatherings:
                 exchange=self.exchange,
                 keep=self.keep,
                 tell=tell,
+                see=self.see,
                 given=given,
                 last=last,
             )

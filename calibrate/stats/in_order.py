@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,14 +12,11 @@ from torch import Tensor, nn
 from calibrate.errors import DataError
 from calibrate.stats.batches import Batches
 from calibrate.stats.gathered import Exchange, Gathered, out_of_order
-from calibrate.stats.live_memory import live_bytes
+from calibrate.stats.live_memory import batches_that_fit
 from calibrate.stats.moments import Moments
 from calibrate.stats.pool import Pool
 from calibrate.stats.suspended import Suspended
 from calibrate.surgery import watching
-
-#: What a thread may take for its stack, on top of what its batch holds.
-STACK_BYTES = 8 << 20
 
 #: Gives a layer the moments of its input, over so many images, to normalise with.
 Settle = Callable[[nn.Module, Moments, int], None]
@@ -52,6 +50,7 @@ def gather_in_order_(
     exchange: Exchange,
     keep: Callable[[Gathered], None],
     tell: Callable[[int, int], None],
+    see: Callable[[int, Any], None],
     given: Collection[nn.Module] = (),
     last: int | None = None,
 ) -> None:
@@ -60,7 +59,8 @@ def gather_in_order_(
     While what they hold fits ``memory``, and the system has threads for them, the batches wait inside the network,
     suspended; those beyond come anew from the input to each call. The bits are the same either way.
     Those of the ``layers`` that are ``given`` normalise by the statistics that they have; at them no batch stops.
-    Behind the call number ``last`` passes end.
+    Behind the call number ``last`` passes end; else ``see`` is given the output of each batch, behind the number of its
+    first example.
     Cost: with a share f of the batches suspended, f + (1 − f)·(K/2 + 1) passes for K calls where they stop; at least 1.
     """
     here = threading.local()
@@ -75,8 +75,9 @@ def gather_in_order_(
                 keep(gathered)
             if layer not in given:
                 way.pause()
-        if layer not in given:
+        if layer not in given and settled.get(layer) != way.calls:
             settle_(layer, gathered.totals[way.calls], gathered.pools[way.calls].examples)
+            settled[layer] = way.calls
         way.calls += 1
         if way.calls == last:
             raise _EnoughError
@@ -84,7 +85,7 @@ def gather_in_order_(
     def go(way: _Way, x: Tensor) -> None:
         here.way = way
         with torch.inference_mode(), suppress(_EnoughError):
-            model(x)
+            see(way.first, model(x))
 
     def suspended(first: int, x: Tensor) -> Suspended:
         work = Suspended(lambda: go(_Way(first, lambda: work.stop()), x))
@@ -97,6 +98,7 @@ def gather_in_order_(
             return True
         return False
 
+    settled: dict[nn.Module, int] = {}
     waiting: list[Suspended] = []
     arrived: list[bool] = []
     room = calls = held = end = examples = 0
@@ -105,9 +107,9 @@ def gather_in_order_(
             for first, x in batches.after(0):
                 if not arrived:
                     if stops:
-                        held_bytes, called = live_bytes(model, stops, x)
+                        room, called = batches_that_fit(memory, model, stops, x)
                         _check_again(batches, [layers[layer] for layer in called])
-                        room, calls = memory // (held_bytes + STACK_BYTES), len(called)
+                        calls = len(called)
                     hooks.enter_context(watching(layers, before=arrive))
                 end, examples = first + len(x), examples + len(x)
                 if len(waiting) < room and (work := suspended(first, x)).begin():

@@ -1,4 +1,4 @@
-"""How much memory a forward pass holds on to where it stands still."""
+"""How much memory a forward pass holds on to where it stands still, and how many batches that leaves room for."""
 
 import weakref
 from collections.abc import Iterable
@@ -10,6 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from calibrate.surgery import evaluating, watching
+
+#: What a thread may take for its stack, on top of what its batch holds.
+STACK_BYTES = 8 << 20
 
 
 class _Made(TorchDispatchMode):
@@ -45,3 +48,14 @@ def live_bytes(model: nn.Module, layers: Iterable[nn.Module], x: Tensor) -> tupl
     with watching(layers, before=note), evaluating(model), torch.inference_mode(), _Made() as made:
         model(x)
     return x.nbytes + max(held, default=0), called
+
+
+def batches_that_fit(
+    memory: int, model: nn.Module, layers: Iterable[nn.Module], x: Tensor
+) -> tuple[int, list[nn.Module]]:
+    """How many batches like ``x`` may wait at a call of ``layers`` in so many bytes; and the layers that are called.
+
+    Cost: one pass over ``x``.
+    """
+    held, called = live_bytes(model, layers, x)
+    return memory // (held + STACK_BYTES), called

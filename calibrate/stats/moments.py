@@ -58,6 +58,6 @@ class Moments:
         return Moments(count, self.mean + offset, variance)
 
 
-def in_small_parts(x: Tensor) -> Iterable[Tensor]:
-    """``x`` (N, C, *), on the CPU a few examples at a time, whose copies in float64 stay in the cache."""
-    return x.split(max(1, AT_ONCE // max(x.shape[1:].numel(), 1))) if x.is_cpu and len(x) else (x,)
+def in_small_parts(x: Tensor, values: int = AT_ONCE) -> Iterable[Tensor]:
+    """``x`` (N, C, *), on the CPU as few examples at a time as have that many values: so copies stay in the cache."""
+    return x.split(max(1, values // max(x.shape[1:].numel(), 1))) if x.is_cpu and len(x) else (x,)

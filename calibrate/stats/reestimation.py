@@ -2,12 +2,13 @@
 
 import copy
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from calibrate.errors import UsageError
 from calibrate.io import fingerprint
 from calibrate.memory_limits import memory_budget
 from calibrate.result import Listener, Progress, silent
@@ -46,6 +47,7 @@ def reestimate(
     samples: int | None = None,
     prior: float = 0.0,
     variant: Variant = "moments",
+    weight: float | Mapping[str, float] | None = None,
     sites: Sequence[str] = ("*",),
     memory: int | None = None,
     checkpoint: ReestimationState | None = None,
@@ -65,6 +67,7 @@ def reestimate(
         samples=samples,
         prior=prior,
         variant=variant,
+        weight=weight,
         sites=sites,
         memory=memory,
         checkpoint=checkpoint,
@@ -80,11 +83,13 @@ def reestimate_(
     samples: int | None = None,
     prior: float = 0.0,
     variant: Variant = "moments",
+    weight: float | Mapping[str, float] | None = None,
     sites: Sequence[str] = ("*",),
     memory: int | None = None,
     checkpoint: ReestimationState | None = None,
     exchange: Exchange | None = None,
     channels: Mapping[str, Tensor] | None = None,
+    see: Callable[[int, Any], None] | None = None,
     progress: Listener = silent,
 ) -> Reestimated:
     """Give the matching layers of ``model`` the mean and biased variance (÷n) of their inputs over ``batches``.
@@ -103,13 +108,16 @@ def reestimate_(
     pools its calls while each normalises by its own moments, and a pass more measures how far off that is, if
     ``batches`` can be gone through again. What is left is in ``repeated``.
     ``prior`` and ``variant``: see :class:`~calibrate.stats.prior.Prior`; with ``in_order`` the mixed statistics are the
-    ones that the next layers see. Of a layer whose first name is in ``channels``, only the channels (C,) that are true
-    there get new statistics.
+    ones that the next layers see. ``weight`` is λ itself, in place of a prior: of all layers, or by their first names;
+    those without a name there take new statistics alone. Of a layer whose first name is in ``channels``, only the
+    channels (C,) that are true there get new statistics.
 
     From a ``checkpoint`` an interrupted call goes on with the same arguments and data, and ends with the same bits, if
     torch has as many threads as before: their number changes the last bits of a convolution.
     ``exchange`` makes this one of several processes, each with batches numbered apart: it is given what this one has
     pooled of a call, and gives back the pool of all.
+    ``see`` is given the outputs of the network with its new statistics, with ``in_order``: of each batch, behind the
+    number of its first example. Not where ``repeated`` has layers, whose statistics are settled later.
 
     Cost: one forward of each example, with the moments about two plain passes in time (``batch``: 1.2); and for
     ``in_order`` memory for what all batches hold where they wait. ``memory`` bounds that, in bytes, with 8 MiB of
@@ -118,13 +126,18 @@ def reestimate_(
     (mostly 2 to 20), as far as the last of these calls, and once for the layers behind it.
     Reference: Wu & Johnson, Rethinking "Batch" in BatchNorm, 2021, §3; Li et al., AdaBN, 2018, §3 (on target data).
     """
+    if weight is not None and prior:
+        raise UsageError(
+            f"prior is {prior:g} and weight {weight}: both say how much the old statistics count; give one."
+        )
     chosen = with_statistics(find_sites(model), sites)
     layers = {site.module: site.name for site in chosen}
+    weights = weight if isinstance(weight, Mapping) else dict.fromkeys(layers.values(), weight)
     gathered = Gathered()
     device = chosen[0].module.get_buffer("running_mean").device
     room = memory_budget(device) if memory is None else memory
     if checkpoint is not None:
-        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant, channels), device)
+        gathered = checkpoint.begin_(_request(model, chosen, order, samples, prior, variant, weight, channels), device)
 
     def keep(gathered: Gathered) -> None:
         if checkpoint is not None:
@@ -142,11 +155,12 @@ def reestimate_(
             as_batches(batches, samples),
             gathered,
             old,
-            Prior(prior, variant),
+            {layer: Prior(prior, variant, weights.get(name, None)) for layer, name in layers.items()},
             room,
             exchange or (lambda pool: pool),
             keep,
             {layer: channels[name] for layer, name in layers.items() if name in channels} if channels else {},
+            see or (lambda *_: None),
         )
         if order == "in_order":
             first = gatherings.in_order(layers, tell=tell)
@@ -174,10 +188,13 @@ def _request(
     samples: int | None,
     prior: float,
     variant: Variant,
+    weight: float | Mapping[str, float] | None,
     channels: Mapping[str, Tensor] | None,
 ) -> str:
     about: tuple[object, ...]
     about = (fingerprint(model.state_dict()), [site.name for site in sites], order, samples, prior, variant)
+    if weight is not None:
+        about = (*about, weight if isinstance(weight, float | int) else sorted(weight.items()))
     if channels:
         about = (*about, {name: chosen.tolist() for name, chosen in channels.items()})
     return hashlib.sha256(repr(about).encode()).hexdigest()

@@ -38,6 +38,7 @@ from calibrate.steps.adaptation_methods import (
 from calibrate.steps.auto import (
     CANDIDATES,
     ORIGINAL,
+    QUICK,
     TAKEN,
     TUNING_KINDS,
     Auto,
@@ -110,6 +111,7 @@ from calibrate.steps.measure import (
 from calibrate.steps.output_bound import LayerBound, OutputBound, ProbeOutputBound, Span
 from calibrate.steps.reestimate import Moved, Reestimate, Reestimation
 from calibrate.steps.search_alpha import AlphaSearch, CurvePoint, SearchAlpha
+from calibrate.steps.search_statistics import MixPoint, SearchStatistics, StatisticsChoice, StatisticsSearch
 from calibrate.steps.set_alpha import SetAlpha
 from calibrate.steps.statistic_noise import NoiseCurve, NoiseLevel, ProbeStatisticNoise, StatisticNoise
 from calibrate.steps.step import (
@@ -150,6 +152,7 @@ __all__ = [
     "NAMES",
     "ORIGINAL",
     "PRUNED_GAMMA",
+    "QUICK",
     "SAR",
     "SGD",
     "STEPS",
@@ -209,6 +212,7 @@ __all__ = [
     "Measurement",
     "Method",
     "MethodScores",
+    "MixPoint",
     "Moved",
     "Noise",
     "NoiseCurve",
@@ -237,11 +241,14 @@ __all__ = [
     "Rung",
     "Scores",
     "SearchAlpha",
+    "SearchStatistics",
     "SetAlpha",
     "Share",
     "Sites",
     "Span",
     "StatisticNoise",
+    "StatisticsChoice",
+    "StatisticsSearch",
     "StepResult",
     "StepValue",
     "Stream",

@@ -1,5 +1,6 @@
 """The step ``reestimate``: running statistics estimated anew from data."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -27,7 +28,8 @@ class Reestimation(StepResult):
 
     ``on`` says whether these are of the calibration half or of the training data, and ``augmentation`` what was done to
     them; ``only`` whether that was asked for all matching layers, or for sick ones, of which there may be none. In
-    layers that are ``partly`` sick the other channels keep their statistics. ``batch_size`` is how many examples were
+    layers that are ``partly`` sick the other channels keep their statistics. The old statistics have the ``weight`` λ,
+    as much as ``prior`` images; None is without end. ``batch_size`` is how many examples were
     normalised together, where the order was ``batch``. ``passes`` is what that cost, in forward
     passes over these examples.
     """
@@ -37,6 +39,8 @@ class Reestimation(StepResult):
     augmentation: Literal["none", "flip_crop"] = "none"
     only: Literal["all", "sick"] = "all"
     images: int
+    weight: float = 0.0
+    prior: float | None = 0.0
     batch_size: int | None = None
     passes: float
     layers: tuple[Moved, ...]
@@ -49,7 +53,7 @@ class Reestimation(StepResult):
 
     def sections(self) -> tuple[Section, ...]:
         """How many layers got new statistics from what, and how far these moved."""
-        return (Section("Running statistics", (_shows(self), *_moved(self))),)
+        return (Section("Running statistics", (_shows(self), *moved_words(self.layers))),)
 
 
 class Reestimate(StepValue):
@@ -62,15 +66,16 @@ class Reestimate(StepValue):
     layers before normalise by the batch. ``augmentation`` makes images like those that many networks were trained on,
     each in one way for each seed. ``only: sick`` leaves all layers as they are but those whose statistics are sick: not
     finite, never filled, or what no input brings about; of these, channels that are sound keep theirs. The old
-    statistics count as much as ``prior`` images do; ``moments`` makes of both one population, ``published`` mixes their
-    variances as Schneider et al. (2020) do. Old ones that are not finite count nothing.
+    statistics count as much as ``prior`` images do, or have the ``weight`` λ; ``moments`` makes of both one population,
+    ``published`` mixes their variances as Schneider et al. (2020) do. Old ones that are not finite count nothing.
 
     With x a layer's inputs over all n examples (``on`` the calibration half or the training data), taken while the
-    layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples::
+    layers before it use the new statistics too, and λ = N/(N + n) for a prior of N examples, or the weight given::
 
         rm ← λ·rm + (1 − λ)·mean(x), and rv so that it is the variance of that mixture (``variant``)
 
-    *Changes nothing when* the running statistics are the data's already; or with a prior that outweighs all examples.
+    *Changes nothing when* the running statistics are the data's already; or with the weight 1, or a
+    prior that outweighs all examples.
 
     *Helps when* the data differ from the training data strongly and all alike (AdaBN), training left its running
     averages behind the weights (Precise BN, ``on`` training data), or statistics are broken (``only: sick``).
@@ -110,6 +115,10 @@ class Reestimate(StepValue):
         Field(description="of images; flip_crop: mirrored or not, and shifted by up to 1/8 over black"),
     ] = "none"
     prior: Annotated[float, Field(ge=0, le=1e9, description="weight of the old statistics, in images"), NUMBER] = 0.0
+    weight: Annotated[
+        Annotated[float, Field(ge=0, le=1), NUMBER] | None,
+        Field(description="weight λ of the old statistics, in place of a prior"),
+    ] = None
     variant: Annotated[Literal["moments", "published"], Field(description="how a prior is mixed in")] = "moments"
     only: Annotated[Literal["all", "sick"], Field(description="which of the matching layers")] = "all"
     sites: Sites = ("*",)
@@ -135,8 +144,13 @@ class Reestimate(StepValue):
 
     @model_validator(mode="after")
     def _variant_of_a_prior(self) -> Self:
-        if self.variant == "published" and not self.prior:
+        if self.variant == "published" and not (self.prior or self.weight):
             raise ValueError("variant is how a prior is mixed in, and prior is 0; give a prior, or leave variant out")
+        if self.weight is not None and self.prior:
+            raise ValueError(
+                f"prior is {self.prior:g} and weight {self.weight:g}, and both say how much the old statistics count; "
+                "give one of them"
+            )
         return self
 
 
@@ -152,6 +166,9 @@ def _shows(result: Reestimation) -> str:
     passes = fmt.counted_roughly(result.passes, "pass", "passes")
     together = f", normalised {result.batch_size} at a time" if result.batch_size else ""
     partly = f" Only the sick channels of {names_words(result.partly)} have new statistics." if result.partly else ""
+    if result.weight:
+        alike = "" if result.prior is None else f", as much as {fmt.counted(round(result.prior), 'example')}"
+        partly = f" The old statistics have the weight λ = {fmt.short(result.weight)}{alike}.{partly}"
     which = "layer" if result.only == "all" else "sick layer"
     return (
         f"{fmt.counted(len(result.layers), which)} re-estimated on {fmt.counted(result.images, 'example')} of the "
@@ -159,12 +176,13 @@ def _shows(result: Reestimation) -> str:
     )
 
 
-def _moved(result: Reestimation) -> tuple[str, ...]:
-    if not result.layers:
+def moved_words(layers: Sequence[Moved]) -> tuple[str, ...]:
+    """How far the statistics of ``layers`` moved, in a sentence or two; nothing of none."""
+    if not layers:
         return ()
-    means = {layer.name: layer.mean for layer in result.layers if layer.mean is not None}
-    variances = {layer.name: layer.log_variance for layer in result.layers if layer.log_variance is not None}
-    broken = [layer.name for layer in result.layers if layer.name not in means]
+    means = {layer.name: layer.mean for layer in layers if layer.mean is not None}
+    variances = {layer.name: layer.log_variance for layer in layers if layer.log_variance is not None}
+    broken = [layer.name for layer in layers if layer.name not in means]
     words = (
         f"The running statistics of {names_words(broken)} were not finite before, so that there is no distance. "
         if broken

@@ -15,6 +15,7 @@ from calibrate.steps.measure import Measure
 from calibrate.steps.output_bound import ProbeOutputBound
 from calibrate.steps.reestimate import Reestimate
 from calibrate.steps.search_alpha import SearchAlpha
+from calibrate.steps.search_statistics import SearchStatistics
 from calibrate.steps.set_alpha import SetAlpha
 from calibrate.steps.statistic_noise import ProbeStatisticNoise
 from calibrate.steps.step import StepValue
@@ -28,6 +29,7 @@ STEPS: tuple[type[StepValue], ...] = (
     TuneAffine,
     LabelFreeAlpha,
     Reestimate,
+    SearchStatistics,
     Temperature,
     Measure,
     ProbeInputFit,

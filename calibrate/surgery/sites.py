@@ -112,7 +112,7 @@ def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Sit
         why = f"none of its {len(chosen)} matching normalisation layers keeps" if chosen else "no layer of it keeps"
         raise ModelError(
             f"the network has nothing to re-estimate: {why} running statistics of what comes in. Leave the step "
-            "reestimate out, or choose other layers with `sites`."
+            "out, or choose other layers with `sites`."
         )
     return keeping
 

@@ -17,7 +17,7 @@ PERMITTED: Mapping[Kind, frozenset[str]] = {
 
 #: The preset of a kind, where the request has no recipe.
 DEFAULT_RECIPE: Mapping[Kind, str] = {
-    "calibrate": "alpha",
+    "calibrate": "quick",
     "evaluate": "measure",
     "probe": "probe",
     "adapt": "adaptation",

@@ -21,10 +21,20 @@ class Forks:
 
     def carry_out(self, steps: Sequence[TuningStep]) -> Run:
         """The run after ``steps`` and a temperature; what an earlier list began with as well is not done again."""
+        return self._carried_out(self._reached(steps), Temperature())
+
+    def _reached(self, steps: Sequence[TuningStep]) -> Run:
         for count in range(1, len(steps) + 1):
             if (key := tuple(steps[:count])) not in self._after:
                 self._after[key] = self._carried_out(self._after[key[:-1]], key[-1])
-        return self._carried_out(self._after[tuple(steps)], Temperature())
+        return self._after[tuple(steps)]
+
+    def without_idle_steps(self, steps: Sequence[TuningStep]) -> Sequence[TuningStep]:
+        """``steps`` less those at the beginning that leave the network as it came, all of which are carried out."""
+        place = 0
+        while place < len(steps) - 1 and not self._reached(steps[: place + 1]).state.changed:
+            place += 1
+        return steps[place:]
 
     def _carried_out(self, before: Run, step: TuningStep) -> Run:
         """A fork of ``before`` on which ``step`` was carried out; what it cost is counted, also where it fails."""

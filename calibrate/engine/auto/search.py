@@ -16,7 +16,7 @@ from calibrate.engine.run import Run
 from calibrate.errors import AfternormError, NonFiniteError, TrialsError
 from calibrate.generators import numpy_generator
 from calibrate.search import Candidacy, paired_gap
-from calibrate.steps import Auto, Candidate, Rung
+from calibrate.steps import Auto, Candidate, Rung, TuningStep
 
 #: Why a network whose logits are not finite has no place.
 NON_FINITE = "it gives logits that are infinite or not a number"
@@ -62,7 +62,7 @@ def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
     for candidate in alive:
         if costs[candidate.name] > left():
             _leave_out_(search, candidate)
-        elif (run := _carried_out_(search, base, forks, candidate)) is not None:
+        elif (run := _carried_out_(search, base, forks, candidate, _names(alive))) is not None:
             search.finished[candidate.name] = run
     return search
 
@@ -73,9 +73,20 @@ def candidacy(name: str, run: Run) -> Candidacy:
     return Candidacy(name, np.arange(len(nll)) if run.state.held_back is None else run.state.held_back.numpy(), nll)
 
 
-def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: Candidate) -> Run | None:
+def _carried_out_(
+    search: CandidateSearch,
+    base: Run,
+    forks: Forks,
+    candidate: Candidate,
+    names: Mapping[tuple[TuningStep, ...], str],
+) -> Run | None:
+    """The run of ``candidate``; None, and why, where it comes to nothing, or to another of the ``names``."""
     before = forks.made
     try:
+        left = tuple(forks.without_idle_steps(candidate.steps))
+        if left != candidate.steps and (same := names.get(left)) is not None:
+            search.not_applicable[candidate.name] = f"it is the same as {same}: what comes before changed nothing"
+            return None
         run = forks.carry_out(candidate.steps)
         run.model_logits()
         return run
@@ -89,6 +100,10 @@ def _carried_out_(search: CandidateSearch, base: Run, forks: Forks, candidate: C
         return None
     finally:
         base.notes.forwards += forks.made - before
+
+
+def _names(candidates: Sequence[Candidate]) -> Mapping[tuple[TuningStep, ...], str]:
+    return {candidate.steps: candidate.name for candidate in candidates}
 
 
 def _leave_out_(search: CandidateSearch, candidate: Candidate) -> None:
@@ -120,7 +135,7 @@ def _halve_(
     for candidate in alive:
         if left() - share * costs[candidate.name] < floor:
             _leave_out_(search, candidate)
-        elif (run := _carried_out_(search, base, forks, candidate)) is not None:
+        elif (run := _carried_out_(search, base, forks, candidate, _names(alive))) is not None:
             gaps[candidate.name] = paired_gap(candidacy(candidate.name, run), baseline)[0]
     best_first = sorted(gaps, key=gaps.__getitem__)
     kept = best_first[: -(-len(gaps) // 2)]

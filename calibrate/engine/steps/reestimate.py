@@ -37,7 +37,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         if not (sites := tuple(site for site in sites if site.name in channels)):
             run.add_outcome_(Reestimation(on=step.on, only=step.only, images=0, passes=0.0, layers=()))
             return
-    before = [_statistics(site.module) for site in sites]
+    before = [statistics_of(site.module) for site in sites]
     size = (step.batch_size or run.given.setting.statistics_batch) if step.order == "batch" else None
     batches = SourceBatches(source, indices, run.given.setting, input_dtype(run.state.model), size)
     found = reestimate_(
@@ -46,6 +46,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
         order=step.order,
         prior=step.prior,
         variant=step.variant,
+        weight=step.weight,
         sites=step.sites if step.only == "all" else tuple(escape(site.name) for site in sites),
         channels=channels,
         progress=run.given.setting.progress,
@@ -59,10 +60,12 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             only=step.only,
             augmentation=step.augmentation,
             images=found.images,
+            weight=_weight(step, found.images),
+            prior=step.prior if step.weight is None else _as_prior(step.weight, found.images),
             batch_size=size,
             passes=batches.read / len(indices),
             layers=tuple(
-                _moved(site.name, old, site.module)
+                moved(site.name, old, site.module)
                 for site, old in zip(sites, before, strict=True)
                 if site.name in found.moments
             ),
@@ -117,18 +120,31 @@ def data_of(
     return (source if step.augmentation == "none" else Augmented(source, seed)), examples
 
 
-def _statistics(layer: nn.Module) -> Statistics:
+def statistics_of(layer: nn.Module) -> Statistics:
+    """The running mean and variance of ``layer``, copied, in float64."""
     mean, variance = (layer.get_buffer(name).detach() for name in ("running_mean", "running_var"))
     return mean.to("cpu", torch.float64, copy=True), variance.to("cpu", torch.float64, copy=True)
 
 
-def _moved(name: str, old: Statistics, layer: Any) -> Moved:
-    mean, variance = _statistics(layer)
+def moved(name: str, old: Statistics, layer: Any) -> Moved:
+    """How far the statistics of ``layer`` are from the ``old`` ones."""
+    mean, variance = statistics_of(layer)
     wide, now = old[1] + layer.eps, variance + layer.eps
-    moved = float(((mean - old[0]).abs() / wide.sqrt()).mean()), float((now / wide).log().abs().mean())
-    if not all(map(isfinite, moved)):
+    distance = float(((mean - old[0]).abs() / wide.sqrt()).mean()), float((now / wide).log().abs().mean())
+    if not all(map(isfinite, distance)):
         return Moved(name=name, mean=None, log_variance=None)
-    return Moved(name=name, mean=moved[0], log_variance=moved[1])
+    return Moved(name=name, mean=distance[0], log_variance=distance[1])
+
+
+def _weight(step: Reestimate, images: int) -> float:
+    if step.weight is not None:
+        return step.weight
+    return step.prior / (step.prior + images) if step.prior else 0.0
+
+
+def _as_prior(weight: float, images: int) -> float | None:
+    """How many images the old statistics count as much as; None without end."""
+    return None if weight == 1 else images * weight / (1 - weight)
 
 
 class ReestimateHandler(Handler[Reestimate]):

@@ -14,6 +14,7 @@ from calibrate.engine.steps.measure import MeasureHandler
 from calibrate.engine.steps.output_bound import OutputBoundHandler
 from calibrate.engine.steps.reestimate import ReestimateHandler
 from calibrate.engine.steps.search_alpha import SearchAlphaHandler
+from calibrate.engine.steps.search_statistics import SearchStatisticsHandler
 from calibrate.engine.steps.set_alpha import SetAlphaHandler
 from calibrate.engine.steps.statistic_noise import StatisticNoiseHandler
 from calibrate.engine.steps.temperature import TemperatureHandler
@@ -33,6 +34,7 @@ from calibrate.steps import (
     ProbeStatisticNoise,
     Reestimate,
     SearchAlpha,
+    SearchStatistics,
     SetAlpha,
     Temperature,
     TuneAffine,
@@ -45,6 +47,7 @@ HANDLERS: Handlers = {
     TuneAffine: TuneAffineHandler(),
     LabelFreeAlpha: LabelFreeAlphaHandler(),
     Reestimate: ReestimateHandler(),
+    SearchStatistics: SearchStatisticsHandler(),
     Temperature: TemperatureHandler(),
     Measure: MeasureHandler(),
     ProbeInputFit: InputFitHandler(),

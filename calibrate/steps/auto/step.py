@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from calibrate.steps.auto.result import TAKEN, Leaderboard
 from calibrate.steps.label_free_alpha import LabelFreeAlpha
 from calibrate.steps.learn_alpha import LearnAlpha
-from calibrate.steps.reestimate import Reestimate
 from calibrate.steps.search_alpha import SearchAlpha
+from calibrate.steps.search_statistics import SearchStatistics
 from calibrate.steps.step import StepValue, kind_of
 from calibrate.steps.streams import Domain
 from calibrate.steps.table import STEPS
@@ -32,24 +32,28 @@ class Candidate(Value):
     steps: Annotated[tuple[TuningStep, ...], Field(min_length=1, max_length=8)]
 
 
-_ALPHA = SearchAlpha(curve=False)
+_ALPHA, _STATISTICS = SearchAlpha(curve=False), SearchStatistics()
 
+#: What the recipe ``quick`` tries, the simplest first: one number or a line of them by labels, and what folds before
+#: what does not.
+QUICK = (
+    Candidate(name="statistics", steps=(_STATISTICS,)),
+    Candidate(name="α", steps=(_ALPHA,)),
+    Candidate(name="statistics, α", steps=(_STATISTICS, _ALPHA)),
+)
 
 #: What is tried where nothing else is said, from the simplest on: what folds into the convolutions before what does
 #: not, few numbers chosen by labels before many.
 CANDIDATES = (
-    Candidate(name="re-estimated, prior 4096", steps=(Reestimate(prior=4096),)),
-    Candidate(name="re-estimated, prior 512", steps=(Reestimate(prior=512),)),
-    Candidate(name="re-estimated", steps=(Reestimate(),)),
+    Candidate(name="statistics", steps=(_STATISTICS,)),
     Candidate(name="α", steps=(_ALPHA,)),
     Candidate(name="label-free α, entropy", steps=(LabelFreeAlpha(criterion="entropy"),)),
     Candidate(name="label-free α, agreement", steps=(LabelFreeAlpha(criterion="agreement"),)),
     Candidate(name="label-free α, estimation shift", steps=(LabelFreeAlpha(criterion="estimation_shift"),)),
-    Candidate(name="re-estimated, prior 4096, α", steps=(Reestimate(prior=4096), _ALPHA)),
-    Candidate(name="re-estimated, prior 512, α", steps=(Reestimate(prior=512), _ALPHA)),
-    Candidate(name="re-estimated, α", steps=(Reestimate(), _ALPHA)),
+    Candidate(name="statistics, α", steps=(_STATISTICS, _ALPHA)),
     Candidate(name="α per layer", steps=(_ALPHA, LearnAlpha())),
     Candidate(name="γ and β", steps=(TuneAffine(),)),
+    Candidate(name="statistics, γ and β", steps=(_STATISTICS, TuneAffine())),
     Candidate(name="α, γ and β", steps=(_ALPHA, TuneAffine())),
     Candidate(name="α per channel", steps=(_ALPHA, LearnAlpha(per="channel"))),
 )
