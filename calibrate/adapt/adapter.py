@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from calibrate.errors import ModelError
 from calibrate.steps import LAME, Method
 from calibrate.surgery import (
+    OtherRouteError,
     Replacement,
     Site,
     checked_logits,
@@ -83,13 +84,20 @@ class Adapter(ABC, Generic[Settings]):
         ``model`` up to rounding; what is done to ``model`` later it does not know of.
         """
         self.tally.forward += 1
-        return checked_logits(self.fold_(x), x)
+        try:
+            return checked_logits(self.fold_(x), x)
+        except OtherRouteError:
+            self.folded = self.model
+            return checked_logits(self.model, x)
 
     def fold_(self, x: Tensor) -> nn.Module:
-        """The copy that :meth:`infer` runs; the first ``x`` shows how examples go through the network."""
+        """The copy that :meth:`infer` runs; the first ``x`` shows how examples go through the network.
+
+        From the first that goes another way on, it is the network itself.
+        """
         if self.folded is None:
             checked_logits(self.model, x[:2])
-            self.folded = for_inference(self.model, x[:2])
+            self.folded = for_inference(self.model, x[:2], guarded=True)
         return self.folded
 
     def place_by_batch_(self, **weights: float | str | None) -> None:

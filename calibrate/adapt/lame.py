@@ -45,8 +45,12 @@ class LAMEAdapter(Adapter[LAME]):
             self._final = found[1]
         features: list[Tensor] = []
         watch = watching([self._final], before=lambda _, arguments: features.append(arguments[0]))
+        watched = self.folded
         with watch, torch.inference_mode():
             logits = self.infer(x)
+            if self.folded is not watched:  # x takes another way through the network, which then works unfolded
+                self._final = None
+                return self.step(x)
             return laplacian_adjusted(
                 logits, features[-1].flatten(1), self.settings.neighbours, self.settings.iterations
             )

@@ -1,10 +1,9 @@
 """Loading some examples at once, in a few threads, without losing the order."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from time import perf_counter
 from typing import TypeVar
 
@@ -24,37 +23,55 @@ PARTS = 4
 QUICK = 5e-4
 
 
-def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], least: int) -> Generator[Loaded]:
+def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], most: int) -> Generator[Loaded]:
     """``load(item)`` for each item in order, some of them at once, when the first of these is asked for.
 
-    Those are ``least`` or as many as there are threads, whichever is more; and up to 64 where so many, each as large as
-    the largest so far, have at most 64 MiB. An item counts where it is larger than what is loaded from it. While the
-    caller works on what it has, nothing is loaded: on a CPU both would share the cores, and a pass of two threads takes
-    longer by more than the loading; a GPU works on by itself.
+    Those are 64, or ``most`` if that is more, as long as so many, each as large as the largest so far, have at most
+    64 MiB; and one for each thread at least, and at first. An item counts where it is larger than what is loaded from
+    it. While the caller works on what it has, nothing is loaded: on a CPU both would share the cores, and a pass of two
+    threads takes longer by more than the loading; a GPU works on by itself.
 
-    >>> list(load_in_order(abs, [-3, 2, -1], least=2))
+    >>> list(load_in_order(abs, [-3, 2, -1], most=2))
     [3, 2, 1]
     """
-    least, coming = max(least, THREADS), iter(items)
-    at_once, largest, quick = least, 1, False
+    coming, at_once, largest, quick = iter(items), THREADS, 1, False
     with ThreadPoolExecutor(THREADS, thread_name_prefix="load") as pool:
         try:
-            while several := list(islice(coming, at_once)):
-                size = -(-len(several) // (PARTS * THREADS))
+            while True:
+                several, ended = _take(coming, at_once)
+                size = max(1, -(-len(several) // (PARTS * THREADS)))
                 parts = [several[start : start + size] for start in range(0, len(several), size)]
+                largest = max(largest, *map(_bytes_of, several)) if several else largest
                 begun = perf_counter()
                 results = list((map if quick else pool.map)(partial(_load_each, load), parts))
                 quick = perf_counter() - begun < QUICK * len(several)
+                del several, parts
                 for made, error in results:
                     for loaded in made:
                         largest = max(largest, _bytes_of(loaded))
                         yield loaded
                     if error is not None:
                         raise error
-                largest = max(largest, *map(_bytes_of, several))
-                at_once = max(least, min(AT_ONCE, BYTES_AT_ONCE // largest))
+                if isinstance(ended, Exception):
+                    raise ended
+                if ended:
+                    return
+                at_once = max(THREADS, min(max(AT_ONCE, most), BYTES_AT_ONCE // largest))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _take(coming: Iterator[Item], count: int) -> tuple[list[Item], bool | Exception]:
+    """So many items, and whether there are no more: what was raised in place of the next, where something was."""
+    taken: list[Item] = []
+    try:
+        while len(taken) < count:
+            taken.append(next(coming))
+    except StopIteration:
+        return taken, True
+    except Exception as error:
+        return taken, error
+    return taken, False
 
 
 def _load_each(load: Callable[[Item], Loaded], items: Sequence[Item]) -> tuple[list[Loaded], Exception | None]:

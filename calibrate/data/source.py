@@ -75,8 +75,7 @@ class Source(ABC):
     def _stream(self, indices: NDArray[np.int64], ahead: int) -> Generator[Tensor]:
         """The examples at the ascending ``indices``: pixels (C, H, W) as uint8, or float32 network input (C, ...).
 
-        So many examples may be decoded before they are asked for as :func:`load_in_order` allows, or ``ahead`` if that
-        is more.
+        :func:`load_in_order` says how many are decoded at once; ``ahead`` are asked for together.
         """
 
     @property
@@ -110,8 +109,8 @@ class Source(ABC):
     def batches(self, indices: NDArray[np.int64], batch_size: int) -> Iterator[Batch]:
         """Stream the chosen examples in ascending order of index; each call is a fresh pass.
 
-        In memory at any time: the batch in use, the one being put together and, decoded ahead while the caller is busy,
-        the examples of another; or up to 64 examples in at most 64 MiB, where these are more.
+        In memory at any time: the batch in use, the one being put together, and what was decoded at once with its
+        examples: up to 64, or another batch, in at most 64 MiB.
         """
         order = np.sort(np.asarray(indices, dtype=np.int64))
         outside = len(order) and (order[0] < 0 or order[-1] >= len(self))

@@ -2,7 +2,7 @@
 
 from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating, normalising_by_batch, watching
-from calibrate.surgery.fold import folded, for_inference
+from calibrate.surgery.fold import OtherRouteError, folded, for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
@@ -34,6 +34,7 @@ __all__ = [
     "REFUSALS",
     "Block",
     "Look",
+    "OtherRouteError",
     "Replacement",
     "Replacements",
     "Site",

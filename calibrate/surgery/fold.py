@@ -22,7 +22,7 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 ROUNDING = 100
 
 
-def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
+def for_inference(model: nn.Module, example: Tensor, *, guarded: bool = False) -> nn.Module:
     """A copy of ``model`` that puts out the same at less cost, and can be neither trained nor tuned any more.
 
     A convolution takes the running statistics of the site that it feeds, and puts out z = (x − rm)/√(rv + eps); all
@@ -30,28 +30,81 @@ def for_inference(model: nn.Module, example: Tensor) -> nn.Module:
     and the whole BatchNorm goes into the convolution. A convolution takes part if, on ``example`` (N, C, *), it was
     called once and what it put out went to that site, called once, and nowhere else. The other sites stay as they are,
     GroupNorm too, whose channels share their moments, and so does the whole network where the folded one puts out
-    something else on ``example``.
+    something else on ``example``, or nothing. Sites and convolutions with hooks stay too.
+    ``guarded``: see :func:`folded`.
 
     *Equals the network* up to rounding.
     """
-    made = folded(_frozen(model), example)
     with evaluating(model), torch.inference_mode():
-        expected, actual = model(example), made(example)
+        expected = model(example)
+    try:
+        made = folded(_frozen(model), example, guarded=guarded)
+        with torch.inference_mode():
+            actual = made(example)
+    except Exception:  # whatever its code raises that looks at what a folded layer had
+        return _frozen(model)
+    if actual.shape != expected.shape:
+        return _frozen(model)
     error = (actual - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
     return made if error <= ROUNDING * torch.finfo(expected.dtype).eps else _frozen(model)
 
 
-def folded(model: nn.Module, example: Tensor) -> nn.Module:
-    """:func:`for_inference` without its check that the copy puts out the same; it shares all other parameters.
+class OtherRouteError(Exception):
+    """An input takes another way through the network than the example by which it was folded."""
 
-    Neither it nor ``model`` may be changed while the copy is in use.
+
+def folded(model: nn.Module, example: Tensor, *, guarded: bool = False) -> nn.Module:
+    """:func:`for_inference` without its check that the copy puts out the same; ``model`` itself where nothing folds.
+
+    The copy shares all other parameters. Neither it nor ``model`` may be changed while it is in use. ``guarded``: it
+    raises OtherRouteError where a folded convolution's output does not go to the layer that was folded into it, as it
+    may in a network whose way depends on its input.
     Cost: one pass over ``example``.
     Limits: of a network that reads a convolution's weight elsewhere, the copy computes something else.
     """
     made = copy.deepcopy(model, {id(p): p for p in model.parameters()}).eval()
-    for convolution, site in _pairs(made, example):
-        replace_(made, site, _fold_(convolution, weighed(site.module)))
+    if not (pairs := _pairs(made, example)):
+        return model
+    guard = _Guard()
+    for convolution, site in pairs:
+        left = _fold_(convolution, weighed(site.module))
+        replace_(made, site, left)
+        if guarded:
+            guard.watch_(convolution, left)
+    if guarded:
+        made.register_forward_hook(guard.end_)
     return made.eval()
+
+
+class _Guard:
+    """Watches that what each folded convolution puts out is what the rest of its layer is given next."""
+
+    def __init__(self) -> None:
+        self._open: dict[nn.Module, Tensor] = {}
+
+    def watch_(self, convolution: nn.Module, left: nn.Module) -> None:
+        """Watch a convolution, and what is left of the layer behind it."""
+
+        def put_out(_convolution: nn.Module, _arguments: tuple[Any, ...], output: Tensor) -> None:
+            if left in self._open:
+                self._fail()
+            self._open[left] = output
+
+        def take(_left: nn.Module, arguments: tuple[Any, ...]) -> None:
+            if not arguments or self._open.pop(left, None) is not arguments[0]:
+                self._fail()
+
+        convolution.register_forward_hook(put_out)
+        left.register_forward_pre_hook(take)
+
+    def end_(self, *_: object) -> None:
+        """At the end of a pass, everything was taken."""
+        if self._open:
+            self._fail()
+
+    def _fail(self) -> None:
+        self._open.clear()
+        raise OtherRouteError
 
 
 def _frozen(model: nn.Module) -> nn.Module:
@@ -102,13 +155,17 @@ def _pairs(model: nn.Module, example: Tensor) -> list[tuple[Convolution, Site]]:
             made[id(output)] = (module, output)
 
     watched = [module for module in model.modules() if isinstance(module, Convolution) or module in sites]
+    hooked = {module for module in watched if module._forward_hooks or module._forward_pre_hooks}
     with watching(watched, before=enter, after=leave), torch.inference_mode(), readers:
         output = model(example)
         readers.count(output)
     return [
         (made[id(x)][0], site)
         for site, x in read
-        if id(x) in made and readers.seen[id(x)] == 1 and calls[site.module] == calls[made[id(x)][0]] == 1
+        if id(x) in made
+        and readers.seen[id(x)] == 1
+        and calls[site.module] == calls[made[id(x)][0]] == 1
+        and not hooked & {site.module, made[id(x)][0]}
     ]
 
 

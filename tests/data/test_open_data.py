@@ -107,18 +107,18 @@ def test_labels_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "item_bytes", "loaded_bytes", "at_once"),
+    ("most", "item_bytes", "loaded_bytes", "at_once"),
     [
         (1, 1, 1, AT_ONCE),
         (1, 1, BYTES_AT_ONCE // 16, 16),
         (1, BYTES_AT_ONCE // 16, 1, 16),
-        (20, 1, BYTES_AT_ONCE // 16, 20),
+        (20, 1, BYTES_AT_ONCE // 16, 16),
         (1, 1, BYTES_AT_ONCE + 1, THREADS),
         (100, 1, 1, 100),
     ],
 )
 def test_loading_keeps_the_order_and_takes_as_many_at_once_as_count_and_bytes_allow(
-    least: int, item_bytes: int, loaded_bytes: int, at_once: int
+    most: int, item_bytes: int, loaded_bytes: int, at_once: int
 ) -> None:
     """Tensors of one repeated byte stand for large ones: they say the size, and take no memory."""
     taken: list[int] = []
@@ -132,12 +132,22 @@ def test_loading_keeps_the_order_and_takes_as_many_at_once_as_count_and_bytes_al
         return torch.full((1,), item[0], dtype=torch.uint8).expand(loaded_bytes)
 
     asked: list[int] = []
-    least_here = max(least, THREADS)  # until then nobody knows how large they are
-    for result in load_in_order(load, items(), least):
+    for result in load_in_order(load, items(), most):
         asked.append(int(result[0]))
-        wholes = max(0, -(-(len(asked) - least_here) // at_once))
-        assert len(taken) == min(250, least_here + wholes * at_once)
+        wholes = max(0, -(-(len(asked) - THREADS) // at_once))  # until then nobody knows how large they are
+        assert len(taken) == min(250, THREADS + wholes * at_once)
     assert asked == list(range(250))
+
+
+def test_items_before_one_that_raises_are_loaded() -> None:
+    def items() -> Iterator[int]:
+        yield from range(50)
+        raise OSError("disk")
+
+    loading = load_in_order(abs, items(), most=7)
+    assert [next(loading) for _ in range(50)] == [*range(50)]
+    with pytest.raises(OSError, match="disk"):
+        next(loading)
 
 
 def test_nothing_is_loaded_while_the_caller_works() -> None:
@@ -148,7 +158,7 @@ def test_nothing_is_loaded_while_the_caller_works() -> None:
         running.append(item)
         return item
 
-    for result in load_in_order(load, range(200), least=7):
+    for result in load_in_order(load, range(200), most=7):
         before = len(running)
         time.sleep(0.001)
         assert len(running) == before > result
@@ -163,14 +173,14 @@ def test_loading_stops_with_its_reader() -> None:
         finally:
             closed.append(True)
 
-    loading = load_in_order(str, items(), least=4)
+    loading = load_in_order(str, items(), most=4)
     assert next(loading) == "0"
     loading.close()
     assert closed == [True]
 
 
 def test_an_error_in_loading_reaches_the_reader_in_its_turn() -> None:
-    loading = load_in_order(lambda item: 1 // item, [*[1] * 99, 0, 1], least=40)
+    loading = load_in_order(lambda item: 1 // item, [*[1] * 99, 0, 1], most=40)
     assert [next(loading) for _ in range(99)] == [1] * 99
     with pytest.raises(ZeroDivisionError):
         next(loading)

@@ -26,6 +26,7 @@ FULL: dict[str, Any] = {
             "batch_size": None,
             "augmentation": "none",
             "prior": 8.0,
+            "weight": None,
             "variant": "moments",
             "only": "all",
             "sites": ["*"],
@@ -138,8 +139,12 @@ def test_every_other_value_changes_the_digest() -> None:
     assert len(set(digests)) == len(CHANGES) + 1
     in_batches = with_change(("steps", 2, "order"), "batch").model_dump()
     in_batches["steps"][2]["batch_size"] = 8
-    assert Recipe.model_validate(in_batches).digest not in digests
-    changed = {path[-1] for path, _ in CHANGES} | {"batch_size"}
+    by_weight = with_change(("steps", 2, "prior"), 0).model_dump()
+    by_weight["steps"][2]["weight"] = 0.5
+    others = [Recipe.model_validate(document).digest for document in (in_batches, by_weight)]
+    assert not {*others} & {*digests}
+    assert others[0] != others[1]
+    changed = {path[-1] for path, _ in CHANGES} | {"batch_size", "weight"}
     fields = {name for step in Recipe.model_validate(FULL).steps for name in type(step).model_fields}
     assert fields | set(Recipe.model_fields) == changed | {"version", "kind"}
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from calibrate.data import Source
 from calibrate.engine.passes.setting import Setting
 from calibrate.result import Progress
-from calibrate.surgery import checked_logits, evaluating
+from calibrate.surgery import OtherRouteError, checked_logits, evaluating
 
 
 def predict(
@@ -51,9 +51,14 @@ def predict_each(
             if not watched:
                 made = made or [setting.fast(model, inputs[input_dtype(model)]) for model in models]
                 inputs = {dtype: setting.in_format(x) for dtype, x in inputs.items()}
-            for model, fast, own in zip(models, made or models, logits, strict=True):
+            for place, (model, own) in enumerate(zip(models, logits, strict=True)):
+                x = inputs[input_dtype(model)]
                 with in_precision(setting):
-                    own.append(checked_logits(fast, inputs[input_dtype(model)]))
+                    try:
+                        own.append(checked_logits(made[place] if made else model, x))
+                    except OtherRouteError:
+                        made[place] = model
+                        own.append(checked_logits(model, x))
             done += len(batch.indices)
             setting.progress(Progress(stage, done, len(indices)))
             for own in logits:
