@@ -58,10 +58,10 @@ class Proof:
         found = self._of(preparation)
         return float("inf") if found is None else float(found[1].mean())
 
-    def beats(self, preparation: Preparation) -> bool:
-        """Whether the examples prefer it to the given one by more than ``MARGIN`` standard errors."""
+    def beats(self, preparation: Preparation, margin: float = MARGIN) -> bool:
+        """Whether the examples prefer it to the given one by more than ``margin`` standard errors."""
         before, after = self._of(self._given), self._of(preparation)
-        return before is not None and after is not None and paired_gain(before[1], after[1]).beats(MARGIN)
+        return before is not None and after is not None and paired_gain(before[1], after[1]).beats(margin)
 
     def as_good_as_any(self, proven: Mapping[str, Preparation]) -> list[str]:
         """Those of the ``proven`` preparations that no other beats by a standard error."""
