@@ -43,6 +43,12 @@ class RunRequest(_ModelOnData):
         str | None, Field(description="examples that the model was trained on, named as data are; no labels needed")
     ] = None
     recipe: Recipe
+    reference: Annotated[
+        Path | None,
+        Field(
+            description="what data may have shifted from; else the file that belongs to the model, where there is one"
+        ),
+    ] = None
     outputs: Outputs = Outputs()
     settings: RunSettings = RunSettings()
 
@@ -56,14 +62,20 @@ class ExportRequest(_ModelOnData):
 
 
 class Requirement(StrEnum):
-    """What must hold for the tuned network to be written: a verdict; or that inputs and statistics are sound."""
+    """What must hold: a verdict; that inputs and statistics are sound; that the data have not shifted.
+
+    Else no tuned network is written, and the command ends with the exit code 6.
+    """
 
     IMPROVED = "improved"
     NOT_WORSE = "not-worse"
     SOUND = "sound"
+    NO_SHIFT = "no-shift"
 
-    def is_met_by(self, verdict: str | None, unsound: Sequence[str] = ()) -> bool:
-        """Whether a network of that verdict may be written, where ``unsound`` says what is not sound."""
+    def is_met_by(self, verdict: str | None, unsound: Sequence[str] = (), *, shifted: bool | None = None) -> bool:
+        """Whether it holds for that verdict, where ``unsound`` says what is not sound, and ``shifted`` if data are."""
+        if self == Requirement.NO_SHIFT:
+            return shifted is False
         if self == Requirement.SOUND:
             return not unsound
         return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")
