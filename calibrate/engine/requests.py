@@ -13,7 +13,7 @@ from torch import Tensor
 from calibrate.data import Source, open_data, read_class_map, read_classes
 from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
 from calibrate.engine.execution import Plan, carry_out, plan
-from calibrate.engine.inputs.reference import make_reference, read_reference, reference_path, write_reference
+from calibrate.engine.inputs.reference import make_reference, read_reference, write_reference
 from calibrate.engine.opening.checkpoint import Opened, open_model
 from calibrate.engine.opening.machine import find_device, machine_facts
 from calibrate.engine.opening.process import set_up_process
@@ -23,7 +23,7 @@ from calibrate.errors import AfternormError, ExportError, GateError, UsageError
 from calibrate.export import require_runtime
 from calibrate.recipe import Preprocessing
 from calibrate.request import ExportRequest, Requirement, RunRequest
-from calibrate.result import Listener, Parity, ShiftReference, Summary, silent
+from calibrate.result import Listener, Parity, Summary, reference_path, silent
 from calibrate.steps import FieldShift, NotApplicable, kind_of
 
 
@@ -81,7 +81,7 @@ def open_run(
         autocast=request.settings.autocast,
         progress=progress,
         trials=trials,
-        reference=_reference(request),
+        reference=None if request.reference_file is None else read_reference(request.reference_file),
     )
     return OpenedRun(request, out, opened, checked)
 
@@ -173,19 +173,6 @@ def _gate_error(missed: Sequence[Requirement], summary: Summary, report: str) ->
     if all(step.is_probe for step in summary.recipe.steps):
         return GateError(f"{'; '.join(reasons)}. {report} says more.")
     return GateError(f"{'; '.join(reasons)}; so no network was written, and {report} says why.")
-
-
-def _reference(request: RunRequest) -> ShiftReference | None:
-    """What the data may have shifted from, where a step asks: a file that is named, or that belongs to the network.
-
-    Training data, where they are given, go before the latter.
-    """
-    if not any(step.needs_reference for step in request.recipe.steps):
-        return None
-    if request.reference is not None:
-        return read_reference(request.reference)
-    own = reference_path(request.model)
-    return read_reference(own) if request.training_data is None and own.exists() else None
 
 
 def _open_model(request: RunRequest | ExportRequest) -> Opened:

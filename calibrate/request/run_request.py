@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from calibrate.recipe import Outputs, Preprocessing, Recipe, RunSettings
+from calibrate.result import reference_path
 from calibrate.values import NUMBER, Value
 
 
@@ -51,6 +52,19 @@ class RunRequest(_ModelOnData):
     ] = None
     outputs: Outputs = Outputs()
     settings: RunSettings = RunSettings()
+
+    @property
+    def reference_file(self) -> Path | None:
+        """The reference that a step compares the data with; None where no step does, or training data are it.
+
+        The one that is named, else the one that belongs to the model, where there is one.
+        """
+        if not any(step.needs_reference for step in self.recipe.steps):
+            return None
+        if self.reference is not None:
+            return self.reference
+        own = reference_path(self.model)
+        return own if self.training_data is None and own.exists() else None
 
 
 class ExportRequest(_ModelOnData):

@@ -11,7 +11,7 @@ from calibrate.result.findings import (
     sick_words,
 )
 from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
-from calibrate.result.shift_reference import FEWEST_EXAMPLES, ChanceBand, ReferenceLayer, ShiftReference
+from calibrate.result.shift_reference import FEWEST_EXAMPLES, ChanceBand, ReferenceLayer, ShiftReference, reference_path
 from calibrate.result.summary import (
     Changes,
     Data,
@@ -65,6 +65,7 @@ __all__ = [
     "TrainingData",
     "condition_findings",
     "digest_of",
+    "reference_path",
     "sick_words",
     "silent",
 ]

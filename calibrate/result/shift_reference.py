@@ -1,5 +1,6 @@
 """The reference of a shift: the inputs of a network's layers on data that are known to be as they should be."""
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -9,6 +10,8 @@ from calibrate.values import Value
 
 #: Fewer examples tell no shift from chance.
 FEWEST_EXAMPLES: Final = 16
+#: What the name of a reference's file ends in; it begins with that of the network's file.
+SUFFIX: Final = ".reference.json"
 
 
 class ReferenceLayer(Value):
@@ -55,3 +58,12 @@ class ShiftReference(Value):
         [16, 16, 32, 50]
         """
         return max((band for band in self.bands if band.examples <= examples), key=lambda band: band.examples)
+
+
+def reference_path(checkpoint: Path) -> Path:
+    """Where the reference of the network in the file ``checkpoint`` is.
+
+    >>> reference_path(Path("out/tuned.safetensors")).as_posix()
+    'out/tuned.reference.json'
+    """
+    return checkpoint.with_suffix(SUFFIX)

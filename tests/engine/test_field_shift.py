@@ -12,6 +12,7 @@ from calibrate import Outputs, Recipe, ShiftReference, deliver, open_model, prob
 from calibrate.engine.inputs import reference as references
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.recipe import PRESETS
+from calibrate.result import reference_path
 from calibrate.steps import FieldShift, NotApplicable, ProbeFieldShift, ProbeResult, Reestimate, SetAlpha, Temperature
 from tests.builders.examples import Example, examples, holdout, trained
 from tests.builders.networks import factory, grouped, warmed_up
@@ -78,7 +79,7 @@ def test_sick_statistics_are_to_be_repaired() -> None:
     found = probe(model, "field_shift", moved(1.5), training=TRUSTED)
     assert isinstance(found, FieldShift)
     assert (found.shifted, found.recipe) == (True, "repair")
-    assert PRESETS["repair"]
+    assert {"repair", "quick", "statistics"} <= {*PRESETS}
     assert [layer.name for layer in found.layers] == ["1", "4"]
 
 
@@ -124,7 +125,7 @@ def test_a_tuned_file_has_a_reference_beside_it_of_the_holdout_half(tmp_path: Pa
         architecture=factory(trained),
     )
     deliver(outcome, trained(), tmp_path, Outputs(formats=("safetensors",)))
-    path = references.reference_path(tmp_path / "tuned.safetensors")
+    path = reference_path(tmp_path / "tuned.safetensors")
     reference = references.read_reference(path)
     x, y = holdout()
     again = shift_reference(outcome.model, list(zip(x, y.tolist(), strict=True)))

@@ -15,7 +15,7 @@ from calibrate.atomic import replace_files
 from calibrate.data import Source
 from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
-from calibrate.engine.inputs.reference import reference_missing, reference_path
+from calibrate.engine.inputs.reference import reference_missing
 from calibrate.engine.opening.checkpoint import Opened
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import AfternormError, ExportError, UsageError
@@ -31,7 +31,18 @@ from calibrate.export import (
 from calibrate.generators import torch_generator
 from calibrate.recipe import Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
+from calibrate.result import (
+    Artifact,
+    Finding,
+    Latency,
+    Listener,
+    Parity,
+    Progress,
+    Serving,
+    Summary,
+    reference_path,
+    silent,
+)
 
 if TYPE_CHECKING:
     import onnx

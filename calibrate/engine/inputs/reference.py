@@ -21,20 +21,9 @@ from calibrate.surgery import Site, find_sites, keeping_statistics
 
 #: A reference is made of at most so many examples, and of so many that their moments take this memory.
 MOST_EXAMPLES, MEMORY = 1024, 128 << 20
-#: What the name of a reference's file ends in; it begins with that of the network's file.
-SUFFIX = ".reference.json"
 
 #: The next move where there is no reference.
 MAKE_ONE = "give data that you trust with --training-data, or make a reference of them with `afternorm probe --accept`"
-
-
-def reference_path(checkpoint: Path) -> Path:
-    """Where the reference of the network in the file ``checkpoint`` is.
-
-    >>> reference_path(Path("out/tuned.safetensors")).as_posix()
-    'out/tuned.reference.json'
-    """
-    return checkpoint.with_suffix(SUFFIX)
 
 
 def read_reference(path: Path) -> ShiftReference:
