@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         open_model,
         probe,
         retrofit,
+        shift_reference,
         statistic_noise,
     )
     from calibrate.errors import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     )
     from calibrate.recipe import PRESETS, Outputs, Preprocessing, Recipe
     from calibrate.report import render_html, render_markdown, render_text
-    from calibrate.result import Progress, Summary
+    from calibrate.result import Progress, ShiftReference, Summary
     from calibrate.search import fit_temperature
     from calibrate.stats import reestimate, reestimate_
     from calibrate.steps import (
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
         ProbeChannelHealth,
         ProbeCorruptions,
         ProbeEstimationShift,
+        ProbeFieldShift,
         ProbeInputFit,
         ProbeOutputBound,
         ProbeStatisticNoise,
@@ -130,6 +132,7 @@ _HOME = {
     "ProbeChannelHealth": "steps",
     "ProbeCorruptions": "steps",
     "ProbeEstimationShift": "steps",
+    "ProbeFieldShift": "steps",
     "ProbeInputFit": "steps",
     "ProbeOutputBound": "steps",
     "ProbeStatisticNoise": "steps",
@@ -143,6 +146,7 @@ _HOME = {
     "ScaledAffineBatchNorm": "nn",
     "SearchAlpha": "steps",
     "SetAlpha": "steps",
+    "ShiftReference": "result",
     "Source": "data",
     "StochNorm": "nn",
     "Summary": "result",
@@ -176,6 +180,7 @@ _HOME = {
     "render_markdown": "report",
     "render_text": "report",
     "retrofit": "engine",
+    "shift_reference": "engine",
     "statistics_health": "diagnose",
 }
 
@@ -220,6 +225,7 @@ __all__ = [
     "ProbeChannelHealth",
     "ProbeCorruptions",
     "ProbeEstimationShift",
+    "ProbeFieldShift",
     "ProbeInputFit",
     "ProbeOutputBound",
     "ProbeStatisticNoise",
@@ -232,6 +238,7 @@ __all__ = [
     "ScaledAffineBatchNorm",
     "SearchAlpha",
     "SetAlpha",
+    "ShiftReference",
     "Source",
     "StochNorm",
     "Summary",
@@ -264,6 +271,7 @@ __all__ = [
     "render_markdown",
     "render_text",
     "retrofit",
+    "shift_reference",
     "statistic_noise",
     "statistics_health",
 ]

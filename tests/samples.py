@@ -44,6 +44,7 @@ from calibrate.steps import (
     Difference,
     Domain,
     EstimationShift,
+    FieldShift,
     GradientFactor,
     HoldoutScores,
     InputFit,
@@ -72,6 +73,7 @@ from calibrate.steps import (
     Reestimation,
     Rung,
     Scores,
+    ShiftedLayer,
     StatisticNoise,
     StepResult,
     Stream,
@@ -603,6 +605,25 @@ def everything() -> tuple[StepResult, ...]:
 def unmeasured(*others: StepResult, **changed: Any) -> Summary:
     """A run that measured and searched nothing: what came of it are ``others``."""
     return summary(**{"outcomes": others, "verdict": None, "reasons": (), **changed})
+
+
+def field_shift(**changed: Any) -> FieldShift:
+    """Unlabelled data that have shifted."""
+    fields: dict[str, Any] = {
+        "tuned": False,
+        "images": 70,
+        "reference": "trusted.zip",
+        "reference_images": 250,
+        "band_images": 64,
+        "shift": 0.31,
+        "shift_by_chance": 0.12,
+        "misfit": 0.02,
+        "misfit_by_chance": 0.03,
+        "layers": (ShiftedLayer(name="bn1", shift=0.2), ShiftedLayer(name="bn2", shift=0.42)),
+        "shifted": True,
+        "recipe": "quick",
+    }
+    return FieldShift(**{**fields, **changed})
 
 
 def input_fit(**changed: Any) -> InputFit:

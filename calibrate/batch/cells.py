@@ -106,8 +106,8 @@ def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...
     if given and not any(cell.request.training_data for cell in cells):
         raise UsageError(
             f"{path} gives {given[0]} training_data, and none of its recipes uses them; leave training_data out, or "
-            "add a recipe with the step estimation_shift, with the adaptation method eata, or with reestimate and "
-            "`on: training`, such as precise_bn."
+            "add a recipe with the step field_shift or estimation_shift, with the adaptation method eata, or with "
+            "reestimate and `on: training`, such as precise_bn."
         )
 
 

@@ -13,8 +13,8 @@ from calibrate.errors import UsageError
 def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
     """For each cell, SHA-256 over everything that was asked for: a run with another digest is another run.
 
-    A checkpoint, class names and a class map count by their content; data by their path and the name, size and time
-    of change of each file there, because they can be large. A URL, the images that a .csv names and a factory
+    A checkpoint, class names, a class map and a reference count by their content; data by their path and the name, size
+    and time of change of each file there, because they can be large. A URL, the images that a .csv names and a factory
     (``package.module:factory``) count by name only. The installed versions do not count: they are in each summary.
     """
     contents: dict[Path, str] = {}
@@ -46,6 +46,8 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
                 asked.training_data,
                 listings[cell.training_files] if cell.training_files else None,
             ]
+        if (reference := asked.reference_file) is not None:  # likewise
+            request["reference"] = _content(reference)
         digests.append(_digest(request))
     return tuple(digests)
 

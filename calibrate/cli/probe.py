@@ -1,5 +1,6 @@
 """``afternorm probe``: look at what a network's normalisation does on data, and change nothing."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,7 +8,10 @@ import typer
 from calibrate.cli import options
 from calibrate.errors import UsageError
 from calibrate.recipe import Outputs, RunSettings
-from calibrate.request import RunRequest
+from calibrate.request import Requirement, RunRequest
+
+#: What is looked at of data that are accepted, where no recipe says so.
+ACCEPTING = "{steps: [{kind: input_fit}]}"
 
 
 def probe_command(
@@ -20,8 +24,33 @@ def probe_command(
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
-        str, typer.Option(help="The preset probe, or a recipe of probes as a file or a mapping.")
-    ] = "probe",
+        str | None,
+        typer.Option(
+            help="A preset or a recipe of probes as a file or a mapping. Default: probe; with --require no-shift "
+            "field_shift, with --accept what fits the inputs.",
+            show_default=False,
+        ),
+    ] = None,
+    require: Annotated[
+        list[Requirement] | None,
+        typer.Option(
+            help="Exit 6 where data have shifted from the reference (no-shift), or where inputs or statistics are not "
+            "sound (sound); may be given twice.",
+            show_default=False,
+        ),
+    ] = None,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Make these data the reference of later shifts, once you have looked at them."),
+    ] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="The reference to compare with, or to write with --accept. Default: the file that belongs to the "
+            "model, as in tuned.reference.json.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the noise.", show_default=False)] = None,
     out: options.Out = options.DEFAULT_OUT,
     batch_size: options.BatchSize = None,
@@ -35,6 +64,18 @@ def probe_command(
 
     Writes report.html with the figures, report.md, report.txt and summary.json.
     """
+    required = require or []
+    if told := [item for item in required if item not in (Requirement.NO_SHIFT, Requirement.SOUND)]:
+        raise UsageError(
+            f"--require {told[0]} was given, and afternorm probe compares no networks, so there is no verdict; give it "
+            "to afternorm calibrate, or give --require no-shift or --require sound."
+        )
+    if accept and Requirement.NO_SHIFT in required:
+        raise UsageError(
+            "--accept makes the data the reference that --require no-shift would compare them with; leave one out."
+        )
+    if recipe is None:
+        recipe = "field_shift" if Requirement.NO_SHIFT in required else ACCEPTING if accept else "probe"
     chosen = options.recipe(recipe, None, seed)
     if changing := [step.kind for step in chosen.steps if "probe" not in step.jobs]:
         raise UsageError(
@@ -46,10 +87,11 @@ def probe_command(
         data=data,
         training_data=training_data,
         recipe=chosen,
+        reference=reference,
         outputs=Outputs(formats=()),
         settings=RunSettings(batch_size=batch_size, device=device, threads=threads, autocast=autocast),
     )
 
     from calibrate.cli.requests import deliver_run
 
-    deliver_run(request, out, as_json=as_json, dry_run=dry_run)
+    deliver_run(request, out, as_json=as_json, dry_run=dry_run, require=required, accept=accept)

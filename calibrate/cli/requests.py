@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from calibrate.cli.console import progress_bars, say, show
-from calibrate.engine import OpenedRun, carry_out_run, open_run
+from calibrate.cli.console import note, progress_bars, say, show
+from calibrate.engine import OpenedRun, accept_data, carry_out_run, open_run
 from calibrate.report import render_text
 from calibrate.request import Requirement, RunRequest
 
@@ -40,10 +40,12 @@ def deliver_run(
     dry_run: bool,
     trials: Path | None = None,
     require: Sequence[Requirement] = (),
+    accept: bool = False,
 ) -> None:
     """Carry out ``request``, write its files into ``out``, if any, and print the report; of a dry run, the plan alone.
 
     The network is written only where all that is required holds. Finished passes are kept in ``trials``.
+    With ``accept`` the data become the reference of later shifts.
     """
     with progress_bars() as progress:
         run = open_run(request, out, progress, trials=None if dry_run else trials)
@@ -51,7 +53,10 @@ def deliver_run(
             say(json.dumps(describe(run), indent=2))
             return
         result = carry_out_run(run, require=require)
+        accepted = accept_data(run) if accept else None
     delivery = result.delivery
     show(delivery.summary, lambda: render_text(delivery.summary, details=False), delivery.files, as_json=as_json)
+    if accepted is not None:
+        note(f"wrote {accepted}")
     if result.error is not None:
         raise result.error

@@ -4,6 +4,14 @@ from calibrate.diagnose.advice import BY_BATCH
 from calibrate.diagnose.channels import channel_health, gradient_factor
 from calibrate.diagnose.corruptions import corruption_means, means, seen
 from calibrate.diagnose.estimation_shifts import estimation_shift, rank_correlation, squared_distance
+from calibrate.diagnose.field_shifts import (
+    ExampleMoments,
+    Shift,
+    chance_bands,
+    example_moments,
+    reference_layers,
+    shift_from,
+)
 from calibrate.diagnose.input_fit import (
     FirstLayer,
     channel_moments,
@@ -28,11 +36,14 @@ __all__ = [
     "MAXIMA",
     "OF_DATA",
     "REPAIR",
+    "ExampleMoments",
     "FirstLayer",
     "Pair",
+    "Shift",
     "array_preparations",
     "bound",
     "bounded",
+    "chance_bands",
     "channel_health",
     "channel_moments",
     "contrast",
@@ -40,6 +51,7 @@ __all__ = [
     "diagnose_stream",
     "disturbed",
     "estimation_shift",
+    "example_moments",
     "first_layer",
     "gradient_factor",
     "image_preparations",
@@ -51,7 +63,9 @@ __all__ = [
     "normalising_by_channel",
     "output_bound",
     "rank_correlation",
+    "reference_layers",
     "seen",
+    "shift_from",
     "sick_channels",
     "squared_distance",
     "statistics_health",

@@ -11,11 +11,12 @@ from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.engine.probing import adaptation, corruptions, input_fit, probe, statistic_noise
+from calibrate.engine.probing import adaptation, corruptions, input_fit, probe, shift_reference, statistic_noise
 from calibrate.engine.requests import (
     OpenedExport,
     OpenedRun,
     RunResult,
+    accept_data,
     carry_out_export,
     carry_out_run,
     open_export,
@@ -40,6 +41,7 @@ __all__ = [
     "Plan",
     "RunResult",
     "Trials",
+    "accept_data",
     "adaptation",
     "carry_out",
     "carry_out_export",
@@ -68,6 +70,7 @@ __all__ = [
     "retrofit",
     "run_cell",
     "set_up_process",
+    "shift_reference",
     "statistic_noise",
     "trial_key",
     "write_compared_arms",

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from calibrate.data import (
 from calibrate.engine.handler import Given
 from calibrate.engine.health import explained, network_health
 from calibrate.engine.inputs.fit import find_input_fit, input_findings
+from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
@@ -43,6 +45,7 @@ from calibrate.result import (
     Finding,
     LayerCondition,
     Listener,
+    ShiftReference,
     SiteSummary,
     Summary,
     Timings,
@@ -84,7 +87,8 @@ class Outcome:
 
     ``thumbnails`` are small PNG files of the examples that the summary lists as changed, by their index in the data;
     they are kept out of the summary, which stays small, and go into the HTML report alone. ``graphs`` are networks of a
-    leaderboard, one for each graph that does not fold, to time.
+    leaderboard, one for each graph that does not fold, to time. ``reference`` makes the reference of a later shift, of
+    the holdout half, in one pass.
     """
 
     model: nn.Module
@@ -93,6 +97,7 @@ class Outcome:
     class_names: tuple[str, ...] | None
     thumbnails: Mapping[int, bytes] = field(default_factory=dict)
     graphs: Mapping[str, nn.Module] = field(default_factory=dict)
+    reference: Callable[[], ShiftReference] | None = None
 
     def save(self, folder: str | Path, *, formats: Sequence[str] = ("safetensors", "onnx")) -> tuple[Path, ...]:
         """Write the tuned network in ``formats``, the summary and the reports into ``folder``; the paths written.
@@ -185,11 +190,12 @@ def plan(
     autocast: Autocast | None = None,
     halves: Callable[[int], Split] | None = None,
     trials: Trials | None = None,
+    reference: ShiftReference | None = None,
 ) -> Plan:
     """Check everything that can be checked before the first full pass; the arguments are :func:`retrofit`'s.
 
     ``halves`` makes two of so many examples in another way than at random. What ``trials`` recalls of the passes is not
-    made again, nor chosen anew.
+    made again, nor chosen anew. ``reference`` is what the data may have shifted from.
     """
     if not isinstance(model, nn.Module):
         raise ModelError(
@@ -228,6 +234,7 @@ def plan(
         check_inputs(opened, first)
     health = network_health(original, source, parts.calibration, setting, seen)
     given = Given(original, source, parts, opened, recipe.seed, seen, first, setting, HANDLERS, health, trials)
+    given = replace(given, reference=reference)
     trial = share_weights(original)
     for step in recipe.steps:
         trial = HANDLERS[type(step)].check_data(step, given, trial)
@@ -303,7 +310,9 @@ def carry_out(
     changed = [example.index for example in changes.examples] if changes else []
     home = next(model.parameters(), examples).device
     thumbnails = (notes.measured or source).thumbnails(changed)
-    return Outcome(tuned.to(home), summary, examples, source.class_names, thumbnails, notes.graphs)
+    tuned = tuned.to(home)
+    reference = partial(make_reference, tuned, source, split.holdout, setting, given.seed)
+    return Outcome(tuned, summary, examples, source.class_names, thumbnails, notes.graphs, reference)
 
 
 def _health_findings(health: Sequence[LayerCondition], recipe: Recipe) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from calibrate.data import Source, Split
 from calibrate.engine.passes.setting import Setting
 from calibrate.engine.trials.store import Trials
-from calibrate.result import LayerCondition
+from calibrate.result import LayerCondition, ShiftReference
 from calibrate.steps import InputFit, NotApplicable, StepValue
 from calibrate.surgery import Look, find_sites, matching, select, weigh_examples_
 
@@ -27,6 +27,7 @@ class Given:
     ``first`` are the inputs (n, C, *) of some holdout examples. ``handlers`` carry out the steps that a step holds.
     ``health`` is that of the original network's statistics.
     ``input_fit`` is how the examples fit the original network, or why that cannot be told.
+    ``reference`` is what they may have shifted from.
     """
 
     original: nn.Module
@@ -41,6 +42,7 @@ class Given:
     health: tuple[LayerCondition, ...] = ()
     trials: Trials | None = None
     input_fit: InputFit | NotApplicable | None = None
+    reference: ShiftReference | None = None
 
 
 class Handler(ABC, Generic[S]):

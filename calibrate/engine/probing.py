@@ -8,9 +8,10 @@ from torch import nn
 
 from calibrate.data import DataLike, Split
 from calibrate.engine.execution import carry_out, plan
+from calibrate.engine.inputs.reference import make_reference
 from calibrate.errors import UsageError
 from calibrate.recipe import Preprocessing, as_preprocessing, as_recipe
-from calibrate.result import Listener, silent
+from calibrate.result import Listener, ShiftReference, silent
 from calibrate.steps import (
     Adaptation,
     Corruptions,
@@ -72,6 +73,7 @@ def probe(
     data: DataLike,
     *,
     training: DataLike | None = None,
+    reference: ShiftReference | None = None,
     preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
     seed: int = 0,
     batch_size: int | None = None,
@@ -82,7 +84,8 @@ def probe(
 
     ``step`` is the probe, its name, or a mapping as in a recipe file.
 
-    The arguments are those of :func:`~calibrate.retrofit`; ``model`` is never changed.
+    ``reference`` is what :func:`shift_reference` made, for the probe ``field_shift``. The other arguments are those of
+    :func:`~calibrate.retrofit`; ``model`` is never changed.
 
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
     >>> examples = [(np.float32([i, -i]), i % 2) for i in range(8)]
@@ -104,8 +107,44 @@ def probe(
         device=device,
         progress=progress,
         halves=_undivided,
+        reference=reference,
     )
     return carry_out(model, checked, "", {}).summary.of(ProbeResult)[0]
+
+
+def shift_reference(
+    model: nn.Module,
+    data: DataLike,
+    *,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None = None,
+    seed: int = 0,
+    batch_size: int | None = None,
+    device: str = "auto",
+) -> ShiftReference:
+    """The reference of later shifts: ``data`` that ``model`` is known to suit, or a draw of 1,024 of them at most.
+
+    The arguments are those of :func:`~calibrate.retrofit`. It is kept as JSON (``model_dump_json``).
+
+    >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
+    >>> values = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    >>> reference = shift_reference(network, [(x, 0) for x in values[:100]])
+    >>> later = [[(x + move, 0) for x in values[100:]] for move in (np.float32(0), np.float32(1))]
+    >>> [probe(network, "field_shift", data, reference=reference).shifted for data in later]
+    [False, True]
+    """
+    checked = plan(
+        model,
+        as_recipe(["input_fit"]).model_copy(update={"seed": seed}),
+        data=data,
+        preprocessing=as_preprocessing(preprocessing),
+        classes=None,
+        batch_size=batch_size,
+        device=device,
+        progress=silent,
+        halves=_undivided,
+    )
+    given = checked.given
+    return make_reference(given.original, given.source, given.split.holdout, given.setting, seed)
 
 
 def _undivided(examples: int) -> Split:

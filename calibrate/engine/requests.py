@@ -6,22 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from calibrate.data import Source, open_data, read_class_map, read_classes
 from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
 from calibrate.engine.execution import Plan, carry_out, plan
+from calibrate.engine.inputs.reference import make_reference, read_reference, write_reference
 from calibrate.engine.opening.checkpoint import Opened, open_model
 from calibrate.engine.opening.machine import find_device, machine_facts
 from calibrate.engine.opening.process import set_up_process
 from calibrate.engine.trials.folder import FolderTrials
 from calibrate.engine.trials.store import Trials
-from calibrate.errors import AfternormError, ExportError, GateError
+from calibrate.errors import AfternormError, ExportError, GateError, UsageError
 from calibrate.export import require_runtime
 from calibrate.recipe import Preprocessing
 from calibrate.request import ExportRequest, Requirement, RunRequest
-from calibrate.result import Listener, Parity, silent
+from calibrate.result import Listener, Parity, Summary, reference_path, silent
+from calibrate.steps import FieldShift, NotApplicable, kind_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +81,7 @@ def open_run(
         autocast=request.settings.autocast,
         progress=progress,
         trials=trials,
+        reference=None if request.reference_file is None else read_reference(request.reference_file),
     )
     return OpenedRun(request, out, opened, checked)
 
@@ -88,26 +92,36 @@ def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = ()) -> Run
     Without all that is required, the reports are written and the tuned model is not.
     """
     request, opened, out = run.request, run.opened, run.out
+    if Requirement.NO_SHIFT in require and not any(step.needs_reference for step in request.recipe.steps):
+        raise UsageError(
+            "--require no-shift was given, and no step of the recipe compares the data with a reference; add the step "
+            "{kind: field_shift}, or give the recipe field_shift."
+        )
     outcome = carry_out(opened.model, run.plan, opened.architecture, opened.architecture_args)
-    verdict, unsound = outcome.summary.verdict, outcome.summary.unsound
-    missed = [item for item in require if not item.is_met_by(verdict, unsound)]
-    delivery = Delivery(outcome.summary, (), ())
+    summary = outcome.summary
+    missed = [item for item in require if not item.is_met_by(summary.verdict, summary.unsound, shifted=summary.shifted)]
+    delivery = Delivery(summary, (), ())
     if out is not None:
         wanted = request.outputs if not missed else request.outputs.model_copy(update={"formats": ()})
         delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
     error: AfternormError | None = None
     if missed:
-        verdict_words = f"the verdict is {verdict or 'none'}"
-        why = "; ".join(
-            f"--require {item} was given, and {' and '.join(unsound) if item == Requirement.SOUND else verdict_words}"
-            for item in missed
-        )
-        error = GateError(
-            f"{why}; so no network was written, and {'the report' if out is None else out / 'report.html'} says why."
-        )
+        error = _gate_error(missed, summary, "the report" if out is None else str(out / "report.html"))
     elif delivery.problems:
         error = ExportError(" ".join(delivery.problems))
     return RunResult(delivery, error)
+
+
+def accept_data(run: OpenedRun) -> Path:
+    """Make the data of an opened run the reference of its network, and write it; where it is written.
+
+    Where the request names no place for it, that is beside the network's file.
+    """
+    given = run.plan.given
+    path = run.request.reference or reference_path(run.request.model)
+    rows = np.arange(len(given.source))
+    write_reference(make_reference(given.original, given.source, rows, given.setting, given.seed), path)
+    return path
 
 
 def open_export(request: ExportRequest) -> OpenedExport:
@@ -137,6 +151,28 @@ def trials_identity(request: RunRequest, opened: Opened, preprocessing: Preproce
     return json.dumps(
         [opened.architecture, opened.architecture_args, shape, settings, place], sort_keys=True, default=str
     )
+
+
+def _gate_error(missed: Sequence[Requirement], summary: Summary, report: str) -> AfternormError:
+    """Why what was required does not hold; a UsageError where that cannot be told."""
+    reasons = []
+    for item in missed:
+        reason = f"the verdict is {summary.verdict or 'none'}"
+        if item == Requirement.SOUND:
+            reason = " and ".join(summary.unsound)
+        elif item == Requirement.NO_SHIFT:
+            found = summary.last(FieldShift)
+            if found is None:
+                reasons = [absent.reason for absent in summary.of(NotApplicable) if absent.probe == kind_of(FieldShift)]
+                return UsageError(
+                    f"--require {item} was given, and it cannot be told whether the data have shifted: "
+                    f"{'; '.join(reasons)}."
+                )
+            reason = found.words()
+        reasons.append(f"--require {item} was given, and {reason}")
+    if all(step.is_probe for step in summary.recipe.steps):
+        return GateError(f"{'; '.join(reasons)}. {report} says more.")
+    return GateError(f"{'; '.join(reasons)}; so no network was written, and {report} says why.")
 
 
 def _open_model(request: RunRequest | ExportRequest) -> Opened:

@@ -13,6 +13,7 @@ from calibrate.steps import (
     ProbeAdaptation,
     ProbeChannelHealth,
     ProbeEstimationShift,
+    ProbeFieldShift,
     ProbeOutputBound,
     ProbeStatisticNoise,
     Reestimate,
@@ -106,5 +107,6 @@ PRESETS: Mapping[str, Recipe] = {
             ProbeChannelHealth(),
         )
     ),
+    "field_shift": Recipe(steps=(ProbeFieldShift(),)),
     "adaptation": Recipe(steps=(ProbeAdaptation(),)),
 }

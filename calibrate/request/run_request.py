@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from calibrate.recipe import Outputs, Preprocessing, Recipe, RunSettings
+from calibrate.result import reference_path
 from calibrate.values import NUMBER, Value
 
 
@@ -43,8 +44,27 @@ class RunRequest(_ModelOnData):
         str | None, Field(description="examples that the model was trained on, named as data are; no labels needed")
     ] = None
     recipe: Recipe
+    reference: Annotated[
+        Path | None,
+        Field(
+            description="what data may have shifted from; else the file that belongs to the model, where there is one"
+        ),
+    ] = None
     outputs: Outputs = Outputs()
     settings: RunSettings = RunSettings()
+
+    @property
+    def reference_file(self) -> Path | None:
+        """The reference that a step compares the data with; None where no step does, or training data are it.
+
+        The one that is named, else the one that belongs to the model, where there is one.
+        """
+        if not any(step.needs_reference for step in self.recipe.steps):
+            return None
+        if self.reference is not None:
+            return self.reference
+        own = reference_path(self.model)
+        return own if self.training_data is None and own.exists() else None
 
 
 class ExportRequest(_ModelOnData):
@@ -56,14 +76,20 @@ class ExportRequest(_ModelOnData):
 
 
 class Requirement(StrEnum):
-    """What must hold for the tuned network to be written: a verdict; or that inputs and statistics are sound."""
+    """What must hold: a verdict; that inputs and statistics are sound; that the data have not shifted.
+
+    Else no tuned network is written, and the command ends with the exit code 6.
+    """
 
     IMPROVED = "improved"
     NOT_WORSE = "not-worse"
     SOUND = "sound"
+    NO_SHIFT = "no-shift"
 
-    def is_met_by(self, verdict: str | None, unsound: Sequence[str] = ()) -> bool:
-        """Whether a network of that verdict may be written, where ``unsound`` says what is not sound."""
+    def is_met_by(self, verdict: str | None, unsound: Sequence[str] = (), *, shifted: bool | None = None) -> bool:
+        """Whether it holds for that verdict, where ``unsound`` says what is not sound, and ``shifted`` if data are."""
+        if self == Requirement.NO_SHIFT:
+            return shifted is False
         if self == Requirement.SOUND:
             return not unsound
         return verdict == "improved" or (self == Requirement.NOT_WORSE and verdict == "no evidence")

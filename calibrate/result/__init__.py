@@ -11,6 +11,7 @@ from calibrate.result.findings import (
     sick_words,
 )
 from calibrate.result.finetuned import Epoch, FineTuned, FineTuningData, LayerHistogram
+from calibrate.result.shift_reference import FEWEST_EXAMPLES, ChanceBand, ReferenceLayer, ShiftReference, reference_path
 from calibrate.result.summary import (
     Changes,
     Data,
@@ -29,9 +30,11 @@ from calibrate.result.summary import (
 )
 
 __all__ = [
+    "FEWEST_EXAMPLES",
     "LISTED_CHANNELS",
     "ArmResult",
     "Artifact",
+    "ChanceBand",
     "Changes",
     "ComparedArms",
     "ComparedMetric",
@@ -52,7 +55,9 @@ __all__ = [
     "PairedTest",
     "Parity",
     "Progress",
+    "ReferenceLayer",
     "Serving",
+    "ShiftReference",
     "SiteSummary",
     "StepOutcome",
     "Summary",
@@ -60,6 +65,7 @@ __all__ = [
     "TrainingData",
     "condition_findings",
     "digest_of",
+    "reference_path",
     "sick_words",
     "silent",
 ]

@@ -13,7 +13,7 @@ from calibrate.recipe import ALL_STEPS, Preprocessing, Recipe
 from calibrate.result.artifact import Artifact, Serving
 from calibrate.result.findings import Finding, LayerCondition
 from calibrate.result.version_1 import reading, summary_from_version_1
-from calibrate.steps import InputFit, Measurement, NotApplicable, StepResult, StepValue
+from calibrate.steps import FieldShift, InputFit, Measurement, NotApplicable, StepResult, StepValue
 from calibrate.values import Autocast, Value, Verdict
 
 if TYPE_CHECKING:
@@ -198,6 +198,12 @@ class Summary(Value):
     def measurement(self) -> Measurement | None:
         """The scores of the original and the tuned network; None where the recipe does not measure."""
         return self.last(Measurement)
+
+    @property
+    def shifted(self) -> bool | None:
+        """Whether the data have shifted from the reference; None where that was not asked, or cannot be told."""
+        found = self.last(FieldShift)
+        return None if found is None else found.shifted
 
     @property
     def unsound(self) -> tuple[str, ...]:

@@ -80,6 +80,7 @@ from calibrate.steps.corruptions import (
     c_style,
 )
 from calibrate.steps.estimation_shift import EstimationShift, InputShift, LayerShift, ProbeEstimationShift
+from calibrate.steps.field_shift import FieldShift, ProbeFieldShift, ShiftedLayer
 from calibrate.steps.input_fit import DARK, InputFit, PreparationFit, PreparationScores, ProbeInputFit
 from calibrate.steps.label_free_alpha import Criterion, LabelFreeAlpha, LabelFreePoint, LabelFreeSearch
 from calibrate.steps.learn_alpha import LearnAlpha, LearnedAlpha
@@ -190,6 +191,7 @@ __all__ = [
     "Domain",
     "EmptyArm",
     "EstimationShift",
+    "FieldShift",
     "GradientFactor",
     "HoldoutScores",
     "InputFit",
@@ -231,6 +233,7 @@ __all__ = [
     "ProbeChannelHealth",
     "ProbeCorruptions",
     "ProbeEstimationShift",
+    "ProbeFieldShift",
     "ProbeInputFit",
     "ProbeOutputBound",
     "ProbeResult",
@@ -244,6 +247,7 @@ __all__ = [
     "SearchStatistics",
     "SetAlpha",
     "Share",
+    "ShiftedLayer",
     "Sites",
     "Span",
     "StatisticNoise",

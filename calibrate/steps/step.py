@@ -66,6 +66,8 @@ class StepValue(Described):
     tunes: ClassVar[bool] = False
     #: Whether the step leaves an adapted network, which ``afternorm adapt`` and its jobs then write.
     adapts: ClassVar[bool] = False
+    #: Whether the step compares the data with a reference, and tells whether they have shifted.
+    needs_reference: ClassVar[bool] = False
     #: Whether the step gives the layers at its ``sites`` an α.
     weighs_examples: ClassVar[bool] = False
     #: The kinds of jobs over REST that permit the step.

@@ -8,6 +8,7 @@ from calibrate.steps.adaptation import ProbeAdaptation
 from calibrate.steps.channel_health import ProbeChannelHealth
 from calibrate.steps.corruptions import ProbeCorruptions
 from calibrate.steps.estimation_shift import ProbeEstimationShift
+from calibrate.steps.field_shift import ProbeFieldShift
 from calibrate.steps.input_fit import ProbeInputFit
 from calibrate.steps.label_free_alpha import LabelFreeAlpha
 from calibrate.steps.learn_alpha import LearnAlpha
@@ -34,6 +35,7 @@ STEPS: tuple[type[StepValue], ...] = (
     Measure,
     ProbeInputFit,
     ProbeEstimationShift,
+    ProbeFieldShift,
     ProbeStatisticNoise,
     ProbeOutputBound,
     ProbeChannelHealth,

@@ -67,7 +67,10 @@ class Job(Value):
     settings: JobSettings
     timeout_seconds: float
     attempt: int
-    verdict: Annotated[str | None, Field(description="improved, no evidence or worse, once known")]
+    verdict: Annotated[
+        str | None,
+        Field(description="improved, no evidence or worse; of the step field_shift, shifted or no shift; once known"),
+    ]
     problem: Problem | None
     created_at: datetime
     started_at: datetime | None

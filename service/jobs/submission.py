@@ -120,8 +120,8 @@ def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
         raise InvalidError(
             f"the training_dataset {request.training_dataset!r} is of no use to "
             f"{'any step of the recipe' if uses else f'{request.kind} jobs'}; leave it out, or give a recipe with the "
-            "step estimation_shift, with the adaptation method eata, or with reestimate and `on: training`, such as "
-            "precise_bn.",
+            "step field_shift or estimation_shift, with the adaptation method eata, or with reestimate and "
+            "`on: training`, such as precise_bn.",
             [("training_dataset", "no step uses it")],
         )
 

@@ -73,7 +73,26 @@ def test_every_field_of_a_request_counts(field: str, cell: Combination, tmp_path
 
 
 def test_every_field_of_a_request_is_among_those_tried() -> None:
-    assert {*CHANGES} == {*RunRequest.model_fields} - {"version", "model"}
+    assert {*CHANGES} == {*RunRequest.model_fields} - {"version", "model", "reference"}
+
+
+def test_the_content_of_a_reference_counts_where_a_step_compares_with_it(cell: Combination, tmp_path: Path) -> None:
+    (tmp_path / "named.json").write_text("named")
+    comparing = asking(cell, recipe=PRESETS["field_shift"])
+    named = asking(comparing, reference=tmp_path / "named.json")
+    indifferent, other, none, one = request_digests(
+        [cell, asking(cell, reference=tmp_path / "named.json"), comparing, named]
+    )
+    assert indifferent == other
+    assert none != one
+    (tmp_path / "model.reference.json").write_text("beside")
+    (beside,) = request_digests([comparing])
+    assert beside not in (none, one)
+    assert request_digests([named]) == (one,)
+    training = asking(comparing, training_data="data")
+    (tmp_path / "model.reference.json").write_text("other")
+    assert request_digests([comparing]) != (beside,)
+    assert training.request.reference_file is None
 
 
 def test_the_digest_of_a_request_is_what_it_was_when_its_batch_began(cell: Combination, tmp_path: Path) -> None:

@@ -47,7 +47,10 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, demo_inputs: DemoInputs) -> 
 def test_calibrate_writes_everything_and_prints_what_it_wrote(tuned: tuple[Path, Summary]) -> None:
     out, summary = tuned
     names = {path.name for path in out.iterdir()}
-    assert names == {"tuned.safetensors", "tuned.onnx", "report.html", "report.md", "report.txt", "summary.json"}
+    assert names == {
+        "tuned.safetensors", "tuned.onnx", "tuned.reference.json",
+        "report.html", "report.md", "report.txt", "summary.json",
+    }  # fmt: skip
     assert Summary.model_validate_json((out / "summary.json").read_text()) == summary
     assert [(item.name, item.bytes) for item in summary.artifacts] == [
         (name, (out / name).stat().st_size) for name in ("tuned.safetensors", "tuned.onnx")

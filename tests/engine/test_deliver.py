@@ -37,7 +37,8 @@ def outcome() -> Outcome:
 def test_everything_asked_for_is_written(outcome: Outcome, tmp_path: Path) -> None:
     delivery = deliver(outcome, trained(), tmp_path / "new" / "out", Outputs(latency_runs=2))
     assert {path.name for path in delivery.files} == {
-        "tuned.safetensors", "tuned.onnx", "report.txt", "report.html", "report.md", "summary.json",
+        "tuned.safetensors", "tuned.onnx", "tuned.reference.json",
+        "report.txt", "report.html", "report.md", "summary.json",
     }  # fmt: skip
     assert {path.name for path in (tmp_path / "new" / "out").iterdir()} == {path.name for path in delivery.files}
     assert Summary.model_validate_json((tmp_path / "new/out/summary.json").read_text()) == delivery.summary

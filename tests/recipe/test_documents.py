@@ -202,7 +202,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_recipe_name_lists_the_presets() -> None:
     with pytest.raises(
-        UsageError, match=r"'alhpa' is neither a preset nor a file.*adabn, adaptation, alpha, auto, measure"
+        UsageError,
+        match=r"'alhpa' is neither a preset nor a file.*adabn, adaptation, alpha, auto, field_shift, measure",
     ):
         read_recipe("alhpa")
 

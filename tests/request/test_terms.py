@@ -11,8 +11,8 @@ from calibrate.request import JOB, MANIFEST, Terms, in_terms, told_in
 
 #: Rooms whose errors a batch's and a worker's children can tell of.
 ROOMS = ("adapt", "data", "engine", "export", "io", "metrics", "search", "stats", "surgery")
-#: Options that stay: a batch's own (--out), other commands', and what an error quotes of other programs.
-STAY = {"--out", "--trials", "--require", "--force-reinstall", "--no-deps"}
+#: Options that stay: a batch's own (--out), other commands' (--accept), and what an error quotes of other programs.
+STAY = {"--out", "--trials", "--require", "--accept", "--reference", "--force-reinstall", "--no-deps"}
 
 
 def named() -> set[str]:

@@ -15,9 +15,10 @@ from calibrate.atomic import replace_files
 from calibrate.data import Source
 from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
+from calibrate.engine.inputs.reference import reference_missing
 from calibrate.engine.opening.checkpoint import Opened
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.errors import ExportError, UsageError
+from calibrate.errors import AfternormError, ExportError, UsageError
 from calibrate.export import (
     Provenance,
     check_parity,
@@ -30,7 +31,18 @@ from calibrate.export import (
 from calibrate.generators import torch_generator
 from calibrate.recipe import Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.result import Artifact, Finding, Latency, Listener, Parity, Progress, Serving, Summary, silent
+from calibrate.result import (
+    Artifact,
+    Finding,
+    Latency,
+    Listener,
+    Parity,
+    Progress,
+    Serving,
+    Summary,
+    reference_path,
+    silent,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -105,7 +117,8 @@ def deliver(
 
     A recipe of probes changes no network, and writes none. ``original`` is the original network, to time the tuned one
     against. Every file is made in full before the first appears, and appears under its name whole. A network file that
-    fails its proof is not written; the others are, and ``problems`` says why.
+    fails its proof is not written; the others are, and ``problems`` says why. Beside tuned.safetensors stands the
+    reference of a later shift, or a finding says why there is none.
     """
     if all(step.is_probe for step in outcome.summary.recipe.steps):  # the network is the original
         outputs = outputs.model_copy(update={"formats": ()})
@@ -118,8 +131,9 @@ def deliver(
     if "onnx" in outputs.formats:
         with pending.noting_problems():
             _add_onnx(pending, outcome, original, outputs, progress)
+    missing = _add_reference(pending, outcome) if parity else ()
     problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
-    summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *problems)})
+    summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *missing, *problems)})
     for name, proof in parity.items():
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
     in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
@@ -201,6 +215,18 @@ def _add_onnx(pending: _Pending, outcome: Outcome, original: nn.Module, outputs:
         pending.serving = measure_serving(outcome.graphs, folded, batches, outputs.latency_runs, threads, progress)
     pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
     progress(Progress("export", 3, 3))
+
+
+def _add_reference(pending: _Pending, outcome: Outcome) -> tuple[Finding, ...]:
+    """Add the reference of the tuned network to ``pending``; the finding that says why, where it cannot be made."""
+    if outcome.reference is None:
+        return ()
+    try:
+        content = outcome.reference().model_dump_json().encode()
+    except AfternormError as error:
+        return (reference_missing(str(error)),)
+    pending.files[reference_path(Path("tuned.safetensors")).name] = content
+    return ()
 
 
 def _repeat(examples: Tensor, size: int) -> Tensor:

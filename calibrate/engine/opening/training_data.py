@@ -24,8 +24,8 @@ def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Prep
     if uses == {"unused"}:
         raise UsageError(
             "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
-            "recipe with the step estimation_shift or input_fit, with the adaptation method eata, or with reestimate "
-            "and `on: training`, such as precise_bn."
+            "recipe with the step field_shift, estimation_shift or input_fit, with the adaptation method eata, or with "
+            "reestimate and `on: training`, such as precise_bn."
         )
     return open_data(training, preprocessing=preprocessing)
 

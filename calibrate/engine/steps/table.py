@@ -7,6 +7,7 @@ from calibrate.engine.steps.auto import AutoHandler
 from calibrate.engine.steps.channel_health import ChannelHealthHandler
 from calibrate.engine.steps.corruptions import CorruptionsHandler
 from calibrate.engine.steps.estimation_shift import EstimationShiftHandler
+from calibrate.engine.steps.field_shift import FieldShiftHandler
 from calibrate.engine.steps.input_fit import InputFitHandler
 from calibrate.engine.steps.label_free_alpha import LabelFreeAlphaHandler
 from calibrate.engine.steps.learn_alpha import LearnAlphaHandler
@@ -29,6 +30,7 @@ from calibrate.steps import (
     ProbeChannelHealth,
     ProbeCorruptions,
     ProbeEstimationShift,
+    ProbeFieldShift,
     ProbeInputFit,
     ProbeOutputBound,
     ProbeStatisticNoise,
@@ -52,6 +54,7 @@ HANDLERS: Handlers = {
     Measure: MeasureHandler(),
     ProbeInputFit: InputFitHandler(),
     ProbeEstimationShift: EstimationShiftHandler(),
+    ProbeFieldShift: FieldShiftHandler(),
     ProbeStatisticNoise: StatisticNoiseHandler(),
     ProbeOutputBound: OutputBoundHandler(),
     ProbeChannelHealth: ChannelHealthHandler(),

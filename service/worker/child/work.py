@@ -13,6 +13,8 @@ from service.worker.messages import Checked, Finished
 
 OUT = Path("../out")
 ONNX = OUT / "model.onnx"
+#: The verdict of a job that only tells whether data have shifted.
+SHIFT_VERDICTS = {True: "shifted", False: "no shift", None: None}
 
 
 def carry_out(assignment: Assignment, writer: MessageWriter) -> Finished | Checked:
@@ -40,7 +42,8 @@ def _run(request: RunRequest, writer: MessageWriter) -> Finished:
         writer.send_artifact(file)
     if result.error is not None:
         raise result.error
-    return Finished(verdict=result.delivery.summary.verdict)
+    summary = result.delivery.summary
+    return Finished(verdict=summary.verdict or SHIFT_VERDICTS[summary.shifted])
 
 
 def _export(request: ExportRequest, writer: MessageWriter) -> Finished:

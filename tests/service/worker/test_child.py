@@ -17,6 +17,7 @@ from calibrate.steps import (
     IEW,
     Auto,
     Candidate,
+    FieldShift,
     Leaderboard,
     Probe,
     ProbeAdaptation,
@@ -225,9 +226,28 @@ def test_a_job_adapts_and_writes_a_network_only_where_it_keeps_one(server: Serve
     assert [server_data.row(job).problem for job in jobs] == [None, None]
     compared, kept = (set(server_data.artifacts(job)) for job in jobs)
     assert compared == {"report.html", "report.md", "report.txt", "summary.json"}
-    assert kept == {*compared, "tuned.safetensors"}
+    assert kept == {*compared, "tuned.safetensors", "tuned.reference.json"}
     assert server_data.row(jobs[0]).verdict is None
     assert server_data.row(jobs[1]).verdict == "improved"
+
+
+def test_a_probe_job_says_whether_data_have_shifted(server: Server, inputs: Path, demo_inputs: DemoInputs) -> None:
+    """Against the dataset that the job names; its verdict says so, its summary what to run."""
+    server_data = server.server_data
+    shutil.copyfile(demo_inputs.digits, inputs / "seen.npz")
+    model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
+    scanned, clean = (server.check_dataset(inputs / name).id for name in ("digits.npz", "seen.npz"))
+    recipe = PRESETS["field_shift"].model_dump(mode="json")
+    jobs = [
+        server_data.job("probe", model=model.id, dataset=scanned, training_dataset=trusted, recipe=recipe)
+        for trusted in (scanned, clean, None)
+    ]
+    server.run(*jobs)
+    assert [server_data.row(job).verdict for job in jobs] == ["no shift", "shifted", None]
+    (found,) = Summary.model_validate(server_data.summary(jobs[1])).of(FieldShift)
+    assert (found.shifted, found.recipe) == (True, "statistics")
+    refused = server_data.row(jobs[2]).problem
+    assert "give data that you trust with `training_dataset`" in refused["detail"]
 
 
 def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInputs, tmp_path: Path) -> None:
