@@ -11,7 +11,7 @@ from calibrate.result import Listener, silent
 
 
 def run_demo(folder: Path, progress: Listener = silent) -> dict[str, Delivery]:
-    """Tune the network on both sets with the recipe ``alpha``, into ``folder``/clean and ``folder``/scanned.
+    """Tune the network on both sets with the recipe ``quick``, into ``folder``/clean and ``folder``/scanned.
 
     The inputs go to ``folder``/inputs, for trying the other commands on. Cost: well under a minute on two cores.
     """
@@ -24,7 +24,7 @@ def run_demo(folder: Path, progress: Listener = silent) -> dict[str, Delivery]:
     for name, data in (("clean", inputs.digits), ("scanned", inputs.scanned)):
         outcome = retrofit(
             opened.model,
-            PRESETS["alpha"],
+            PRESETS["quick"],
             data=data,
             preprocessing=PREPROCESSING,
             architecture=opened.architecture,
