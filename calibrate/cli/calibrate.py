@@ -20,12 +20,13 @@ def calibrate_command(
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="A preset (quick, auto, statistics, alpha, temperature, adabn, repair, precise_bn, measure), a recipe "
-            "file or a mapping."
+            "file or a mapping; quick where none is given, and with --alpha alpha.",
+            show_default=False,
         ),
-    ] = "quick",
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Use this α instead of searching for one.", show_default=False)
     ] = None,
@@ -59,7 +60,9 @@ def calibrate_command(
 
     Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
     """
-    chosen = auto_options.with_search(options.recipe(recipe, alpha, seed), budget, shifts, guardrail)
+    chosen = auto_options.with_search(
+        options.recipe(recipe or ("quick" if alpha is None else "alpha"), alpha, seed), budget, shifts, guardrail
+    )
     request = RunRequest(
         **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
         data=data,

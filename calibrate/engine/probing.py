@@ -126,7 +126,7 @@ def shift_reference(
     The arguments are those of :func:`~calibrate.retrofit`. It is kept as JSON (``model_dump_json``).
 
     >>> network = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).eval()
-    >>> values = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    >>> values = np.sin(np.arange(400.0)).reshape(200, 2).astype(np.float32)
     >>> reference = shift_reference(network, [(x, 0) for x in values[:100]])
     >>> later = [[(x + move, 0) for x in values[100:]] for move in (np.float32(0), np.float32(1))]
     >>> [probe(network, "field_shift", data, reference=reference).shifted for data in later]

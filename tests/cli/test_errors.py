@@ -105,7 +105,7 @@ def unknown_class_folder(workshop: Workshop) -> list[str]:
 
 def unlabelled(workshop: Workshop) -> list[str]:
     workshop.image("data/1.png")
-    return workshop.calibrate(data=workshop.folder / "data")
+    return workshop.calibrate(data=workshop.folder / "data", recipe="alpha")
 
 
 def vision_transformer(workshop: Workshop) -> list[str]:
@@ -115,7 +115,8 @@ def vision_transformer(workshop: Workshop) -> list[str]:
 
     model = VisionTransformer(32, 16, 1, 1, 8, 8)
     torch.save(model.state_dict(), workshop.folder / "vit.pth")
-    return workshop.calibrate(model=workshop.folder / "vit.pth", architecture=factory, architecture_args=arguments)
+    given = {"architecture": factory, "architecture_args": arguments, "recipe": "alpha"}
+    return workshop.calibrate(model=workshop.folder / "vit.pth", **given)
 
 
 def directory_as_file(workshop: Workshop) -> list[str]:

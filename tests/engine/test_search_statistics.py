@@ -1,6 +1,8 @@
 """The step ``search_statistics`` in a run, and the recipes that begin with it."""
 
 import copy
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -271,3 +273,14 @@ def test_the_presets() -> None:
     assert [step.kind for step in PRESETS["statistics"].steps] == ["search_statistics", "temperature", "measure"]
     assert PRESETS["quick"].without_labels != PRESETS["quick"]
     assert all(recipe.without_labels == recipe for name, recipe in PRESETS.items() if name != "quick")
+
+
+def test_the_memory_of_a_search_does_not_grow_with_the_examples() -> None:
+    """Unbounded, the 250 images that are searched hold 1.6 GB at the widest place."""
+    command = [sys.executable, "-m", "tests.benchmarks.statistics_memory", "--images", "500", "--memory", "160"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
+    searched = int(said.split("searched on ")[1].split(",")[0])
+    before, after = (float(part.split(" MiB")[0].split()[-1]) for part in said.split("peak ")[1].split(", "))
+    assert searched < 60
+    assert "estimated on 250" in said
+    assert after - before < 600

@@ -41,7 +41,7 @@ def test_a_job_is_shown_as_it_was_asked_for(server: Running) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "preset"),
-    [("calibrate", "alpha"), ("evaluate", "measure"), ("probe", "probe"), ("adapt", "adaptation"), ("export", None)],
+    [("calibrate", "quick"), ("evaluate", "measure"), ("probe", "probe"), ("adapt", "adaptation"), ("export", None)],
 )
 def test_without_a_recipe_a_kind_carries_out_its_own(server: Running, kind: str, preset: str | None) -> None:
     job = server.job(server.model(), server.dataset(), kind=kind)
