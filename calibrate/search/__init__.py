@@ -10,7 +10,7 @@ from calibrate.search.landscape import LogitsAt
 from calibrate.search.learned_alpha import check_channels, learnable_alpha
 from calibrate.search.mix_criteria import InformationCriterion, LabelledCriterion, MixCriterion
 from calibrate.search.prediction_criteria import agreement, entropy, probabilities, spread
-from calibrate.search.statistics import STORED, Mix, search_statistics
+from calibrate.search.statistics import STORED, Mix, margin_for, search_statistics
 from calibrate.search.temperature import FittedTemperature, cross_entropy, fit_temperature
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "learn",
     "learnable_affine",
     "learnable_alpha",
+    "margin_for",
     "paired_gain",
     "paired_gap",
     "place_",

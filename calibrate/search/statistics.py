@@ -29,6 +29,10 @@ class Mix(NamedTuple):
         return f"{self.first:.4g}" if self.is_single else f"{self.first:.4g} → {self.last:.4g}"
 
 
+#: Fewer examples than these are in the statistics that they choose, which flatter themselves: of 16, ResNet-20 on JPEG
+#: images, one standard error took a mix in 52 % of 48 draws, and 42 % of all were worse for it; of 64, 4 % of 53.
+FEW = 64
+
 #: The network as it came.
 STORED = Mix(1.0, 1.0)
 
@@ -64,14 +68,15 @@ class _Tried:
 
 
 def search_statistics(
-    logits_of: LogitsOf, criterion: MixCriterion, step: SearchStatistics, *, layers: int
+    logits_of: LogitsOf, criterion: MixCriterion, step: SearchStatistics, *, layers: int, examples: int
 ) -> StatisticsChoice:
     """Choose the mix of stored and re-estimated statistics at which ``criterion`` is lowest.
 
     First the network as it came and the λ's of the grid, then two points around the best; with ``step.search`` line,
     and more than one of ``layers``, lines over depth around the best single λ: tilted by a quarter to either side, and
     on the better one further, or less far. The best single λ is taken where it beats λ = 1 by more than ``step.margin``
-    standard errors of the paired difference, and a line where it so beats what was taken before.
+    standard errors of the paired difference, and a line where it so beats what was taken before; with less than ``FEW``
+    of the ``examples``, FEW / examples times as many.
 
     Cost: ``logits_of`` is called for λ = 1, and at most 9 times beyond with a grid of three.
     """
@@ -83,9 +88,9 @@ def search_statistics(
     single = tried.best(tried.singles)
     if step.search == "line" and layers > 1:
         _try_lines_(tried, single.first)
-    best = tried.best([*tried.scored])
-    chosen = single if tried.gain(STORED, single).beats(step.margin) else STORED
-    if not best.is_single and tried.gain(chosen, best).beats(step.margin):
+    best, margin = tried.best([*tried.scored]), margin_for(step, examples)
+    chosen = single if tried.gain(STORED, single).beats(margin) else STORED
+    if not best.is_single and tried.gain(chosen, best).beats(margin):
         chosen = best
     return StatisticsChoice(
         points=_points(tried),
@@ -94,8 +99,17 @@ def search_statistics(
         best_single=single.first,
         gain=tried.gain(STORED, chosen).mean,
         standard_error=tried.gain(STORED, best if best != STORED else _runner_up(tried)).standard_error,
-        reason=_reason(tried, chosen, best, step.margin),
+        reason=_reason(tried, chosen, best, margin),
     )
+
+
+def margin_for(step: SearchStatistics, examples: int) -> float:
+    """The standard errors by which so many examples must prefer new statistics.
+
+    >>> [margin_for(SearchStatistics(), n) for n in (16, 64, 2500)]
+    [4.0, 1.0, 1.0]
+    """
+    return step.margin * max(1.0, FEW / examples)
 
 
 def around(best: float, tried: Sequence[float]) -> list[float]:

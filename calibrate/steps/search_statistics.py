@@ -93,7 +93,8 @@ class SearchStatistics(StepValue):
     own best temperature. ``mutual_information``: predictions that are sure, and not all of one class, without labels.
     After λ = 1 and the ``grid`` two points around the best are tried; with ``search: line`` then λ that falls or rises
     from the first layer to the last. The best must beat λ = 1, and a line the best single λ, by more than ``margin``
-    paired standard errors, and what is chosen is evaluated once more as it will be; else the stored ones stay.
+    paired standard errors (of n < 64 examples 64/n times as many), and what is chosen is evaluated once more as it will
+    be; else the stored ones stay.
 
     With m and v the mean and variance of a layer's inputs while the layers before it have their mixed statistics, and
     s from 0 at the first layer to 1 at the last::

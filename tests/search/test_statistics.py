@@ -28,7 +28,9 @@ def logits_at(height: float, noise: int = 1) -> Tensor:
 
 
 def search(height: Height, step: SearchStatistics = LINE, layers: int = 9) -> StatisticsChoice:
-    return search_statistics(lambda mix: logits_at(height(mix)), LabelledCriterion(labels(), 0), step, layers=layers)
+    return search_statistics(
+        lambda mix: logits_at(height(mix)), LabelledCriterion(labels(), 0), step, layers=layers, examples=N
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_gain_within_its_noise_is_not_taken() -> None:
 
     def chosen(margin: float) -> StatisticsChoice:
         step = SearchStatistics(margin=margin)
-        return search_statistics(logits_of, LabelledCriterion(labels(), 0), step, layers=9)
+        return search_statistics(logits_of, LabelledCriterion(labels(), 0), step, layers=9, examples=N)
 
     assert chosen(0.0).chosen != (1.0, 1.0)
     assert chosen(4.0).chosen == (1.0, 1.0)
@@ -137,7 +139,9 @@ def test_without_labels_it_goes_by_mutual_information_alone() -> None:
         return 4 * (mix.first - 0.6) ** 2 + 4 * (mix.last - 0.6) ** 2
 
     step = SearchStatistics(criterion="mutual_information")
-    found = search_statistics(lambda mix: 3 * logits_at(height(mix)), InformationCriterion(N, 0), step, layers=4)
+    found = search_statistics(
+        lambda mix: 3 * logits_at(height(mix)), InformationCriterion(N, 0), step, layers=4, examples=N
+    )
     assert found.chosen == (0.6, 0.6)
     assert all(point.top1 is None and point.nll is None for point in found.points)
 
@@ -146,3 +150,16 @@ def test_logits_that_are_no_numbers_are_refused() -> None:
     for criterion in (LabelledCriterion(labels(), 0), InformationCriterion(N, 0)):
         with pytest.raises(NonFiniteError):
             criterion.score(torch.full((N, CLASSES), torch.nan))
+
+
+def test_few_examples_must_prefer_new_statistics_by_more() -> None:
+    def height(mix: Mix) -> float:
+        return 0.3 * ((mix.first - 0.6) ** 2 + (mix.last - 0.6) ** 2)
+
+    def chosen(examples: int) -> tuple[float, float]:
+        step, criterion = SearchStatistics(margin=2), LabelledCriterion(labels(), 0)
+        found = search_statistics(lambda mix: logits_at(height(mix)), criterion, step, layers=4, examples=examples)
+        return found.chosen
+
+    assert chosen(64) == (0.6, 0.6)
+    assert chosen(1) == (1.0, 1.0)

@@ -25,6 +25,7 @@ from calibrate.search import (
     LabelledCriterion,
     Mix,
     MixCriterion,
+    margin_for,
     search_statistics,
 )
 from calibrate.stats import Reestimated, batches_that_fit, reestimate_
@@ -45,7 +46,8 @@ def search_statistics_(run: Run, step: SearchStatistics) -> None:
         return stored[rows] if mix == STORED else mixing.logits_of(mix)
 
     forwards = run.notes.forwards
-    choice = search_statistics(logits_of, _criterion(run, step, rows), step, layers=len(mixing.depth))
+    criterion, layers = _criterion(run, step, rows), len(mixing.depth)
+    choice = search_statistics(logits_of, criterion, step, layers=layers, examples=len(rows))
     before = [statistics_of(site.module) for site in mixing.sites]
     found: Reestimated | None = None
     if choice.chosen != STORED:
@@ -53,14 +55,15 @@ def search_statistics_(run: Run, step: SearchStatistics) -> None:
         logits = run.on_calibration(model, f"search_statistics, λ = {Mix(*choice.chosen)}, as it will be")
         criterion = _criterion(run, step, torch.arange(len(stored)))
         gained = criterion.gain(criterion.score(stored), criterion.score(logits))
-        if gained.beats(step.margin):
+        margin = margin_for(step, len(stored))
+        if gained.beats(margin):
             run.state.model = model
             run.change_()
             run.state.logits = logits
             find_idle_(run, found)
             note_repeated_(run, found)
         else:
-            choice, found = _stays(choice, f"evaluated once more, it beat λ = 1 only {gained.words(step.margin)}"), None
+            choice, found = _stays(choice, f"evaluated once more, it beat λ = 1 only {gained.words(margin)}"), None
     passes = 1 + (run.notes.forwards - forwards) / len(stored)
     run.add_outcome_(_result(run, mixing, choice, found, before, passes))
 
