@@ -107,7 +107,7 @@ def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...
         raise UsageError(
             f"{path} gives {given[0]} training_data, and none of its recipes uses them; leave training_data out, or "
             "add a recipe with the step field_shift or estimation_shift, with the adaptation method eata, or with "
-            "reestimate and `on: training`, such as precise_bn."
+            "reestimate or search_statistics and `on: training`, such as precise_bn."
         )
 
 

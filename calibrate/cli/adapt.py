@@ -43,8 +43,8 @@ def adapt_command(
 ) -> None:
     """Compare test-time adaptation methods on streams of the holdout half; with --keep, write an adapted network.
 
-    Writes report.html with the figures, report.md, report.txt and summary.json; with --keep tuned.safetensors and
-    tuned.onnx too.
+    Writes report.html with the figures, report.md, report.txt and summary.json; with --keep tuned.safetensors,
+    tuned.onnx and tuned.reference.json too.
     """
     stream = stream_options.stream_of(order, stream_batch, domains, concentration, cycles, episodic=episodic)
     if recipe is None:

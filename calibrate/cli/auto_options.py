@@ -49,8 +49,8 @@ def with_search(recipe: Recipe, budget: str | None, shifts: str | None, guardrai
         return recipe
     if not any(_has_budget(step) for step in recipe.steps):
         raise UsageError(
-            "--budget, --shifts and --guardrail are of the recipe auto, and the recipe has no such step; add "
-            "--recipe auto, or leave them out."
+            "--budget, --shifts and --guardrail are of the recipes auto and quick, and the recipe has no such step; "
+            "add --recipe auto, or leave them out."
         )
     steps = tuple(_with(step, fields) if _has_budget(step) else step for step in recipe.steps)
     return recipe.model_copy(update={"steps": steps})

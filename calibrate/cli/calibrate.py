@@ -58,7 +58,7 @@ def calibrate_command(
 ) -> None:
     """Tune a trained network on one half of the data and prove the gain on the other.
 
-    Writes tuned.safetensors, tuned.onnx, report.html, report.md, report.txt and summary.json.
+    Writes tuned.safetensors, tuned.onnx, tuned.reference.json, report.html, report.md, report.txt and summary.json.
     """
     chosen = auto_options.with_search(
         options.recipe(recipe or ("quick" if alpha is None else "alpha"), alpha, seed), budget, shifts, guardrail

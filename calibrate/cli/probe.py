@@ -62,7 +62,8 @@ def probe_command(
 ) -> None:
     """Look at what a network's normalisation does on the holdout half of the data; nothing is changed.
 
-    Writes report.html with the figures, report.md, report.txt and summary.json.
+    Writes report.html with the figures, report.md, report.txt and summary.json; with --accept the reference of later
+    shifts, beside the model.
     """
     required = require or []
     if told := [item for item in required if item not in (Requirement.NO_SHIFT, Requirement.SOUND)]:

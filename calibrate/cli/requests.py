@@ -53,7 +53,7 @@ def deliver_run(
             say(json.dumps(describe(run), indent=2))
             return
         result = carry_out_run(run, require=require)
-        accepted = accept_data(run) if accept else None
+        accepted = accept_data(run) if accept and result.error is None else None
     delivery = result.delivery
     show(delivery.summary, lambda: render_text(delivery.summary, details=False), delivery.files, as_json=as_json)
     if accepted is not None:

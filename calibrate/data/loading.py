@@ -20,7 +20,7 @@ AT_ONCE, BYTES_AT_ONCE = 64, 64 << 20
 #: Each thread takes so many parts of them.
 PARTS = 4
 #: What takes fewer seconds an item is loaded by the caller's thread: small images hold Python's lock for most of them.
-QUICK = 5e-4
+FOR_ONE_THREAD = 5e-4
 
 
 def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], most: int) -> Generator[Loaded]:
@@ -44,7 +44,7 @@ def load_in_order(load: Callable[[Item], Loaded], items: Iterable[Item], most: i
                 largest = max(largest, *map(_bytes_of, several)) if several else largest
                 begun = perf_counter()
                 results = list((map if quick else pool.map)(partial(_load_each, load), parts))
-                quick = perf_counter() - begun < QUICK * len(several)
+                quick = perf_counter() - begun < FOR_ONE_THREAD * len(several)
                 del several, parts
                 for made, error in results:
                     for loaded in made:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from calibrate.generators import numpy_generator
 from calibrate.metrics import interval, mean_samples, require_finite
-from calibrate.search.gain import Gain
-from calibrate.search.prediction_criteria import information, probabilities
+from calibrate.search.gain import Gain, paired_gain
+from calibrate.search.prediction_criteria import information, probabilities, spread
 from calibrate.search.temperature import cross_entropy, fit_temperature
 
 RESAMPLES = 1000
@@ -20,9 +20,9 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredMix:
-    """The criterion's ``value``, lower is better, and what its noise is read off: of each example, or each resample.
+    """The criterion's ``value``, lower is better; ``column`` has it of each example, or each resample, for its noise.
 
-    By labels also the cross-entropy before the temperature, that, and the share of right predictions.
+    ``nll``, ``temperature`` and ``top1`` are by labels only: the cross-entropy at T = 1, the fitted T, the accuracy.
     """
 
     value: float
@@ -73,8 +73,7 @@ class LabelledCriterion(MixCriterion):
 
     def gain(self, before: ScoredMix, after: ScoredMix) -> Gain:
         """See :meth:`MixCriterion.gain`."""
-        gain = before.column - after.column
-        return Gain(float(gain.mean()), float(gain.std(ddof=1) / len(gain) ** 0.5) if len(gain) > 1 else 0.0)
+        return paired_gain(torch.from_numpy(before.column), torch.from_numpy(after.column))
 
     def bands(self, scored: Sequence[ScoredMix]) -> list[tuple[float, float]]:
         """See :meth:`MixCriterion.bands`: percentile bootstrap, the same resamples for all."""
@@ -84,20 +83,24 @@ class LabelledCriterion(MixCriterion):
 
 
 class InformationCriterion(MixCriterion):
-    """Minus the mutual information of image and prediction, mean H(p) − H(p̄), of the predictions p (n, K) at T = 1.
+    """Minus the mutual information of image and prediction, mean H(p) − H(p̄), of predictions p (n, K).
 
-    Its standard error is that of the difference over resamples of the images, the same for both (paired bootstrap).
+    p = softmax(c·logits), with c such that the logits spread as the ``stored`` ones (n, K) of the network as it came:
+    else it would reward a network that is merely surer. Its standard error is that of the difference over resamples of
+    the images, the same for both (paired bootstrap).
     """
 
     words = "minus the mutual information of image and prediction"
 
-    def __init__(self, n: int, seed: int) -> None:
+    def __init__(self, stored: Tensor, seed: int) -> None:
+        n = len(stored)
+        self._spread = spread(stored)
         self._weights = numpy_generator(seed).multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
 
     def score(self, logits: Tensor) -> ScoredMix:
         """See :meth:`MixCriterion.score`."""
         require_finite(logits)
-        p = probabilities(logits, 1.0)
+        p = probabilities(logits, self._spread / (spread(logits) or 1.0))
         own = self._weights @ torch.special.entr(p).sum(1).numpy()
         common = torch.special.entr(torch.from_numpy(self._weights @ p.numpy())).sum(1).numpy()
         return ScoredMix(-float(information(p).mean()), own - common)

@@ -145,7 +145,9 @@ class Reestimate(StepValue):
     @model_validator(mode="after")
     def _variant_of_a_prior(self) -> Self:
         if self.variant == "published" and not (self.prior or self.weight):
-            raise ValueError("variant is how a prior is mixed in, and prior is 0; give a prior, or leave variant out")
+            raise ValueError(
+                "variant is how a prior is mixed in, and prior is 0; give a prior or weight, or leave variant out"
+            )
         if self.weight is not None and self.prior:
             raise ValueError(
                 f"prior is {self.prior:g} and weight {self.weight:g}, and both say how much the old statistics count; "

@@ -37,8 +37,8 @@ class MixPoint(Value):
 class StatisticsChoice(Value):
     """Which mix was ``chosen``, and why; ``best`` has the lowest value, ``best_single`` of those with one λ.
 
-    ``gain`` is how much lower the criterion is at ``chosen`` than at λ = 1, and ``standard_error`` that of the
-    difference of the best from λ = 1. The first point is the network as it came.
+    ``gain`` is how much lower the criterion is at ``chosen`` than at λ = 1, with its ``standard_error``; both are 0
+    where λ = 1 is chosen. The first point is the network as it came.
     """
 
     points: tuple[MixPoint, ...]
@@ -51,12 +51,12 @@ class StatisticsChoice(Value):
 
 
 class StatisticsSearch(StatisticsChoice, StepResult):
-    """The choice on ``n`` examples of the calibration half, and the statistics that the ``layers`` have of it.
+    """The choice on ``n`` examples of the calibration half, and how far the statistics of ``layers`` moved.
 
     The new statistics are of ``images`` examples, of the calibration half or the training data (``on``); while
     searching, of ``searched_images`` of them, as many as ``memory_bytes`` have room for. ``prior`` is how many images
     the stored statistics then count as much as, at the first and the last layer; None is without end. ``passes`` are
-    forward passes over the calibration half.
+    forward passes, each of as many examples as the calibration half has.
     """
 
     kind: Literal["search_statistics"] = "search_statistics"
@@ -90,7 +90,8 @@ class SearchStatistics(StepValue):
 
     λ = 1 is the network as it came, λ = 0 plain re-estimation. The new statistics are of the calibration half or, with
     ``on: training``, of the training data, whose labels are not used. ``labels``: the lowest cross-entropy after its
-    own best temperature. ``mutual_information``: predictions that are sure, and not all of one class, without labels.
+    own best temperature. ``mutual_information``: predictions that are sure, and not all of one class, without labels,
+    where the logits first get the spread that they had at λ = 1: a network that is merely surer is no better.
     After λ = 1 and the ``grid`` two points around the best are tried; with ``search: line`` then λ that falls or rises
     from the first layer to the last. The best must beat λ = 1, and a line the best single λ, by more than ``margin``
     paired standard errors (of n < 64 examples 64/n times as many), and what is chosen is evaluated once more as it will
@@ -111,11 +112,12 @@ class SearchStatistics(StepValue):
     *Does not help when* the data are like the training data; then λ stays 1.
 
     Cost: at most 11 passes over the calibration half, 9 of which take about twice as long as others, while its
-    activations fit into a quarter of the memory; else the search is made on as many examples as do. In inference
-    nothing: the result folds into the convolutions.
+    activations fit into the memory; else the search is made on as many examples as do. With ``on: training`` each of
+    these is one over the training data, and one over the calibration half. In inference nothing: the result folds into
+    the convolutions.
 
     Limits: the statistics are of one mixture of conditions and classes, and belong to that. Mutual information is no
-    accuracy: it leans toward new statistics where a network is not sure of itself. Layers called several times cost
+    accuracy: only labels show what the choice is worth. Layers called several times cost
     more, see reestimate.
 
     Reference: Schneider et al., NeurIPS 2020, Eq. 3 (a fixed weight); relatives that mix with the statistics of the

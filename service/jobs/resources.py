@@ -36,7 +36,7 @@ class JobSettings(Value):
 class JobRequest(Value):
     """A job to run: what to do, on which model, with which data.
 
-    ``recipe`` is a preset's name or a whole recipe; without one, calibrate jobs run ``alpha`` and evaluate jobs
+    ``recipe`` is a preset's name or a whole recipe; without one, calibrate jobs run ``quick`` and evaluate jobs
     ``measure``. Export jobs have no recipe. ``outputs`` selects the files to write; it does not change the result.
     """
 

@@ -120,8 +120,8 @@ def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
         raise InvalidError(
             f"the training_dataset {request.training_dataset!r} is of no use to "
             f"{'any step of the recipe' if uses else f'{request.kind} jobs'}; leave it out, or give a recipe with the "
-            "step field_shift or estimation_shift, with the adaptation method eata, or with reestimate and "
-            "`on: training`, such as precise_bn.",
+            "step field_shift or estimation_shift, with the adaptation method eata, or with reestimate or "
+            "search_statistics and `on: training`, such as precise_bn.",
             [("training_dataset", "no step uses it")],
         )
 
@@ -131,7 +131,7 @@ def _check_labels(connection: Connection, request: JobRequest, recipe: Recipe) -
     assert request.dataset is not None, "a kind with steps has data"
     needing = [
         (f"recipe.steps[{number}].kind", f"{step.kind!r} needs labels")
-        for number, step in enumerate(recipe.steps)
+        for number, step in enumerate(recipe.without_labels.steps)
         if step.needs_labels
     ]
     if needing and not datasets.has_labels(connection, request.dataset):

@@ -70,7 +70,7 @@ def main() -> None:
     set_up_process()
     model = network()
     preprocessing = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
-    retrofit(model, ["measure"], data=Generated(64, arguments.side), preprocessing=preprocessing)
+    retrofit(model, ["measure"], data=Generated(256, arguments.side), preprocessing=preprocessing)
     before, start = peak_mib(), time.perf_counter()
     step = SearchStatistics(memory_mib=arguments.memory, margin=0)
     outcome = retrofit(

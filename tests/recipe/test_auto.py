@@ -102,7 +102,7 @@ def test_shifts_and_a_guardrail_in_points_reach_the_step() -> None:
     [
         ("20", "auto", "such as 20-passes"),
         ("1-passes", "auto", "greater than or equal to 2"),
-        ("20-passes", "alpha", "are of the recipe auto"),
+        ("20-passes", "alpha", "are of the recipes auto and quick"),
     ],
 )
 def test_a_budget_that_cannot_be_is_explained(budget: str, recipe: str, words: str) -> None:

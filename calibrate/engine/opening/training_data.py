@@ -16,8 +16,9 @@ def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Prep
     uses = {step.training_data for step in recipe.steps}
     if training is None:
         if "required" in uses:
+            kind = next(step.kind for step in recipe.steps if step.training_data == "required")
             raise UsageError(
-                "the step reestimate has `on: training`, and no training data were given; pass them with "
+                f"the step {kind} has `on: training`, and no training data were given; pass them with "
                 "--training-data (from Python with `training`), or give `on: calibration`."
             )
         return None
@@ -25,7 +26,7 @@ def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Prep
         raise UsageError(
             "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
             "recipe with the step field_shift, estimation_shift or input_fit, with the adaptation method eata, or with "
-            "reestimate and `on: training`, such as precise_bn."
+            "reestimate or search_statistics and `on: training`, such as precise_bn."
         )
     return open_data(training, preprocessing=preprocessing)
 

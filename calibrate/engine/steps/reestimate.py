@@ -61,7 +61,7 @@ def reestimate_statistics_(run: Run, step: Reestimate) -> None:
             augmentation=step.augmentation,
             images=found.images,
             weight=_weight(step, found.images),
-            prior=step.prior if step.weight is None else _as_prior(step.weight, found.images),
+            prior=step.prior if step.weight is None else prior_of(step.weight, found.images),
             batch_size=size,
             passes=batches.read / len(indices),
             layers=tuple(
@@ -142,7 +142,7 @@ def _weight(step: Reestimate, images: int) -> float:
     return step.prior / (step.prior + images) if step.prior else 0.0
 
 
-def _as_prior(weight: float, images: int) -> float | None:
+def prior_of(weight: float, images: int) -> float | None:
     """How many images the old statistics count as much as; None without end."""
     return None if weight == 1 else images * weight / (1 - weight)
 

@@ -15,7 +15,7 @@ from calibrate.engine.handler import Handler
 from calibrate.engine.passes.batches import EvaluatedBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
-from calibrate.engine.steps.reestimate import find_idle_, moved, note_repeated_, statistics_of
+from calibrate.engine.steps.reestimate import find_idle_, moved, note_repeated_, prior_of, statistics_of
 from calibrate.engine.trials.store import trial_key
 from calibrate.io import fingerprint
 from calibrate.memory_limits import memory_budget
@@ -52,7 +52,7 @@ def search_statistics_(run: Run, step: SearchStatistics) -> None:
     found: Reestimated | None = None
     if choice.chosen != STORED:
         model, found = mixing.settled(Mix(*choice.chosen))
-        logits = run.on_calibration(model, f"search_statistics, λ = {Mix(*choice.chosen)}, as it will be")
+        logits = run.on_calibration(model, f"search_statistics, λ = {Mix(*choice.chosen)}, with the final statistics")
         criterion = _criterion(run, step, torch.arange(len(stored)))
         gained = criterion.gain(criterion.score(stored), criterion.score(logits))
         margin = margin_for(step, len(stored))
@@ -70,7 +70,7 @@ def search_statistics_(run: Run, step: SearchStatistics) -> None:
 
 def _stays(choice: StatisticsChoice, why: str) -> StatisticsChoice:
     reason = f"{choice.reason}; {why}, so the stored statistics stay"
-    return choice.model_copy(update={"chosen": tuple(STORED), "gain": 0.0, "reason": reason})
+    return choice.model_copy(update={"chosen": tuple(STORED), "gain": 0.0, "standard_error": 0.0, "reason": reason})
 
 
 @dataclass(eq=False)
@@ -168,7 +168,7 @@ class _Mixing:
 
 
 def _fitting(run: Run, step: SearchStatistics, sites: tuple[Site, ...], memory: int, n: int) -> int:
-    """Of n examples, how many may wait in the network together: what a first attempt found, else by ``memory``."""
+    """How many of n examples fit into ``memory`` together; a resumed run takes its first attempt's number."""
     trials = run.given.trials
     names = [site.name for site in sites]
     about = (fingerprint(run.state.model.state_dict()), run.given.source.fingerprint, n, names, step.memory_mib)
@@ -191,7 +191,7 @@ def _count_fitting(run: Run, sites: tuple[Site, ...], memory: int, n: int) -> in
 def _criterion(run: Run, step: SearchStatistics, rows: Tensor) -> MixCriterion:
     """What the choice on the ``rows`` of the calibration half goes by."""
     if step.criterion == "mutual_information":
-        return InformationCriterion(len(rows), run.given.seed)
+        return InformationCriterion(run.model_logits()[rows], run.given.seed)
     return LabelledCriterion(run.calibration_labels[rows], run.given.seed)
 
 
@@ -204,7 +204,7 @@ def _result(
     passes: float,
 ) -> StatisticsSearch:
     images = len(mixing.searched) if found is None else found.images
-    first, last = (None if weight == 1 else images * weight / (1 - weight) for weight in choice.chosen)
+    first, last = (prior_of(weight, images) for weight in choice.chosen)
     layers = (
         ()
         if found is None
@@ -239,7 +239,8 @@ class SearchStatisticsHandler(Handler[SearchStatistics]):
 
     def expected_passes(self, step: SearchStatistics) -> float:
         """See :meth:`Handler.expected_passes`: λ = 1, what is tried beyond it, and the last check."""
-        return 2.0 + len(step.grid) + (6 if step.search == "line" else 2)
+        tried = len(step.grid) + (6 if step.search == "line" else 2)
+        return 2.0 + tried * (2 if step.on == "training" else 1)
 
     def run(self, run: Run, step: SearchStatistics) -> None:
         """See :meth:`Handler.run`."""
