@@ -1,5 +1,6 @@
 """An exported file computes what the network computes, and tells nothing else."""
 
+import copy
 import getpass
 from pathlib import Path
 
@@ -9,9 +10,13 @@ import torch
 from torch import nn
 
 import calibrate
+from calibrate import Recipe, open_model, retrofit
+from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
 from calibrate.errors import ExportError
 from calibrate.export import check_parity, measure_latency, to_onnx
+from calibrate.steps import SearchStatistics, Temperature
 from calibrate.surgery import divide_logits_, find_sites, select, weigh_examples_
+from tests.builders.graphs import exported, nodes, parameter_shapes
 from tests.builders.networks import LogSoftmax, Mixed, Tied, Volumes, convolutional, grouped, warmed_up
 
 
@@ -115,3 +120,20 @@ def test_the_moments_are_pooled_and_the_affine_is_one_batch_normalization() -> N
     assert kinds.count("GlobalAveragePool") == 4
     assert kinds.count("BatchNormalization") == 2
     assert kinds.count("ReduceMean") == 1  # the network's own
+
+
+def test_searched_statistics_leave_the_nodes_of_the_bundled_network_as_they_were(demo_inputs: DemoInputs) -> None:
+    """Another test could not tell: parity holds too where a network with new statistics keeps its BatchNorm nodes."""
+    network = open_model(demo_inputs.checkpoint, ARCHITECTURE, ARCHITECTURE_ARGS).model
+    steps = [SearchStatistics(), Temperature()]
+    tuned = retrofit(network, Recipe(steps=steps), data=demo_inputs.scanned, preprocessing=PREPROCESSING)
+    assert tuned.summary.tuned_parts == ("mixed statistics",)
+    assert tuned.summary.changes.temperature != 1
+    before, after = exported(network, tuned.examples), exported(tuned.model, tuned.examples)
+    assert nodes(after) == nodes(before)
+    assert parameter_shapes(after) == parameter_shapes(before)
+    assert after.ByteSize() == before.ByteSize()
+    assert [item.raw_data for item in after.graph.initializer] != [item.raw_data for item in before.graph.initializer]
+    weighed = copy.deepcopy(network)
+    weigh_examples_(weighed, find_sites(weighed), 0.1)
+    assert nodes(exported(weighed, tuned.examples)) != nodes(before)
