@@ -296,8 +296,7 @@ def test_what_all_examples_do_not_confirm_is_not_taken() -> None:
     data = shifted()
     half = split(np.array([y for _, y in data]), 0).calibration
     searched = set(drawn(half, 32, 0).tolist())
-    with torch.no_grad():
-        predicted = trained()(torch.stack([x for x, _ in data])).argmax(1).tolist()
+    predicted = trained()(torch.stack([x for x, _ in data])).argmax(1).tolist()
     relabelled = [
         (x, predicted[index] if index in half and index not in searched else y) for index, (x, y) in enumerate(data)
     ]
