@@ -26,8 +26,8 @@ def probe_command(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="A preset or a recipe of probes as a file or a mapping. Default: probe; with --require no-shift "
-            "field_shift, with --accept what fits the inputs.",
+            help="A preset or a recipe of probes as a file or a mapping. Default: probe; with --require no-shift or "
+            "--reference field_shift, with --accept the probe input_fit.",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +76,8 @@ def probe_command(
             "--accept makes the data the reference that --require no-shift would compare them with; leave one out."
         )
     if recipe is None:
-        recipe = "field_shift" if Requirement.NO_SHIFT in required else ACCEPTING if accept else "probe"
+        compares = Requirement.NO_SHIFT in required or (reference is not None and not accept)
+        recipe = "field_shift" if compares else ACCEPTING if accept else "probe"
     chosen = options.recipe(recipe, None, seed)
     if changing := [step.kind for step in chosen.steps if "probe" not in step.jobs]:
         raise UsageError(

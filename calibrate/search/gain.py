@@ -21,7 +21,7 @@ class Gain:
 
     def words(self, margin: float) -> str:
         """The gain beside what is asked of it."""
-        error = f"with a standard error of {self.standard_error:.4f} (more than {margin:g} of them required)"
+        error = f"with a standard error of {self.standard_error:.4f} (more than {margin:.3g} of them required)"
         return f"by {self.mean:.4f} nats, {error}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from torch import Tensor
@@ -105,12 +106,12 @@ def search_statistics(
 
 
 def margin_for(step: SearchStatistics, examples: int) -> float:
-    """The standard errors by which so many examples must prefer new statistics.
+    """The standard errors by which so many examples must prefer new statistics; one alone tells nothing.
 
     >>> [margin_for(SearchStatistics(), n) for n in (16, 64, 2500)]
     [4.0, 1.0, 1.0]
     """
-    return step.margin * max(1.0, FEW / examples)
+    return inf if examples < 2 else step.margin * max(1.0, FEW / examples)
 
 
 def around(best: float, tried: Sequence[float]) -> list[float]:
@@ -178,7 +179,7 @@ def _reason(tried: _Tried, chosen: Mix, best: Mix, margin: float) -> str:
     what = tried.criterion.words
     if best == STORED:
         rival = _runner_up(tried)
-        gap = -tried.gain(STORED, rival).mean
+        gap = abs(tried.gain(STORED, rival).mean)
         return f"no new statistics lowered {what}; the next best, λ = {rival}, raised it by {gap:.4f} nats"
     if chosen == STORED:
         return f"λ = {best} lowered {what} only {tried.gain(STORED, best).words(margin)}, so the stored statistics stay"

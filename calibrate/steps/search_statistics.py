@@ -191,10 +191,13 @@ def _shows(search: StatisticsSearch) -> str:
 def _how(search: StatisticsSearch) -> str:
     passes = fmt.counted_roughly(search.passes, "pass", "passes")
     words = f"Chosen on {fmt.counted(search.n, 'example')} of the calibration half ({passes}); "
+    if search.searched_images < search.images:
+        words += (
+            f"while searching, the statistics were of {fmt.count(search.searched_images)} of "
+            f"{fmt.counted(search.images, 'example')}, which is what the memory had room for; "
+        )
     if search.chosen != (1.0, 1.0):
         words += f"the new statistics are of {fmt.counted(search.images, 'example')} of the {_WHICH[search.on]}"
-        if search.searched_images < search.images:
-            words += f", of {fmt.count(search.searched_images)} while searching, which is what the memory had room for"
         words += f", and beside them the stored ones count as much as {_prior_words(search)}; "
     words += "in brackets is the 95 % interval of the difference from λ = 1, added to the value there."
     if search.criterion == "mutual_information":

@@ -85,10 +85,22 @@ def test_sick_statistics_are_to_be_repaired() -> None:
 
 def test_inputs_that_became_nan_have_shifted_by_the_largest_number() -> None:
     sound = shift_reference(trained(), TRUSTED)
-    bad = [(x if i else x * torch.nan, y) for i, (x, y) in enumerate(moved(0))]
-    found = told(bad, reference=sound)
+    found = told([(x * torch.nan, y) for x, y in moved(0)], reference=sound)
     assert found.shifted
     assert (found.shift, found.misfit) == (1e9, 1e9)
+
+
+def test_an_example_among_others_that_is_nan_is_named_and_no_shift() -> None:
+    bad = [(x if i != 7 else x * torch.nan, y) for i, (x, y) in enumerate(moved(0))]
+    with pytest.raises(DataError, match="1 of 60 examples, such as example 7 of list, are infinite or not a number"):
+        told(bad, reference=shift_reference(trained(), TRUSTED))
+
+
+def test_where_the_preprocessing_is_the_reference_s_own_the_images_have_changed() -> None:
+    """Statistics of other images fit another preparation; but how these were prepared did not change."""
+    sound = shift_reference(trained(), TRUSTED)
+    found = told([(255 * x, y) for x, y in moved(0)], reference=sound)
+    assert (found.prepared_otherwise, found.recipe, found.preprocessing) == (False, "statistics", None)
 
 
 def test_a_network_that_a_step_before_changed_is_not_that_of_the_reference() -> None:

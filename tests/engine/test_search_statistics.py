@@ -309,3 +309,20 @@ def test_what_all_examples_do_not_confirm_is_not_taken() -> None:
     assert found.n == 32
     assert "evaluated once more, it beat λ = 1 only" in found.reason
     assert (found.chosen, found.gain, found.layers) == ((1.0, 1.0), 0.0, ())
+
+
+@pytest.mark.parametrize(("passes", "measured"), [(36, {"statistics", "α", "statistics, α"}), (20, {"statistics"})])
+def test_a_budget_pays_for_what_candidates_share_once_and_for_the_simplest_first(
+    passes: float, measured: set[str]
+) -> None:
+    recipe = Recipe(steps=[PRESETS["quick"].steps[0].model_copy(update={"max_passes": passes})])
+    outcome = retrofit(trained(), recipe, data=shifted())
+    (board,) = outcome.summary.of(Leaderboard)
+    assert board.rungs == ()
+    assert measured <= {row.name for row in board.rows if row.state == "measured"}
+    assert outcome.summary.timings.passes <= passes + 2  # the measurement's own
+
+
+def test_one_example_tells_nothing() -> None:
+    found = search_of(retrofit(trained(), Recipe(steps=[SearchStatistics(margin=0.1)]), data=shifted(2)))
+    assert (found.n, found.chosen) == (1, (1.0, 1.0))

@@ -1,6 +1,7 @@
 """The budget of an automatic search, and what candidates are expected to take of it."""
 
 import time
+from collections.abc import Sequence
 from math import inf
 
 from calibrate.engine.handler import Handlers
@@ -44,10 +45,22 @@ def expected(candidate: Candidate, step: Auto, handlers: Handlers) -> float:
     return steps + temperature + deferred(step)
 
 
-def first_share(costs: list[float], left: float, examples: int) -> float:
-    """The share of the calibration half that the first rung sees: all of it where ``left`` pays for all ``costs``."""
+def expected_of_all(candidates: Sequence[Candidate], step: Auto, handlers: Handlers) -> float:
+    """Passes that all ``candidates`` need together: what several begin with is made once."""
+    beginnings = {item.steps[:count] for item in candidates for count in range(1, len(item.steps) + 1)}
+    alone = sum(expected(candidate, step, handlers) for candidate in candidates)
+    steps = sum(handlers[type(inner)].expected_passes(inner) for item in candidates for inner in item.steps)
+    return alone - steps + sum(handlers[type(steps[-1])].expected_passes(steps[-1]) for steps in beginnings)
+
+
+def first_share(together: float, first: float, left: float, examples: int) -> float:
+    """The share of the calibration half that the first rung sees.
+
+    All of it where ``left`` pays for all candidates ``together``, or where the ``first`` of them, the simplest, costs
+    more than half of it, which is all that rounds may take: then the candidates are tried in order, as far as it goes.
+    """
     share = 1.0
-    if sum(costs) > left:
+    if together > left and first <= left / 2:
         while share > FIRST_SHARE and share * examples / 2 >= FEWEST:
             share /= 2
     return share

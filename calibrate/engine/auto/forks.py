@@ -29,8 +29,16 @@ class Forks:
                 self._after[key] = self._carried_out(self._after[key[:-1]], key[-1])
         return self._after[tuple(steps)]
 
+    def known(self, steps: Sequence[TuningStep]) -> float:
+        """The passes that the beginning of ``steps`` which is carried out already was expected to need."""
+        done = 0
+        while done < len(steps) and tuple(steps[: done + 1]) in self._after:
+            done += 1
+        handlers = self._after[()].given.handlers
+        return sum(handlers[type(step)].expected_passes(step) for step in steps[:done])
+
     def without_idle_steps(self, steps: Sequence[TuningStep]) -> Sequence[TuningStep]:
-        """``steps`` less those at the beginning that leave the network as it came, all of which are carried out."""
+        """``steps`` without the leading ones that change nothing; to know that, these are carried out."""
         place = 0
         while place < len(steps) - 1 and not self._reached(steps[: place + 1]).state.changed:
             place += 1

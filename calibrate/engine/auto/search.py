@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from calibrate.engine.auto.budget import Budget, deferred, expected, first_share
+from calibrate.engine.auto.budget import Budget, deferred, expected, expected_of_all, first_share
 from calibrate.engine.auto.forks import Forks
 from calibrate.engine.run import Run
 from calibrate.errors import AfternormError, NonFiniteError, TrialsError
@@ -54,13 +54,14 @@ def search_candidates(base: Run, step: Auto, budget: Budget) -> CandidateSearch:
         for candidate in step.candidates
         if candidate not in alive
     }
-    share = first_share([costs[candidate.name] for candidate in alive], within, n)
+    first = costs[alive[0].name] if alive else 0.0
+    share = first_share(expected_of_all(alive, step, base.given.handlers), first, within, n)
     while share < 1 and alive:
         alive = _halve_(search, base, alive, share, costs, left)
         share *= 2
     forks = Forks(base)
     for candidate in alive:
-        if costs[candidate.name] > left():
+        if costs[candidate.name] - forks.known(candidate.steps) > left():
             _leave_out_(search, candidate)
         elif (run := _carried_out_(search, base, forks, candidate, _names(alive))) is not None:
             search.finished[candidate.name] = run

@@ -1,9 +1,13 @@
 """The probe ``field_shift``: how far all the data are from the reference, and what to run where they have shifted."""
 
+from collections.abc import Mapping
+
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
-from calibrate.diagnose import example_moments, shift_from
+from calibrate.data import Source
+from calibrate.diagnose import ExampleMoments, example_moments, shift_from
 from calibrate.engine.handler import Given, Handler
 from calibrate.engine.inputs.reference import MAKE_ONE, make_reference, watched_sites
 from calibrate.engine.passes.batches import SourceBatches, drawn
@@ -27,13 +31,15 @@ def probe_field_shift_(run: Run, step: ProbeFieldShift) -> None:
     batches = SourceBatches(given.source, rows, given.setting, input_dtype(run.state.model))
     run.notes.forwards += len(rows)
     moments = example_moments(run.state.model, batches, watched_sites(run.state.model))
+    check_finite(moments, rows, given.source)
     found = shift_from(reference.layers, moments)
     if found is None:
         run.not_applicable_(step, "none of the reference's layers gets inputs, one for each example")
         return
     band = reference.band_of(len(rows))
     shifted = found.mean > band.shift or found.misfit > band.misfit
-    recipe, preprocessing = _next(given) if shifted else (None, None)
+    otherwise = reference.preprocessing != given.source.preparation
+    recipe, preprocessing = _next(given, prepared_otherwise=otherwise) if shifted else (None, None)
     outcome = FieldShift(
         tuned=False,
         images=len(rows),
@@ -48,11 +54,23 @@ def probe_field_shift_(run: Run, step: ProbeFieldShift) -> None:
         shifted=shifted,
         recipe=recipe,
         preprocessing=preprocessing,
-        prepared_otherwise=reference.preprocessing != given.source.preparation,
+        prepared_otherwise=otherwise,
     )
     run.add_outcome_(outcome)
     if shifted:
         run.add_finding_("field-shift", f"{outcome.words()}.")
+
+
+def check_finite(moments: Mapping[str, ExampleMoments], rows: NDArray[np.int64], source: Source) -> None:
+    """Raise DataError, naming it, for an example whose inputs of a layer are infinite or not a number."""
+    for layer in moments.values():
+        broken = ~(layer.first.isfinite().all(1) & layer.second.isfinite().all(1))
+        if broken.any() and not broken.all():
+            entry = source.entry(int(rows[int(broken.nonzero()[0])]))
+            raise DataError(
+                f"{int(broken.sum())} of {len(broken)} examples, such as {entry}, are infinite or not a number in the "
+                "network, which is no shift; leave them out."
+            )
 
 
 def _reference(given: Given) -> ShiftReference:
@@ -64,10 +82,13 @@ def _reference(given: Given) -> ShiftReference:
     return make_reference(given.original, given.training, rows, given.setting, given.seed)
 
 
-def _next(given: Given) -> tuple[str | None, str | None]:
-    """The recipe to run on data that have shifted, or the preprocessing to give where labels prove it to be wrong."""
+def _next(given: Given, *, prepared_otherwise: bool) -> tuple[str | None, str | None]:
+    """The recipe to run on data that have shifted, or the preprocessing to give where labels prove it to be wrong.
+
+    Where it is the reference's own, the images have changed, and not how they are prepared.
+    """
     fit = given.input_fit
-    if isinstance(fit, InputFit) and fit.unsound and fit.proven and fit.better is not None:
+    if prepared_otherwise and isinstance(fit, InputFit) and fit.unsound and fit.proven and fit.better is not None:
         return None, "auto"
     if any(item.sick for item in given.health):
         return "repair", None

@@ -203,7 +203,7 @@ def _result(
     before: list[tuple[Tensor, Tensor]],
     passes: float,
 ) -> StatisticsSearch:
-    images = len(mixing.searched) if found is None else found.images
+    images = len(mixing.examples) if found is None else found.images
     first, last = (prior_of(weight, images) for weight in choice.chosen)
     layers = (
         ()
