@@ -73,8 +73,11 @@ class Recipe(Value):
 
     @property
     def without_labels(self) -> "Recipe":
-        """Itself; of ``quick``, which needs labels, what it does without: λ by mutual information, and no verdict."""
-        if self.steps != PRESETS["quick"].steps:
+        """Itself; of ``quick``, within a budget or not, which needs labels, what it does without them.
+
+        That is λ by mutual information, and no verdict.
+        """
+        if [getattr(step, "candidates", None) for step in self.steps] != [QUICK]:
             return self
         return self.model_copy(update={"steps": (SearchStatistics(criterion="mutual_information"),)})
 

@@ -277,6 +277,8 @@ def test_quick_without_labels_goes_by_mutual_information_and_says_what_cannot_be
 def test_the_presets() -> None:
     assert [step.kind for step in PRESETS["statistics"].steps] == ["search_statistics", "temperature", "measure"]
     assert PRESETS["quick"].without_labels != PRESETS["quick"]
+    limited = Recipe(steps=[PRESETS["quick"].steps[0].model_copy(update={"max_passes": 20.0})])
+    assert limited.without_labels == PRESETS["quick"].without_labels
     assert all(recipe.without_labels == recipe for name, recipe in PRESETS.items() if name != "quick")
 
 
