@@ -117,8 +117,7 @@ class SearchStatistics(StepValue):
     the convolutions.
 
     Limits: the statistics are of one mixture of conditions and classes, and belong to that. Mutual information is no
-    accuracy: only labels show what the choice is worth. Layers called several times cost
-    more, see reestimate.
+    accuracy: only labels show what the choice is worth. Layers called several times cost more, see reestimate.
 
     Reference: Schneider et al., NeurIPS 2020, Eq. 3 (a fixed weight); relatives that mix with the statistics of the
     test batch: You et al., Test-time Batch Statistics Calibration for Covariate Shift, 2021; Lim et al., TTN, ICLR 2023
