@@ -107,7 +107,8 @@ class InformationCriterion(MixCriterion):
 
     def gain(self, before: ScoredMix, after: ScoredMix) -> Gain:
         """See :meth:`MixCriterion.gain`."""
-        return Gain(before.value - after.value, float((before.column - after.column).std(ddof=1)))
+        error = float((before.column - after.column).std(ddof=1))
+        return Gain(before.value - after.value, error, single=self._weights.shape[1] == 1)
 
     def bands(self, scored: Sequence[ScoredMix]) -> list[tuple[float, float]]:
         """See :meth:`MixCriterion.bands`."""

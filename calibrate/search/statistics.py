@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import NamedTuple
 
 from torch import Tensor
@@ -106,12 +105,12 @@ def search_statistics(
 
 
 def margin_for(step: SearchStatistics, examples: int) -> float:
-    """The standard errors by which so many examples must prefer new statistics; one alone tells nothing.
+    """The standard errors by which so many examples must prefer new statistics.
 
     >>> [margin_for(SearchStatistics(), n) for n in (16, 64, 2500)]
     [4.0, 1.0, 1.0]
     """
-    return inf if examples < 2 else step.margin * max(1.0, FEW / examples)
+    return step.margin * max(1.0, FEW / examples)
 
 
 def around(best: float, tried: Sequence[float]) -> list[float]:

@@ -8,7 +8,15 @@ import torch
 from torch import Tensor
 
 from calibrate.errors import NonFiniteError
-from calibrate.search import InformationCriterion, LabelledCriterion, Mix, fit_temperature, search_statistics, spread
+from calibrate.search import (
+    InformationCriterion,
+    LabelledCriterion,
+    Mix,
+    fit_temperature,
+    paired_gain,
+    search_statistics,
+    spread,
+)
 from calibrate.steps import SearchStatistics, StatisticsChoice
 
 N, CLASSES = 600, 5
@@ -184,3 +192,10 @@ def test_a_line_must_beat_the_best_single_weight_too() -> None:
     wanted = all(criterion.gain(scored[other], scored[best]).beats(0.5) for other in ((1.0, 1.0), single))
     assert best[0] != best[1]
     assert (found.chosen == best) == wanted
+
+
+def test_a_single_example_convinces_of_nothing() -> None:
+    gain = paired_gain(torch.tensor([3.0]), torch.tensor([1.0]))
+    assert (gain.mean, gain.beats(0.0), gain.beats(1.0)) == (2.0, False, False)
+    assert paired_gain(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0])).beats(1.0)
+    assert "a single example, which tells no standard error" in gain.words(1.0)
