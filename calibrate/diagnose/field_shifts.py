@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.diagnose.input_fit import LEAST, LIVE
+from calibrate.diagnose.input_fit import LIVE, normal_divergence
 from calibrate.generators import numpy_generator
 from calibrate.result import ChanceBand, ReferenceLayer
 from calibrate.stats import Batches
@@ -138,16 +138,14 @@ def layer_shift(
 def layer_misfit(
     mean: Tensor, deviation: Tensor, reference_mean: Tensor, reference_deviation: Tensor, live: Tensor
 ) -> Tensor:
-    """½(v/v₀ − 1 − ln(v/v₀) + (m − m₀)²/v₀), the mean over the ``live`` channels: see :func:`misfit`; v = s².
+    """The divergence of :func:`normal_divergence` over the ``live`` channels; v = s².
 
     Shapes as in :func:`layer_shift`; 0 where no channel is live.
     """
     if not bool(live.any()):
         return torch.zeros(mean.shape[:-1], dtype=mean.dtype)
-    variance = reference_deviation[..., live].square()
-    ratio = (deviation[..., live].square() / variance).clamp_min(LEAST)
-    offset = (mean - reference_mean)[..., live].square() / variance
-    return (0.5 * (ratio - 1 - ratio.log() + offset)).mean(-1)
+    numbers = (mean, deviation.square(), reference_mean, reference_deviation.square())
+    return normal_divergence(*(number[..., live] for number in numbers))
 
 
 def live_channels(deviation: Tensor) -> Tensor:

@@ -198,6 +198,17 @@ def _until_reached(model: nn.Module, inputs: Tensor) -> None:
 
 
 def _divergence(first: FirstLayer, mean: Tensor, variance: Tensor) -> Tensor:
-    mean, variance = mean[first.live], variance[first.live]
-    ratio = (variance / first.variance).clamp_min(LEAST)
-    return (0.5 * (ratio - 1 - ratio.log() + (mean - first.mean).square() / first.variance)).mean()
+    return normal_divergence(mean[first.live], variance[first.live], first.mean, first.variance)
+
+
+def normal_divergence(mean: Tensor, variance: Tensor, reference_mean: Tensor, reference_variance: Tensor) -> Tensor:
+    """½(v/v₀ − 1 − ln(v/v₀) + (m − m₀)²/v₀), the mean over channels: Kullback and Leibler's, of normal distributions.
+
+    m, v are mean and variance and m₀, v₀ those of the reference, (*, C); v/v₀ counts as ``LEAST`` at least. Gives (*).
+
+    >>> two = torch.tensor([2.0])
+    >>> normal_divergence(two, two / 2, 0 * two, two / 2)
+    tensor(2.)
+    """
+    ratio = (variance / reference_variance).clamp_min(LEAST)
+    return (0.5 * (ratio - 1 - ratio.log() + (mean - reference_mean).square() / reference_variance)).mean(-1)

@@ -35,7 +35,7 @@ class Pool:
     @classmethod
     def of(cls, first: int, x: Tensor) -> Self:
         """The pool of the examples ``x`` (N, C, *), the first of which has the number ``first``."""
-        mean, variance = example_moments(x)
+        mean, variance = moments_by_example(x)
         half = torch.tensor(0.5, dtype=torch.float64, device=x.device)
         level, place, count = 0, first, x.shape[2:].numel()
         nodes: dict[Node, Moments] = {}
@@ -110,7 +110,7 @@ class Pool:
         self._nodes[level, place] = moments
 
 
-def example_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def moments_by_example(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance (N, C) in float64 of each example's channels over their positions, in two passes.
 
     Each is the same to the last bit whatever other examples are in the batch, in either memory format. Values less

@@ -165,6 +165,8 @@ def _shows(result: Reestimation) -> str:
         return "Nothing was re-estimated: statistics health calls none of the matching layers sick."
     if not result.layers:
         return "Re-estimated, but no example came to any of the layers."
+    if result.weight == 1:
+        return "The running statistics stayed as they were, for they have all the weight: λ = 1."
     passes = fmt.counted_roughly(result.passes, "pass", "passes")
     together = f", normalised {result.batch_size} at a time" if result.batch_size else ""
     partly = f" Only the sick channels of {names_words(result.partly)} have new statistics." if result.partly else ""

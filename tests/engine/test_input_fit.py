@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from calibrate import (
@@ -93,6 +95,35 @@ def test_a_wrong_preparation_of_images_is_told_and_labelled_examples_prove_it(ne
     assert "first layer" in finding.message
     assert "--preprocessing" in finding.message
     assert f"{100 * better.scores.top1:.2f} %" in finding.message
+
+
+def test_labels_need_one_standard_error_where_turning_round_fits_three_times_better(network: nn.Module) -> None:
+    """Nine of ten labels are drawn anew, so that the rest prefer the right preparation by 1 to 2 standard errors."""
+    generator = np.random.default_rng(0)
+    x, y = (values[:100] for values in held_out_digits())
+    drawn = generator.random(len(y)) < 0.9
+    labels = np.where(drawn, generator.integers(0, 10, len(y)), y)
+
+    def cross_entropy(*, inverted: bool) -> np.ndarray[Any, Any]:
+        inputs = (255.0 - x if inverted else x.astype(float)) / 255
+        with torch.inference_mode():
+            logits = network(torch.tensor((inputs[:, None] - MEAN) / STD, dtype=torch.float32)).double().numpy()
+
+        def losses(log_t: float) -> np.ndarray[Any, Any]:
+            scaled = logits / np.exp(log_t)
+            return np.asarray(logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels])
+
+        return losses(minimize_scalar(lambda log_t: losses(log_t).mean(), bounds=(-5, 5)).x)
+
+    gain = cross_entropy(inverted=True) - cross_entropy(inverted=False)
+    assert 1 < gain.mean() / (gain.std(ddof=1) / len(gain) ** 0.5) < 2
+    given = RIGHT.model_copy(update=WRONG["inverted"])
+    fit = input_fit(network, list(zip(x, labels.tolist(), strict=True)), preprocessing=given)
+    assert isinstance(fit, InputFit)
+    assert fit.better_fit is not None
+    assert fit.given.misfit > 3 * fit.better_fit.misfit
+    assert fit.proven
+    assert "not inverted" in fit.better_fit.name
 
 
 def test_the_right_preparation_is_left_in_peace(network: nn.Module, tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ OF_TRAINING = samples.reestimation(on="training", augmentation="flip_crop")
         (FLIPPED, ("2,500 examples of the calibration half, mirrored and shifted at random, without labels",)),
         (OF_TRAINING, ("2,500 examples of the training data, mirrored and shifted at random, without labels",)),
         (samples.reestimation(layers=()), ("Re-estimated, but no example came to any of the layers.",)),
+        (samples.reestimation(weight=1.0), ("The running statistics stayed as they were",)),
         (
             samples.label_free(),
             (
