@@ -1,7 +1,7 @@
 """A pickle read as data: a stack machine that knows no way to import, call or instantiate what the pickle names.
 
 A pickle is a program for Python's unpickler. Here the same instructions build plain values, torch tensors over the
-file's own storages, and, for everything else, a :class:`Record`: which global was asked for, with which arguments and
+file's own storages, and, for everything else, a :class:`StandIn`: which global was asked for, with which arguments and
 state. A global is two words (:class:`~calibrate.io.pickled_names.Global`), never the thing that they name. The few
 constructors that are carried out are functions of this module and of :mod:`calibrate.io.stored_tensors`, found in
 closed tables.
@@ -46,7 +46,7 @@ class DamagedPickleError(Exception):
 
 
 @dataclass(eq=False, slots=True)
-class Record:
+class StandIn:
     """What stands for an object: the name of what makes it, and what the pickle hands to that, as data."""
 
     made_by: str
@@ -56,7 +56,7 @@ class Record:
     entries: dict[Any, Any] | None = None
 
     def __repr__(self) -> str:
-        return f"<record of {self.made_by[:80]!r}>"
+        return f"<stand-in for {self.made_by[:80]!r}>"
 
     @property
     def attributes(self) -> dict[Any, Any]:
@@ -140,7 +140,7 @@ class PickleReader:
             return self._instance(new, ())
         if not isinstance(target, Global):
             self._refuse(f"a call of {_described(target)}")
-            return Record(_described(target), args if isinstance(args, tuple) else (args,))
+            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
         if not isinstance(args, tuple):
             raise DamagedPickleError(f"{_shown(target)} is called with {_described(args)}")
         if target.module == "copyreg":
@@ -155,29 +155,31 @@ class PickleReader:
         tensor = rebuilt(target, args)
         if tensor is not None:
             return tensor
-        if target.dotted == "torch.storage._load_from_bytes" and self._nested and isinstance(args[0], bytes):
-            self.charge(len(args[0]))
-            return self._nested(args[0])
+        if target.dotted == "torch.storage._load_from_bytes":
+            if self._nested and args and isinstance(args[0], bytes):
+                self.charge(len(args[0]))
+                return self._nested(args[0])
+            self._refuse(target.dotted)
         maker = _MAKERS.get(target.dotted)
         value = None if maker is None else maker(self, args)
-        return Record(target.dotted, args) if value is None else value
+        return StandIn(target.dotted, args) if value is None else value
 
     def _instance(self, target: Any, args: Any) -> Any:
         """What NEWOBJ makes: of packages any class, since one in lower case cannot be told from a function by name."""
         if not isinstance(target, Global) or not isinstance(args, tuple):
             self._refuse(f"an instance of {_described(target)}")
-            return Record(_described(target), args if isinstance(args, tuple) else (args,))
+            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
         if self._suspicious and not is_foreign(target) and not _is_plain_call(target, args):
             raise UnsafePickleError(_shown(target))
         if not is_foreign(target):
             return self._made(target, args)
         tensor = empty_tensor(target, args)
-        return Record(target.dotted, args) if tensor is None else tensor
+        return StandIn(target.dotted, args) if tensor is None else tensor
 
     def _through_copyreg(self, name: str, args: tuple[Any, ...]) -> Any:
         if name == "_reconstructor" and len(args) == 3:
             made = self._instance(args[0], ())
-            if isinstance(made, Record):
+            if isinstance(made, StandIn):
                 made.entries = args[2] if isinstance(args[2], dict) else None
                 made.items = args[2] if isinstance(args[2], list) else None
             return made
@@ -190,9 +192,9 @@ class PickleReader:
     def _attribute(self, args: tuple[Any, ...]) -> Any:
         """``getattr``: how a nested class, a class's method and a member of an enum are pickled, and nothing else."""
         owner, name = args if len(args) == 2 else (None, None)
-        owner_name = owner.dotted if isinstance(owner, Global) else owner.made_by if isinstance(owner, Record) else ""
+        owner_name = owner.dotted if isinstance(owner, Global) else owner.made_by if isinstance(owner, StandIn) else ""
         if isinstance(owner, Global) and is_foreign(owner) and name == "__new__":
-            return Record(_NEW, (owner,))
+            return StandIn(_NEW, (owner,))
         module, _, rest = owner_name.partition(".")
         honest = isinstance(name, str) and name.isidentifier() and not name.startswith("_") and rest
         if self._suspicious and not (honest and is_foreign(Global(module, rest))):
@@ -200,11 +202,11 @@ class PickleReader:
         if isinstance(owner, Global) and isinstance(name, str):
             self.charge(len(owner.name) + len(name))
             return self._named(owner.module, f"{owner.name}.{name}")
-        return Record("builtins.getattr", args)
+        return StandIn("builtins.getattr", args)
 
     def _built(self, state: Any) -> None:
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, StandIn):
             target.state = state
         elif isinstance(target, Tensor):
             fill_(target, state)
@@ -264,7 +266,7 @@ class PickleReader:
 
     def _extend(self, items: list[Any]) -> None:
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, StandIn):
             target.items = target.items if isinstance(target.items, list) else []
             target.items.extend(items)
         elif isinstance(target, list):
@@ -274,7 +276,7 @@ class PickleReader:
 
     def _set(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
-        if isinstance(target, Record):
+        if isinstance(target, StandIn):
             target.entries = target.entries if isinstance(target.entries, dict) else {}
             target = target.entries
         if not isinstance(target, dict) or len(pairs) % 2:
@@ -298,15 +300,15 @@ def _is_plain_call(target: Global, args: tuple[Any, ...]) -> bool:
     if target.dotted == "builtins.type":  # the class of None, ... and NotImplemented, which have no other name
         return len(args) == 1 and (args[0] is None or (isinstance(args[0], Global) and args[0].module == "builtins"))
     if target.module in ("operator", "_operator"):  # annotations: Optional[int], int | None
-        return bool(args) and isinstance(args[0], Global | Record)
+        return bool(args) and isinstance(args[0], Global | StandIn)
     return may_be_called(target)
 
 
 def _instantiated(target: Any) -> Global | None:
     """The class, where ``target`` is ``partial(getattr(class, "__new__"), ...)``, as NEWOBJ_EX is before protocol 4."""
-    if isinstance(target, Record) and target.made_by == "functools.partial" and target.args:
+    if isinstance(target, StandIn) and target.made_by == "functools.partial" and target.args:
         function = target.args[0]
-        if isinstance(function, Record) and function.made_by == _NEW:
+        if isinstance(function, StandIn) and function.made_by == _NEW:
             return cast("Global", function.args[0])
     return None
 
@@ -327,7 +329,7 @@ def _shown(target: Global) -> str:
 def _described(value: Any) -> str:
     if isinstance(value, Global):
         return _shown(value)
-    if isinstance(value, Record):
+    if isinstance(value, StandIn):
         return f"what {value.made_by:.120} gives" if value.made_by.isprintable() else "another object"
     return f"a {type(value).__name__}"
 

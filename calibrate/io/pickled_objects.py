@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.pickle_data import DamagedPickleError, Record
+from calibrate.io.pickle_data import DamagedPickleError, StandIn
 from calibrate.io.stored_tensors import is_count
 
 #: How deep a state dict may lie in the document, and how much a network may hold: torch's largest have 10,000 names.
@@ -24,7 +24,7 @@ _NUMBERS = {
 }
 
 
-class NetworkState(dict[str, Any]):
+class PickledNetwork(dict[str, Any]):
     """The state dict of a network that was pickled whole, and the name of the network's class."""
 
     def __init__(self, network: str, entries: Mapping[str, Any]) -> None:
@@ -36,14 +36,14 @@ def opened_up(document: Any) -> Any:
     """``document`` with networks as their state dicts, arrays as tensors and derived dicts as dicts.
 
     This goes as deep into nested dicts as state dicts lie. An object that holds a network is a dict of its networks;
-    all other records stay what they are.
+    all other stand-ins stay what they are.
     """
     return _Opening().opened(document, _DEEPEST_STATE)[0]
 
 
 def kind_of(value: Any) -> str:
-    """What to call ``value`` in a message: its class, or for a record the class it stands for."""
-    if not isinstance(value, Record):
+    """What to call ``value`` in a message: its class, or for a stand-in the class it stands for."""
+    if not isinstance(value, StandIn):
         return type(value).__name__
     if value.made_by.startswith("numpy.") and value.made_by.endswith(("_reconstruct", "_frombuffer")):
         array = _array_parts(value)
@@ -53,7 +53,7 @@ def kind_of(value: Any) -> str:
 
 def networks_in(document: Any, depth: int = _DEEPEST_STATE) -> dict[str, str]:
     """The classes of the networks that were pickled whole in an opened ``document``, by their dotted paths in it."""
-    if isinstance(document, NetworkState):
+    if isinstance(document, PickledNetwork):
         return {"": document.network}
     found: dict[str, str] = {}
     if isinstance(document, dict) and depth:
@@ -75,7 +75,7 @@ class _Opening:
 
     def opened(self, value: Any, depth: int) -> tuple[Any, int]:
         """What ``value`` is, and how much there is to walk through in it."""
-        if not isinstance(value, dict | Record) or not depth:
+        if not isinstance(value, dict | StandIn) or not depth:
             return value, 1
         known = (id(value), depth)
         if known not in self._opened:
@@ -94,22 +94,22 @@ class _Opening:
             raise DamagedPickleError("its entries refer to the same others over and over")
         return made, walk
 
-    def _of(self, record: Record, depth: int) -> tuple[Any, int]:
-        if is_network(record):
-            state = network_state(record)
-            return NetworkState(record.made_by, state), len(state)
-        if record.entries:
-            return self._of_dict(record.entries, depth)
-        array = self._tensor(record)
+    def _of(self, stand_in: StandIn, depth: int) -> tuple[Any, int]:
+        if is_network(stand_in):
+            state = network_state(stand_in)
+            return PickledNetwork(stand_in.made_by, state), len(state)
+        if stand_in.entries:
+            return self._of_dict(stand_in.entries, depth)
+        array = self._tensor(stand_in)
         if array is not None:
             return array, 1
-        attributes, walk = self._of_dict(record.attributes, depth)
+        attributes, walk = self._of_dict(stand_in.attributes, depth)
         networks = {name: found for name, found in attributes.items() if _holds_network(found)}
-        return (networks, walk) if networks else (record, 1)
+        return (networks, walk) if networks else (stand_in, 1)
 
-    def _tensor(self, record: Record) -> Tensor | None:
+    def _tensor(self, stand_in: StandIn) -> Tensor | None:
         """The tensor of a numpy array, where its parts belong together; the bytes of an array are copied once."""
-        shape, kind, fortran, content = _array_parts(record) or ((), "", False, b"")
+        shape, kind, fortran, content = _array_parts(stand_in) or ((), "", False, b"")
         dtype = _NUMBERS.get(kind)
         numel = math.prod(shape)
         if dtype is None or numel >= 2**48 or numel * dtype.itemsize != len(content):
@@ -124,7 +124,7 @@ class _Opening:
 
 def _holds_network(found: Any) -> bool:
     held = found.values() if isinstance(found, dict) else ()
-    return isinstance(found, NetworkState) or any(isinstance(value, NetworkState) for value in held)
+    return isinstance(found, PickledNetwork) or any(isinstance(value, PickledNetwork) for value in held)
 
 
 def _text(key: Any) -> Any:
@@ -134,12 +134,12 @@ def _text(key: Any) -> Any:
     return key.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def is_network(record: Record) -> bool:
-    """Whether ``record`` stands for a torch.nn.Module."""
-    return all(isinstance(record.attributes.get(part), dict) for part in ("_parameters", "_buffers", "_modules"))
+def is_network(stand_in: StandIn) -> bool:
+    """Whether ``stand_in`` stands for a torch.nn.Module."""
+    return all(isinstance(stand_in.attributes.get(part), dict) for part in ("_parameters", "_buffers", "_modules"))
 
 
-def network_state(network: Record) -> dict[str, Any]:
+def network_state(network: StandIn) -> dict[str, Any]:
     """What ``network.state_dict()`` would give, if no class in it has its own idea of that.
 
     A child that is no network is an entry under its name, for the reader of the state dict to refuse.
@@ -149,7 +149,7 @@ def network_state(network: Record) -> dict[str, Any]:
     letters = visited = 0
     while waiting:
         prefix, depth, module = waiting.pop()
-        if not isinstance(module, Record) or not is_network(module):
+        if not isinstance(module, StandIn) or not is_network(module):
             state[_text(prefix.removesuffix("."))] = module
             continue
         held, children = _parts(module)
@@ -162,7 +162,7 @@ def network_state(network: Record) -> dict[str, Any]:
     return state
 
 
-def _parts(module: Record) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
+def _parts(module: StandIn) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
     """The entries of a module's own state dict, and its children."""
     attributes = module.attributes
     passing = attributes.get("_non_persistent_buffers_set")
@@ -173,10 +173,10 @@ def _parts(module: Record) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]
     return [item for item in held if item[1] is not None], [item for item in children if item[1] is not None]
 
 
-def _array_parts(record: Record) -> tuple[tuple[int, ...], str, bool, bytes | bytearray | str] | None:
-    """Shape, dtype (numpy's short name), whether the first axis is the fastest, and bytes of a numpy array's record."""
-    make = _ARRAYS.get(record.made_by.replace("numpy._core.", "numpy.core."))
-    parts = make(record) if make else None
+def _array_parts(stand_in: StandIn) -> tuple[tuple[int, ...], str, bool, bytes | bytearray | str] | None:
+    """Shape, dtype (numpy's short name), whether the first axis is the fastest, and bytes of a numpy array."""
+    make = _ARRAYS.get(stand_in.made_by.replace("numpy._core.", "numpy.core."))
+    parts = make(stand_in) if make else None
     if parts is None:
         return None
     shape, dtype, fortran, content = parts
@@ -184,7 +184,7 @@ def _array_parts(record: Record) -> tuple[tuple[int, ...], str, bool, bytes | by
         return None
     if (
         not isinstance(content, bytes | bytearray | str)
-        or not isinstance(dtype, Record)
+        or not isinstance(dtype, StandIn)
         or dtype.made_by != "numpy.dtype"
     ):
         return None
@@ -199,21 +199,21 @@ def _encoded(content: bytes | bytearray | str) -> bytes | bytearray:
     return content.encode("latin-1", "replace") if isinstance(content, str) else content
 
 
-def _built(record: Record) -> tuple[Any, Any, Any, Any] | None:
-    match record.state:
+def _built(stand_in: StandIn) -> tuple[Any, Any, Any, Any] | None:
+    match stand_in.state:
         case (_, shape, dtype, fortran, content) | (shape, dtype, fortran, content):
             return shape, dtype, fortran, content
     return None
 
 
-def _from_buffer(record: Record) -> tuple[Any, Any, Any, Any] | None:
-    match record.args:
+def _from_buffer(stand_in: StandIn) -> tuple[Any, Any, Any, Any] | None:
+    match stand_in.args:
         case (content, dtype, shape, order):
             return shape, dtype, order == "F", content
     return None
 
 
-_ARRAYS: dict[str, Callable[[Record], tuple[Any, Any, Any, Any] | None]] = {
+_ARRAYS: dict[str, Callable[[StandIn], tuple[Any, Any, Any, Any] | None]] = {
     "numpy.core.multiarray._reconstruct": _built,
     "numpy.core.numeric._frombuffer": _from_buffer,
 }

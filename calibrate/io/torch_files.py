@@ -22,6 +22,7 @@ from calibrate.io.stored_tensors import Storage, is_count, storage_dtype
 
 #: What the row of pickles begins with, and the version of the row.
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+_ENCRYPTED = 1
 #: Where a number of any dtype may begin.
 _ALIGNED = 16
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -75,7 +76,7 @@ def read_archive(path: Path, archive: zipfile.ZipFile, pickled: zipfile.ZipInfo,
             case ("storage", kind, str() as key, _, numel, *_) if (dtype := storage_dtype(kind)) and is_count(numel):
                 if key not in seen:
                     member = members.get(f"{folder}data/{key}")
-                    if member is None or member.file_size != member.compress_size:
+                    if member is None or member.file_size != member.compress_size or member.flag_bits & _ENCRYPTED:
                         raise DamagedPickleError("a storage is missing")
                     start = _start(path, member)
                     seen[key] = mapped.storage(start, member.file_size, dtype, swapped=swapped)
@@ -92,9 +93,9 @@ def _start(path: Path, member: zipfile.ZipInfo) -> int:
     """Where the content of a stored member begins: after its own header, whose length only that header says."""
     with path.open("rb") as stream:
         stream.seek(member.header_offset)
-        header = stream.read(_LOCAL_HEADER.size)
-    signature, name, extra = _LOCAL_HEADER.unpack(header)
-    if signature != b"PK\x03\x04":
+        signature, name, extra = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+        there = stream.read(name)
+    if signature != b"PK\x03\x04" or there not in (member.orig_filename.encode(code) for code in ("utf-8", "cp437")):
         raise DamagedPickleError("a member of the archive is not where it should be")
     return int(member.header_offset + _LOCAL_HEADER.size + name + extra)
 
@@ -127,6 +128,8 @@ def _row(
         return PickleReader(stream, content.length, row.storage, nested, suspicious=suspicious).read()
 
     document = value()
+    if row.lengths:
+        raise DamagedPickleError("its storages are missing")
     if document != _MAGIC:
         return document
     if value() != _VERSION:
