@@ -196,7 +196,7 @@ class PickleReader:
         if isinstance(owner, Global) and is_foreign(owner) and name == "__new__":
             return StandIn(_NEW, (owner,))
         module, _, rest = owner_name.partition(".")
-        honest = isinstance(name, str) and name.isidentifier() and not name.startswith("_") and rest
+        honest = isinstance(name, str) and name.isidentifier() and not name.startswith("__") and rest
         if self._suspicious and not (honest and is_foreign(Global(module, rest))):
             raise UnsafePickleError("builtins.getattr")
         if isinstance(owner, Global) and isinstance(name, str):

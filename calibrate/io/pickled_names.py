@@ -49,6 +49,7 @@ _PLAIN_STANDARD = {
     "queue": "Queue",
     "_codecs": "encode",
     "copyreg": "_reconstructor __newobj__ __newobj_ex__",
+    "contextlib": "nullcontext",
     "operator": "getitem or_",
     "builtins": "bool bytearray bytes complex dict float frozenset getattr int list object range set slice str tuple "
     "type Ellipsis NotImplemented NoneType",
@@ -83,20 +84,18 @@ _KNOWN_CALLS = frozenset(
     }
 )
 _NUMPY_SCALARS = ("bool", "bool_", "float", "int", "uint", "complex", "str_", "bytes_", "datetime64", "timedelta64")
-#: Parts of packages that load, compile or run whatever they are given.
+#: Parts of packages that are there to load, compile or run code.
+_CODE_PARTS = (
+    *("torch.hub.", "torch.jit.", "torch.package.", "torch.ops.", "torch._ops.", "torch.classes.", "torch._classes."),
+    *("torch.fx.graph_module.", "torch.utils.cpp_extension.", "numpy.f2py.", "numpy.distutils.", "numpy.ctypeslib."),
+    *("pip.", "setuptools.", "pkg_resources.", "dill.", "cloudpickle.", "IPython.", "sympy.parsing."),
+)
+#: Parts of packages whose functions do so, while their classes are also kept for other ends.
 _RUNNING_PARTS = (
-    *("torch.hub", "torch.jit", "torch.package", "torch.ops", "torch._ops", "torch.classes", "torch._classes"),
-    *("torch.utils.cpp_extension", "torch.utils.collect_env", "torch.utils.bottleneck", "torch.fx.graph_module"),
-    *(
-        "torch._dynamo",
-        "torch._inductor",
-        "torch.distributed.rpc",
-        "torch.distributed.run",
-        "torch.distributed.elastic",
-    ),
-    *("torch.distributed.launcher", "torch.multiprocessing", "torch.testing", "torch.serialization", "torch._utils"),
-    *("numpy.f2py", "numpy.distutils", "numpy.testing", "numpy.ctypeslib", "numpy.lib.npyio", "numpy.lib.format"),
-    *("numpy._pytesttester", "pip", "setuptools", "pkg_resources", "dill", "cloudpickle", "IPython", "sympy.parsing"),
+    *("torch.utils.collect_env.", "torch.utils.bottleneck.", "torch._dynamo.", "torch._inductor.", "torch._utils."),
+    *("torch.distributed.rpc.", "torch.distributed.run.", "torch.distributed.elastic.", "torch.distributed.launcher."),
+    *("torch.multiprocessing.", "torch.testing.", "torch.serialization.", "numpy.testing.", "numpy._pytesttester."),
+    *("numpy.lib.npyio.", "numpy.lib.format."),
 )
 #: Function names that load, compile or run in any package.
 _RUNNING_NAMES = frozenset(
@@ -137,8 +136,10 @@ def may_be_named(target: Global) -> bool:
         return target.dotted in _PLAIN_FUNCTIONS or _only_describes(target)
     if _is_rebuilder(target):
         return True
-    within = tuple(f"{part}." for part in _RUNNING_PARTS)
-    return not f"{target.dotted}.".startswith(within) and (is_class_like(target) or parts[-1] not in _RUNNING_NAMES)
+    within = f"{target.dotted}."
+    if within.startswith(_CODE_PARTS):
+        return False
+    return is_class_like(target) or not (within.startswith(_RUNNING_PARTS) or parts[-1] in _RUNNING_NAMES)
 
 
 def may_be_called(target: Global) -> bool:

@@ -35,8 +35,8 @@ class PickledNetwork(dict[str, Any]):
 def opened_up(document: Any) -> Any:
     """``document`` with networks as their state dicts, arrays as tensors and derived dicts as dicts.
 
-    This goes as deep into nested dicts as state dicts lie. An object that holds a network is a dict of its networks;
-    all other stand-ins stay what they are.
+    This goes as deep into nested dicts as state dicts lie. An object that holds a network is a dict of its networks,
+    one that is made from a network is that network; all other stand-ins stay what they are.
     """
     return _Opening().opened(document, _DEEPEST_STATE)[0]
 
@@ -103,6 +103,9 @@ class _Opening:
         array = self._tensor(stand_in)
         if array is not None:
             return array, 1
+        for wrapped in stand_in.args[:4]:  # as torch.compile makes its network from the one given to it
+            if isinstance(wrapped, StandIn) and is_network(wrapped):
+                return self.opened(wrapped, depth)
         attributes, walk = self._of_dict(stand_in.attributes, depth)
         networks = {name: found for name, found in attributes.items() if _holds_network(found)}
         return (networks, walk) if networks else (stand_in, 1)

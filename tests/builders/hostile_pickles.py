@@ -218,7 +218,7 @@ def code(canary: Path) -> dict[str, bytes]:
         "BINPERSID of another kind": tuple_of(text("other"), named("torch", "FloatStorage"), text("0")) + b"Q",
         "a chain of getattr": call(call(getattr_, os_module, text("system")), touch),
         "getattr of a class's dunder": call(getattr_, named("project", "Net"), text("__subclasses__")),
-        "getattr of a private name": call(getattr_, named("project", "Net"), text("_run")),
+        "getattr of a private name, called": call(call(getattr_, named("project", "Net"), text("_run")), touch),
         "getattr of a stand-in for a path": call(getattr_, call(named("pathlib", "PosixPath"), file), text("touch")),
         "a call of what getattr gives": call(call(getattr_, named("project", "Net"), text("run")), touch),
         "a call of a stand-in": call(call(named("project", "Net"), touch), touch),

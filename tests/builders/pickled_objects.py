@@ -271,4 +271,5 @@ def networks() -> dict[str, tuple[Any, nn.Module]]:
         "data parallel": ({"net": parallel}, block),
         "averaged": ({"model": averaged.module, "n": 1}, averaged.module),
         "in a trainer": (Trainer(block), block),
+        "compiled": (torch.compile(block), block),
     }

@@ -31,7 +31,7 @@ def test_the_state_dict_is_that_of_the_network(tmp_path: Path, name: str, write:
     assert "project.models" not in sys.modules
     (finding,) = read.findings
     assert finding.code == "pickled-network"
-    assert (type(network).__qualname__ if name != "data parallel" else "DataParallel") in finding.message
+    assert ("DataParallel" if name == "data parallel" else type(network).__qualname__) in finding.message
 
 
 def test_a_state_dict_has_no_such_finding(tmp_path: Path) -> None:
