@@ -147,7 +147,9 @@ def _findings(document: Any) -> tuple[Finding, ...]:
     networks = networks_in(document)
     if not networks:
         return ()
-    named = ", ".join(f"{network} at {key!r:.80}" if key else network for key, network in [*networks.items()][:4])
+    named = ", ".join(
+        f"{network:.80}" + (f" at {key!r:.80}" if key else "") for key, network in [*networks.items()][:4]
+    )
     message = (
         f"The file holds a whole pickled network ({named}) instead of a state dict. Its tensors were read as data and "
         "none of its code was run; names that the network's own class would have changed on saving stay as they are."
@@ -160,7 +162,7 @@ def _state(document: Any, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"{path} holds a {kind_of(document)} instead of a state dict; {RESAVE}.")
     found = unwrap(document)
     if found is None:
-        entries = ", ".join(map(repr, list(document)[:8])) or "nothing"
+        entries = ", ".join(f"{key!r:.80}" for key in list(document)[:8]) or "nothing"
         raise ModelError(f"{path} holds no state dict under any of its usual names, but {entries}; {RESAVE}.")
     if found is document:  # a training script may keep its counters beside the weights
         found = {name: value for name, value in found.items() if not isinstance(value, int | float)}

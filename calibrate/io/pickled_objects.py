@@ -12,7 +12,7 @@ from calibrate.io.stored_tensors import is_count
 
 #: How deep a state dict may lie in the document, and how much a network may hold: torch's largest have 10,000 names.
 _DEEPEST_STATE, _DEEPEST_MODULE, _MOST_NAMES, _MOST_LETTERS = 4, 100, 200_000, 50_000_000
-
+#: How many entries there may be down to that depth, each counted as often as it is referred to.
 _LONGEST_WALK = 5_000_000
 
 _NUMBERS = {
@@ -122,7 +122,9 @@ class _Opening:
         if id(content) not in self._bytes:  # the document keeps what the id stands for
             self._bytes[id(content)] = bytearray(_encoded(content))
         flat = torch.frombuffer(self._bytes[id(content)], dtype=dtype)
-        return flat.reshape(shape[::-1]).permute(*reversed(range(len(shape)))) if fortran else flat.reshape(shape)
+        if not fortran or not shape:
+            return flat.reshape(shape)
+        return flat.reshape(shape[::-1]).permute(*reversed(range(len(shape))))
 
 
 def _holds_network(found: Any) -> bool:
@@ -185,16 +187,16 @@ def _array_parts(stand_in: StandIn) -> tuple[tuple[int, ...], str, bool, bytes |
     shape, dtype, fortran, content = parts
     if not isinstance(shape, tuple) or not all(map(is_count, shape)) or len(shape) > 32:
         return None
-    if (
-        not isinstance(content, bytes | bytearray | str)
-        or not isinstance(dtype, StandIn)
-        or dtype.made_by != "numpy.dtype"
-    ):
+    if not isinstance(dtype, StandIn) or dtype.made_by != "numpy.dtype":
         return None
-    code = dtype.args[0] if dtype.args else ""
+    if not isinstance(content, bytes | bytearray | str):
+        return None
+    code = dtype.args[0] if dtype.args else None
     order = dtype.state[1] if isinstance(dtype.state, tuple) and len(dtype.state) > 1 else "="
-    little = isinstance(code, str) and order in ("<", "|", "=") and code[:1] != ">"
-    return shape, (code.lstrip("<|=") if little else f"{order}{code!s:.20}"), fortran is True, content
+    if not isinstance(code, str) or not isinstance(order, str):
+        return None
+    swapped = order not in ("<", "|", "=") or code.startswith(">")
+    return shape, (f"{order}{code}" if swapped else code.lstrip("<|="))[:20], fortran is True, content
 
 
 def _encoded(content: bytes | bytearray | str) -> bytes | bytearray:

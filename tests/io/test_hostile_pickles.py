@@ -8,14 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.errors import AfternormError, UnsafeInputError
+from calibrate.errors import AfternormError, ModelError, UnsafeInputError
 from calibrate.io import read_checkpoint
 from calibrate.io.pickle_data import DamagedPickleError, UnsafePickleError
 from calibrate.io.pickled_objects import opened_up
 from calibrate.io.torch_files import read_archive, read_row
 from tests.builders import hostile_pickles
 from tests.builders.audited import audited
-from tests.builders.hostile_pickles import STAND_INS, archive, archives, bare, code, odd_tensors, structures
+from tests.builders.hostile_pickles import (
+    STAND_INS,
+    archive,
+    archives,
+    bare,
+    build,
+    code,
+    dict_of,
+    named,
+    odd_tensors,
+    structures,
+    text,
+    tuple_of,
+)
 
 CANARY = Path("/tmp/afternorm-canary-that-is-never-made")
 #: One for each way to ask for code; each goes through each stand-in.
@@ -122,6 +135,38 @@ def test_odd_tensors_are_damage_or_no_weights(tmp_path: Path, name: str) -> None
                 assert all(tensor.tolist() in ([], [0, 0]) for tensor in state.values())
         assert events == []
         assert len(message) < 700
+
+
+def array(dtype: bytes, content: bytes = b"abcd") -> bytes:
+    """A numpy array of one number, of a dtype made of these arguments."""
+    made = hostile_pickles.call(named("numpy", "dtype"), dtype)
+    start = hostile_pickles.call(named("numpy.core.multiarray", "_reconstruct"))
+    return build(start, tuple_of(b"K\x01", b"K\x01\x85", made, b"\x89", hostile_pickles.blob(content)))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        array(b"]" * 20_000 + b"a" * 19_999),
+        array(text("f4"), b"abc"),
+        array(text("O")),
+        array(text("f" * 100_000)),
+        array(text("\x1b[31m")),
+        structures()["deep lists"],
+        STAND_INS["state"](structures()["deep tuples"]),
+        odd_tensors()["a huge instance"],
+    ],
+)
+def test_odd_entries_of_a_state_dict_are_named(tmp_path: Path, odd: bytes) -> None:
+    bare(tmp_path / "w.pkl", dict_of(text("a"), array(text("f4")), text("w"), odd))
+    try:
+        assert read_checkpoint(tmp_path / "w.pkl").state["w"].numel() == 0
+    except ModelError as error:
+        message = str(error)
+    else:
+        message = ""
+    assert len(message) < 700
+    assert not message or "'w'" in message
 
 
 BOMBS = """

@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,27 @@ def test_views_of_one_storage_in_the_old_format(tmp_path: Path) -> None:
     read = read_checkpoint(tmp_path / "w.pth").state
     assert all(torch.equal(read[name], state[name]) for name in state)
     assert read["part"].data_ptr() == read["whole"].data_ptr() + 12
+
+
+def test_an_archive_of_a_machine_of_the_other_byte_order(tmp_path: Path) -> None:
+    state = {
+        "w": torch.arange(3.0),
+        "n": torch.tensor([2**40 + 1]),
+        "h": torch.ones(3).half(),
+        "u": torch.ones(1).byte(),
+    }
+    torch.save(state, tmp_path / "w.pth")
+    codes = iter(("f4", "i8", "f2", "u1"))
+    with zipfile.ZipFile(tmp_path / "w.pth") as file, zipfile.ZipFile(tmp_path / "other.pth", "w") as other:
+        for name in file.namelist():
+            content = file.read(name)
+            if "/data/" in name:
+                content = np.frombuffer(content, next(codes)).byteswap().tobytes()
+            elif name.endswith("/byteorder"):
+                content = b"big" if sys.byteorder == "little" else b"little"
+            other.writestr(name, content)
+    read = read_checkpoint(tmp_path / "other.pth").state
+    assert all(torch.equal(read[name], state[name]) for name in state)
 
 
 def test_what_is_no_network_inside_one_is_named(tmp_path: Path) -> None:
