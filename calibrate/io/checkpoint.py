@@ -1,13 +1,11 @@
 """Reading checkpoints: weights only, whatever the file is called."""
 
-import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import safetensors
 import torch
@@ -15,8 +13,11 @@ from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
-from calibrate.io.pickle_imports import pickle_globals
+from calibrate.io.pickle_data import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
 from calibrate.io.state_names import plain_names, unwrap
+from calibrate.io.torch_files import is_whole, read_archive, read_row
+from calibrate.result import Finding
 
 RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensors"
 DTYPES = frozenset(
@@ -25,19 +26,19 @@ DTYPES = frozenset(
         *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     }
 )
-#: Globals that plain weights ask for.
-_PLAIN = re.compile(
-    r"collections\.OrderedDict|torch\._utils\._rebuild_\w+|torch(\.storage)?\.\w*Storage|torch\.(Size|device|b?float\d+|u?int\d+|bool)"
-)
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A state dict under its plain names, the file's metadata (safetensors only), and where it came from."""
+    """A state dict under its plain names, the file's metadata (safetensors only), and where it came from.
+
+    ``findings`` are what the reader of a result should know of how the file was read.
+    """
 
     state: dict[str, Tensor]
     metadata: dict[str, str]
     path: Path
+    findings: tuple[Finding, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -57,7 +58,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         document, metadata = _read_safetensors(path)
     else:
         document = _read_pickle(path)
-    return Checkpoint(plain_names(_state(document, path)), metadata, path)
+    return Checkpoint(plain_names(_state(document, path)), metadata, path, _findings(document))
 
 
 def _head(path: Path) -> bytes:
@@ -92,7 +93,6 @@ def _read_zip(path: Path) -> Any:
             members = archive.infolist()
             pickles = [member for member in members if member.filename.rpartition("/")[2] == "data.pkl"]
             squeezed = next((m.filename for m in members if m.compress_type != zipfile.ZIP_STORED), None)
-            pickled = archive.read(pickles[0]) if pickles and not squeezed else b""
     except Exception as error:
         raise ModelError(
             f"the checkpoint {path} begins as a zip archive, but is cut off or damaged: {said(error)}. Copy or "
@@ -104,55 +104,65 @@ def _read_zip(path: Path) -> Any:
         )
     if not pickles:
         raise ModelError(f"{path} is a zip archive, but not one that torch.save wrote: it has no data.pkl; {RESAVE}.")
+    if len(pickles) > 1:
+        raise ModelError(f"{path} is a zip archive of {len(pickles)} files called data.pkl, where torch.save has one.")
     if squeezed:
         raise ModelError(
             f"the checkpoint {path} was compressed after torch.save wrote it ({squeezed!r} is deflated); {RESAVE}."
         )
-    return _load(path, mmap=path.suffix != ".safetensors", pickled=BytesIO(pickled))
+    with zipfile.ZipFile(path) as archive:
+        return _read_as_data(path, lambda: read_archive(path, archive, pickles[0]))
 
 
 def _read_pickle(path: Path) -> Any:
-    """What ``torch.save`` wrote before torch 1.6: five pickles and the storages."""
+    """What ``torch.save`` wrote before torch 1.6 (five pickles and the storages), or ``pickle.dump``."""
     with path.open("rb") as stream:
-        return _load(path, mmap=False, pickled=stream)
+        binary = stream.read(1) == b"\x80"
+    return _read_as_data(path, lambda: read_row(path), certain=lambda: binary or is_whole(path))
 
 
-def _load(path: Path, *, mmap: bool, pickled: BinaryIO) -> Any:
-    """``torch.load`` of ``path``; ``pickled`` is looked through, should it fail.
-
-    torch takes the name of a file at its word where it ends in .safetensors, so it gets to see it only where it maps.
-    """
-    with warnings.catch_warnings(), path.open("rb") as stream:
+def _read_as_data(path: Path, read: Callable[[], Any], *, certain: Callable[[], bool] = lambda: True) -> Any:
+    """What ``read`` gives; it is said to be unsafe where it is ``certain`` to be a pickle, and no text like one."""
+    unsafe = damage = ""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return torch.load(path if mmap else stream, map_location="cpu", weights_only=True, mmap=mmap)
-        except Exception as error:
-            wanted = _refused(str(error), pickle_globals(pickled))
-    if wanted:
+            return opened_up(read())
+        except UnsafePickleError as error:
+            unsafe = error.what
+        except Exception as error:  # a damaged file can break its reader in any way
+            damage = f" ({error})" if isinstance(error, DamagedPickleError) and str(error) else ""
+    if unsafe and certain():
         raise UnsafeInputError(
-            f"the checkpoint {path} asks for {wanted}, which is code; only weights are read, and nothing in the file "
+            f"the checkpoint {path} asks for {unsafe}, which is code; only weights are read, and nothing in the file "
             f"was run. If you trust where it came from, open it there and {RESAVE}."
         )
     raise ModelError(
-        f"{path} is neither a safetensors file nor a whole checkpoint as torch.save writes it; copy or download it "
-        f"again, or {RESAVE}."
+        f"{path} is neither a safetensors file nor a whole checkpoint as torch.save writes it{damage}; copy or "
+        f"download it again, or {RESAVE}."
     )
 
 
-def _refused(message: str, wanted: tuple[str, ...]) -> str | None:
-    """The global that stopped torch's weights-only reader, else the first that plain weights have no use for."""
-    named = re.search(r"GLOBAL (\S+)", message)
-    if named:
-        return next((name for name in wanted if name.endswith(named[1])), None)
-    return next((name for name in wanted if not _PLAIN.fullmatch(name)), None)
+def _findings(document: Any) -> tuple[Finding, ...]:
+    networks = networks_in(document)
+    if not networks:
+        return ()
+    named = ", ".join(
+        f"{network:.80}" + (f" at {key!r:.80}" if key else "") for key, network in [*networks.items()][:4]
+    )
+    message = (
+        f"The file holds a whole pickled network ({named}) instead of a state dict. Its tensors were read as data and "
+        "none of its code was run; names that the network's own class would have changed on saving stay as they are."
+    )
+    return (Finding(code="pickled-network", severity="info", message=message),)
 
 
 def _state(document: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(document, Mapping):
-        raise ModelError(f"{path} holds a {type(document).__name__} instead of a state dict; {RESAVE}.")
+        raise ModelError(f"{path} holds a {kind_of(document)} instead of a state dict; {RESAVE}.")
     found = unwrap(document)
     if found is None:
-        entries = ", ".join(map(repr, list(document)[:8])) or "nothing"
+        entries = ", ".join(f"{key!r:.80}" for key in list(document)[:8]) or "nothing"
         raise ModelError(f"{path} holds no state dict under any of its usual names, but {entries}; {RESAVE}.")
     if found is document:  # a training script may keep its counters beside the weights
         found = {name: value for name, value in found.items() if not isinstance(value, int | float)}
@@ -162,7 +172,7 @@ def _state(document: Any, path: Path) -> dict[str, Tensor]:
 def _weights(name: Any, value: Any, path: Path) -> Tensor:
     if not isinstance(name, str) or not isinstance(value, Tensor):
         raise ModelError(
-            f"the state dict in {path} has the entry {name!r}, a {type(value).__name__}, where only named tensors "
+            f"the state dict in {path} has the entry {name!r:.120}, a {kind_of(value)}, where only named tensors "
             f"belong; remove it, and {RESAVE}."
         )
     kind = str(value.layout if value.layout != torch.strided else value.dtype).removeprefix("torch.")

@@ -3,6 +3,7 @@
 import builtins
 import os
 import pickle
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,14 @@ def zipped(document: Any, path: Path, protocol: int) -> None:
     torch.save({"state_dict": {"w": torch.ones(2)}, "x": document}, path, pickle_protocol=protocol)
 
 
+def zipped_alone(document: Any, path: Path, protocol: int) -> None:
+    torch.save(document, path, pickle_protocol=protocol)
+
+
 def old(document: Any, path: Path, protocol: int) -> None:
-    torch.save({"w": document}, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the source code of a class cannot be kept beside it
+        torch.save(document, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
 
 
 def bare(document: Any, path: Path, protocol: int) -> None:

@@ -16,6 +16,7 @@ from calibrate.demo import DemoInputs
 from calibrate.demo.inputs import fresh_network
 from tests.builders.commands import Ran
 from tests.builders.hostile_checkpoints import Calls
+from tests.builders.hostile_pickles import STAND_INS, archive, bare, code, structures
 
 
 @dataclass
@@ -81,6 +82,16 @@ def pickle_with_code(workshop: Workshop) -> list[str]:
     )
 
 
+def code_in_a_trainers_record(workshop: Workshop) -> list[str]:
+    archive(workshop.folder / "record.pth", STAND_INS["argparse.Namespace"](code(Path("canary"))["os.system"]))
+    return workshop.calibrate(model=workshop.folder / "record.pth")
+
+
+def network_without_end(workshop: Workshop) -> list[str]:
+    bare(workshop.folder / "endless.pth", structures()["doubled modules"])
+    return workshop.calibrate(model=workshop.folder / "endless.pth")
+
+
 def zip_with_a_way_out(workshop: Workshop) -> list[str]:
     path = workshop.folder / "out-of-here.zip"
     with zipfile.ZipFile(path, "w") as archive:
@@ -134,6 +145,8 @@ MISTAKES: list[tuple[str, Callable[[Workshop], Sequence[str]], int, list[str]]] 
     ("truncated safetensors", truncated, 1, ["half.safetensors"]),
     ("truncated pickle", truncated_pickle, 1, ["half.pth"]),
     ("pickle with code", pickle_with_code, 4, ["code.pth", "eval"]),
+    ("code in a trainer's record", code_in_a_trainers_record, 4, ["record.pth", "os.system"]),
+    ("network without end", network_without_end, 1, ["endless.pth", "without end"]),
     ("no such checkpoint", lambda b: b.calibrate(model="nowhere.pth"), 1, ["nowhere.pth"]),
     ("alpha out of range", lambda b: b.calibrate(alpha="1.5"), 2, ["1.5", "less than or equal to 1"]),
     ("recipe out of range", bad_recipe, 2, ["recipe.yaml", "steps[0].alpha", "1.5", "afternorm schema recipe"]),

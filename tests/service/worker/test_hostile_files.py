@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.builders.hostile_checkpoints import attacks, bare, zipped
+from tests.builders import hostile_checkpoints
+from tests.builders.hostile_checkpoints import attacks, zipped
 from tests.builders.hostile_data import arrays, tars, zips
+from tests.builders.hostile_pickles import STAND_INS, archive, bare, code, structures
 from tests.service.worker.server import Server
 
 pytestmark = pytest.mark.slow
@@ -26,13 +28,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_a_pickle_with_code_is_unsafe_and_does_not_run(server: Server, tmp_path: Path, attack: str) -> None:
     marker = tmp_path / "executed"
     document, _ = attacks(marker)[attack]
-    write = bare if attack == "eval" else zipped
+    write = hostile_checkpoints.bare if attack == "eval" else zipped
     write(document, tmp_path / "w.pth", 4)
     row = server.check_model(tmp_path / "w.pth")
     assert (row.state, row.problem["code"], row.problem["status"]) == ("refused", "unsafe-input", 422)
     assert "w.pth" in row.problem["detail"]
     assert str(tmp_path) not in row.problem["detail"]
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("stand_in", ["attribute", "numpy objects", "state of a partial"])
+def test_code_inside_a_stand_in_is_unsafe_and_does_not_run(server: Server, tmp_path: Path, stand_in: str) -> None:
+    archive(tmp_path / "w.pth", STAND_INS[stand_in](code(tmp_path / "executed")["os.system"]))
+    row = server.check_model(tmp_path / "w.pth")
+    assert (row.state, row.problem["code"]) == ("refused", "unsafe-input")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("name", ["deep tuples for a key", "doubled modules", "doubled dicts", "a huge bytearray"])
+def test_a_structure_that_grows_does_not_end_the_worker(server: Server, tmp_path: Path, name: str) -> None:
+    bare(tmp_path / "w.pth", structures()[name])
+    row = server.check_model(tmp_path / "w.pth")
+    assert (row.state, row.problem["code"]) == ("refused", "model")
 
 
 def giant(path: Path) -> None:

@@ -1,0 +1,448 @@
+"""A pickle read as data: a stack machine that knows no way to import, call or instantiate what the pickle names.
+
+A pickle is a program for Python's unpickler. Here the same instructions build plain values, torch tensors over the
+file's own storages, and, for everything else, a :class:`StandIn`: which global was asked for, with which arguments and
+state. A global is two words (:class:`~calibrate.io.pickled_names.Global`), never the thing that they name. The few
+constructors that are carried out are functions of this module and of :mod:`calibrate.io.stored_tensors`, found in
+closed tables.
+
+torch's own weights-only reader could have been given stand-ins for classes, but it knows only the instructions of
+protocol 2, fills no classes derived from dict or list (which trainers' records are), resolves names by a table of the
+whole process, and calls what is in that table with arguments of the file's choosing, among them ``bytearray(n)`` and
+``torch.Tensor(n)``, for any n. One reader for all files also means one answer for the same content in every format.
+
+Cost: memory and time are linear in the pickle's length. What could grow faster is not done: arguments are shared and
+not copied, keys that are no plain scalars are compared by identity, nothing recurses.
+"""
+
+import pickletools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, NoReturn, cast
+
+from torch import Tensor
+
+from calibrate.io.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
+from calibrate.io.stored_tensors import Storage, empty_tensor, fill_, rebuilt
+
+#: More instructions than any honest file has; an optimiser's state of 10,000 tensors takes half a million.
+MOST_INSTRUCTIONS = 5_000_000
+
+
+#: What makes the record of a class's ``__new__``; no pickle can name it.
+_NEW = "object.__new__ of"
+
+
+class UnsafePickleError(Exception):
+    """The pickle asks for ``what``, which no honest file asks for."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class DamagedPickleError(Exception):
+    """The pickle is no whole pickle."""
+
+
+@dataclass(eq=False, slots=True)
+class StandIn:
+    """What stands for an object: the name of what makes it, and what the pickle hands to that, as data."""
+
+    made_by: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+    items: list[Any] | None = None
+    entries: dict[Any, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<stand-in for {self.made_by[:80]!r}>"
+
+    @property
+    def attributes(self) -> dict[Any, Any]:
+        """The object's ``__dict__``, as far as the pickle sets it in the usual way."""
+        state = self.state[0] if isinstance(self.state, tuple) and len(self.state) == 2 else self.state
+        return state if isinstance(state, dict) else {}
+
+
+@dataclass(eq=False, slots=True)
+class Key:
+    """A key that is no plain scalar, and so is equal to none but itself."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"<key: {type(self.value).__name__}>"
+
+
+class PickleReader:
+    """Reads the pickle at the start of ``stream`` as data.
+
+    ``size`` is how many bytes there are to read, and bounds what is made of them. ``storage`` gives the storage for a
+    persistent id, ``nested`` the one in bytes, which a tensor has that pickle.dump wrote. Without ``suspicious`` no
+    global is refused, which changes what is said of a file, never what is done.
+    """
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        size: int,
+        storage: Callable[[Any], Storage | Global | None] = lambda _: None,
+        nested: Callable[[bytes], Any] | None = None,
+        *,
+        suspicious: bool = True,
+    ) -> None:
+        self._stream = stream
+        self._allowance = 2 * size + 2**16
+        self._storage = storage
+        self._nested = nested
+        self._suspicious = suspicious
+        self._stack: list[Any] = []
+        self._marks: list[list[Any]] = []
+        self._memo: dict[int, Any] = {}
+        self._protocol = 0
+
+    def read(self) -> Any:
+        """The value, where the pickle is whole; raises UnsafePickleError and DamagedPickleError."""
+        try:
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(self._stream)):
+                if opcode.name == "STOP":
+                    return self._stack.pop()
+                if number >= MOST_INSTRUCTIONS:
+                    raise DamagedPickleError(f"it has more than {MOST_INSTRUCTIONS:,} instructions")
+                handler = _HANDLERS.get(opcode.name)
+                if handler is not None:
+                    handler(self, argument)
+                elif opcode.stack_before or argument is None:
+                    raise DamagedPickleError(f"the instruction {opcode.name} has no place in a file")
+                else:
+                    self._stack.append(argument)
+        except (UnsafePickleError, DamagedPickleError):
+            raise
+        except Exception as error:  # a damaged pickle can break the disassembler, and every operation, in any way
+            raise DamagedPickleError from error
+        raise DamagedPickleError("it has no end")
+
+    # Globals and what is done with them
+
+    def _named(self, module: Any, name: Any) -> Global:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise UnsafePickleError("a global whose name is no text")
+        if self._protocol < 3:
+            module, name = present_name(module, name)
+        target = Global(module, name)
+        if self._suspicious and not may_be_named(target):
+            raise UnsafePickleError(_shown(target))
+        return target
+
+    def _called(self, target: Any, args: Any) -> Any:
+        if (new := _instantiated(target)) and args == ():
+            return self._instance(new, ())
+        if not isinstance(target, Global):
+            self._refuse(f"a call of {_described(target)}")
+            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
+        if not isinstance(args, tuple):
+            raise DamagedPickleError(f"{_shown(target)} is called with {_described(args)}")
+        if target.module == "copyreg":
+            return self._through_copyreg(target.name, args)
+        if target.dotted == "builtins.getattr":
+            return self._attribute(args)
+        if self._suspicious and not _is_plain_call(target, args):
+            raise UnsafePickleError(_shown(target))
+        return self._made(target, args)
+
+    def _made(self, target: Global, args: tuple[Any, ...]) -> Any:
+        tensor = rebuilt(target, args)
+        if tensor is not None:
+            return tensor
+        if target.dotted == "torch.storage._load_from_bytes":
+            if self._nested and args and isinstance(args[0], bytes):
+                self.charge(len(args[0]))
+                return self._nested(args[0])
+            self._refuse(target.dotted)
+        maker = _MAKERS.get(target.dotted)
+        value = None if maker is None else maker(self, args)
+        return StandIn(target.dotted, args) if value is None else value
+
+    def _instance(self, target: Any, args: Any) -> Any:
+        """What NEWOBJ makes: of packages any class, since one in lower case cannot be told from a function by name."""
+        if not isinstance(target, Global) or not isinstance(args, tuple):
+            self._refuse(f"an instance of {_described(target)}")
+            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
+        if self._suspicious and not is_foreign(target) and not _is_plain_call(target, args):
+            raise UnsafePickleError(_shown(target))
+        if not is_foreign(target):
+            return self._made(target, args)
+        tensor = empty_tensor(target, args)
+        return StandIn(target.dotted, args) if tensor is None else tensor
+
+    def _through_copyreg(self, name: str, args: tuple[Any, ...]) -> Any:
+        if name == "_reconstructor" and len(args) == 3:
+            made = self._instance(args[0], ())
+            if isinstance(made, StandIn):
+                made.entries = args[2] if isinstance(args[2], dict) else None
+                made.items = args[2] if isinstance(args[2], list) else None
+            return made
+        if name == "__newobj__" and args:
+            return self._instance(args[0], args[1:])
+        if name == "__newobj_ex__" and len(args) == 3:
+            return self._instance(args[0], args[1])
+        raise UnsafePickleError(f"copyreg.{name:.80}")
+
+    def _attribute(self, args: tuple[Any, ...]) -> Any:
+        """``getattr``: how a nested class, a class's method and a member of an enum are pickled, and nothing else."""
+        owner, name = args if len(args) == 2 else (None, None)
+        owner_name = owner.dotted if isinstance(owner, Global) else owner.made_by if isinstance(owner, StandIn) else ""
+        if isinstance(owner, Global) and is_foreign(owner) and name == "__new__":
+            return StandIn(_NEW, (owner,))
+        module, _, rest = owner_name.partition(".")
+        honest = isinstance(name, str) and name.isidentifier() and not name.startswith("__") and rest
+        if self._suspicious and not (honest and is_foreign(Global(module, rest))):
+            raise UnsafePickleError("builtins.getattr")
+        if isinstance(owner, Global) and isinstance(name, str):
+            self.charge(len(owner.name) + len(name))
+            return self._named(owner.module, f"{owner.name}.{name}")
+        return StandIn("builtins.getattr", args)
+
+    def _built(self, state: Any) -> None:
+        target = self._stack[-1]
+        if isinstance(target, StandIn):
+            target.state = state
+        elif isinstance(target, Tensor):
+            fill_(target, state)
+        elif isinstance(target, Global):
+            self._refuse(f"a change of {_shown(target)}")
+        elif not isinstance(target, dict):  # an OrderedDict's attributes, a state dict's _metadata, are of no use here
+            raise DamagedPickleError(f"{_described(target)} takes no state")
+
+    def _refuse(self, what: str) -> None:
+        if self._suspicious:
+            raise UnsafePickleError(what)
+
+    def _extension(self, _: Any) -> NoReturn:
+        raise UnsafePickleError("an object of Python's extension registry")
+
+    def _persistent(self, identity: Any) -> None:
+        found = self._storage(identity)
+        if found is None:
+            raise UnsafePickleError("an object outside the pickle that is no storage")
+        self._stack.append(found)
+
+    # The stack
+
+    def _since_mark(self) -> list[Any]:
+        items, self._stack = self._stack, self._marks.pop()
+        return items
+
+    def _mark(self, _: Any) -> None:
+        self._marks.append(self._stack)
+        self._stack = []
+
+    def _pop(self, _: Any) -> None:
+        if self._stack:
+            self._stack.pop()
+        else:
+            self._since_mark()
+
+    def _tuple_of(self, length: int) -> None:
+        if len(self._stack) < length:
+            raise DamagedPickleError("it takes more from its stack than there is")
+        self._stack[-length:] = [tuple(self._stack[-length:])]
+
+    def _replace_two(self, make: Callable[[Any, Any], Any]) -> None:
+        second = self._stack.pop()
+        self._stack[-1] = make(self._stack[-1], second)
+
+    def _instance_with_keywords(self, _: Any) -> None:
+        self._stack.pop()  # which say nothing that a stand-in could use
+        self._replace_two(self._instance)
+
+    def _class_call(self, operand: str | None) -> None:
+        items = self._since_mark()
+        target = items.pop(0) if operand is None else self._named(*operand.split(" ", 1))
+        self._stack.append(self._called(target, tuple(items)))
+
+    # Containers
+
+    def _extend(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, StandIn):
+            target.items = target.items if isinstance(target.items, list) else []
+            target.items.extend(items)
+        elif isinstance(target, list):
+            target.extend(items)
+        else:
+            raise DamagedPickleError(f"{_described(target)} takes no items")
+
+    def _set(self, pairs: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, StandIn):
+            target.entries = target.entries if isinstance(target.entries, dict) else {}
+            target = target.entries
+        if not isinstance(target, dict) or len(pairs) % 2:
+            raise DamagedPickleError(f"{_described(target)} takes no entries")
+        for key, value in zip(pairs[::2], pairs[1::2], strict=True):
+            target[_key(key)] = value
+
+    def _mapping_since_mark(self) -> None:
+        pairs = self._since_mark()
+        self._stack.append({})
+        self._set(pairs)
+
+    def charge(self, size: int) -> None:
+        """Count what is copied: an honest pickle uses each argument once, so all copies are no longer than it is."""
+        self._allowance -= size
+        if self._allowance < 0:
+            raise DamagedPickleError("it copies more than it holds")
+
+
+def _is_plain_call(target: Global, args: tuple[Any, ...]) -> bool:
+    if target.dotted == "builtins.type":  # the class of None, ... and NotImplemented, which have no other name
+        return len(args) == 1 and (args[0] is None or (isinstance(args[0], Global) and args[0].module == "builtins"))
+    if target.module in ("operator", "_operator"):  # annotations: Optional[int], int | None
+        return bool(args) and isinstance(args[0], Global | StandIn)
+    return may_be_called(target)
+
+
+def _instantiated(target: Any) -> Global | None:
+    """The class, where ``target`` is ``partial(getattr(class, "__new__"), ...)``, as NEWOBJ_EX is before protocol 4."""
+    if isinstance(target, StandIn) and target.made_by == "functools.partial" and target.args:
+        function = target.args[0]
+        if isinstance(function, StandIn) and function.made_by == _NEW:
+            return cast("Global", function.args[0])
+    return None
+
+
+def _key(value: Any) -> Any:
+    """``value`` where it is a scalar whose hash costs nothing, and cannot be chosen to meet another's."""
+    kind = type(value)
+    if kind in (str, bytes, float, bool) or value is None or (kind is int and abs(value) < 2**60):
+        return value
+    return Key(value)
+
+
+def _shown(target: Global) -> str:
+    dotted = target.dotted[:120]
+    return dotted if all(part.isidentifier() for part in dotted.split(".")) else repr(dotted)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Global):
+        return _shown(value)
+    if isinstance(value, StandIn):
+        return f"what {value.made_by:.120} gives" if value.made_by.isprintable() else "another object"
+    return f"a {type(value).__name__}"
+
+
+def _mapping(reader: PickleReader, args: tuple[Any, ...]) -> Any:
+    if not args or isinstance(args[0], dict):
+        return args[0] if args else {}
+    if not isinstance(args[0], list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in args[0]):
+        return None
+    reader.charge(len(args[0]))
+    return {_key(key): value for key, value in args[0]}
+
+
+def _first(
+    kinds: type | tuple[type, ...], instead: Callable[[], Any]
+) -> Callable[[PickleReader, tuple[Any, ...]], Any]:
+    return lambda _, args: args[0] if args and isinstance(args[0], kinds) else instead()
+
+
+def _text_as_bytes(reader: PickleReader, args: tuple[Any, ...]) -> Any:
+    match args:
+        case (str() as text, "latin1" | "latin-1" | "iso-8859-1"):
+            reader.charge(len(text))
+            return text.encode("latin-1")
+        case ():
+            return b""
+        case (bytes() | bytearray(),):
+            return args[0]
+    return None
+
+
+def _complex(_: PickleReader, args: tuple[Any, ...]) -> Any:
+    return complex(*args) if len(args) == 2 and all(isinstance(part, float) for part in args) else None
+
+
+#: What is carried out; of the arguments nothing is copied that is not charged. Sets and deques are read as lists.
+_MAKERS: dict[str, Callable[[PickleReader, tuple[Any, ...]], Any]] = {
+    "collections.OrderedDict": _mapping,
+    "collections.Counter": _mapping,
+    "collections.defaultdict": lambda _, args: args[1] if len(args) == 2 and isinstance(args[1], dict) else {},
+    "collections.deque": _first(list, list),
+    "builtins.dict": _mapping,
+    "builtins.list": _first(list, list),
+    "builtins.set": _first(list, list),
+    "builtins.frozenset": _first(list, list),
+    "builtins.tuple": _first(tuple, tuple),
+    "builtins.bytearray": _text_as_bytes,
+    "builtins.bytes": _text_as_bytes,
+    "builtins.complex": _complex,
+    "_codecs.encode": _text_as_bytes,
+    "torch.Size": _first(tuple, tuple),
+    "torch.serialization._get_layout": _first(str, str),
+}
+
+
+def _remember(reader: PickleReader, place: int | None) -> None:
+    memo = reader._memo
+    memo[len(memo) if place is None else place] = reader._stack[-1]
+
+
+def _set_protocol(reader: PickleReader, protocol: int) -> None:
+    if protocol > 5:
+        raise DamagedPickleError(f"its protocol is {protocol}")
+    reader._protocol = protocol
+
+
+def _push(make: Callable[[PickleReader, Any], Any]) -> Callable[[PickleReader, Any], None]:
+    def handler(reader: PickleReader, argument: Any) -> None:
+        made = make(reader, argument)  # which may change which stack is the reader's
+        reader._stack.append(made)
+
+    return handler
+
+
+def _each(names: Iterable[str], handler: Callable[[PickleReader, Any], Any]) -> dict[str, Callable[..., Any]]:
+    return dict.fromkeys(names, handler)
+
+
+#: One for each instruction that does more than to push its operand.
+_HANDLERS: dict[str, Callable[[PickleReader, Any], Any]] = {
+    "PROTO": _set_protocol,
+    "FRAME": lambda _reader, _size: None,
+    "NONE": _push(lambda _reader, _: None),
+    "NEWTRUE": _push(lambda _reader, _: True),
+    "NEWFALSE": _push(lambda _reader, _: False),
+    "EMPTY_DICT": _push(lambda _reader, _: {}),
+    **_each(("EMPTY_LIST", "EMPTY_SET"), _push(lambda _reader, _: [])),
+    "EMPTY_TUPLE": _push(lambda _reader, _: ()),
+    **_each(("LIST", "FROZENSET"), _push(lambda reader, _: reader._since_mark())),
+    "TUPLE": _push(lambda reader, _: tuple(reader._since_mark())),
+    "TUPLE1": lambda reader, _: reader._tuple_of(1),
+    "TUPLE2": lambda reader, _: reader._tuple_of(2),
+    "TUPLE3": lambda reader, _: reader._tuple_of(3),
+    "MARK": PickleReader._mark,
+    "POP": PickleReader._pop,
+    "POP_MARK": lambda reader, _: reader._since_mark(),
+    "DUP": _push(lambda reader, _: reader._stack[-1]),
+    **_each(("GET", "BINGET", "LONG_BINGET"), _push(lambda reader, place: reader._memo[place])),
+    **_each(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _remember),
+    "APPEND": lambda reader, _: reader._extend([reader._stack.pop()]),
+    **_each(("APPENDS", "ADDITEMS"), lambda reader, _: reader._extend(reader._since_mark())),
+    "DICT": lambda reader, _: reader._mapping_since_mark(),
+    "SETITEMS": lambda reader, _: reader._set(reader._since_mark()),
+    "SETITEM": lambda reader, _: reader._set([reader._stack.pop(-2), reader._stack.pop()]),
+    "GLOBAL": _push(lambda reader, operand: reader._named(*operand.split(" ", 1))),
+    "STACK_GLOBAL": lambda reader, _: reader._replace_two(reader._named),
+    "REDUCE": lambda reader, _: reader._replace_two(reader._called),
+    "NEWOBJ": lambda reader, _: reader._replace_two(reader._instance),
+    "NEWOBJ_EX": PickleReader._instance_with_keywords,
+    "INST": PickleReader._class_call,
+    "OBJ": lambda reader, _: reader._class_call(None),
+    "BUILD": lambda reader, _: reader._built(reader._stack.pop()),
+    "BINPERSID": lambda reader, _: reader._persistent(reader._stack.pop()),
+    "PERSID": PickleReader._persistent,
+    **_each(("EXT1", "EXT2", "EXT4"), PickleReader._extension),
+}
