@@ -110,7 +110,9 @@ def _option(
     overlay = lay_over(module, places.tree)
     named = {theirs: tensors[ours] for ours, theirs in overlay.names.items()}
     complete = not places.missing(named) and not places.unlike(named)
-    observers = tuple(ours for ours, theirs in overlay.names.items() if theirs not in places.tensors and _observes(ours))
+    observers = tuple(
+        ours for ours, theirs in overlay.names.items() if theirs not in places.tensors and _observes(ours)
+    )
     beside = {ours for ours in overlay.beside if overlay.names[ours] not in TUNED} if complete else set()
     dropped = {*observers, *beside}
     state = {theirs: tensors[ours] for ours, theirs in overlay.names.items() if ours not in dropped}
@@ -134,7 +136,7 @@ def _option(
 
 
 def _observes(name: str) -> bool:
-    """Whether that is an entry of an observer or a fake quantiser, as torch's quantisation-aware training names them."""
+    """Whether that is an entry of an observer or a fake quantiser, by torch's names for these."""
     return any(part.startswith("activation_post_process") or part.endswith("_fake_quant") for part in name.split("."))
 
 

@@ -21,19 +21,24 @@ def materialise_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     >>> lazy[0]
     Conv2d(5, 8, kernel_size=(3, 3), stride=(1, 1))
     """
-    for prefix, module in model.named_modules(remove_duplicate=False):
-        if not isinstance(module, LazyModuleMixin) or not module.has_uninitialized_params():  # type: ignore[misc]
+    for prefix, lazy in model.named_modules(remove_duplicate=False):
+        if not is_unsized(lazy):
             continue
-        named = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+        named = [*lazy.named_parameters(recurse=False), *lazy.named_buffers(recurse=False)]
         stored = {name: state[key] for name, _ in named if (key := f"{prefix}.{name}".lstrip(".")) in state}
-        inputs = _inputs(module, stored)
+        inputs = _inputs(lazy, stored)
         if inputs is not None:
-            module._infer_parameters(module, (inputs,))  # type: ignore[misc]
-        elif type(module).__module__.partition(".")[0] != "torch":
+            lazy._infer_parameters(lazy, (inputs,))  # type: ignore[operator]
+        elif type(lazy).__module__.partition(".")[0] != "torch":
             with torch.no_grad():
                 for name, place in named:
                     if name in stored and is_lazy(place):
                         place.materialize(stored[name].shape)
+
+
+def is_unsized(module: Any) -> bool:
+    """Whether that is a lazy module which has not got its sizes yet."""
+    return isinstance(module, LazyModuleMixin) and bool(module.has_uninitialized_params())  # type: ignore[misc]
 
 
 def _inputs(module: Any, stored: Mapping[str, Tensor]) -> Tensor | None:

@@ -23,7 +23,8 @@ class Module:
     def shares(self, other: "Module") -> bool:
         """Whether a tensor or a module has the same name in both."""
         return not (
-            self.tensors.keys().isdisjoint(other.tensors.keys()) and self.modules.keys().isdisjoint(other.modules.keys())
+            self.tensors.keys().isdisjoint(other.tensors.keys())
+            and self.modules.keys().isdisjoint(other.modules.keys())
         )
 
     def walk(self) -> Iterator["Module"]:
@@ -118,6 +119,6 @@ def _unwrapped(ours: Module, theirs: Module) -> tuple[Module, Module, list[str]]
 
 
 def _continues_a_series(part: str, module: Module) -> bool:
-    """Whether ``module`` contains others of the same name but for a number: ``layer5`` beside ``layer4``, 9 beside 8."""
+    """Whether ``module`` has others of the same name but for a number: ``layer5`` beside ``layer4``, 9 beside 8."""
     stem = part.rstrip("0123456789")
     return stem != part and any(name.rstrip("0123456789") == stem for name in module.modules)

@@ -61,7 +61,9 @@ class Places:
 
 def places_of(model: nn.Module) -> Places:
     """The places of ``model``, which are its own tensors."""
-    return Places({name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)})
+    return Places(
+        {name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)}
+    )
 
 
 def _fits(stored: Tensor, place: Tensor) -> bool:

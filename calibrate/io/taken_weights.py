@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from calibrate.io.state_dicts import is_averaged
 from calibrate.result import Finding
 
 #: So many names, or groups of names, stand in a finding.
@@ -73,12 +74,14 @@ class TakenWeights:
     def _taken(self) -> str:
         said = f"the weights were taken from {called(self.path)}"
         if self.others:
-            listed = ", ".join(map(called, self.others[:SHOWN])) + (", ..." if self.others[SHOWN:] else "")
-            said += f"; others in the file fit too: {listed}. Averaged weights (EMA, SWA) often score higher"
+            said += f"; others in the file fit too: {_first(map(called, self.others))}"
+            said += ". Averaged weights often score higher" if any(map(is_averaged, self.others)) else ""
             said += f"; choose with --weights {self.others[0] or '.'}"
         if self.unfit:
             also = "also " if self.others else ""
-            said += f"; averaged weights {also}lie in {', '.join(map(called, self.unfit))}, which do not fill the network"
+            said += (
+                f"; averaged weights {also}lie in {', '.join(map(called, self.unfit))}, which do not fill the network"
+            )
         return f"{said}."
 
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ from calibrate.surgery import divide_after_, find_sites, weigh_examples_
 class Opened:
     """A network in evaluation mode, and what is known of its input and classes.
 
-    ``weights`` is where in the file its weights were, a dotted path, and ``other_weights`` where others are that fit it.
-    ``findings`` are what the reader should know of both, and of what was left out.
+    ``weights`` is where in the file its weights were, a dotted path, ``other_weights`` where others are that fit it.
+    ``findings`` are what the reader should know of both, and of what was left out. ``metadata`` are the file's.
     """
 
     model: nn.Module
@@ -41,6 +41,7 @@ class Opened:
     weights: str = ""
     other_weights: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_model(
@@ -87,6 +88,7 @@ def open_model(
         weights=taken.path,
         other_weights=taken.others,
         findings=taken.findings,
+        metadata=checkpoint.metadata,
     )
 
 
