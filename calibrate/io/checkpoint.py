@@ -48,7 +48,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a safetensors file, or what torch.save wrote (zip or older), by its content; no code in it is ever run.
 
     State dicts are found wherever they lie in it (see :func:`~calibrate.io.state_dicts.find_state_dicts`). Until a
-    network says more (:func:`~calibrate.io.fit_weights.fit_weights`) the first is taken for its state, without a prefix
+    network says more (:func:`~calibrate.io.fitting.fit_weights`) the first is taken for its state, without a prefix
     that all its names share (``module.``, ``model.``, ...). Tensors are on the CPU and may be mapped from the file,
     which therefore must not change while they are in use.
 

@@ -9,15 +9,16 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
 
-def materialise_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+def materialise_(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
     """Make what it is to be of each lazy module of ``model`` for which ``state`` has tensors, without running it.
 
     torch's own lazy modules become plain ones for as many inputs as the stored tensors have; those of other classes
     take the stored shapes, as ``load_state_dict`` gives them, and become plain ones at the first example, as they do in
-    torch. Values are not loaded. What ``state`` has nothing for, or nothing possible, stays lazy.
+    torch. Values are not loaded. What ``state`` has nothing for, or nothing possible, stays lazy: then False is returned.
 
     >>> lazy = nn.Sequential(nn.LazyConv2d(8, 3))
     >>> materialise_(lazy, {"0.weight": torch.zeros(8, 5, 3, 3), "0.bias": torch.zeros(8)})
+    True
     >>> lazy[0]
     Conv2d(5, 8, kernel_size=(3, 3), stride=(1, 1))
     """
@@ -28,12 +29,13 @@ def materialise_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         stored = {name: state[key] for name, _ in named if (key := f"{prefix}.{name}".lstrip(".")) in state}
         inputs = _inputs(lazy, stored)
         if inputs is not None:
-            lazy._infer_parameters(lazy, (inputs,))  # type: ignore[operator]
+            lazy._infer_parameters(lazy, (inputs,))
         elif type(lazy).__module__.partition(".")[0] != "torch":
             with torch.no_grad():
                 for name, place in named:
                     if name in stored and is_lazy(place):
                         place.materialize(stored[name].shape)
+    return not any(map(is_unsized, model.modules()))
 
 
 def is_unsized(module: Any) -> bool:

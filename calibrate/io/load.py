@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from calibrate.errors import ModelError
 from calibrate.io.checkpoint import Checkpoint
 from calibrate.io.closest_architecture import closest
-from calibrate.io.fit_weights import fit_weights
+from calibrate.io.fitting import fit_weights
 from calibrate.io.places import Places, places_of
 
 SHOWN = 5
@@ -21,7 +24,7 @@ SHOWN = 5
 def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
     """Load ``checkpoint`` into ``model``, strictly; on any error ``model`` stays as it was.
 
-    Names and what remains are as :func:`~calibrate.io.fit_weights.fit_weights` has them. Older files lack
+    Names and what remains are as :func:`~calibrate.io.fitting.fit_weights` has them. Older files lack
     ``num_batches_tracked``, which is let pass, as it is where the network's layer is frozen and has none. A tied tensor
     may be stored under one of its names only. The file decides the precision: where it has all parameters in one
     floating dtype, ``model`` takes that dtype, and its buffers take the file's; a file of mixed dtypes is converted to
@@ -37,6 +40,19 @@ def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -
     whole.update({name: state[stored] for name in places.tensors for stored in places.ties[name] if stored in state})
     whole.update(state)
     model.load_state_dict(whole)
+    _recompute_(model)
+
+
+def _recompute_(model: nn.Module) -> None:
+    """Compute the weights that torch's pruning and normalising hooks compute, which else are of before the loading.
+
+    They would be computed at the next forward pass; but a network is read and copied before.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            for hook in () if module.training else module._forward_pre_hooks.values():
+                if isinstance(hook, (BasePruningMethod, WeightNorm, SpectralNorm)):
+                    hook(module, ())
 
 
 def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, architecture: str) -> None:
@@ -53,6 +69,8 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
         ("of another shape or kind", unlike),
     )
     differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
+    if foreign := next((name for name in unexpected if ".parametrizations." in f".{name}"), None):
+        differences += f"; {foreign} belongs to a parametrisation that only its own class can compute"
     match = closest(state)
     advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"
     raise ModelError(

@@ -84,7 +84,9 @@ def _state_dict(keys: tuple[str, ...], mapping: Mapping[Any, Any]) -> StateDict:
     unusable: dict[str, str] = {}
     beside: list[str] = []
     for name, value in mapping.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
+        if isinstance(name, str) and name.rpartition(".")[2] == "_packed_params":
+            unusable[name] = "is a quantised tensor; give the network before it was quantised."
+        elif not isinstance(name, str) or not isinstance(value, Tensor):
             if keys or (isinstance(name, str) and "." in name):  # the file itself holds all that training needs, too
                 beside.append(str(name))
         elif reason := _reason(value):

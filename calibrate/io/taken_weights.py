@@ -43,15 +43,16 @@ class TakenWeights:
             yield Finding(
                 code="entries-left-out",
                 severity="info",
-                message=f"{_counted(self.left_out)} of the file that the network has no part for were left out: "
-                f"{grouped(self.left_out)}.",
+                message=f"left out of the file, as the network has no part for {_it(self.left_out)}: "
+                f"{_counted(self.left_out)}, {grouped(self.left_out)}.",
             )
         if self.doubtful:
             yield Finding(
                 code="entries-beside-network",
                 severity="warning",
-                message=f"{_counted(self.doubtful)} of the file lie beside the network's parts and were left out: "
-                f"{grouped(self.doubtful)}. If predictions need them, name the architecture that has them.",
+                message=f"left out of the file, beside the parts of the network: {_counted(self.doubtful)}, "
+                f"{grouped(self.doubtful)}. If predictions need {_it(self.doubtful)}, name the architecture that has "
+                f"{_it(self.doubtful)}.",
             )
         for kind in dict.fromkeys(self.made_whole.values()):
             names = [name for name, its in self.made_whole.items() if its == kind]
@@ -59,16 +60,16 @@ class TakenWeights:
             yield Finding(
                 code="weights-made-whole",
                 severity="info",
-                message=f"{len(names)} weights ({kind}) are stored in parts, and were computed from these as torch "
-                f"does in evaluation: {_first(names)}.{masks}",
+                message=f"stored in parts ({kind}), and computed from these as torch does in evaluation: "
+                f"{_first(names)}{f', {len(names)} in all' if names[SHOWN:] else ''}.{masks}",
             )
         if self.observers:
             yield Finding(
                 code="quantisation-aware",
                 severity="warning",
-                message=f"the file comes from quantisation-aware training: {_counted(self.observers)} of its observers "
-                f"({_first(self.observers)}) were left out, and what is measured and tuned is the float network. "
-                "Calibrate the quantised one anew afterwards.",
+                message="the file comes from quantisation-aware training, and what is measured and tuned is the float "
+                f"network; left out of its observers: {_counted(self.observers)}, {_first(self.observers)}. Quantise "
+                "the tuned network anew.",
             )
 
     def _taken(self) -> str:
@@ -105,6 +106,10 @@ def grouped(names: Iterable[str]) -> str:
 def _first(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:SHOWN]) + (", ..." if listed[SHOWN:] else "")
+
+
+def _it(names: tuple[str, ...]) -> str:
+    return "them" if names[1:] else "it"
 
 
 def _counted(names: tuple[str, ...]) -> str:

@@ -1,6 +1,5 @@
 """Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from calibrate.engine.opening.network import copied
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
 from calibrate.io import (
@@ -60,8 +60,8 @@ def open_model(
     ones, ``weights`` names those to take, by their path in the file or a part of it (``ema``); how those are chosen
     otherwise, how names are fitted and what is left out says ``calibrate.io.fit_weights``.
 
-    Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit,
-    UsageError when ``weights`` names none or several.
+    Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit, UsageError when ``weights``
+    names none or several.
     """
     require_kind(path, (str, Path), "path", "the path of a checkpoint")
     checkpoint = read_checkpoint(Path(path))
@@ -71,13 +71,13 @@ def open_model(
         network = build(name, args)
     else:
         name, args = _given(model, architecture, provenance)
-        network = copy.deepcopy(model)
+        network = copied(model).eval()
     require_kind(weights, (str, type(None)), "weights", "the path of a state dict in the file, or a part of it")
     taken = fit_weights(network, checkpoint, weights)
     checkpoint = replace(checkpoint, state=taken.state, state_dicts=())
-    materialise_(network, taken.state)
-    network = prepare_(network, checkpoint)
-    load_weights_(network, checkpoint, name)
+    if materialise_(network, taken.state):
+        network = prepare_(network, checkpoint)
+    load_weights_(network, checkpoint, name)  # which says what an unsized network lacks
     return Opened(
         model=network.eval(),
         architecture=name,

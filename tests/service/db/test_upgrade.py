@@ -106,7 +106,7 @@ def test_leases_and_lost_attempts_keep_their_values_under_their_new_names(
     assert (server_data.row(retried).state, server_data.row(retried).lost_attempts) == ("failed", 3)
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_the_upgrade_keeps_every_row(
     tmp_path: Path, demo_inputs: DemoInputs, monkeypatch: pytest.MonkeyPatch, revision: str
 ) -> None:
