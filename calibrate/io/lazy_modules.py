@@ -14,7 +14,8 @@ def materialise_(model: nn.Module, state: Mapping[str, Tensor]) -> bool:
 
     torch's own lazy modules become plain ones for as many inputs as the stored tensors have; those of other classes
     take the stored shapes, as ``load_state_dict`` gives them, and become plain ones at the first example, as they do in
-    torch. Values are not loaded. What ``state`` has nothing for, or nothing possible, stays lazy: then False is returned.
+    torch. Values are not loaded. What ``state`` has nothing for, or nothing possible, stays lazy, and the result is
+    False.
 
     >>> lazy = nn.Sequential(nn.LazyConv2d(8, 3))
     >>> materialise_(lazy, {"0.weight": torch.zeros(8, 5, 3, 3), "0.bias": torch.zeros(8)})
