@@ -53,6 +53,7 @@ def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, .
                 model=folder / model.model,
                 architecture=model.architecture,
                 architecture_args=model.architecture_args,
+                weights=model.weights,
                 classes=folder / dataset.classes if dataset.classes else None,
                 class_map=folder / dataset.class_map if dataset.class_map else None,
                 preprocessing=shapes[dataset_name],

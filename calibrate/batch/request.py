@@ -41,7 +41,9 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             "outputs": asked.outputs.model_dump(mode="json", exclude_defaults=True),
             "settings": asked.settings.model_dump(mode="json", exclude_defaults=True),
         }
-        if asked.training_data is not None:  # in no other request, whose digest stays what it was before there were any
+        if asked.weights is not None:  # in no other request, whose digest stays what it was before there were any
+            request["weights"] = asked.weights
+        if asked.training_data is not None:  # likewise
             request["training_data"] = [
                 asked.training_data,
                 listings[cell.training_files] if cell.training_files else None,

@@ -16,6 +16,7 @@ def adapt_command(
     training_data: options.TrainingData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
@@ -55,7 +56,7 @@ def adapt_command(
     else:
         chosen = options.recipe(recipe, None, seed)
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -16,6 +16,7 @@ def calibrate_command(
     training_data: options.TrainingData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
@@ -64,7 +65,7 @@ def calibrate_command(
         options.recipe(recipe or ("quick" if alpha is None else "alpha"), alpha, seed), budget, shifts, guardrail
     )
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -24,6 +24,7 @@ def compare_command(
     test_data: TestData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     preprocessing: options.PreprocessingText = None,
     out: options.Out = options.DEFAULT_OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Keep what is finished, and go on with the rest.")] = False,
@@ -46,7 +47,7 @@ def compare_command(
     from calibrate.report import compared_arms_page
 
     request = FineTuningRequest(
-        model, architecture, architecture_args, data, test_data, preprocessing, batch_size, device, threads
+        model, architecture, architecture_args, weights, data, test_data, preprocessing, batch_size, device, threads
     )
     material = request.open()
     opened = material.opened

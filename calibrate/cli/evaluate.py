@@ -15,6 +15,7 @@ def evaluate_command(
     data: options.DataPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
@@ -53,7 +54,7 @@ def evaluate_command(
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         recipe=chosen,
         outputs=Outputs(formats=()),

@@ -16,6 +16,7 @@ def export_command(
     model: options.ModelPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     data: Annotated[
         str | None,
         typer.Option(help="Real inputs to prove the file on; without, seeded noise.", show_default=False),
@@ -30,7 +31,7 @@ def export_command(
 ) -> None:
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     request = ExportRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         threads=threads,
     )
@@ -42,6 +43,8 @@ def export_command(
     from calibrate.engine import carry_out_export, open_export
 
     opened = open_export(request)
+    for finding in opened.opened.findings:
+        note(f"{finding.severity}: {finding.message}")
     if dry_run:
         shape = tuple(opened.examples.shape[1:])
         say(f"would write {out} from {opened.opened.architecture} and inputs of shape {shape}")

@@ -1,6 +1,6 @@
 """From options to an opened network, opened data and a checked plan: what finetune and compare share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibrate.cli import options
@@ -18,6 +18,7 @@ class FineTuningRequest:
     model: Path
     architecture: str | None
     architecture_args: str | None
+    weights: str | None
     data: str
     test_data: str | None
     preprocessing: str | None
@@ -29,7 +30,7 @@ class FineTuningRequest:
         """Open the network and the data, each once."""
         set_up_process(self.threads)
         arguments = options.mapping(self.architecture_args, "--architecture-args")
-        opened = open_model(self.model, self.architecture, arguments)
+        opened = open_model(self.model, self.architecture, arguments, weights=self.weights)
         shape = options.preprocessing(self.preprocessing) or opened.preprocessing
         if shape is not None and shape.auto:
             raise UsageError(
@@ -53,7 +54,7 @@ class Material:
 
     def plan(self, recipe: FineTuning, progress: Listener) -> FineTuningPlan:
         """Check that ``recipe`` can be carried out."""
-        return plan_fine_tuning(
+        planned = plan_fine_tuning(
             self.opened.model,
             recipe,
             data=self.data,
@@ -63,6 +64,7 @@ class Material:
             device=self.device,
             progress=progress,
         )
+        return replace(planned, findings=self.opened.findings)
 
 
 def describe(plan: FineTuningPlan) -> dict[str, object]:

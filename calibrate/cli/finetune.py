@@ -26,6 +26,7 @@ def finetune_command(
     test_data: TestData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     preprocessing: options.PreprocessingText = None,
     out: options.Out = options.DEFAULT_OUT,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from what an interrupted run left in --out.")] = False,
@@ -54,7 +55,7 @@ def finetune_command(
 
     check_outputs(out, Outputs(formats=()))
     request = FineTuningRequest(
-        model, architecture, architecture_args, data, test_data, preprocessing, batch_size, device, threads
+        model, architecture, architecture_args, weights, data, test_data, preprocessing, batch_size, device, threads
     )
     with progress_bars() as progress:
         material = request.open()

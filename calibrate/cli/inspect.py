@@ -21,6 +21,7 @@ def inspect_command(
     model: options.ModelPath,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     data: Annotated[
         str | None,
         typer.Option(help="Also check how these data are prepared; as for other commands.", show_default=False),
@@ -42,11 +43,12 @@ def inspect_command(
     if data is None:
         if (classes, class_map, preprocessing) != (None, None, None):
             raise UsageError("--classes, --class-map and --preprocessing say how data are read; add --data.")
-        opened = open_model(model, architecture, options.mapping(architecture_args, "--architecture-args"))
+        arguments = options.mapping(architecture_args, "--architecture-args")
+        opened = open_model(model, architecture, arguments, weights=weights)
         found = inspect_model(opened)
     else:
         request = RunRequest(
-            **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+            **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
             data=data,
             recipe=Recipe(steps=(ProbeInputFit(),)),
             settings=RunSettings(batch_size=batch_size, device=device, threads=threads),
@@ -64,6 +66,8 @@ def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
         "parameters": found.parameters,
         "dtype": found.dtype,
         "fingerprint": found.fingerprint,
+        "weights": opened.weights,
+        "other_weights": opened.other_weights,
         "outputs": found.look.outputs if found.look else None,
         "preprocessing": found.preprocessing.model_dump() if found.preprocessing else None,
         "sites": [{**site.model_dump(), "positions": positions.get(site.names[0])} for site in found.sites],
@@ -78,7 +82,7 @@ def _text(opened: "Opened", found: "Inspection") -> str:
     outputs = f", {found.look.outputs} outputs" if found.look else ""
     lines = [
         f"{opened.architecture}: {found.parameters:,} parameters, {found.dtype}{outputs}",
-        f"weights {found.fingerprint[:16]}",
+        f"weights {found.fingerprint[:16]}{f', under {opened.weights}' if opened.weights else ''}",
     ]
     if found.preprocessing is not None:
         lines.append(f"preprocessing {found.preprocessing.short}")

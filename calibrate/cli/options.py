@@ -28,6 +28,15 @@ ArchitectureArgs = Annotated[
     str | None,
     typer.Option(help="Keyword arguments of the architecture, as JSON or YAML.", metavar="MAPPING", show_default=False),
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        help="Which of several weights in the file, by path or a part of it (ema); `.` is the file itself. "
+        "Default: not the averaged ones; a finding names the others.",
+        metavar="PATH",
+        show_default=False,
+    ),
+]
 DataPath = Annotated[
     str,
     typer.Option(
@@ -105,6 +114,7 @@ def model_on_data(
     model: Path,
     architecture: str | None,
     architecture_args: str | None,
+    weights: str | None,
     classes: Path | None,
     class_map: Path | None,
     preprocessing_text: str | None,
@@ -114,6 +124,7 @@ def model_on_data(
         "model": model,
         "architecture": architecture,
         "architecture_args": mapping(architecture_args, "--architecture-args"),
+        "weights": weights,
         "classes": classes,
         "class_map": class_map,
         "preprocessing": preprocessing(preprocessing_text),

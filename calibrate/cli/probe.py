@@ -20,6 +20,7 @@ def probe_command(
     training_data: options.TrainingData = None,
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
@@ -85,7 +86,7 @@ def probe_command(
             "or give the recipe to afternorm calibrate."
         )
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         training_data=training_data,
         recipe=chosen,

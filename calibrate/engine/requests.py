@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -83,7 +83,7 @@ def open_run(
         trials=trials,
         reference=None if request.reference_file is None else read_reference(request.reference_file),
     )
-    return OpenedRun(request, out, opened, checked)
+    return OpenedRun(request, out, opened, replace(checked, findings=(*opened.findings, *checked.findings)))
 
 
 def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = ()) -> RunResult:
@@ -176,7 +176,7 @@ def _gate_error(missed: Sequence[Requirement], summary: Summary, report: str) ->
 
 
 def _open_model(request: RunRequest | ExportRequest) -> Opened:
-    return open_model(request.model, request.architecture, request.architecture_args)
+    return open_model(request.model, request.architecture, request.architecture_args, weights=request.weights)
 
 
 def _preprocessing(request: RunRequest | ExportRequest, opened: Opened) -> Preprocessing | None:

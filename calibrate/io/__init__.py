@@ -5,20 +5,25 @@ from calibrate.io.checkpoint import Checkpoint, read_checkpoint
 from calibrate.io.cifar_resnets import CifarResNet, cifar_resnet
 from calibrate.io.closest_architecture import closest
 from calibrate.io.factory import build_factory
+from calibrate.io.fitting import fit_weights
+from calibrate.io.lazy_modules import materialise_
 from calibrate.io.load import fingerprint, load_weights_
-from calibrate.io.state_names import names_as_in
+from calibrate.io.taken_weights import TakenWeights, called
 
 __all__ = [
     "Checkpoint",
     "CifarResNet",
+    "TakenWeights",
     "build",
     "build_factory",
     "build_named",
+    "called",
     "cifar_resnet",
     "closest",
     "default_preprocessing",
     "fingerprint",
+    "fit_weights",
     "load_weights_",
-    "names_as_in",
+    "materialise_",
     "read_checkpoint",
 ]

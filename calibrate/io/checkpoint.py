@@ -8,45 +8,47 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import torch
 from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
 from calibrate.io.pickle_data import DamagedPickleError, UnsafePickleError
 from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
-from calibrate.io.state_names import plain_names, unwrap
+from calibrate.io.state_dicts import StateDict, find_state_dicts
+from calibrate.io.state_names import plain_names
 from calibrate.io.torch_files import is_whole, read_archive, read_row
 from calibrate.result import Finding
 
 RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensors"
-DTYPES = frozenset(
-    {
-        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
-        *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
-    }
-)
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A state dict under its plain names, the file's metadata (safetensors only), and where it came from.
 
+    ``state_dicts`` are all that the file has, under the names that they have there; ``state`` is the first of them.
     ``findings`` are what the reader of a result should know of how the file was read.
     """
 
     state: dict[str, Tensor]
     metadata: dict[str, str]
     path: Path
+    state_dicts: tuple[StateDict, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Without others, ``state`` is the only state dict."""
+        if not self.state_dicts:
+            object.__setattr__(self, "state_dicts", (StateDict("", self.state),))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a safetensors file, or what torch.save wrote (zip or older), by its content; no code in it is ever run.
 
-    A state dict inside a training checkpoint is found under its usual names, up to two levels deep, weights before
-    their moving averages; a prefix that all its names share (``module.``, ``model.``, ...) is taken off. Tensors are
-    on the CPU and may be mapped from the file, which therefore must not change while they are in use.
+    State dicts are found wherever they lie in it (see :func:`~calibrate.io.state_dicts.find_state_dicts`). Until a
+    network says more (:func:`~calibrate.io.fitting.fit_weights`) the first is taken for its state, without a prefix
+    that all its names share (``module.``, ``model.``, ...). Tensors are on the CPU and may be mapped from the file,
+    which therefore must not change while they are in use.
 
     Raises UnsafeInputError for a pickle that asks for code, ModelError for all else that is no checkpoint.
     """
@@ -58,7 +60,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         document, metadata = _read_safetensors(path)
     else:
         document = _read_pickle(path)
-    return Checkpoint(plain_names(_state(document, path)), metadata, path, _findings(document))
+    found = _state_dicts(document, path)
+    return Checkpoint(plain_names(found[0].tensors), metadata, path, found, _findings(document))
 
 
 def _head(path: Path) -> bytes:
@@ -157,29 +160,14 @@ def _findings(document: Any) -> tuple[Finding, ...]:
     return (Finding(code="pickled-network", severity="info", message=message),)
 
 
-def _state(document: Any, path: Path) -> dict[str, Tensor]:
+def _state_dicts(document: Any, path: Path) -> tuple[StateDict, ...]:
     if not isinstance(document, Mapping):
         raise ModelError(f"{path} holds a {kind_of(document)} instead of a state dict; {RESAVE}.")
-    found = unwrap(document)
-    if found is None:
+    found = find_state_dicts(document)
+    if not found:
         entries = ", ".join(f"{key!r:.80}" for key in list(document)[:8]) or "nothing"
-        raise ModelError(f"{path} holds no state dict under any of its usual names, but {entries}; {RESAVE}.")
-    if found is document:  # a training script may keep its counters beside the weights
-        found = {name: value for name, value in found.items() if not isinstance(value, int | float)}
-    return {name: _weights(name, value, path) for name, value in found.items()}
-
-
-def _weights(name: Any, value: Any, path: Path) -> Tensor:
-    if not isinstance(name, str) or not isinstance(value, Tensor):
-        raise ModelError(
-            f"the state dict in {path} has the entry {name!r:.120}, a {kind_of(value)}, where only named tensors "
-            f"belong; remove it, and {RESAVE}."
-        )
-    kind = str(value.layout if value.layout != torch.strided else value.dtype).removeprefix("torch.")
-    if value.layout != torch.strided or value.dtype not in DTYPES:
-        raise ModelError(
-            f"{name!r} in {path} is a {kind} tensor; give the network before it was quantised or made sparse."
-        )
-    if value.device.type != "cpu":
-        raise ModelError(f"{name!r} in {path} has a shape but no values (device {value.device}); save it with values.")
-    return value.detach()
+        raise ModelError(f"{path} holds no state dict (tensors under their names), but {entries}; {RESAVE}.")
+    if not any(state.tensors for state in found):
+        name, reason = next(iter(found[0].unusable.items()))
+        raise ModelError(f"{name!r:.120} in {path} {reason}")
+    return found

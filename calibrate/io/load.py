@@ -1,17 +1,22 @@
 """Loading a checkpoint into a network: all of it, or nothing."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from calibrate.errors import ModelError
 from calibrate.io.checkpoint import Checkpoint
 from calibrate.io.closest_architecture import closest
-from calibrate.io.state_names import names_as_in
+from calibrate.io.fitting import fit_weights
+from calibrate.io.places import Places, places_of
 
 SHOWN = 5
 
@@ -19,59 +24,42 @@ SHOWN = 5
 def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
     """Load ``checkpoint`` into ``model``, strictly; on any error ``model`` stays as it was.
 
-    Older files lack ``num_batches_tracked``, which is let pass, as it is where the network's layer is frozen and has
-    none. A tied tensor may be stored under one of its names
-    only. The file decides the precision: where it has all parameters in one floating dtype, ``model`` takes that
-    dtype, and its buffers take the file's; a file of mixed dtypes is converted to those of ``model``.
-    ``architecture`` names the network in errors.
+    Names and what remains are as :func:`~calibrate.io.fitting.fit_weights` has them. Older files lack
+    ``num_batches_tracked``, which is let pass, as it is where the network's layer is frozen and has none. A tied tensor
+    may be stored under one of its names only. The file decides the precision: where it has all parameters in one
+    floating dtype, ``model`` takes that dtype, and its buffers take the file's; a file of mixed dtypes is converted to
+    those of ``model``. ``architecture`` names the network in errors.
     """
-    places = {name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)}
-    state = _without_counts_of_frozen(places, names_as_in(places, checkpoint.state))
-    ties = _ties(places)
-    _refuse_mismatch(places, state, ties, checkpoint, architecture)
-    _refuse_different_ties(state, ties, checkpoint)
+    state = fit_weights(model, checkpoint).state
+    places = places_of(model)
+    _refuse_mismatch(places, state, checkpoint.path, architecture)
+    state = {name: tensor for name, tensor in state.items() if name in places.tensors}
+    _refuse_different_ties(state, places.ties, checkpoint)
     _take_dtype_(model, state)
     whole: dict[str, Any] = model.state_dict()  # whose version metadata is the present one, which older files lack
-    whole.update({name: state[stored] for name in places for stored in ties[name] if stored in state})
+    whole.update({name: state[stored] for name in places.tensors for stored in places.ties[name] if stored in state})
     whole.update(state)
     model.load_state_dict(whole)
+    _recompute_(model)
 
 
-def _without_counts_of_frozen(places: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without the ``num_batches_tracked`` of layers that keep running statistics, but no count of batches."""
+def _recompute_(model: nn.Module) -> None:
+    """Compute the weights that torch's pruning and normalising hooks compute, which else are of before the loading.
 
-    def has_no_place(name: str) -> bool:
-        layer, _, kind = name.rpartition("num_batches_tracked")
-        return not kind and f"{layer}running_mean" in places and name not in places
-
-    return {name: tensor for name, tensor in state.items() if not has_no_place(name)}
-
-
-def _ties(places: Mapping[str, Tensor]) -> dict[str, tuple[str, ...]]:
-    """For each name, all names of the same tensor."""
-    names: dict[int, list[str]] = defaultdict(list)
-    for name, place in places.items():
-        names[id(place)].append(name)
-    return {name: tuple(names[id(place)]) for name, place in places.items()}
+    They would be computed at the next forward pass; but a network is read and copied before.
+    """
+    with torch.no_grad():
+        for module in model.modules():
+            for hook in () if module.training else module._forward_pre_hooks.values():
+                if isinstance(hook, (BasePruningMethod, WeightNorm, SpectralNorm)):
+                    hook(module, ())
 
 
-def _refuse_mismatch(
-    places: Mapping[str, Tensor],
-    state: Mapping[str, Tensor],
-    ties: Mapping[str, tuple[str, ...]],
-    checkpoint: Checkpoint,
-    architecture: str,
-) -> None:
-    missing = [
-        name
-        for name in places
-        if not name.endswith("num_batches_tracked") and not any(other in state for other in ties[name])
-    ]
-    unexpected = [name for name in state if name not in places]
+def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, architecture: str) -> None:
+    missing, unexpected = places.missing(state), places.unexpected(state)
     unlike = [
-        f"{name} ({_kind(state[name])} in the file, {_kind(place)} in the network)"
-        for name, place in places.items()
-        if name in state and not _fits(state[name], place)
+        f"{name} ({_kind(state[name])} in the file, {_kind(places.tensors[name])} in the network)"
+        for name in places.unlike(state)
     ]
     if not (missing or unexpected or unlike):
         return
@@ -81,10 +69,12 @@ def _refuse_mismatch(
         ("of another shape or kind", unlike),
     )
     differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
-    match = closest(checkpoint.state)
+    if foreign := next((name for name in unexpected if ".parametrizations." in f".{name}"), None):
+        differences += f"; {foreign} belongs to a parametrisation that only its own class can compute"
+    match = closest(state)
     advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"
     raise ModelError(
-        f"the weights in {checkpoint.path} do not fit {architecture}: {differences}. {advice}; give the architecture, "
+        f"the weights in {path} do not fit {architecture}: {differences}. {advice}; give the architecture, "
         "with its arguments, that the file was saved from."
     )
 
@@ -112,12 +102,9 @@ def _take_dtype_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
             buffer.data = buffer.data.to(state[name].dtype)
 
 
-def _fits(stored: Tensor, place: Tensor) -> bool:
-    return stored.shape == place.shape and (stored.is_floating_point() or not place.is_floating_point())
-
-
 def _kind(tensor: Tensor) -> str:
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+    shape = "of any shape" if is_lazy(tensor) else tuple(tensor.shape)
+    return f"{str(tensor.dtype).removeprefix('torch.')} {shape}"
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -1,35 +1,14 @@
-"""The names in a state dict: where training scripts hide it, what they put before its names, and back."""
+"""The names in a state dict, as far as they can be told without a network: prefixes and older spellings."""
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from torch import Tensor
 
-#: Where training scripts keep the state dict; the first one found wins, so averaged weights come last.
-WRAPPERS = (
-    *("state_dict", "model_state_dict", "model", "net", "network", "weights", "module", "params"),
-    *("state_dict_ema", "model_state_dict_ema", "model_ema", "ema", "params_ema"),
-)
 #: What wrappers such as DataParallel, torch.compile and Lightning put before every name.
 PREFIXES = ("module.", "model.", "_orig_mod.", "backbone.")
 
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-
-
-def unwrap(document: Mapping[Any, Any], depth: int = 2) -> Mapping[Any, Any] | None:
-    """The mapping that holds the tensors: ``document`` itself, or what lies up to ``depth`` wrappers deep in it.
-
-    >>> unwrap({"epoch": 3, "optimizer": {}}) is None
-    True
-    """
-    if depth:
-        for name in WRAPPERS:
-            inner = document.get(name)
-            found = unwrap(inner, depth - 1) if isinstance(inner, Mapping) else None
-            if found is not None:
-                return found
-    return document if any(isinstance(value, Tensor) for value in document.values()) else None
 
 
 def shared_prefix(names: Iterable[str]) -> str:
@@ -45,15 +24,16 @@ def shared_prefix(names: Iterable[str]) -> str:
     return prefix
 
 
+def present_name(name: str) -> str:
+    """``name`` with torchvision's present spelling for that of older DenseNet files.
+
+    >>> present_name("features.denseblock1.denselayer2.norm.1.bias")
+    'features.denseblock1.denselayer2.norm1.bias'
+    """
+    return _OLD_DENSENET.sub(r"\1\2", name)
+
+
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without its shared prefix, and with torchvision's present names for those of older DenseNet files."""
+    """``state`` without its shared prefix, and with :func:`present_name`."""
     prefix = len(shared_prefix(state))
-    return {_OLD_DENSENET.sub(r"\1\2", name[prefix:]): tensor for name, tensor in state.items()}
-
-
-def names_as_in(model_names: Iterable[str], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` with the model's own prefix, where that makes more of its names the model's."""
-    wanted = set(model_names)
-    prefix = shared_prefix(wanted)
-    prefixed = {prefix + name: tensor for name, tensor in plain_names(state).items()}
-    return prefixed if len(wanted & prefixed.keys()) > len(wanted & state.keys()) else dict(state)
+    return {present_name(name[prefix:]): tensor for name, tensor in state.items()}

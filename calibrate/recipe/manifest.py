@@ -31,6 +31,10 @@ class ManifestModel(Value):
     model: Annotated[str, Field(min_length=1, description="checkpoint, relative to the manifest")]
     architecture: str | None = None
     architecture_args: dict[str, Any] | None = None
+    weights: Annotated[
+        str | None,
+        Field(description="which of several weights in the checkpoint, by their path in it or a part of the path"),
+    ] = None
 
 
 class ManifestDataset(Value):

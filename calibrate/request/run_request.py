@@ -22,6 +22,10 @@ class _ModelOnData(Value):
     model: Annotated[Path, Field(description="checkpoint")]
     architecture: Annotated[str | None, Field(description="None for a tuned file, which names its own")] = None
     architecture_args: dict[str, Any] | None = None
+    weights: Annotated[
+        str | None,
+        Field(description="which of several weights in the checkpoint, by their path in it or a part of the path"),
+    ] = None
     classes: Path | tuple[str, ...] | None = None
     class_map: Path | dict[str, str | int] | None = None
     preprocessing: Annotated[Preprocessing | None, Field(description="else the architecture's own")] = None

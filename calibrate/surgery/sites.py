@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.surgery.kinds import channels, is_normalization, needs_moments, obstacle
@@ -50,6 +51,12 @@ def find_sites(model: nn.Module) -> tuple[Site, ...]:
     [('1',)]
     """
     require_kind(model, nn.Module, "model", "a torch.nn.Module, such as `open_model(path, architecture).model`")
+    unsized = [name for name, place in (*model.named_parameters(), *model.named_buffers()) if is_lazy(place)]
+    if unsized:
+        raise ModelError(
+            f"the network has lazy modules whose sizes are not known yet: {unsized[0]} and {len(unsized) - 1} more "
+            "tensors have no shape. Run it once on an example, in its factory, or open a checkpoint that has them all."
+        )
     names: dict[nn.Module, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
         if is_normalization(module):

@@ -19,6 +19,7 @@ def add(
     path: Annotated[Path, typer.Argument(help="Checkpoint: .pt, .pth, .th, .tar, .bin or .safetensors.")],
     architecture: options.Architecture = None,
     architecture_args: options.ArchitectureArgs = None,
+    weights: options.Weights = None,
     preprocessing: options.PreprocessingText = None,
     classes: options.Classes = None,
     name: Name = None,
@@ -31,11 +32,14 @@ def add(
             path,
             architecture=architecture,
             architecture_args=options.mapping(architecture_args, "--architecture-args"),
+            weights=weights,
             preprocessing=options.preprocessing(preprocessing),
             class_names=[line.strip() for line in names if line.strip()] if names else None,
             name=name,
         )
     facts = model.facts or {}
+    for finding in facts.get("findings", ()):
+        note(f"{finding['severity']}: {finding['message']}")
     note(f"{model.name}: {facts['architecture']}, {facts['parameters']:,} parameters, {len(facts['sites'])} sites")
     say(model.id)
 

@@ -88,6 +88,7 @@ class Client:
         *,
         architecture: str | None = None,
         architecture_args: Mapping[str, Any] | None = None,
+        weights: str | None = None,
         preprocessing: Preprocessing | Mapping[str, Any] | None = None,
         class_names: Sequence[str] | None = None,
         name: str | None = None,
@@ -99,6 +100,7 @@ class Client:
             "name": name,
             "architecture": architecture,
             "architecture_args": architecture_args,
+            "weights": weights,
             "preprocessing": shape and shape.model_dump(mode="json"),
             "class_names": class_names,
         }

@@ -35,6 +35,7 @@ models = Table(
     Column("file_name", String, nullable=False),
     Column("blob", ForeignKey("blobs.sha256"), nullable=False),
     Column("weights", ForeignKey("blobs.sha256"), comment="the same as safetensors, once the check has made it"),
+    Column("asked_weights", String, comment="which of several in the uploaded file"),
     Column("architecture", String),
     Column("architecture_args", JSON, nullable=False),
     Column("preprocessing", JSON),

@@ -19,6 +19,10 @@ class ModelRequest(FileSource):
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     architecture: Annotated[Name | None, Field(description="as in torchvision/resnet50")] = None
     architecture_args: Annotated[dict[str, Any], Field(default_factory=dict)]
+    weights: Annotated[
+        Name | None,
+        Field(description="which of several weights in the file, by their path in it or a part of the path, as in ema"),
+    ] = None
     preprocessing: Annotated[Preprocessing | None, Field(description="default: the architecture's own")] = None
     class_names: Annotated[tuple[Name, ...] | None, Field(min_length=2, max_length=100_000)] = None
 
@@ -33,8 +37,11 @@ class Model(Value):
     blob: BlobReference
     architecture: str | None
     architecture_args: dict[str, Any]
+    weights: Annotated[str | None, Field(description="as asked for; `facts` says which were taken")]
     preprocessing: Preprocessing | None
     class_names: tuple[str, ...] | None
-    facts: Annotated[dict[str, Any] | None, Field(description="architecture, parameters, outputs, sites")]
+    facts: Annotated[
+        dict[str, Any] | None, Field(description="architecture, parameters, outputs, sites, weights, findings")
+    ]
     problem: Problem | None
     created_at: datetime

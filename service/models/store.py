@@ -13,14 +13,15 @@ from service.kit.file_source import StoredFile, reference
 from service.kit.ids import new_id
 from service.models.resources import Model, ModelRequest
 
-_COLUMNS = [models.c[name] for name in Model.model_fields]
+#: The column ``weights`` is of the converted file.
+_COLUMNS = [models.c["asked_weights" if name == "weights" else name] for name in Model.model_fields]
 
 
 def add(connection: Connection, request: ModelRequest, file: StoredFile, factories: Sequence[str]) -> str:
     """Register a model, which is not checked yet; raises InvalidError for a file or factory that is not permitted."""
     _check(request, file, factories)
     identity = new_id("mdl")
-    given = request.model_dump(mode="json", exclude={"upload", "blob", "file_name", "name"})
+    given = request.model_dump(mode="json", exclude={"upload", "blob", "file_name", "name", "weights"})
     connection.execute(
         insert(models).values(
             id=identity,
@@ -29,6 +30,7 @@ def add(connection: Connection, request: ModelRequest, file: StoredFile, factori
             blob=file.sha256,
             state="checking",
             created_at=time.time(),
+            asked_weights=request.weights,
             **given,
         )
     )
@@ -76,4 +78,4 @@ def _check(request: ModelRequest, file: StoredFile, factories: Sequence[str]) ->
 
 
 def _resource(row: dict[str, Any]) -> Model:
-    return Model.model_validate(row | {"blob": reference(row["blob"])})
+    return Model.model_validate(row | {"blob": reference(row["blob"]), "weights": row.pop("asked_weights")})

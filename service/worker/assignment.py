@@ -11,11 +11,12 @@ TRIAL = ".trial"
 
 
 class ModelCheck(Value):
-    """The check of a new model: its checkpoint and its architecture."""
+    """The check of a new model: its checkpoint, which of the weights in it, and its architecture."""
 
     checkpoint: Path
     architecture: str | None
     architecture_args: dict[str, Any] | None
+    weights: str | None = None
 
 
 class DatasetCheck(Value):

@@ -60,7 +60,10 @@ def _check(inputs: JobInputs, files: dict[str, Path], blobs: Blobs) -> ModelChec
     name = _checkpoint_name(model.file_name)
     files[name] = blobs.path(model.blob)
     return ModelCheck(
-        checkpoint=Path(name), architecture=model.architecture, architecture_args=model.architecture_args or None
+        checkpoint=Path(name),
+        architecture=model.architecture,
+        architecture_args=model.architecture_args or None,
+        weights=model.asked_weights,
     )
 
 

@@ -54,6 +54,7 @@ outputs: {formats: [safetensors]}
 CHANGES: dict[str, Any] = {
     "architecture": "cifar/resnet14",
     "architecture_args": None,
+    "weights": "ema",
     "data": "elsewhere",
     "training_data": "elsewhere",
     "classes": "other.txt",

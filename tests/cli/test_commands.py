@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import load_file
 
 from calibrate import Recipe, Summary, open_model
 from calibrate.data import split
@@ -58,6 +59,30 @@ def test_calibrate_writes_everything_and_prints_what_it_wrote(tuned: tuple[Path,
     assert {site.alpha for site in summary.changes.sites} == {0.2}
     assert summary.verdict == "improved"
     assert [item.batch_size for item in summary.artifacts[1].parity] == [1, 3, 64]
+
+
+def test_the_weights_of_a_file_that_were_taken_are_named_and_others_chosen(
+    tmp_path: Path, demo_inputs: DemoInputs, shape: tuple[str, str], afternorm: Callable[..., Ran]
+) -> None:
+    state = load_file(demo_inputs.checkpoint)
+    last = {name: torch.zeros_like(tensor) if "linear" in name else tensor for name, tensor in state.items()}
+    torch.save({"state_dict": last, "state_dict_ema": state}, tmp_path / "both.pth.tar")
+    given = ("--model", tmp_path / "both.pth.tar", *NETWORK, "--data", demo_inputs.digits, *shape, "--threads", 1)
+    first = Summary.model_validate_json(afternorm("evaluate", *given, "--json").out)
+    [finding] = [finding for finding in first.findings if finding.code == "weights-taken"]
+    assert "taken from state_dict; others in the file fit too: state_dict_ema" in finding.message
+    chosen = Summary.model_validate_json(afternorm("evaluate", *given, "--weights", "ema", "--json").out)
+    [finding] = [finding for finding in chosen.findings if finding.code == "weights-taken"]
+    assert "taken from state_dict_ema" in finding.message
+    assert first.measurement is not None
+    assert chosen.measurement is not None
+    scores = [item.arms[0].metrics["top1"].value for item in (first.measurement, chosen.measurement)]
+    assert scores[0] < 0.2 < 0.9 < scores[1]
+    fields = json.loads(afternorm("inspect", *given[:6], "--weights", "ema", "--json").out)
+    assert (fields["weights"], fields["other_weights"]) == ("state_dict_ema", ["state_dict"])
+    wrong = afternorm("inspect", *given[:6], "--weights", "swa")
+    assert wrong.code == 2
+    assert "choose one of: state_dict, state_dict_ema" in wrong.err.replace("\n", " ")
 
 
 def test_a_tuned_file_reopens_tuned_and_agrees_with_its_onnx(tuned: tuple[Path, Summary]) -> None:

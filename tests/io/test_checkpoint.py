@@ -107,12 +107,9 @@ def quantised() -> Tensor:
 @pytest.mark.parametrize(
     ("document", "complaint"),
     [
-        ({"state_dict": {**STATE, "note": "hello"}}, "the entry 'note', a str"),
-        ({"state_dict": {**STATE, "epoch": 3}}, "the entry 'epoch', a int"),
-        ({**STATE, "arch": "resnet"}, "the entry 'arch', a str"),
-        ({"state_dict": {**STATE, 7: torch.ones(1)}}, "the entry 7, a Tensor"),
+        ({"state_dict": {7: torch.ones(1)}}, "no state dict .* 'state_dict'"),
         ({"epoch": 3, "optimizer": {"lr": 0.1}}, "no state dict .* 'epoch', 'optimizer'"),
-        ({"model": {"model": {"model": STATE}}}, "no state dict"),
+        ({"model": {"model": {"model": {"model": STATE}}}}, "no state dict"),
         ({}, "no state dict .* but nothing"),
         ([torch.ones(1)], "holds a list"),
         (torch.ones(1), "holds a Tensor"),

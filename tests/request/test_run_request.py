@@ -13,6 +13,7 @@ WHOLE: dict[str, Any] = {
     "model": Path("r8.pth"),
     "architecture": "cifar/resnet8",
     "architecture_args": {"in_channels": 1, "nested": {"a": [1, None]}},
+    "weights": "state_dict_ema",
     "classes": ("cat", "dog"),
     "class_map": {"tabby": "cat", "wolf": 1, "7": "dog"},
     "preprocessing": Preprocessing(crop=8, channels=1, mean=(0.1,), std=(1 / 3,)),

@@ -20,7 +20,7 @@ from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
 from calibrate.errors import DataError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
-from calibrate.result import LayerCondition, Listener
+from calibrate.result import Finding, LayerCondition, Listener
 from calibrate.surgery import Look, find_sites, look
 
 Rows = NDArray[np.int64]
@@ -41,7 +41,10 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FineTuningPlan:
-    """Which rows of the data train, choose the epoch and test; ``request`` identifies all that decides the result."""
+    """Which rows of the data train, choose the epoch and test; ``request`` identifies all that decides the result.
+
+    ``findings`` are of how the network was opened.
+    """
 
     recipe: FineTuning
     classes: tuple[str, ...]
@@ -56,6 +59,7 @@ class FineTuningPlan:
     request: str
     look: Look
     health: tuple[LayerCondition, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 def plan_fine_tuning(

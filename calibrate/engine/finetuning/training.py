@@ -136,7 +136,14 @@ def carry_out_fine_tuning(
         measurement=measured,
         fingerprint=fingerprint(learner.state_dict()),
         findings=tuple(
-            dict.fromkeys((*condition_findings(plan.health), *source.findings, *plan.test_data.source.findings))
+            dict.fromkeys(
+                (
+                    *plan.findings,
+                    *condition_findings(plan.health),
+                    *source.findings,
+                    *plan.test_data.source.findings,
+                )
+            )
         ),
         environment=environment(plan.setting),
         histograms=tuple(LayerHistogram(name=name, **layer) for name, layer in trained.histograms.items())

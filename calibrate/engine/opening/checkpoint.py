@@ -1,23 +1,36 @@
 """Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
 
-import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from calibrate.engine.opening.network import copied
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
-from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, names_as_in, read_checkpoint
+from calibrate.io import (
+    Checkpoint,
+    build,
+    default_preprocessing,
+    fit_weights,
+    load_weights_,
+    materialise_,
+    read_checkpoint,
+)
 from calibrate.recipe import Preprocessing
+from calibrate.result import Finding
 from calibrate.surgery import divide_after_, find_sites, weigh_examples_
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A network in evaluation mode, and what is known of its input and classes."""
+    """A network in evaluation mode, and what is known of its input and classes.
+
+    ``weights`` is where in the file its weights were, a dotted path, ``other_weights`` where others are that fit it.
+    ``findings`` are what the reader should know of both, and of what was left out. ``metadata`` are the file's.
+    """
 
     model: nn.Module
     architecture: str
@@ -25,6 +38,10 @@ class Opened:
     preprocessing: Preprocessing | None
     class_names: tuple[str, ...] | None
     provenance: Provenance | None
+    weights: str = ""
+    other_weights: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def open_model(
@@ -33,14 +50,18 @@ def open_model(
     architecture_args: Mapping[str, Any] | None = None,
     *,
     model: nn.Module | None = None,
+    weights: str | None = None,
 ) -> Opened:
     """Open the checkpoint at ``path``, weights only.
 
     ``architecture`` is ``torchvision/<name>``, ``timm/<name>``, ``cifar/resnet<depth>`` or ``package.module:factory``.
     A tuned file names its own, but a factory, being code, must be named by the caller all the same; or ``model`` is a
-    network of the same class, of which a copy gets the weights.
+    network of the same class, of which a copy gets the weights. Where the file holds several that fit, such as averaged
+    ones, ``weights`` names those to take, by their path in the file or a part of it (``ema``); how those are chosen
+    otherwise, how names are fitted and what is left out says ``calibrate.io.fit_weights``.
 
-    Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit.
+    Raises ModelError or UnsafeInputError when the file is no checkpoint or does not fit, UsageError when ``weights``
+    names none or several.
     """
     require_kind(path, (str, Path), "path", "the path of a checkpoint")
     checkpoint = read_checkpoint(Path(path))
@@ -50,10 +71,13 @@ def open_model(
         network = build(name, args)
     else:
         name, args = _given(model, architecture, provenance)
-        network = copy.deepcopy(model)
-    checkpoint = replace(checkpoint, state=names_as_in(network.state_dict(), checkpoint.state))
-    network = prepare_(network, checkpoint)
-    load_weights_(network, checkpoint, name)
+        network = copied(model).eval()
+    require_kind(weights, (str, type(None)), "weights", "the path of a state dict in the file, or a part of it")
+    taken = fit_weights(network, checkpoint, weights)
+    checkpoint = replace(checkpoint, state=taken.state, state_dicts=())
+    if materialise_(network, taken.state):
+        network = prepare_(network, checkpoint)
+    load_weights_(network, checkpoint, name)  # which says what an unsized network lacks
     return Opened(
         model=network.eval(),
         architecture=name,
@@ -61,6 +85,10 @@ def open_model(
         preprocessing=provenance.preprocessing if provenance else default_preprocessing(name, args),
         class_names=provenance.class_names if provenance else None,
         provenance=provenance,
+        weights=taken.path,
+        other_weights=taken.others,
+        findings=(*checkpoint.findings, *taken.findings),
+        metadata=checkpoint.metadata,
     )
 
 

@@ -21,6 +21,7 @@ from calibrate.surgery import Look, find_sites, look
 class Inspection:
     """A network's size, sites and the health of their statistics, and with data how these are prepared and fit.
 
+    ``opening`` is what there is to say of how its file was read.
     ``look`` is what it does with the data, or with a black image where its input size is known.
     """
 
@@ -32,12 +33,14 @@ class Inspection:
     health: tuple[LayerCondition, ...]
     preprocessing: Preprocessing | None
     input_fit: InputFit | NotApplicable | None
+    opening: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader should know."""
         fit = self.input_fit
-        return (*(input_findings(fit) if isinstance(fit, InputFit) else ()), *condition_findings(self.health))
+        fits = input_findings(fit) if isinstance(fit, InputFit) else ()
+        return (*self.opening, *fits, *condition_findings(self.health))
 
 
 def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
@@ -56,4 +59,5 @@ def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
         health=statistics_health(model, seen=seen) if given is None else given.health,
         preprocessing=shape if given is None else given.source.preparation,
         input_fit=None if given is None else given.input_fit,
+        opening=opened.findings,
     )

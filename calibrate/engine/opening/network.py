@@ -4,7 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer
 
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import ModelError
@@ -13,9 +14,18 @@ from calibrate.result import ModelFacts
 
 
 def copied(model: nn.Module) -> nn.Module:
-    """A copy, for the caller's network is never changed."""
+    """A copy, for the caller's network is never changed.
+
+    Tensors that hooks compute, as torch's pruning does, are copied without the graph that they came from, and lazy
+    buffers without a shape, neither of which torch copies itself.
+    """
+    attributes = (value for module in model.modules() for value in vars(module).values())
+    computed = (value for value in attributes if isinstance(value, Tensor) and value.grad_fn is not None)
+    memo: dict[int, Tensor] = {id(value): value.detach().clone() for value in computed}
+    lazy = (buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer))
+    memo |= {id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
     try:
-        return copy.deepcopy(model)
+        return copy.deepcopy(model, memo)
     except Exception as error:  # whatever a module's own copying raises
         raise ModelError(
             f"the network cannot be copied ({type(error).__name__}: {error}), and it must not be changed in place; "

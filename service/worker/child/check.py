@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import safetensors.torch
+from torch import Tensor
 
 from calibrate.data import open_data
 from calibrate.engine import inspect_model, open_model
-from calibrate.io import read_checkpoint
 from calibrate.recipe import Preprocessing
 from service.worker.assignment import DatasetCheck, ModelCheck
 from service.worker.messages import Checked
@@ -23,12 +23,15 @@ OUT = Path("../out")
 
 
 def check_model(model: ModelCheck) -> Checked:
-    """Read the checkpoint (weights only), write it as safetensors with its metadata, and open that."""
-    checkpoint = read_checkpoint(model.checkpoint)
+    """Open the checkpoint (weights only), and write what the network took of it as safetensors, with its metadata.
+
+    Jobs open that file, so that what is chosen or left out of the uploaded one is chosen and left out once.
+    """
+    opened = open_model(model.checkpoint, model.architecture, model.architecture_args, weights=model.weights)
     converted = OUT / model.checkpoint.with_suffix(".safetensors")
-    state = {name: tensor.clone().contiguous() for name, tensor in checkpoint.state.items()}
-    safetensors.torch.save_file(state, converted, checkpoint.metadata or None)
-    opened = open_model(converted, model.architecture, model.architecture_args)
+    state = opened.model.state_dict().items()
+    tensors = {name: tensor.clone().contiguous() for name, tensor in state if isinstance(tensor, Tensor)}
+    safetensors.torch.save_file(tensors, converted, dict(opened.metadata) or None)
     found = inspect_model(opened)
     facts: dict[str, Any] = {
         "architecture": opened.architecture,
@@ -36,6 +39,9 @@ def check_model(model: ModelCheck) -> Checked:
         "parameters": found.parameters,
         "dtype": found.dtype,
         "fingerprint": found.fingerprint,
+        "weights": opened.weights,
+        "other_weights": list(opened.other_weights),
+        "findings": [finding.model_dump(mode="json") for finding in opened.findings],
         "outputs": found.look.outputs if found.look else None,
         "preprocessing": opened.preprocessing.model_dump(mode="json") if opened.preprocessing else None,
         "sites": [site.model_dump(mode="json") for site in found.sites],

@@ -106,7 +106,7 @@ def test_leases_and_lost_attempts_keep_their_values_under_their_new_names(
     assert (server_data.row(retried).state, server_data.row(retried).lost_attempts) == ("failed", 3)
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_the_upgrade_keeps_every_row(
     tmp_path: Path, demo_inputs: DemoInputs, monkeypatch: pytest.MonkeyPatch, revision: str
 ) -> None:
@@ -118,7 +118,7 @@ def test_the_upgrade_keeps_every_row(
         idempotency.store_key(connection, "key", "ab" * 32, job)
         trial = {"job": job, "key": "cd" * 32, "stage": "alpha", "examples": 3, "attempt": 1, "created_at": 1.0}
         connection.execute(insert(trials).values(trial))
-        blob = server_data.row(data[0]).blob
+        blob = connection.exec_driver_sql("SELECT blob FROM models").scalar_one()
         connection.execute(insert(artifacts).values(job=job, name="a.txt", media_type="text/plain", blob=blob))
     before = rows(server_data)
     assert {name for name, found in before.items() if not found} == {"uploads"}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from calibrate.batch.child import REQUEST, release, start
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
@@ -157,6 +159,29 @@ def test_a_job_that_cannot_be_opened_is_reported_by_its_fields(
     assert "pass them with `training_dataset`" in problems[0]["detail"]
     assert "leave `training_dataset` out" in problems[1]["detail"]
     assert not any("--" in problem["detail"] for problem in problems)
+
+
+def test_a_model_is_registered_with_the_weights_that_were_asked_for(
+    server: Server, demo_inputs: DemoInputs, tmp_path: Path
+) -> None:
+    """The choice is made once, when the upload is converted; jobs open what was taken."""
+    average = load_file(demo_inputs.checkpoint)
+    last = {f"model.{name}": tensor + 1 for name, tensor in average.items()}
+    torch.save({"state_dict": {**last, "loss.weight": torch.ones(10)}, "state_dict_ema": average}, tmp_path / "w.ckpt")
+    first, chosen, refused = (
+        server.check_model(tmp_path / "w.ckpt", **({} if weights is None else {"asked_weights": weights}))
+        for weights in (None, "ema", "swa")
+    )
+    assert (first.facts["weights"], first.facts["other_weights"]) == ("state_dict.model", ["state_dict_ema"])
+    assert [finding["code"] for finding in first.facts["findings"]] == ["weights-taken", "entries-left-out"]
+    assert (chosen.facts["weights"], chosen.facts["other_weights"]) == ("state_dict_ema", ["state_dict.model"])
+    for model, state in ((first, {name: tensor + 1 for name, tensor in average.items()}), (chosen, average)):
+        converted = load_file(server.server_data.blobs.path(model.weights))
+        assert converted.keys() == state.keys()
+        assert all(torch.equal(converted[name], tensor) for name, tensor in state.items())
+    assert refused.state == "refused"
+    assert "the model's `weights` swa is not in" in refused.problem["detail"]
+    assert "state_dict.model, state_dict_ema" in refused.problem["detail"]
 
 
 STATISTICS = PRESETS["precise_bn"]

@@ -1,0 +1,233 @@
+"""Which of a file's weights a network takes: those that fill every place of it, whatever they are called there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError, UsageError
+from calibrate.io.checkpoint import Checkpoint
+from calibrate.io.name_tree import Module, Overlay, lay_over, module_tree
+from calibrate.io.places import Places, places_of
+from calibrate.io.state_dicts import StateDict, is_averaged
+from calibrate.io.stored_in_parts import made_whole
+from calibrate.io.taken_weights import TakenWeights, called
+
+#: What a tuned file adds to the names of the network that it was tuned from.
+TUNED = (".alpha", "temperature")
+#: Of a file that fits nowhere, the modules so many levels deep are tried for what to say.
+TRIED_LEVELS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A module of one state dict of a file, which may be the network; ``order`` is where among all such it stands."""
+
+    source: StateDict
+    tensors: Mapping[str, Tensor]
+    kinds: Mapping[str, str]
+    module: Module
+    order: tuple[int, int, int]
+
+    @property
+    def path(self) -> str:
+        """Where it is in the file."""
+        return ".".join(filter(None, (self.source.key, self.module.prefix.rstrip("."))))
+
+    @property
+    def preference(self) -> tuple[bool, int, int, int]:
+        """By which it comes before others that fit too."""
+        return (is_averaged(self.path), *self.order)
+
+    def overlaid(self, places: Places) -> tuple[Overlay, dict[str, Tensor]]:
+        """It laid over a network, and its tensors by their names there."""
+        overlay = lay_over(self.module, places.tree)
+        return overlay, {theirs: self.tensors[ours] for ours, theirs in overlay.names.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Option:
+    """One way to give a network the tensors of a file, which are called ``used`` there.
+
+    ``strange`` says whether some lie inside parts that the network has, and fill no place of it.
+    """
+
+    taken: TakenWeights
+    source: StateDict
+    used: frozenset[str]
+    strange: bool
+    preference: tuple[bool, int, int, int]
+
+
+def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = None) -> TakenWeights:
+    """The tensors of ``checkpoint`` for ``model``, under its own names.
+
+    Names are fitted by one rule: some module of the file, at any depth, is taken for the network, and wrappers inside
+    the file or the network are passed through (see :func:`~calibrate.io.name_tree.lay_over`), so that every place of
+    the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the network
+    has the whole.
+
+    What then remains is left out: what lies outside that module, counters of wrappers, observers of quantisation-aware
+    training, and modules and tensors beside the network's outermost ones. But what lies *inside* a module that the
+    network has, or continues a numbered series of its modules, stays, so that loading refuses it: ResNet-56's file is
+    no ResNet-20's.
+
+    Of several ways that fit, weights go before their averages, then the state dicts in the order of
+    :func:`~calibrate.io.state_dicts.find_state_dicts`, then the outer module before the inner, then the file's order.
+    ``weights`` chooses another by its path in the file or a part of it; ``.`` is the file itself.
+
+    Where nothing fits, what fills most places is returned, for the error; raises UsageError where ``weights`` names
+    none or several, ModelError where what is missing are tensors without plain values.
+    """
+    places = places_of(model)
+    options = sorted(_options(places, checkpoint.state_dicts), key=lambda option: (option.strange, option.preference))
+    sources = checkpoint.state_dicts
+    if weights is not None:
+        chosen = _chosen(weights, options, sources, checkpoint.path)
+        if isinstance(chosen, StateDict):
+            options, sources = [], (chosen,)
+        else:
+            options = [chosen, *options]
+    if not options:
+        return _closest(places, sources, checkpoint.path)
+    first, *rest = _distinct(options)
+    full = {id(option.source) for option in options}
+    unfit = [s.key for s in checkpoint.state_dicts if id(s) not in full and _is_worth_naming(s, places)]
+    others = [option for option in rest if not option.strange]
+    named = {name for option in others if option.source is first.source for name in option.used}
+    return replace(
+        first.taken,
+        others=tuple(option.taken.path for option in others),
+        unfit=tuple(unfit),
+        left_out=tuple(name for name in first.taken.left_out if name not in named),
+        doubtful=tuple(name for name in first.taken.doubtful if name not in named),
+    )
+
+
+def _parts(sources: Sequence[StateDict], least: int, levels: int | None = None) -> Iterator[_Part]:
+    """The modules of ``sources`` that contain at least so many tensors, down to so many levels."""
+    for number, source in enumerate(sources):
+        whole, kinds = made_whole(source.tensors)
+        for tensors, its_kinds in ((source.tensors, {}), (whole, kinds)) if kinds else ((source.tensors, {}),):
+            root = module_tree(tensors)
+            sizes = _sizes(root)
+            for order, module in enumerate(root.walk()):
+                depth = module.prefix.count(".")
+                if sizes[module.prefix] >= least and (levels is None or depth <= levels):
+                    yield _Part(source, tensors, its_kinds, module, (number, depth, order))
+
+
+def _options(places: Places, sources: Sequence[StateDict]) -> Iterator[_Option]:
+    """The ways that fill all places."""
+    for part in _parts(sources, max(places.fewest, 1)):
+        overlay, named = part.overlaid(places)
+        if not places.missing(named) and not places.unlike(named):
+            yield _option(places, part, overlay, complete=True)
+
+
+def _sizes(root: Module) -> dict[str, int]:
+    """How many tensors each module contains, by its prefix."""
+    sizes: dict[str, int] = {}
+    for module in reversed(list(root.walk())):
+        sizes[module.prefix] = len(module.tensors) + sum(sizes[inner.prefix] for inner in module.modules.values())
+    return sizes
+
+
+def _option(places: Places, part: _Part, overlay: Overlay, *, complete: bool) -> _Option:
+    """What to take of ``part``, and what to leave out; of what is not ``complete``, all is wanted for the error."""
+    tensors, names = part.tensors, overlay.names
+    observers = [ours for ours, theirs in names.items() if theirs not in places.tensors and _observes(ours)]
+    spare = {ours for ours in overlay.beside if complete and names[ours] not in TUNED}.difference(observers)
+    doubtful = [ours for ours in overlay.beside if ours in spare and _may_matter(tensors[ours])]
+    scaling = [ours for ours in overlay.wrappers if _may_matter(tensors[ours])]  # such a wrapper does more than wrap
+    dropped = spare.union(observers)
+    state = {theirs: tensors[ours] for ours, theirs in names.items() if ours not in dropped}
+    state |= {ours: tensors[ours] for ours in scaling}
+    outside = [ours for ours in tensors if ours not in names and ours not in scaling]
+    unexpected = places.unexpected(state)
+    taken = TakenWeights(
+        state=state,
+        path=part.path,
+        left_out=(
+            *(ours for ours in outside if not _observes(ours)),
+            *(ours for ours in overlay.beside if ours in spare and not _may_matter(tensors[ours])),
+            *part.source.beside,
+        ),
+        doubtful=tuple(doubtful),
+        made_whole={names[ours]: kind for ours, kind in part.kinds.items() if ours in names},
+        observers=(*observers, *(ours for ours in outside if _observes(ours))),
+    )
+    strange = any(not name.endswith(TUNED) for name in unexpected)
+    return _Option(taken, part.source, frozenset(names), strange, part.preference)
+
+
+def _observes(name: str) -> bool:
+    """Whether that is an entry of an observer or a fake quantiser, by torch's names for these."""
+    return any(part.startswith("activation_post_process") or part.endswith("_fake_quant") for part in name.split("."))
+
+
+def _may_matter(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.dim() > 0
+
+
+def _distinct(options: Sequence[_Option]) -> list[_Option]:
+    """Those that are other tensors than the ones before; of a wrapper and what is in it, the latter."""
+    seen: dict[tuple[int, ...], _Option] = {}
+    for option in options:
+        tensors = tuple(sorted(tensor.data_ptr() for tensor in option.taken.state.values()))
+        before = seen.get(tensors, option)
+        seen[tensors] = option if option.source is before.source else before
+    return list(seen.values())
+
+
+def _is_worth_naming(source: StateDict, places: Places) -> bool:
+    return is_averaged(source.key) and 2 * len(source.tensors) > places.fewest
+
+
+def _chosen(weights: str, options: Sequence[_Option], sources: Sequence[StateDict], path: Path) -> _Option | StateDict:
+    """What ``weights`` names: by its path, by the path that it lies in, by whole parts of the path, by any part."""
+    fitting = {id(option.source) for option in options}
+    rest = {source.key: source for source in reversed(sources) if id(source) not in fitting}
+    given = "" if weights == "." else weights
+    tests: tuple[Callable[[str], bool], ...] = (
+        lambda name: name == given,
+        lambda name: name.startswith(f"{given}."),
+        lambda name: f".{given}." in f".{name}.",
+        lambda name: bool(given) and given.lower() in name.lower(),
+    )
+    named: list[_Option | StateDict] = []
+    for names_it in tests:
+        found = _distinct([option for option in options if names_it(option.taken.path)])
+        named = [*found, *(source for key, source in rest.items() if names_it(key))]
+        if named:
+            break
+    if len(named) == 1:
+        return named[0]
+    listed = ", ".join(called(option.taken.path) for option in _distinct(options)) or "none that fit"
+    others = f"; also {', '.join(map(called, rest))}, which do not fit the network" if rest else ""
+    paths = ", ".join(item.key if isinstance(item, StateDict) else item.taken.path for item in named)
+    several = f"names several of the weights in {path} ({paths})" if named else f"is not in {path}"
+    raise UsageError(f"--weights {weights} {several}; choose one of: {listed}{others}.")
+
+
+def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenWeights:
+    """What fills most places, though not all."""
+
+    def filled(part: _Part) -> int:
+        _, named = part.overlaid(places)
+        return sum(name in named for name in places.tensors) - len(places.unlike(named))
+
+    most, best = max(
+        ((filled(part), part) for part in _parts(sources, 0, TRIED_LEVELS)),
+        key=lambda pair: (pair[0], *(-number for number in pair[1].preference)),
+    )
+    if best.source.unusable:
+        name, reason = next(iter(best.source.unusable.items()))
+        raise ModelError(f"{name!r} in {path} {reason}")
+    if most:
+        return _option(places, best, best.overlaid(places)[0], complete=False).taken
+    inner = module_tree(best.tensors)  # names as the file has them within its wrappers may tell of its architecture
+    while inner.only and not inner.tensors:
+        inner = inner.only
+    return TakenWeights({name.removeprefix(inner.prefix): best.tensors[name] for name in inner.names()})
