@@ -20,14 +20,18 @@ from calibrate.nn import (
 #: Makes the layer that takes the place of one.
 Weigh = Callable[[Any], ExampleWeighed]
 
-#: What takes the place of each kind. Subclasses may do more than normalise, so only these very types are taken.
+#: Torch's classes of batch normalisation.
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+#: What takes the place of each kind, and of subclasses of it that compute the same: see :func:`same_kind`.
 WEIGHED: Mapping[type[nn.Module], Weigh] = {
-    nn.BatchNorm1d: ExampleWeighedBatchNorm.from_batch_norm,
-    nn.BatchNorm2d: ExampleWeighedBatchNorm.from_batch_norm,
-    nn.BatchNorm3d: ExampleWeighedBatchNorm.from_batch_norm,
-    nn.SyncBatchNorm: ExampleWeighedBatchNorm.from_batch_norm,
+    **dict.fromkeys(BATCH_NORMS, ExampleWeighedBatchNorm.from_batch_norm),
     nn.GroupNorm: ExampleWeighedGroupNorm.from_group_norm,
 }
+
+
+#: What the state dict of a batch normalisation layer holds.
+STATE = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 
 
 def _weigh_frozen(module: Any) -> ExampleWeighed:
@@ -52,6 +56,42 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
     "GroupNorm1": ExampleWeighedGroupNorm.from_group_norm,
     "GroupNormAct": ExampleWeighedGroupNormAct.from_group_norm,
 }
+
+
+#: What a subclass may define anew and still compute what its base does.
+HARMLESS = frozenset({"__init__", "extra_repr", "__repr__", "__str__", "reset_parameters", *vars(type("", (), {}))}) | {
+    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
+    *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"),
+}
+
+
+def same_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether ``module`` is a ``kind``, or of a subclass of it that changes no more than how one is made and shown.
+
+    Such a subclass, which other defaults are the usual reason for, overrides nothing else that ``kind`` has, and adds
+    no parameter, buffer, submodule or forward hook.
+
+    >>> class BatchNorm(nn.BatchNorm2d):
+    ...     def __init__(self, channels):
+    ...         super().__init__(channels, eps=1e-3, momentum=0.01)
+    >>> same_kind(BatchNorm(3), nn.BatchNorm2d), same_kind(nn.BatchNorm1d(3), nn.BatchNorm2d)
+    (True, False)
+    """
+    if type(module) is kind:
+        return True
+    if not isinstance(module, kind):
+        return False
+    order = type(module).__mro__
+    defined = {name for own in order[: order.index(kind)] for name in vars(own)}
+    overridden = any(hasattr(kind, name) for name in defined - HARMLESS)
+    state = {*module._parameters, *module._buffers} - STATE
+    return not (overridden or state or module._modules or own_hooks(module))
+
+
+def own_hooks(module: nn.Module) -> bool:
+    """Whether ``module`` has forward hooks that are not ours."""
+    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+    return any(not getattr(hook, "__module__", "").startswith("calibrate.") for hook in hooks)
 
 
 def is_normalization(module: nn.Module) -> bool:
@@ -94,10 +134,17 @@ def channels(module: nn.Module) -> int:
     return count
 
 
+def batch_norm_kind(module: nn.Module) -> type[nn.Module] | None:
+    """Torch's class of batch normalisation that ``module`` is of, in all that it computes; None where of none."""
+    return next((kind for kind in BATCH_NORMS if same_kind(module, kind)), None)
+
+
 def _weigh(module: nn.Module) -> Weigh | None:
     kind = type(module)
     if kind in WEIGHED:
         return WEIGHED[kind]
+    if (base := batch_norm_kind(module)) is not None:
+        return WEIGHED[base]
     if isinstance(module, BatchNormVariant) and module.infers_as_batch_norm and kind is not InputBatchNorm:
         weighed = ExampleWeighedBatchNormAct if hasattr(module, "act") else ExampleWeighedBatchNorm
         return weighed.from_batch_norm
