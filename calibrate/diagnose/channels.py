@@ -18,7 +18,7 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, SiteChoice, checked_logits, chosen_sites, evaluating, watching
+from calibrate.surgery import Site, SiteChoice, put_out, chosen_sites, evaluating, watching
 
 
 def channel_health(
@@ -51,7 +51,7 @@ def channel_health(
 
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
         for _, x in as_batches(batches).after(0):
-            checked_logits(model, x)
+            put_out(model, x)
     return emptied(
         tuple(_health(layers[layer], *found) for layer, found in seen.items()),
         ("silent", "exploding", "far_out", "furthest"),

@@ -229,7 +229,9 @@ def plan(
     setting = Setting(
         settle_form_(original, source, first, place, batch_size, trials), place, progress, batch_size, autocast
     )
-    source.check_outputs(seen.outputs)
+    findings += check_output(seen, recipe)
+    if not seen.not_logits:
+        source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)
     health = network_health(original, source, parts.calibration, setting, seen)
@@ -373,6 +375,22 @@ def skipped(sites: Sequence[Site], steps: Sequence[StepValue], seen: Look) -> Ma
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]
     return names
+
+
+def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
+    """Raise ModelError where the network puts out no logits and a step of ``recipe`` needs them; else that it does."""
+    if not seen.not_logits:
+        return ()
+    needing = [step.kind for step in recipe.steps if step.needs_logits]
+    if needing:
+        which = f"the steps {', '.join(needing)} look" if needing[1:] else f"the step {needing[0]} looks"
+        raise ModelError(f"{which} at logits, and {seen.not_logits}")
+    message = (
+        f"{seen.not_logits.partition(', where logits')[0]}, which are no logits of classes. No step of the recipe looks "
+        "at what the network puts out, so it was carried out, and nothing was measured: whether the network does its "
+        "work better now, your own evaluation must tell."
+    )
+    return (Finding(code="outputs-not-logits", severity="info", message=message),)
 
 
 def check_labels(source: Source, recipe: Recipe) -> None:

@@ -8,7 +8,7 @@ from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
-from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look
+from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look, put_out
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
@@ -69,6 +69,7 @@ __all__ = [
     "passed_over",
     "place_",
     "prepend_input_batch_norm_",
+    "put_out",
     "renew_head_",
     "select",
     "share_weights",

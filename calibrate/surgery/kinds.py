@@ -61,7 +61,14 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
 #: What a subclass may define anew and still compute what its base does.
 HARMLESS = frozenset({"__init__", "extra_repr", "__repr__", "__str__", "reset_parameters", *vars(type("", (), {}))}) | {
     *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
-    *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__", "__abstractmethods__", "_abc_impl"),
+    *(
+        "__firstlineno__",
+        "__static_attributes__",
+        "__parameters__",
+        "__orig_bases__",
+        "__abstractmethods__",
+        "_abc_impl",
+    ),
 }
 
 
