@@ -18,7 +18,7 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, SiteChoice, put_out, chosen_sites, evaluating, watching
+from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, put_out, watching
 
 
 def channel_health(

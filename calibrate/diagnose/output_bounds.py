@@ -18,7 +18,7 @@ from calibrate.diagnose.normalized import (
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound
-from calibrate.surgery import Site, SiteChoice, put_out, chosen_sites, evaluating, normalising_by_batch, watching
+from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, normalising_by_batch, put_out, watching
 
 
 def bound(elements: int) -> float:

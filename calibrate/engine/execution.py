@@ -30,6 +30,7 @@ from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
+from calibrate.engine.opening.outputs import check_output, logits_of_probabilities_, may_be_probabilities
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, check_batch_size, settle_form_
@@ -70,6 +71,8 @@ from calibrate.values import Autocast
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
+#: How many holdout examples are looked at where a network may put out probabilities.
+LOOKED_AT = 32
 
 NO_LABELS = Finding(
     code="no-labels",
@@ -226,10 +229,13 @@ def plan(
     first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
+    findings += check_output(seen, recipe)
+    if any(step.needs_logits for step in recipe.steps) and may_be_probabilities(original, first):
+        looked_at = first_examples(source, input_dtype(model), parts.holdout[:LOOKED_AT]).to(place)
+        findings += logits_of_probabilities_(original, looked_at)
     setting = Setting(
         settle_form_(original, source, first, place, batch_size, trials), place, progress, batch_size, autocast
     )
-    findings += check_output(seen, recipe)
     if not seen.not_logits:
         source.check_outputs(seen.outputs)
     if opened is not None:
@@ -375,22 +381,6 @@ def skipped(sites: Sequence[Site], steps: Sequence[StepValue], seen: Look) -> Ma
     if beside:
         names[BESIDE_BATCH_NORM] = [site.name for site in sites if site in beside]
     return names
-
-
-def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
-    """Raise ModelError where the network puts out no logits and a step of ``recipe`` needs them; else that it does."""
-    if not seen.not_logits:
-        return ()
-    needing = [step.kind for step in recipe.steps if step.needs_logits]
-    if needing:
-        which = f"the steps {', '.join(needing)} look" if needing[1:] else f"the step {needing[0]} looks"
-        raise ModelError(f"{which} at logits, and {seen.not_logits}")
-    message = (
-        f"{seen.not_logits.partition(', where logits')[0]}, which are no logits of classes. No step of the recipe looks "
-        "at what the network puts out, so it was carried out, and nothing was measured: whether the network does its "
-        "work better now, your own evaluation must tell."
-    )
-    return (Finding(code="outputs-not-logits", severity="info", message=message),)
 
 
 def check_labels(source: Source, recipe: Recipe) -> None:

@@ -12,14 +12,18 @@ from torch.utils._pytree import tree_flatten
 from calibrate.errors import ExportError, ModelError
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Parity
-from calibrate.surgery import evaluating
+from calibrate.surgery import Link, evaluating
 from calibrate.values import Value
 
 KEY = "afternorm"
 
 
 class Provenance(Value):
-    """What a tuned file says of itself: enough to build the network again and to find the run that made it."""
+    """What a tuned file says of itself: enough to build the network again and to find the run that made it.
+
+    ``link`` is what the original network made probabilities of its logits with, where these were taken: in place of its
+    module ``link_module``, or by the logarithm where that is None.
+    """
 
     version: Literal[1] = 1
     architecture: str
@@ -31,6 +35,8 @@ class Provenance(Value):
     summary_digest: str
     temperature: float
     temperature_folded_into: str | None
+    link: Link | None = None
+    link_module: str | None = None
 
 
 def tuned_bytes(model: nn.Module, provenance: Provenance) -> bytes:

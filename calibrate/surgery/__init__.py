@@ -13,6 +13,14 @@ from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, pl
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
 from calibrate.surgery.presets import four_things, gnbn, ibn_a, xbn
+from calibrate.surgery.probabilities import (
+    Link,
+    Taken,
+    logits_taken,
+    retake_logits_,
+    take_logits_,
+    within_unit_interval,
+)
 from calibrate.surgery.sites import (
     BESIDE_BATCH_NORM,
     Site,
@@ -33,12 +41,14 @@ __all__ = [
     "PLACEMENT_STEPS",
     "REFUSALS",
     "Block",
+    "Link",
     "Look",
     "OtherRouteError",
     "Replacement",
     "Replacements",
     "Site",
     "SiteChoice",
+    "Taken",
     "batch_norms",
     "carry_out_placement",
     "checked_logits",
@@ -62,6 +72,7 @@ __all__ = [
     "keeping_statistics",
     "largest_bytes",
     "layer_statistics",
+    "logits_taken",
     "look",
     "matching",
     "needs_moments",
@@ -71,11 +82,14 @@ __all__ = [
     "prepend_input_batch_norm_",
     "put_out",
     "renew_head_",
+    "retake_logits_",
     "select",
     "share_weights",
     "stem",
+    "take_logits_",
     "watching",
     "weigh_examples_",
     "with_statistics",
+    "within_unit_interval",
     "xbn",
 ]

@@ -1,4 +1,4 @@
-"""Networks that put out no logits (N, K): recipes that look at none are carried out, others name the case and the task."""
+"""Networks that put out no logits (N, K): recipes that look at none run, others name the case and the task."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -50,8 +50,8 @@ class Twice(OtherDefaults):
 class BatchNormAct2d(nn.BatchNorm2d):
     """Named as timm's, and not timm's."""
 
-    def forward(self, input):  # type: ignore[no-untyped-def]
-        return super().forward(input).sin()
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x).sin()
 
 
 def obstacle(layer: nn.Module) -> str:

@@ -12,7 +12,7 @@ from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
 from calibrate.io import Checkpoint, build, default_preprocessing, load_weights_, names_as_in, read_checkpoint
 from calibrate.recipe import Preprocessing
-from calibrate.surgery import divide_after_, find_sites, weigh_examples_
+from calibrate.surgery import Taken, divide_after_, find_sites, retake_logits_, weigh_examples_
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +52,8 @@ def open_model(
         name, args = _given(model, architecture, provenance)
         network = copy.deepcopy(model)
     checkpoint = replace(checkpoint, state=names_as_in(network.state_dict(), checkpoint.state))
+    if provenance is not None and provenance.link is not None:
+        _take_logits_again_(network, Taken(provenance.link, provenance.link_module), str(path), name)
     network = prepare_(network, checkpoint)
     load_weights_(network, checkpoint, name)
     return Opened(
@@ -83,6 +85,17 @@ def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     if "temperature" in checkpoint.state and "temperature" not in model.state_dict():
         divide_after_(model, 1.0)
     return model
+
+
+def _take_logits_again_(model: nn.Module, taken: Taken, path: str, architecture: str) -> None:
+    """Make ``model`` put out logits as the network of the tuned file does, which was made from one of probabilities."""
+    try:
+        retake_logits_(model, taken)
+    except AttributeError:
+        raise ModelError(
+            f"{path} was tuned without the {taken.link} {taken.module} that the network ended in, and {architecture} "
+            "has no such module; give the architecture that it was tuned from."
+        ) from None
 
 
 def _given(model: nn.Module, architecture: str | None, provenance: Provenance | None) -> tuple[str, dict[str, Any]]:
