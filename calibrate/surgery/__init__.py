@@ -6,7 +6,7 @@ from calibrate.surgery.fold import OtherRouteError, folded, for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
-from calibrate.surgery.kinds import needs_moments
+from calibrate.surgery.kinds import affine_of, eps_of, is_own, needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look, put_out
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
@@ -49,12 +49,14 @@ __all__ = [
     "Site",
     "SiteChoice",
     "Taken",
+    "affine_of",
     "batch_norms",
     "carry_out_placement",
     "checked_logits",
     "chosen_sites",
     "divide_after_",
     "divide_logits_",
+    "eps_of",
     "evaluating",
     "every_odd",
     "final_layer",
@@ -69,6 +71,7 @@ __all__ = [
     "in_blocks",
     "initialize_",
     "is_batch_norm",
+    "is_own",
     "keeping_statistics",
     "largest_bytes",
     "layer_statistics",

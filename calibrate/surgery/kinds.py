@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn import (
@@ -15,7 +16,9 @@ from calibrate.nn import (
     ExampleWeighedGroupNorm,
     ExampleWeighedGroupNormAct,
     InputBatchNorm,
+    weigh_own,
 )
+from calibrate.surgery.recognised import STATE, Formula, holds_statistics, own_hooks, recognise
 
 #: Makes the layer that takes the place of one.
 Weigh = Callable[[Any], ExampleWeighed]
@@ -28,10 +31,6 @@ WEIGHED: Mapping[type[nn.Module], Weigh] = {
     **dict.fromkeys(BATCH_NORMS, ExampleWeighedBatchNorm.from_batch_norm),
     nn.GroupNorm: ExampleWeighedGroupNorm.from_group_norm,
 }
-
-
-#: What the state dict of a batch normalisation layer holds.
-STATE = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 
 
 def _weigh_frozen(module: Any) -> ExampleWeighed:
@@ -95,17 +94,11 @@ def same_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
     return not (overridden or state or module._modules or own_hooks(module))
 
 
-def own_hooks(module: nn.Module) -> bool:
-    """Whether ``module`` has forward hooks that are not ours."""
-    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return any(not getattr(hook, "__module__", "").startswith("calibrate.") for hook in hooks)
-
-
 def is_normalization(module: nn.Module) -> bool:
-    """Whether ``module`` is a batch or group normalisation layer of any kind."""
+    """Whether ``module`` is a batch or group normalisation layer, or holds running statistics of its own."""
     if isinstance(module, (_BatchNorm, ExampleWeighed, nn.GroupNorm, *_frozen_batch_norm())):
         return True
-    return _weigh(module) is not None
+    return holds_statistics(module) or _weigh(module) is not None
 
 
 def weighed(module: nn.Module) -> ExampleWeighed:
@@ -125,7 +118,10 @@ def needs_moments(module: nn.Module) -> bool:
 def obstacle(module: nn.Module) -> str:
     """Why ``module`` cannot weigh an example, or nothing."""
     if not isinstance(module, ExampleWeighed) and _weigh(module) is None:
-        return f"it is a {type(module).__name__}, a subclass that may do more than normalise"
+        name = type(module).__name__
+        if is_own(module):
+            return f"it is a {name}, which is not proven to be batch normalisation: {recognise(module)}"
+        return f"it is a {name}, a subclass that may do more than normalise"
     if not needs_moments(module) and module.running_mean is None:
         return "it keeps no running statistics (it normalises with the batch's own)"
     return ""
@@ -146,7 +142,40 @@ def batch_norm_kind(module: nn.Module) -> type[nn.Module] | None:
     return next((kind for kind in BATCH_NORMS if same_kind(module, kind)), None)
 
 
+def is_own(module: nn.Module) -> bool:
+    """Whether ``module`` is of a class of the network's own, which its output must prove to be batch normalisation."""
+    if isinstance(module, ExampleWeighed | BatchNormVariant) or not holds_statistics(module):
+        return False
+    return batch_norm_kind(module) is None and _weigh_known(module) is None
+
+
+def eps_of(module: nn.Module) -> float:
+    """The eps of a normalisation layer, as found where its class is the network's own; 1e-5 where it has none."""
+    formula = recognise(module) if is_own(module) else None
+    eps: Any = formula.eps if isinstance(formula, Formula) else getattr(module, "eps", None)
+    known = isinstance(eps, int | float) or (isinstance(eps, Tensor) and eps.numel() == 1)
+    return float(eps) if known else 1e-5
+
+
+def affine_of(module: nn.Module) -> tuple[Tensor | None, Tensor | None]:
+    """γ and β of a normalisation layer, as flat as its channels are; None where it has none."""
+    values = (getattr(module, name, None) for name in ("weight", "bias"))
+    count = channels(module)
+    weight, bias = (
+        value.flatten() if isinstance(value, Tensor) and value.numel() == count else None for value in values
+    )
+    return weight, bias
+
+
 def _weigh(module: nn.Module) -> Weigh | None:
+    if (known := _weigh_known(module)) is not None:
+        return known
+    if not is_own(module) or not isinstance(formula := recognise(module), Formula):
+        return None
+    return partial(weigh_own, eps=formula.eps, act=formula.act)
+
+
+def _weigh_known(module: nn.Module) -> Weigh | None:
     kind = type(module)
     if kind in WEIGHED:
         return WEIGHED[kind]
