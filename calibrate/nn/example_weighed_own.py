@@ -37,7 +37,7 @@ class ExampleWeighedOwnBatchNorm(ExampleWeighed):
         assert isinstance(self.running_mean, Tensor)
         assert isinstance(self.running_var, Tensor)
         moments = self.running_mean, self.running_var
-        affine = getattr(self, "weight", None), getattr(self, "bias", None)
+        affine = self.weight, self.bias
         return weigh(x, moments, self.alpha, affine, self.found_eps, two_pass=self._largest_alpha > ONE_PASS_ALPHA)
 
     def following(self) -> tuple[nn.Module, ...]:
@@ -64,7 +64,8 @@ def weigh_own(layer: nn.Module, eps: float, act: str | tuple[nn.Module, ...]) ->
     for name, value in layer.__dict__.items():
         made.__dict__[name] = value.copy() if name.startswith("_") and isinstance(value, dict | set) else value
     made.__dict__.update(found_eps=eps, found_act=act)
-    for name, missing in (("eps", eps), ("num_features", cast("Tensor", layer.running_mean).numel())):
+    count = cast("Tensor", layer.running_mean).numel()
+    for name, missing in (("eps", eps), ("num_features", count), ("weight", None), ("bias", None)):
         if not hasattr(made, name):
             made.__dict__[name] = missing
     made.register_buffer("alpha", None)

@@ -127,6 +127,8 @@ def _fold_(convolution: Convolution, layer: ExampleWeighed) -> nn.Module:
     convolution.weight, convolution.bias = (nn.Parameter(t.detach().to(dtype), requires_grad=False) for t in fused)
     left: list[nn.Module] = [] if plain else [WhitenedExampleWeighed.of(layer)]
     left += layer.following()
+    if len(left) == 1 and isinstance(left[0], WhitenedExampleWeighed):
+        return left[0]
     return nn.Sequential(*left)  # a module of its own, also where layers share what follows them
 
 
