@@ -79,7 +79,9 @@ def _fields(opened: "Opened", found: "Inspection") -> dict[str, object]:
 
 
 def _text(opened: "Opened", found: "Inspection") -> str:
-    outputs = f", {found.look.outputs} outputs" if found.look else ""
+    outputs = ""
+    if found.look:
+        outputs = f", {found.look.outputs} outputs" if found.look.outputs else ", outputs that are no logits"
     lines = [
         f"{opened.architecture}: {found.parameters:,} parameters, {found.dtype}{outputs}",
         f"weights {found.fingerprint[:16]}{f', under {opened.weights}' if opened.weights else ''}",

@@ -18,7 +18,7 @@ from calibrate.steps import (
     GradientFactor,
     LayerHealth,
 )
-from calibrate.surgery import Site, SiteChoice, checked_logits, chosen_sites, evaluating, watching
+from calibrate.surgery import Site, SiteChoice, affine_of, chosen_sites, eps_of, evaluating, put_out, watching
 
 
 def channel_health(
@@ -51,7 +51,7 @@ def channel_health(
 
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
         for _, x in as_batches(batches).after(0):
-            checked_logits(model, x)
+            put_out(model, x)
     return emptied(
         tuple(_health(layers[layer], *found) for layer, found in seen.items()),
         ("silent", "exploding", "far_out", "furthest"),
@@ -62,18 +62,19 @@ def _health(site: Site, moments: Moments, extent: Extent) -> LayerHealth:
     layer: Any = site.module
     span, what = extent.span, not_finite(layer, moments)
     known = what != "statistics"
+    weight, bias = affine_of(layer)
     return LayerHealth(
         name=site.name,
         channels=site.channels,
         not_finite=what,
         dead=_count(layer.running_var.double() < DEAD_VARIANCE) if known else None,
         silent=_count(moments.variance < DEAD_VARIANCE) if known else None,
-        pruned=None if layer.weight is None else _count(layer.weight.abs().double() < PRUNED_GAMMA),
+        pruned=None if weight is None else _count(weight.abs().double() < PRUNED_GAMMA),
         exploding=_count(extent.outside > EXPLODING_SHARE * extent.count) if known else None,
         far_out=float(extent.outside.double().mean()) / extent.count if known else None,
         furthest=None if span is None or not known else max(-span[0], span[1]),
-        gamma_drift=None if layer.weight is None else _histogram((layer.weight.double() - 1).abs()),
-        beta_drift=None if layer.bias is None else _histogram(layer.bias.double().abs()),
+        gamma_drift=None if weight is None else _histogram((weight.double() - 1).abs()),
+        beta_drift=None if bias is None else _histogram(bias.double().abs()),
         gradient_factor=_summary(gradient_factor(layer).abs()),
     )
 
@@ -113,6 +114,7 @@ def gradient_factor(layer: nn.Module) -> Tensor:
     """
     norm: Any = layer
     variance: Tensor = norm.running_var.detach().double()
-    gamma: Tensor = torch.ones_like(variance) if norm.weight is None else norm.weight.detach().double()
-    deviation: Tensor = (variance + norm.eps).sqrt()
+    weight, _ = affine_of(layer)
+    gamma: Tensor = torch.ones_like(variance) if weight is None else weight.detach().double()
+    deviation: Tensor = (variance + eps_of(layer)).sqrt()
     return gamma / deviation

@@ -11,7 +11,7 @@ from calibrate.diagnose.sick_statistics import REPAIR
 from calibrate.errors import ModelError
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerShift
-from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, keeping_statistics, watching
+from calibrate.surgery import Site, SiteChoice, chosen_sites, eps_of, evaluating, keeping_statistics, watching
 
 
 def estimation_shift(
@@ -98,7 +98,7 @@ def _shift(site: Site, even: Moments, odd: Moments | None) -> LayerShift:
         )
         return LayerShift(name=site.name, channels=site.channels, not_finite=what, **empty)
     means, deviations = running_mean - seen.mean, running_variance.sqrt() - seen.variance.sqrt()
-    unit = (seen.variance + layer.eps).sqrt()
+    unit = (seen.variance + eps_of(layer)).sqrt()
     chance = None if odd is None else ((even.mean - odd.mean) / 2, (even.variance.sqrt() - odd.variance.sqrt()) / 2)
     return LayerShift(
         name=site.name,

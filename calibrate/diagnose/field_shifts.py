@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from calibrate.diagnose.input_fit import LIVE, normal_divergence
 from calibrate.generators import numpy_generator
 from calibrate.result import ChanceBand, ReferenceLayer
 from calibrate.stats import Batches
-from calibrate.surgery import Site, evaluating, keeping_statistics, watching
+from calibrate.surgery import Site, eps_of, evaluating, keeping_statistics, watching
 
 #: So many times examples are resampled, and so large a share of the resamples lies within the band of each number.
 RESAMPLES, WITHIN = 1000, 0.998
@@ -107,8 +106,7 @@ def example_moments(model: nn.Module, batches: Batches, sites: Sequence[Site]) -
     for layer, gathering in gathered.items():
         first, second = (torch.cat(parts) for parts in zip(*gathering.rows, strict=True))
         if layer not in unlike and len(first) == examples:
-            eps: Any = layer.eps
-            found[layers[layer].name] = ExampleMoments(gathering.about.cpu(), first, second, float(eps))
+            found[layers[layer].name] = ExampleMoments(gathering.about.cpu(), first, second, eps_of(layer))
     return found
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.stats import Batches, Moments, as_batches
-from calibrate.surgery import REFUSALS, Site, evaluating, find_sites, watching
+from calibrate.surgery import REFUSALS, Site, affine_of, eps_of, evaluating, find_sites, is_own, watching
 
 #: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
 EXAMPLES, FEWEST = 32, 8
@@ -48,11 +48,11 @@ class Stored:
         """Those of ``site``, which keeps them."""
         layer: Any = site.module
         mean, variance = (
-            values.detach().to("cpu", torch.float64) for values in (layer.running_mean, layer.running_var)
+            values.detach().flatten().to("cpu", torch.float64) for values in (layer.running_mean, layer.running_var)
         )
-        counter, gamma = getattr(layer, "num_batches_tracked", None), getattr(layer, "weight", None)
+        counter, (gamma, _) = getattr(layer, "num_batches_tracked", None), affine_of(layer)
         used = torch.ones_like(mean, dtype=torch.bool) if gamma is None else gamma.detach().cpu() != 0
-        return cls(site, mean, variance, float(layer.eps), None if counter is None else int(counter), used)
+        return cls(site, mean, variance, eps_of(layer), None if counter is None else int(counter), used)
 
     @cached_property
     def broken(self) -> Tensor:
@@ -102,7 +102,11 @@ def input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
 
 
 def _input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
-    layers = {site.module: site.name for site in find_sites(model) if keeps_statistics(site.module)}
+    layers = {
+        site.module: site.name
+        for site in find_sites(model)
+        if keeps_statistics(site.module) and not (site.obstacle and is_own(site.module))
+    }
     found: dict[str, Moments] = {}
 
     def before(layer: Any, arguments: tuple[Tensor, ...]) -> None:
@@ -128,9 +132,11 @@ def _input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
 def effect_of_eps(model: nn.Module, names: Sequence[str], x: Tensor) -> dict[str, float]:
     """How much of an example's probability moves, in the mean, with the eps of the layers ``names`` × 10 and × 0.1.
 
-    On the first ``FEWEST`` of ``x``.
+    On the first ``FEWEST`` of ``x``. Layers of the network's own classes, whose eps is in their code, are left out.
     """
-    layers: list[Any] = [model.get_submodule(name) for name in names]
+    layers: list[Any] = [layer for name in names if not is_own(layer := model.get_submodule(name))]
+    if not layers:
+        return {}
 
     def probabilities() -> Tensor:
         return torch.cat([model(part).double().softmax(1) for part in x[:FEWEST].split(PART)])

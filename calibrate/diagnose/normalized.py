@@ -13,7 +13,7 @@ from calibrate.nn.normalization import blend
 from calibrate.page.words import NotFinite
 from calibrate.stats import Moments
 from calibrate.steps import LayerBound, LayerHealth
-from calibrate.surgery import Site, keeping_statistics
+from calibrate.surgery import Site, eps_of, keeping_statistics
 
 #: What a probe says of one layer.
 L = TypeVar("L", LayerHealth, LayerBound)
@@ -113,4 +113,4 @@ def inference_statistics(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         own_mean, own_variance = instance_moments(x.double())
         offset, variance = blend(variance, own_mean - mean, own_variance, norm.alpha.double())
         mean = mean + offset
-    return mean, (variance + norm.eps).sqrt()
+    return mean, (variance + eps_of(layer)).sqrt()

@@ -18,7 +18,7 @@ from calibrate.diagnose.normalized import (
 from calibrate.nn import BatchNormVariant
 from calibrate.stats import Batches, Moments, as_batches
 from calibrate.steps import LayerBound
-from calibrate.surgery import Site, SiteChoice, checked_logits, chosen_sites, evaluating, normalising_by_batch, watching
+from calibrate.surgery import Site, SiteChoice, chosen_sites, evaluating, normalising_by_batch, put_out, watching
 
 
 def bound(elements: int) -> float:
@@ -95,11 +95,11 @@ def output_bound(
     with watching(layers, before=watch), evaluating(model), torch.inference_mode():
         for _, x in as_batches(batches).after(0):
             examples, training = len(x), False
-            checked_logits(model, x)
+            put_out(model, x)
             if examples == train_batch_size:
                 training = True
                 with normalising_by_batch(by_batch):
-                    checked_logits(model, x)
+                    put_out(model, x)
     described = (
         _described(layers[layer], train_batch_size, positions[layer], extent, trained.get(layer))
         for layer, extent in inferred.items()

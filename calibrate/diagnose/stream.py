@@ -15,7 +15,7 @@ from calibrate.metrics import require_finite
 from calibrate.nn.moments import instance_moments
 from calibrate.stats import IterableBatches
 from calibrate.steps import LayerShift, StreamDiagnosis, StreamMeasures
-from calibrate.surgery import find_sites, keeping_statistics, watching
+from calibrate.surgery import eps_of, find_sites, keeping_statistics, watching
 
 #: Two images of the stream are near each other up to this distance: within every batch that is not tiny, and short
 #: enough for runs of a few images of one class.
@@ -124,4 +124,4 @@ def _look(model: nn.Module, batches: Sequence[Tensor]) -> tuple[tuple[LayerShift
 def _style(layer: Any, x: Tensor) -> Tensor:
     """Each image's mean and log variance in each channel (n, 2C); (n, C) means alone where there are no positions."""
     mean, var = instance_moments(x.to(torch.promote_types(x.dtype, torch.float32)))
-    return mean if prod(x.shape[2:]) == 1 else torch.cat([mean, (var + layer.eps).log()], 1)
+    return mean if prod(x.shape[2:]) == 1 else torch.cat([mean, (var + eps_of(layer)).log()], 1)

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from calibrate.data import Source
 from calibrate.engine.handler import Given
-from calibrate.engine.passes.batches import SourceBatches
-from calibrate.engine.passes.prediction import input_dtype, predict, predict_each
+from calibrate.engine.passes.batches import EvaluatedBatches, SourceBatches
+from calibrate.engine.passes.prediction import in_precision, input_dtype, predict, predict_each
 from calibrate.engine.trials.store import trial_key
 from calibrate.metrics import require_finite
 from calibrate.result import Finding, Progress, StepOutcome
 from calibrate.search import FittedTemperature, fit_temperature
 from calibrate.steps import Arm, NotApplicable, Probe, StepValue, TunedArm
-from calibrate.surgery import share_weights
+from calibrate.surgery import evaluating, put_out, share_weights
 from calibrate.values import Verdict
 
 #: The arms of a network that weighs examples and is otherwise the original, and of one whose statistics, or γ and β,
@@ -114,6 +114,17 @@ class Run:
         """Logits of the calibration half, never recalled: for who watches ``model`` at work."""
         self.notes.forwards += len(self.given.split.calibration)
         return predict(model, self.given.source, self.given.split.calibration, self.given.setting, stage, watched=True)
+
+    def go_through(self, model: nn.Module, stage: str) -> None:
+        """Take the calibration half through ``model``, of any output, for who watches it at work."""
+        given, total = self.given, len(self.given.split.calibration)
+        self.notes.forwards += total
+        batches = EvaluatedBatches(given.source, given.split.calibration, given.setting, input_dtype(model))
+        with evaluating(model), torch.inference_mode():
+            for first, x in batches.after(0):
+                with in_precision(given.setting):
+                    put_out(model, x)
+                given.setting.progress(Progress(stage, first + len(x), total))
 
     def on_holdout(self, model: nn.Module, stage: str, rows: Tensor | None = None) -> Tensor:
         """Logits of the holdout half, or of its examples ``rows``, ascending."""

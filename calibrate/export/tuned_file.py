@@ -7,18 +7,23 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from calibrate.errors import ExportError, ModelError
 from calibrate.recipe import Preprocessing, Recipe
 from calibrate.result import Parity
-from calibrate.surgery import evaluating
+from calibrate.surgery import Link, evaluating
 from calibrate.values import Value
 
 KEY = "afternorm"
 
 
 class Provenance(Value):
-    """What a tuned file says of itself: enough to build the network again and to find the run that made it."""
+    """What a tuned file says of itself: enough to build the network again and to find the run that made it.
+
+    ``link`` is what the original network made probabilities of its logits with, where these were taken: in place of its
+    module ``link_module``, or by the logarithm where that is None.
+    """
 
     version: Literal[1] = 1
     architecture: str
@@ -30,6 +35,8 @@ class Provenance(Value):
     summary_digest: str
     temperature: float
     temperature_folded_into: str | None
+    link: Link | None = None
+    link_module: str | None = None
 
 
 def tuned_bytes(model: nn.Module, provenance: Provenance) -> bytes:
@@ -55,9 +62,18 @@ def check_tuned(content: bytes, model: nn.Module, examples: Tensor) -> Parity:
     reopened.load_state_dict(state)
     original = copy.deepcopy(model).cpu()
     with evaluating(reopened), evaluating(original), torch.inference_mode():
-        if not (complete and torch.equal(reopened(examples), original(examples))):
+        if not (complete and _equal(reopened(examples), original(examples))):
             raise ExportError("the tuned weights, reopened, compute something else; please report the architecture.")
     return Parity(batch_size=len(examples), relative_error=0.0, inputs="data")
+
+
+def _equal(output: Any, other: Any) -> bool:
+    """Whether two outputs of a network, tensors or what holds tensors, are the same to the last bit."""
+    (leaves, form), (others, other_form) = tree_flatten(output), tree_flatten(other)
+    return form == other_form and all(
+        torch.equal(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else type(a) is type(b)
+        for a, b in zip(leaves, others, strict=True)
+    )
 
 
 def provenance_of(metadata: dict[str, str], source: str) -> Provenance | None:

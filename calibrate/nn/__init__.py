@@ -11,6 +11,7 @@ from calibrate.nn.batch_weighed import BatchWeighedBatchNorm
 from calibrate.nn.example_weighed import ExampleWeighedBatchNorm
 from calibrate.nn.example_weighed_act import ExampleWeighedBatchNormAct, ExampleWeighedGroupNormAct
 from calibrate.nn.example_weighed_group_norm import ExampleWeighedGroupNorm
+from calibrate.nn.example_weighed_own import ExampleWeighedOwnBatchNorm, weigh_own
 from calibrate.nn.example_weight import ExampleWeighed
 from calibrate.nn.ghost_batch_norm import GhostBatchNorm
 from calibrate.nn.group_norms import group_norm, instance_norm
@@ -42,6 +43,7 @@ __all__ = [
     "ExampleWeighedFrozenBatchNormAct",
     "ExampleWeighedGroupNorm",
     "ExampleWeighedGroupNormAct",
+    "ExampleWeighedOwnBatchNorm",
     "GhostBatchNorm",
     "InputBatchNorm",
     "InstanceBatchNorm",
@@ -56,6 +58,7 @@ __all__ = [
     "clamp_gates_",
     "group_norm",
     "instance_norm",
+    "weigh_own",
 ]
 
 #: Subclasses of torchvision's layer, which load on first use: torchvision takes as long to import as torch.

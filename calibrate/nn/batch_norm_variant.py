@@ -70,12 +70,12 @@ class BatchNormVariant(_BatchNorm):
     def normalized(self, x: Tensor) -> Tensor:
         """What the layer makes of ``x``, float32 or wider; in training it also tracks the batch's statistics."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``; see the class."""
-        self._check_input_dim(x)
-        if x.numel() == 0 or (not self.training and self.infers_as_batch_norm):
-            return super().forward(x)
-        return self.normalized(x.to(torch.promote_types(x.dtype, torch.float32))).to(x.dtype)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name torch gave it)
+        """Normalise ``input``; see the class."""
+        self._check_input_dim(input)
+        if input.numel() == 0 or (not self.training and self.infers_as_batch_norm):
+            return super().forward(input)
+        return self.normalized(input.to(torch.promote_types(input.dtype, torch.float32))).to(input.dtype)
 
     def reset_parameters(self) -> None:
         """Set running statistics and parameters to what they start at."""

@@ -26,6 +26,10 @@ class DropAndAct(nn.Module):
         self.drop, self.act = layer.drop, layer.act
         return self
 
+    def following(self) -> tuple[nn.Module, ...]:
+        """``drop`` and ``act``."""
+        return self.drop, self.act
+
     def forward(self, x: Tensor) -> Tensor:
         """Normalise, drop, activate; see the class."""
         y: Tensor = self.act(self.drop(super().forward(x)))

@@ -79,12 +79,12 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
         layer.alpha = alpha  # type: ignore[assignment]
         return layer.train(batch_norm.training)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``; see the class."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name torch gave it)
+        """Normalise ``input``; see the class."""
         if self.training or self._is_plain():
-            return super().forward(x)
-        self._check_input_dim(x)
-        return self.weigh(x)
+            return super().forward(input)
+        self._check_input_dim(input)
+        return self.weigh(input)
 
     def extra_repr(self) -> str:
         """BatchNorm's, with α."""

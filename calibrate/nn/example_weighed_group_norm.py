@@ -76,9 +76,9 @@ class ExampleWeighedGroupNorm(ExampleWeighed, nn.GroupNorm):
         layer.weight, layer.bias = group_norm.weight, group_norm.bias
         return layer.train(group_norm.training)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x``; see the class."""
-        return super().forward(x) if self.training or self._is_plain() else self.weigh(x)
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name torch gave it)
+        """Normalise ``input``; see the class."""
+        return super().forward(input) if self.training or self._is_plain() else self.weigh(input)
 
     def weigh(self, x: Tensor) -> Tensor:
         """Normalise ``x`` by its groups' own moments with weight α, by the running ones with weight 1 − α.

@@ -34,6 +34,10 @@ class ExampleWeighed(nn.Module):
         moments, affine = (self.running_mean, self.running_var), (self.weight, self.bias)
         return weigh(x, moments, self.alpha, affine, self.eps, two_pass=self._largest_alpha > ONE_PASS_ALPHA)
 
+    def following(self) -> tuple[nn.Module, ...]:
+        """What follows the normalisation within the layer."""
+        return ()
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "alpha":
             value = self._checked_alpha(value)

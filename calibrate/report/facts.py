@@ -21,7 +21,8 @@ def title(summary: Summary) -> str:
 def heading_facts(summary: Summary) -> tuple[Fact, ...]:
     """What was tuned, on what, by which recipe."""
     model, data = summary.model, summary.data
-    size = f"{fmt.counted(model.parameters, 'parameter')}, {fmt.counted(model.outputs, 'output')}, {model.dtype}"
+    outputs = fmt.counted(model.outputs, "output") if model.outputs else "outputs that are no logits"
+    size = f"{fmt.counted(model.parameters, 'parameter')}, {outputs}, {model.dtype}"
     split = f"{fmt.count(data.calibration)} to calibrate, {fmt.count(data.holdout)} held out"
     classes = fmt.counted(data.classes_present, "class", "classes")
     how = (

@@ -47,7 +47,7 @@ class SiteSummary(Value):
 
 
 class ModelFacts(Value):
-    """The original network."""
+    """The original network; ``outputs`` is 0 where it puts out something else than logits (N, K)."""
 
     architecture: str
     architecture_args: dict[str, Any]

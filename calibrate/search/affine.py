@@ -35,7 +35,7 @@ def affine_tensors(model: nn.Module, patterns: Sequence[str]) -> dict[str, Tenso
         id(tensor)
         for site in matching(find_sites(model), patterns)
         if not site.obstacle
-        for tensor in (site.module.weight, site.module.bias)
+        for tensor in (getattr(site.module, name, None) for name in ("weight", "bias"))
         if tensor is not None
     }
     tensors = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +10,7 @@ from calibrate.stats.anderson import next_point
 from calibrate.stats.gathered import Gathering, out_of_order
 from calibrate.stats.moments import Moments
 from calibrate.stats.store import Stored, store_, stored
+from calibrate.surgery import eps_of
 
 #: Where no statistic is further off than this, in standard deviations and log variance, the rounds end.
 CLOSE = 1e-4
@@ -52,9 +52,9 @@ def called_several_times(layers: Mapping[nn.Module, str], calls: Sequence[str]) 
 def distance(layer: nn.Module, wanted: Stored) -> tuple[float, float]:
     """How far what ``layer`` has stored is from the ``wanted`` (C,) in float64: see :class:`Repeated`."""
     (mean, variance), (target, spread) = (buffer.double() for buffer in stored(layer)), wanted
-    unit, wide = 2 * torch.finfo(stored(layer)[0].dtype).eps, spread + _eps(layer)
+    unit, wide = 2 * torch.finfo(stored(layer)[0].dtype).eps, spread + eps_of(layer)
     means = ((target - mean).abs() - unit * target.abs()) / wide.sqrt()
-    logs = (wide / (variance + _eps(layer))).log().abs() - unit
+    logs = (wide / (variance + eps_of(layer))).log().abs() - unit
     return _largest(means), _largest(logs)
 
 
@@ -91,7 +91,7 @@ def settle_repeated_(
     between = {layer: name for layer, name in layers.items() if layer not in several and name in within}
     behind = {layer: name for layer, name in layers.items() if name in after}
     values = {layer: mix(layer, first.moments[name], first.images) for layer, name in several.items()}
-    widths = {layer: (variance + _eps(layer)).sqrt() for layer, (_, variance) in values.items()}
+    widths = {layer: (variance + eps_of(layer)).sqrt() for layer, (_, variance) in values.items()}
     points, images, rounds = [_coordinates(values, widths)], list[Tensor](), list[_Round]()
     while True:
         for layer, statistics in values.items():
@@ -141,17 +141,13 @@ def measure_repeated(
     }
 
 
-def _eps(layer: Any) -> float:
-    return float(layer.eps)
-
-
 def _largest(distances: Tensor) -> float:
     return max(float(distances.nan_to_num(torch.inf, torch.inf, -torch.inf).max()), 0.0)
 
 
 def _coordinates(values: Mapping[nn.Module, Stored], widths: Mapping[nn.Module, Tensor]) -> Tensor:
     """Means in the ``widths`` of their layer, and log variances, one after the other."""
-    parts = [(mean / widths[layer], (variance + _eps(layer)).log()) for layer, (mean, variance) in values.items()]
+    parts = [(mean / widths[layer], (variance + eps_of(layer)).log()) for layer, (mean, variance) in values.items()]
     return torch.cat([part.cpu() for both in parts for part in both])
 
 
@@ -160,6 +156,6 @@ def _statistics(point: Tensor, widths: Mapping[nn.Module, Tensor]) -> dict[nn.Mo
     values: dict[nn.Module, Stored] = {}
     for layer, width in widths.items():
         mean, log = point[: 2 * len(width)].to(width.device).chunk(2)
-        values[layer] = mean * width, (log.exp() - _eps(layer)).clamp_min(0)
+        values[layer] = mean * width, (log.exp() - eps_of(layer)).clamp_min(0)
         point = point[2 * len(width) :]
     return values

@@ -109,6 +109,11 @@ class ProbeChannelHealth(Probe):
     kind: Literal["channel_health"] = "channel_health"
     sites: Sites = ("*",)
 
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False
+
 
 COLUMNS = (
     "channels",

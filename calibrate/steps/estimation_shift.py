@@ -100,6 +100,11 @@ class ProbeEstimationShift(Probe):
         """Used where given: their input is compared with that of the data."""
         return "optional"
 
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False
+
 
 COLUMNS = ("ESM_μ", "/√C", "in σ", "by chance", "ESM_σ", "/√C", "in σ", "by chance")
 

@@ -144,3 +144,8 @@ class ProbeFieldShift(Probe):
     def training_data(self) -> TrainingDataUse:
         """Used where given: they are the reference."""
         return "optional"
+
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False

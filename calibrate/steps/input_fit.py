@@ -212,3 +212,8 @@ class ProbeInputFit(Probe):
     def training_data(self) -> TrainingDataUse:
         """Used where given: their mean and std are among what is tried."""
         return "optional"
+
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False

@@ -106,6 +106,11 @@ class LabelFreeAlpha(StepValue):
     margin: Annotated[float, Field(ge=0, le=10, description="standard errors by which α must beat 0"), NUMBER] = 1.0
     sites: Sites = ("*",)
 
+    @property
+    def needs_logits(self) -> bool:
+        """For all criteria but that of the layers' inputs."""
+        return self.criterion != "estimation_shift"
+
 
 _CRITERIA = {
     "entropy": "predictions that are sure, of all classes",

@@ -97,6 +97,11 @@ class ProbeOutputBound(Probe):
     ] = 128
     sites: Sites = ("*",)
 
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False
+
 
 COLUMNS = ("M", "√(M − 1)", "in training", "in inference", "outside %", "channels with any", "batch that suffices")
 _LEFT_OUT = (

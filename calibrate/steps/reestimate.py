@@ -155,6 +155,11 @@ class Reestimate(StepValue):
             )
         return self
 
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False
+
 
 _WHICH = {"calibration": "calibration half", "training": "training data"}
 _MADE = {"none": "", "flip_crop": "mirrored and shifted at random, "}

@@ -39,3 +39,8 @@ class SetAlpha(StepValue):
     kind: Literal["set_alpha"] = "set_alpha"
     alpha: Alpha
     sites: Sites = ("*",)
+
+    @property
+    def needs_logits(self) -> bool:
+        """Never."""
+        return False

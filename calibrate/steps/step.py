@@ -79,6 +79,11 @@ class StepValue(Described):
         return "unused"
 
     @property
+    def needs_logits(self) -> bool:
+        """Whether the step looks at the network's logits (N, K); one that does not works on networks of any output."""
+        return True
+
+    @property
     def corrupts(self) -> bool:
         """Whether the step makes C-style corruptions of the images."""
         return False

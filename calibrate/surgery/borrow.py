@@ -19,9 +19,10 @@ def watching(
 ) -> Iterator[None]:
     """Call ``before`` ahead of each call of ``layers``, and ``after`` behind it; on every exit no hook is left.
 
-    ``before`` is given the layer and its positional inputs, ``after`` also the output. As in torch, what they return,
-    other than None, takes the place of the inputs or the output. A layer that comes several times is watched once.
-    Hooks run in the order in which they were set: of two that watch one layer, the outer one first.
+    ``before`` is given the layer and its inputs, those given by keyword behind the positional ones; ``after`` also the
+    output. As in torch, what they return, other than None, takes the place of the inputs or the output. A layer that
+    comes several times is watched once. Hooks run in the order in which they were set: of two that watch one layer, the
+    outer one first.
 
     >>> layer, seen = nn.Identity(), []
     >>> with watching([layer], before=lambda _, inputs: seen.append(inputs), after=lambda *_: "replaced"):
@@ -30,12 +31,26 @@ def watching(
     >>> layer("y"), seen
     ('y', [('x',)])
     """
+
+    def arrive(layer: Layer, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], Any] | None:
+        assert before is not None
+        given = before(layer, (*arguments, *named.values()))
+        if given is None:
+            return None
+        given = given if isinstance(given, tuple) else (given,)
+        positional = given if not named else given[: len(arguments)]
+        return positional, dict(zip(named, given[len(positional) :], strict=True))
+
+    def leave(layer: Layer, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+        assert after is not None
+        return after(layer, (*arguments, *named.values()), output)
+
     with ExitStack() as hooks:
         for layer in dict.fromkeys(layers):
             if before is not None:
-                hooks.enter_context(layer.register_forward_pre_hook(before))
+                hooks.enter_context(layer.register_forward_pre_hook(arrive, with_kwargs=True))
             if after is not None:
-                hooks.enter_context(layer.register_forward_hook(after))
+                hooks.enter_context(layer.register_forward_hook(leave, with_kwargs=True))
         yield
 
 

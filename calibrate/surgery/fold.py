@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery.borrow import evaluating, watching
-from calibrate.surgery.kinds import weighed
+from calibrate.surgery.kinds import eps_of, weighed
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
 
@@ -119,15 +119,17 @@ def _fold_(convolution: Convolution, layer: ExampleWeighed) -> nn.Module:
         _double(convolution.bias),
         _double(layer.running_mean),  # type: ignore[arg-type]  # a site keeps running statistics
         _double(layer.running_var),  # type: ignore[arg-type]
-        layer.eps,
+        eps_of(layer),
         _double(layer.weight) if plain else None,
         _double(layer.bias) if plain else None,
     )
     dtype = convolution.weight.dtype
     convolution.weight, convolution.bias = (nn.Parameter(t.detach().to(dtype), requires_grad=False) for t in fused)
     left: list[nn.Module] = [] if plain else [WhitenedExampleWeighed.of(layer)]
-    left += [module for module in (getattr(layer, "drop", None), getattr(layer, "act", None)) if module is not None]
-    return left[0] if len(left) == 1 else nn.Sequential(*left)
+    left += layer.following()
+    if len(left) == 1 and isinstance(left[0], WhitenedExampleWeighed):
+        return left[0]
+    return nn.Sequential(*left)  # a module of its own, also where layers share what follows them
 
 
 def _double(tensor: Tensor | None) -> Tensor | None:

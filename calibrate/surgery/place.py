@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError, meant, require_kind
 from calibrate.nn import LAYERS, BatchNormVariant, InputBatchNorm
+from calibrate.surgery.kinds import batch_norm_kind
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
 
-#: Subclasses may do more than normalise, so only these very types are replaced, the variants of ``calibrate.nn``, and
-#: the two of ``timm.layers`` that normalise, drop and activate.
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+#: Subclasses may do more than normalise, so only torch's own types are replaced, and what computes the same, the
+#: variants of ``calibrate.nn``, and the two of ``timm.layers`` that normalise, drop and activate.
 ACTIVATED = ("BatchNormAct2d", "SyncBatchNormAct")
 
 
@@ -87,7 +87,7 @@ def is_batch_norm(module: nn.Module) -> bool:
     """Whether a layer can be placed where ``module`` is."""
     if isinstance(module, BatchNormVariant):
         return not isinstance(module, InputBatchNorm)
-    return type(module) in BATCH_NORMS or _activates(module)
+    return batch_norm_kind(module) is not None or _activates(module)
 
 
 def _layer(site: Site, replacement: Replacement) -> nn.Module:

@@ -9,6 +9,7 @@ from torch.nn.parameter import is_lazy
 
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.surgery.kinds import channels, is_normalization, needs_moments, obstacle
+from calibrate.surgery.recognised import holds_statistics
 
 #: Why GroupNorm layers stay as they are where BatchNorm layers are weighed.
 BESIDE_BATCH_NORM = (
@@ -116,10 +117,16 @@ def with_statistics(sites: Sequence[Site], patterns: Sequence[str]) -> tuple[Sit
     chosen = matching(sites, patterns)
     keeping = keeping_statistics(chosen)
     if not keeping:
-        why = f"none of its {len(chosen)} matching normalisation layers keeps" if chosen else "no layer of it keeps"
+        why = "no layer of it keeps running statistics of what comes in"
+        if chosen:
+            why = f"none of its {len(chosen)} matching normalisation layers keeps running statistics of what comes in"
+        if blocked := [site for site in chosen if site.obstacle and holds_statistics(site.module)]:
+            why = (
+                f"of its {len(chosen)} matching normalisation layers {len(blocked)} hold running statistics and are "
+                f"left alone; the first, {blocked[0].name}, because {blocked[0].obstacle}"
+            )
         raise ModelError(
-            f"the network has nothing to re-estimate: {why} running statistics of what comes in. Leave the step "
-            "out, or choose other layers with `sites`."
+            f"the network has nothing to re-estimate: {why}. Leave the step out, or choose other layers with `sites`."
         )
     return keeping
 

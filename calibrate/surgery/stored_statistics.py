@@ -10,6 +10,7 @@ from torch import Tensor
 from calibrate.nn import ExampleWeighed
 from calibrate.result import LayerStatistics
 from calibrate.steps import DEAD_VARIANCE
+from calibrate.surgery.kinds import affine_of, eps_of
 from calibrate.surgery.sites import Site
 
 
@@ -29,8 +30,8 @@ def layer_statistics(sites: Sequence[Site], positions: Mapping[str, int]) -> tup
 def _describe(site: Site, positions: int | None) -> LayerStatistics:
     layer: Any = site.module
     mean, variance = (_wide(getattr(layer, name, None)) for name in ("running_mean", "running_var"))
-    gamma, beta = _wide(layer.weight), _wide(layer.bias)
-    offset = None if mean is None or variance is None else mean.abs() / (variance + layer.eps).sqrt()
+    gamma, beta = map(_wide, affine_of(layer))
+    offset = None if mean is None or variance is None else mean.abs() / (variance + eps_of(layer)).sqrt()
     alpha = _wide(layer.alpha) if isinstance(layer, ExampleWeighed) else None
     return LayerStatistics(
         name=site.name,
@@ -49,7 +50,7 @@ def _describe(site: Site, positions: int | None) -> LayerStatistics:
 
 
 def _wide(values: Tensor | None) -> Tensor | None:
-    return None if values is None else values.detach().to("cpu", torch.float64)
+    return None if values is None else values.detach().flatten().to("cpu", torch.float64)
 
 
 def _mean(values: Tensor | None) -> float | None:

@@ -335,7 +335,7 @@ def test_half_precision_frozen_grouped_and_bare_layers() -> None:
     mixed.act.running_mean[2] = float("nan")  # type: ignore[index, union-attr]
     (item,) = (item for item in statistics_health(mixed, x) if item.sick)
     assert item.layer == "act"
-    assert "a subclass that may do more than normalise" in item.cure
+    assert "which is not proven to be batch normalisation" in item.cure
     assert "repair" not in item.cure
     assert not statistics_health(nn.Linear(2, 2), torch.zeros(9, 2))
 

@@ -138,3 +138,14 @@ def test_draws_depend_on_the_seed_and_the_generator_goes_on_where_it_was() -> No
     with pytest.raises(ZeroDivisionError):
         fail_midway()
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_inputs_given_by_keyword_are_watched_and_replaced() -> None:
+    layer, x = nn.BatchNorm1d(2).eval(), torch.randn(3, 2)
+    seen: list[Any] = []
+    with watching([layer], before=lambda _, given: seen.append(given), after=lambda _, given, y: seen.append(given)):
+        layer(input=x)
+    assert all(given[0] is x for given in seen)
+    with watching([layer], before=lambda *_: 2 * x):
+        replaced = layer(input=x)
+    assert torch.equal(replaced, layer(2 * x))

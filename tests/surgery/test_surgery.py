@@ -8,7 +8,7 @@ from torch import nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.nn import ExampleWeighedBatchNorm
-from calibrate.surgery import divide_logits_, evaluating, find_sites, look, select, weigh_examples_
+from calibrate.surgery import checked_logits, divide_logits_, evaluating, find_sites, look, select, weigh_examples_
 from tests.builders.networks import LogSoftmax, Mixed, Tied, convolutional, warmed_up
 
 
@@ -119,8 +119,12 @@ def test_a_network_that_puts_out_no_logits_is_explained(output: object) -> None:
         def forward(self, _x: torch.Tensor) -> object:
             return output
 
+    inputs = torch.zeros(2, 1, 8, 8)
+    seen = look(Odd(), (), inputs)
+    assert seen.outputs == 0
+    assert "logits of shape (2, classes)" in seen.not_logits
     with pytest.raises(ModelError, match="logits of shape"):
-        look(Odd(), (), torch.zeros(2, 1, 8, 8))
+        checked_logits(Odd(), inputs)
 
 
 @pytest.mark.parametrize(

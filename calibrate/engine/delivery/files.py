@@ -43,6 +43,7 @@ from calibrate.result import (
     reference_path,
     silent,
 )
+from calibrate.surgery import logits_taken
 
 if TYPE_CHECKING:
     import onnx
@@ -160,6 +161,7 @@ def save(outcome: Outcome, folder: Path, formats: Sequence[str]) -> tuple[Path, 
 
 def provenance(outcome: Outcome, summary: Summary) -> Provenance:
     """What the tuned file of ``outcome`` says of itself; ``summary`` is the outcome's, with what delivery added."""
+    taken = logits_taken(outcome.model)
     return Provenance(
         architecture=summary.model.architecture,
         architecture_args=summary.model.architecture_args,
@@ -170,6 +172,8 @@ def provenance(outcome: Outcome, summary: Summary) -> Provenance:
         summary_digest=summary.digest,
         temperature=summary.changes.temperature,
         temperature_folded_into=summary.changes.temperature_folded_into,
+        link=None if taken is None else taken.link,
+        link_module=None if taken is None else taken.module,
     )
 
 

@@ -17,7 +17,7 @@ from calibrate.engine.opening.machine import find_device
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
-from calibrate.errors import DataError, UsageError
+from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Finding, LayerCondition, Listener
@@ -93,6 +93,8 @@ def plan_fine_tuning(
     seen = look(model, find_sites(model), first.inputs.to(home))
     setting = Setting(best_form(model, first.inputs.to(home), place, batch_size), place, progress, batch_size)
     outputs = seen.outputs
+    if not outputs:
+        raise ModelError(seen.not_logits)
     if apart is not None:
         check_inputs(apart, first.inputs)
     classes, fresh = wanted_classes(source, recipe, outputs)

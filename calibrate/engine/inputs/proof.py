@@ -81,7 +81,7 @@ class Proof:
             )
         except ModelError:
             logits = torch.full((1, 1), torch.nan)
-        if logits.isfinite().all():
+        if logits.isfinite().all() and logits.shape[1] > int(self._labels.max()):
             found = float((logits.argmax(1) == self._labels).double().mean()), fit_temperature(logits, self._labels).nll
         self._known.append((preparation, found))
         return found

@@ -21,7 +21,7 @@ from calibrate.io import (
 )
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding
-from calibrate.surgery import divide_after_, find_sites, weigh_examples_
+from calibrate.surgery import Taken, divide_after_, find_sites, retake_logits_, weigh_examples_
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +75,8 @@ def open_model(
     require_kind(weights, (str, type(None)), "weights", "the path of a state dict in the file, or a part of it")
     taken = fit_weights(network, checkpoint, weights)
     checkpoint = replace(checkpoint, state=taken.state, state_dicts=())
+    if provenance is not None and provenance.link is not None:
+        _take_logits_again_(network, Taken(provenance.link, provenance.link_module), str(path), name)
     if materialise_(network, taken.state):
         network = prepare_(network, checkpoint)
     load_weights_(network, checkpoint, name)  # which says what an unsized network lacks
@@ -111,6 +113,17 @@ def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
     if "temperature" in checkpoint.state and "temperature" not in model.state_dict():
         divide_after_(model, 1.0)
     return model
+
+
+def _take_logits_again_(model: nn.Module, taken: Taken, path: str, architecture: str) -> None:
+    """Make ``model`` put out logits as the network of the tuned file does, which was made from one of probabilities."""
+    try:
+        retake_logits_(model, taken)
+    except AttributeError:
+        raise ModelError(
+            f"{path} was tuned without the {taken.link} {taken.module} that the network ended in, and {architecture} "
+            "has no such module; give the architecture that it was tuned from."
+        ) from None
 
 
 def _given(model: nn.Module, architecture: str | None, provenance: Provenance | None) -> tuple[str, dict[str, Any]]:

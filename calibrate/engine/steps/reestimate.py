@@ -18,7 +18,7 @@ from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.run import Run
 from calibrate.stats import Reestimated, reestimate_
 from calibrate.steps import Moved, Reestimate, Reestimation
-from calibrate.surgery import find_sites, with_statistics
+from calibrate.surgery import eps_of, find_sites, with_statistics
 
 Statistics = tuple[Tensor, Tensor]
 
@@ -129,7 +129,8 @@ def statistics_of(layer: nn.Module) -> Statistics:
 def moved(name: str, old: Statistics, layer: Any) -> Moved:
     """How far the statistics of ``layer`` are from the ``old`` ones."""
     mean, variance = statistics_of(layer)
-    wide, now = old[1] + layer.eps, variance + layer.eps
+    eps = eps_of(layer)
+    wide, now = old[1] + eps, variance + eps
     distance = float(((mean - old[0]).abs() / wide.sqrt()).mean()), float((now / wide).log().abs().mean())
     if not all(map(isfinite, distance)):
         return Moved(name=name, mean=None, log_variance=None)

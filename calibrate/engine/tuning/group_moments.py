@@ -20,10 +20,14 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
     ]
     if not fresh:
         return model
+    stage = "estimate the moments of GroupNorm layers"
     with pooled_inputs(site.module for site in fresh) as moments:
-        logits = run.at_work(model, "estimate the moments of GroupNorm layers")
-    if not run.state.changed:
-        run.original_logits = logits
+        if run.given.look.not_logits:
+            run.go_through(model, stage)
+        elif run.state.changed:
+            run.at_work(model, stage)
+        else:
+            run.original_logits = run.at_work(model, stage)
     model = weigh_examples_(model, fresh, 1.0)
     for site in fresh:
         if (seen := moments.get(site.module)) is not None:

@@ -1,0 +1,68 @@
+"""What a network puts out: logits, probabilities whose logits are taken, or something else."""
+
+import torch
+from torch import Tensor, nn
+
+from calibrate.errors import ModelError
+from calibrate.recipe import Recipe
+from calibrate.result import Finding
+from calibrate.surgery import Look, evaluating, take_logits_, within_unit_interval
+
+#: What was seen of the probabilities that each link makes.
+SEEN = {
+    "softmax": "all lie in 0 to 1, and sum up to 1 over the classes (softmax)",
+    "sigmoid": "each comes from a sigmoid of its own",
+}
+
+
+def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
+    """Raise ModelError where the network puts out no logits and a step of ``recipe`` needs them; else that it does."""
+    if not seen.not_logits:
+        return ()
+    needing = [step.kind for step in recipe.steps if step.needs_logits]
+    if needing:
+        which = f"the steps {', '.join(needing)} look" if needing[1:] else f"the step {needing[0]} looks"
+        raise ModelError(f"{which} at logits, and {seen.not_logits}")
+    message = (
+        f"{seen.not_logits.partition(', where logits')[0]}, which are no logits of classes. No step of the recipe "
+        "looks at what the network puts out, so it was carried out, and nothing was measured: whether the network does "
+        "its work better now, your own evaluation must tell."
+    )
+    return (Finding(code="outputs-not-logits", severity="info", message=message),)
+
+
+def may_be_probabilities(model: nn.Module, inputs: Tensor) -> bool:
+    """Whether all that ``model`` puts out for a few ``inputs`` lies in 0 to 1, so that it is worth to look at more."""
+    with evaluating(model), torch.inference_mode():
+        p = model(inputs)
+    return bool(((p >= 0) & (p <= 1.01)).all())
+
+
+def logits_of_probabilities_(model: nn.Module, inputs: Tensor) -> tuple[Finding, ...]:
+    """Make ``model`` put out logits where it puts out probabilities of ``inputs``; what to know of it."""
+    taken = take_logits_(model, inputs)
+    if taken is None:
+        with evaluating(model), torch.inference_mode():
+            unclear = within_unit_interval(model(inputs[:2]))
+        return (_unclear(len(inputs)),) if unclear else ()
+    how = (
+        f"its last module, {taken.module}, was left out, which was proven to give them"
+        if taken.module is not None
+        else "the logarithm of what it puts out was taken" + ("" if taken.link == "softmax" else ", log p − log(1 − p)")
+    )
+    message = (
+        f"the network puts out probabilities: of {len(inputs)} examples {SEEN[taken.link]}. Its logits were taken: "
+        f"{how}. NLL, ECE and T are of these. The tuned network and its ONNX file put out logits: {taken.link} makes "
+        "probabilities of them."
+    )
+    return (Finding(code="outputs-probabilities", severity="warning", message=message),)
+
+
+def _unclear(examples: int) -> Finding:
+    message = (
+        f"all that the network puts out for {examples} examples lies between 0 and 1, as probabilities do, but it does "
+        "not sum up to 1 over the classes, and no sigmoid is the last operation; it was taken for logits. If these are "
+        "probabilities, NLL, ECE and T mean nothing: wrap the network in a factory that returns its logits "
+        "(--architecture package.module:factory)."
+    )
+    return Finding(code="outputs-in-unit-interval", severity="warning", message=message)
