@@ -9,6 +9,7 @@ from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look
+from calibrate.surgery.outputs import LOGITS, OUTPUT, named_outputs
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
@@ -30,6 +31,8 @@ from calibrate.surgery.swap import share_weights, weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",
+    "LOGITS",
+    "OUTPUT",
     "PLACEMENT_STEPS",
     "REFUSALS",
     "Block",
@@ -64,6 +67,7 @@ __all__ = [
     "layer_statistics",
     "look",
     "matching",
+    "named_outputs",
     "needs_moments",
     "normalising_by_batch",
     "passed_over",
