@@ -18,7 +18,7 @@ from tests.builders.networks import warmed_up
 from tests.builders.unexportable import BADLY_EXPORTED, Autocast
 
 RECIPE = Recipe(steps=[SetAlpha(alpha=0.2)])
-FILE = Path(unexportable.__file__).name
+FILE = r"\S*" + re.escape(Path(unexportable.__file__).name)
 
 
 def built(build: Callable[[], nn.Module]) -> nn.Module:
@@ -44,7 +44,7 @@ def test_weights_and_reports_are_written_and_the_reason_names_the_line(
     else:
         problem = delivery.problems[-1]
         assert "\n" not in problem
-        assert re.search(wanted.format(file=re.escape(FILE)), problem), problem
+        assert re.search(wanted.format(file=FILE), problem), problem
         assert problem in [finding.message for finding in delivery.summary.findings]
 
 
