@@ -42,6 +42,9 @@ def calibrate_command(
     out: options.Out = options.DEFAULT_OUT,
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
+    opset: options.Opset = None,
+    ir_version: options.IrVersion = None,
+    dynamic: options.Dynamic = False,
     require: Annotated[
         list[Requirement] | None,
         typer.Option(
@@ -69,7 +72,7 @@ def calibrate_command(
         data=data,
         training_data=training_data,
         recipe=chosen,
-        outputs=options.outputs(formats, latency_runs),
+        outputs=options.outputs(formats, latency_runs, opset, ir_version, dynamic),
         settings=RunSettings(batch_size=batch_size, device=device, threads=threads, autocast=autocast),
     )
 

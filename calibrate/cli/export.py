@@ -25,6 +25,9 @@ def export_command(
     class_map: options.ClassMap = None,
     preprocessing: options.PreprocessingText = None,
     out: Annotated[Path, typer.Option("--out", help="The ONNX file.")] = Path("model.onnx"),
+    opset: options.Opset = None,
+    ir_version: options.IrVersion = None,
+    dynamic: options.Dynamic = False,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
     dry_run: options.DryRun = False,
@@ -34,6 +37,7 @@ def export_command(
         **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
         data=data,
         threads=threads,
+        **options.graph_options(opset, ir_version, dynamic).model_dump(),
     )
     if out.is_dir():
         raise UsageError(
@@ -54,5 +58,9 @@ def export_command(
         say(json.dumps({"file": str(out), "parity": [item.model_dump() for item in parity]}, indent=2))
     else:
         for item in parity:
-            say(f"batch {item.batch_size}: relative error {item.relative_error:.1e} on {item.inputs}")
+            size = f" of {'×'.join(map(str, item.size))}" if item.size else ""
+            say(f"batch {item.batch_size}{size}: relative error {item.relative_error:.1e} on {item.inputs}")
+    without = [item.autocast_error for item in parity if item.autocast_error is not None]
+    if without:
+        note(f"forward asks for torch.autocast, and the file computes without it: it differs by {max(without):.1e}")
     note(f"wrote {out}")

@@ -9,7 +9,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from calibrate.errors import RecipeError, UsageError
-from calibrate.recipe import Outputs, Preprocessing, Recipe, broken_fields, loads, parse, plain, read, read_recipe
+from calibrate.recipe import (
+    DEFAULT_OPSET,
+    LOWEST_IR,
+    GraphOptions,
+    Outputs,
+    Preprocessing,
+    Recipe,
+    broken_fields,
+    loads,
+    parse,
+    plain,
+    read,
+    read_recipe,
+)
 from calibrate.steps import CORRUPTION_SETS, ProbeCorruptions
 from calibrate.values import Autocast
 
@@ -78,6 +91,28 @@ Out = Annotated[Path, typer.Option("--out", help="Directory for the results.")]
 Formats = Annotated[str, typer.Option(help="Files of the tuned network, separated by commas.")]
 LatencyRuns = Annotated[
     int, typer.Option(min=0, max=1000, help="Timings of tuned.onnx against the original network; 0 for none.")
+]
+Opset = Annotated[
+    int | None,
+    typer.Option(
+        min=min(LOWEST_IR),
+        max=max(LOWEST_IR),
+        help=f"ONNX opset of the file, for a runtime that knows no newer one. Default: {DEFAULT_OPSET}.",
+        show_default=False,
+    ),
+]
+IrVersion = Annotated[
+    int | None,
+    typer.Option(
+        min=min(LOWEST_IR.values()),
+        max=max(LOWEST_IR.values()),
+        help="IR version of the ONNX file. Default: the lowest that knows the opset asked for.",
+        show_default=False,
+    ),
+]
+Dynamic = Annotated[
+    bool,
+    typer.Option("--dynamic", help="Leave height and width free in the ONNX file, as the batch size is."),
 ]
 BatchSize = Annotated[
     int | None,
@@ -176,10 +211,18 @@ def recipe(name: str, alpha: float | None, seed: int | None) -> Recipe:
     return chosen
 
 
-def outputs(formats: str, latency_runs: int) -> Outputs:
-    """The outputs in the comma-separated ``formats``."""
+def outputs(
+    formats: str, latency_runs: int, opset: int | None = None, ir_version: int | None = None, dynamic: bool = False
+) -> Outputs:
+    """The outputs in the comma-separated ``formats``, and the form of an ONNX file among them."""
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
-    return given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
+    form = graph_options(opset, ir_version, dynamic).model_dump()
+    return given(Outputs, {"formats": wanted, "latency_runs": latency_runs, **form}, "--formats")
+
+
+def graph_options(opset: int | None, ir_version: int | None, dynamic: bool) -> GraphOptions:
+    """The form of an ONNX file."""
+    return given(GraphOptions, {"opset": opset, "ir_version": ir_version, "dynamic": dynamic}, "--ir-version")
 
 
 def corruptions(names: str | None, severity: str | None, samples: int | None) -> ProbeCorruptions | None:

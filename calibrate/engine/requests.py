@@ -137,7 +137,8 @@ def open_export(request: ExportRequest) -> OpenedExport:
 def carry_out_export(export: OpenedExport, path: Path) -> tuple[Parity, ...]:
     """Write the model to ``path`` as ONNX, once the file has proved to compute the same."""
     inputs: Literal["data", "noise"] = "noise" if export.request.data is None else "data"
-    return write_onnx(export.opened, export.examples, path, inputs=inputs, threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    return write_onnx(export.opened, export.examples, path, inputs=inputs, threads=threads, options=export.request)
 
 
 def trials_identity(request: RunRequest, opened: Opened, preprocessing: Preprocessing | None) -> str:

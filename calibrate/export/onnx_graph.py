@@ -1,61 +1,151 @@
 """ONNX: the network as a graph that ONNX Runtime serves, without a trace of where it was made."""
 
-import logging
-import warnings
+import re
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError
-from calibrate.surgery import for_inference
+from calibrate.export.opsets import LOWEST_TRANSLATED, lower_
+from calibrate.export.quiet import silenced, watching_autocast
+from calibrate.export.reasons import fixed_at, reason
+from calibrate.recipe import GraphOptions
+from calibrate.surgery import evaluating, for_inference, named_outputs
 
 if TYPE_CHECKING:
     import onnx
 
-INPUT, OUTPUT = "input", "logits"
+INPUT = "input"
+#: What the dimensions of an input are called that may be free, by how many it has: a batch, and behind the channels …
+SPATIAL = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
 
 
-def to_onnx(model: nn.Module, example: Tensor, metadata: dict[str, str]) -> "onnx.ModelProto":
+def to_onnx(
+    model: nn.Module, example: Tensor, metadata: dict[str, str], options: GraphOptions | None = None
+) -> "onnx.ModelProto":
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
-    ``example`` (N ≥ 2, C, *) gives the other dimensions; ``metadata`` goes into the file. Names of Python files,
-    source lines and stack traces, which the exporter records, are removed. What is exported is ``for_inference`` of the
-    network, which costs less.
+    ``example`` (N ≥ 2, C, *) gives the other dimensions, of which ``options`` may leave height and width free;
+    ``metadata`` goes into the file. Names of Python files, source lines and stack traces, which the exporter records,
+    are removed. What is exported is ``for_inference`` of the network, which costs less, and computes in the network's
+    precision where ``forward`` asks for autocast. Each tensor that the network puts out is an output of the graph, by
+    the names of ``named_outputs``.
 
-    Raises ExportError where ``torch.export`` cannot trace the network, and for bfloat16, which ONNX Runtime cannot run.
+    Raises ExportError where the network cannot be traced or translated, or fixes a dimension that is to be free; where
+    the opset has no operators for it; and for bfloat16, which ONNX Runtime cannot run.
     """
+    options = options or GraphOptions()
     if example.dtype == torch.bfloat16:
         raise ExportError(
             "the network computes in bfloat16, for which ONNX Runtime has no kernels on the CPU, so a file could not "
-            "be proved; convert the checkpoint to float32 or float16 first, or write the weights alone with "
-            "--formats safetensors."
+            "be proved; convert the checkpoint to float32 or float16 first."
         )
+    free = _free_dimensions(example, options)
     try:
-        with warnings.catch_warnings(), _quiet():
-            warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern
-            program = torch.onnx.export(
-                for_inference(model, example),
-                (example,),
-                dynamo=True,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                verbose=False,
-            )
+        with silenced(), watching_autocast(disabled=True):
+            graph = _translated(model, example, free, options)
+    except ExportError:
+        raise
     except Exception as error:  # the exporter raises whatever its passes raise
-        reason = " ".join(str(error).split())[:300]
-        raise ExportError(
-            f"torch.export cannot trace the network ({type(error).__name__}: {reason}); "
-            "write the weights alone with --formats safetensors."
-        ) from error
-    assert program is not None
-    graph = program.model_proto
+        raise ExportError(f"the network cannot be exported to ONNX: {reason(error)}.") from error
+    _check_free(graph, model, example, free)
+    _name_dimensions_(graph, free)
     _forget_origins_(graph)
+    lower_(graph, options)
     import onnx
 
     onnx.helper.set_model_props(graph, metadata)
     return graph
+
+
+def _free_dimensions(example: Tensor, options: GraphOptions) -> dict[int, str]:
+    """The dimensions of the input that are free, and their names."""
+    free = {0: "batch"}
+    if options.dynamic:
+        names = SPATIAL.get(example.dim())
+        if names is None:
+            raise ExportError(
+                f"--dynamic leaves height and width free, and the network's inputs have the shape "
+                f"(N, {', '.join(map(str, example.shape[1:]))}), without them; leave --dynamic out."
+            )
+        free.update(enumerate(names, 2))
+    return free
+
+
+def _translated(model: nn.Module, example: Tensor, free: dict[int, str], options: GraphOptions) -> "onnx.ModelProto":
+    served = for_inference(model, example)
+    with torch.inference_mode():
+        output = served(example)
+    names = list(named_outputs(output, taken=(INPUT,)))
+    if not names:
+        raise ExportError(
+            f"the network puts out no tensor, but {type(output).__name__}; wrap it in a factory that returns tensors "
+            "(--architecture package.module:factory)."
+        )
+    program = torch.onnx.export(
+        served if isinstance(output, Tensor) else _Tensors(served).eval(),
+        (example,),
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=names,
+        opset_version=max(options.versions[0], LOWEST_TRANSLATED),
+        dynamic_shapes=({dim: torch.export.Dim(name) for dim, name in free.items()},),
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+class _Tensors(nn.Module):
+    """Puts out the tensors of a network's output as a tuple."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(named_outputs(self.model(x)).values())
+
+
+def _check_free(graph: "onnx.ModelProto", model: nn.Module, example: Tensor, free: dict[int, str]) -> None:
+    """Raise ExportError where the graph takes only the example's size in a dimension that is to be free."""
+    if not graph.graph.input:
+        raise ExportError("the network's output does not depend on its input, so there is no graph to export.")
+    shape = graph.graph.input[0].type.tensor_type.shape.dim
+    for dim, name in free.items():
+        if not shape[dim].dim_param:
+            raise ExportError(fixed(name, example.shape[dim], _fixed_at(model, example, free)))
+
+
+def fixed(dimension: str, size: int, place: str) -> str:
+    """That ``forward`` makes a number of a dimension that is to be free, at that ``place``."""
+    if dimension == "batch":
+        return (
+            f"the batch size is fixed in the graph: forward takes it as a number (as len(x) or int(x.shape[0]) do, and "
+            f"loops over the images){place}, so the graph would take {size} images at a time and no other count; "
+            "use x.shape[0] as it is, −1 in view, or operations on the whole batch."
+        )
+    return (
+        f"the {dimension} is fixed in the graph at {size}: forward takes it as a number{place}, so --dynamic cannot be "
+        "had for this network; leave --dynamic out."
+    )
+
+
+def _fixed_at(model: nn.Module, example: Tensor, free: dict[int, str]) -> str:
+    with evaluating(model):
+        return fixed_at(model, example, free)
+
+
+def _name_dimensions_(graph: "onnx.ModelProto", free: dict[int, str]) -> None:
+    """Call the free dimensions by their names wherever the graph mentions them, also in what is computed of them."""
+    shape = graph.graph.input[0].type.tensor_type.shape.dim
+    names = {shape[dim].dim_param: name for dim, name in free.items()}
+    symbol = re.compile("|".join(rf"\b{re.escape(old)}\b" for old in names))
+    for value in (*graph.graph.input, *graph.graph.output, *graph.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = symbol.sub(lambda found: names[found[0]], dim.dim_param)
 
 
 def _forget_origins_(model: "onnx.ModelProto") -> None:
@@ -86,18 +176,3 @@ def _forget_nodes_(nodes: "object") -> None:
         for attribute in node.attribute:
             if attribute.HasField("g"):
                 _forget_graph_(attribute.g)
-
-
-class _quiet:  # noqa: N801  (reads as a verb in a with statement)
-    """Keep the exporter's loggers silent; what matters is raised."""
-
-    _loggers = ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")
-
-    def __enter__(self) -> None:
-        self._levels = [logging.getLogger(name).level for name in self._loggers]
-        for name in self._loggers:
-            logging.getLogger(name).setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for name, level in zip(self._loggers, self._levels, strict=True):
-            logging.getLogger(name).setLevel(level)

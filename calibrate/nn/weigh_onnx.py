@@ -31,10 +31,11 @@ def weigh_in_onnx(z: Tensor, alpha: Tensor, floor: Tensor, weight: Tensor | None
     alpha = per_example(alpha) if alpha.dim() else alpha
     offset = alpha * pooled(z)
     var = (per_example(floor) + alpha * pooled(z * z)) - offset * offset
-    flat = _reshaped(z, (1, -1, *positions), (1, size, *positions))
+    same = (0,) * len(positions)  # Reshape takes those of its input
+    flat = _reshaped(z, (1, -1, *same), (1, size, *positions))
     inputs = [flat, per_example(weight), per_example(bias), offset, var]
     y = _node("BatchNormalization", inputs, z.dtype, flat.shape, epsilon=0.0)
-    return _reshaped(y, (-1, channels, *positions), z.shape)
+    return _reshaped(y, (-1, channels, *same), z.shape)
 
 
 def _reshaped(x: Tensor, wanted: Sequence[int], shape: Sequence[int]) -> Tensor:

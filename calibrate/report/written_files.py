@@ -45,7 +45,8 @@ def _checks(artifact: Artifact) -> tuple[str, ...]:
 def _parity(parity: Parity) -> str:
     inputs = {"data": "real inputs", "noise": "noise"}[parity.inputs]
     error = f"{parity.relative_error:.1e} of the largest logit"
-    return f"parity at batch {parity.batch_size}: reopened, it differs by at most {error} ({inputs})"
+    size = f" of {'×'.join(map(str, parity.size))}" if parity.size else ""
+    return f"parity at batch {parity.batch_size}{size}: reopened, it differs by at most {error} ({inputs})"
 
 
 def _latency(latency: Latency) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from calibrate.recipe import Outputs, Preprocessing, Recipe, RunSettings
+from calibrate.recipe import GraphOptions, Outputs, Preprocessing, Recipe, RunSettings
 from calibrate.result import reference_path
 from calibrate.values import NUMBER, Value
 
@@ -71,7 +71,7 @@ class RunRequest(_ModelOnData):
         return own if self.training_data is None and own.exists() else None
 
 
-class ExportRequest(_ModelOnData):
+class ExportRequest(_ModelOnData, GraphOptions):
     """A model to be written as ONNX; the file is proved on ``data`` where they are given, else on noise."""
 
     version: Annotated[Literal[1], NUMBER] = 1

@@ -26,6 +26,9 @@ MANIFEST: Terms = {
     "--preprocessing": "the dataset's `preprocessing`",
     "--formats": "`outputs.formats`",
     "--latency-runs": "`outputs.latency_runs`",
+    "--opset": "`outputs.opset`",
+    "--ir-version": "`outputs.ir_version`",
+    "--dynamic": "`outputs.dynamic`",
 }
 JOB: Terms = {
     "--model": "`model`",
@@ -39,6 +42,9 @@ JOB: Terms = {
     "--preprocessing": "the model's `preprocessing`",
     "--formats": "`outputs.formats`",
     "--latency-runs": "`outputs.latency_runs`",
+    "--opset": "`outputs.opset`",
+    "--ir-version": "`outputs.ir_version`",
+    "--dynamic": "`outputs.dynamic`",
     "--batch-size": "`settings.batch_size`",
     "--device": "`settings.device`",
     "--threads": "`settings.threads`",

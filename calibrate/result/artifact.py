@@ -6,11 +6,17 @@ from calibrate.values import Value
 
 
 class Parity(Value):
-    """The reopened file against the network it was made from, on real inputs: max |difference| / max |logit|."""
+    """The reopened file against the network it was made from, on real inputs: max |difference| / max |logit|.
+
+    ``size`` is the inputs' (height, width), where it is not that of the data. Where ``forward`` asks for autocast, the
+    file computes without it, and ``autocast_error`` is how far that differs from the network as it is.
+    """
 
     batch_size: int
     relative_error: float
     inputs: Literal["data", "noise"]
+    size: tuple[int, ...] | None = None
+    autocast_error: float | None = None
 
 
 class Latency(Value):

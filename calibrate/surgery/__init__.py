@@ -9,6 +9,7 @@ from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import affine_of, eps_of, is_own, needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
 from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look, put_out
+from calibrate.surgery.outputs import LOGITS, OUTPUT, named_outputs
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
 from calibrate.surgery.positions import batch_norms, every_odd, in_blocks, stem
@@ -38,6 +39,8 @@ from calibrate.surgery.swap import share_weights, weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",
+    "LOGITS",
+    "OUTPUT",
     "PLACEMENT_STEPS",
     "REFUSALS",
     "Block",
@@ -78,6 +81,7 @@ __all__ = [
     "logits_taken",
     "look",
     "matching",
+    "named_outputs",
     "needs_moments",
     "normalising_by_batch",
     "passed_over",

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.kinds import eps_of, weighed
+from calibrate.surgery.outputs import named_outputs
 from calibrate.surgery.sites import Site, find_sites
 from calibrate.surgery.swap import replace_
 
@@ -43,10 +44,23 @@ def for_inference(model: nn.Module, example: Tensor, *, guarded: bool = False) -
             actual = made(example)
     except Exception:  # whatever its code raises that looks at what a folded layer had
         return _frozen(model)
-    if actual.shape != expected.shape:
-        return _frozen(model)
-    error = (actual - expected).abs().max() / expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
-    return made if error <= ROUNDING * torch.finfo(expected.dtype).eps else _frozen(model)
+    return made if _equal(named_outputs(actual), named_outputs(expected)) else _frozen(model)
+
+
+def _equal(actual: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
+    """Whether the tensors are the same, those of fractions up to rounding."""
+    return actual.keys() == expected.keys() and all(
+        tensor.shape == actual[name].shape and tensor.dtype == actual[name].dtype and _close(actual[name], tensor)
+        for name, tensor in expected.items()
+    )
+
+
+def _close(actual: Tensor, expected: Tensor) -> bool:
+    if not expected.is_floating_point() or not expected.numel():
+        return torch.equal(actual, expected)
+    limits = torch.finfo(expected.dtype)
+    error = (actual - expected).abs().max() / expected.abs().max().clamp_min(limits.tiny)
+    return bool(error <= ROUNDING * limits.eps)
 
 
 class OtherRouteError(Exception):

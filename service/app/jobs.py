@@ -39,6 +39,9 @@ def submit(
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
+    opset: options.Opset = None,
+    ir_version: options.IrVersion = None,
+    dynamic: options.Dynamic = False,
     batch_size: options.BatchSize = None,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="cuda waits for a GPU slot.")] = "cpu",
@@ -59,7 +62,7 @@ def submit(
             dataset=dataset,
             training_dataset=training_dataset,
             recipe=chosen,
-            outputs=options.outputs(formats, latency_runs),
+            outputs=options.outputs(formats, latency_runs, opset, ir_version, dynamic),
             settings=JobSettings(batch_size=batch_size, threads=threads, device=device, autocast=autocast),
             idempotency_key=idempotency_key,
         )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Row
 
-from calibrate.recipe import Outputs, Recipe
+from calibrate.recipe import GraphOptions, Outputs, Recipe
 from calibrate.request import ExportRequest, RunRequest
 from service.jobs.attempts import Claim, JobInputs
 from service.settings import Settings
@@ -83,7 +83,8 @@ def _request(job: Row[Any], inputs: JobInputs, files: dict[str, Path], blobs: Bl
         "data": _add_data(dataset, files, blobs) if dataset is not None else None,
     }
     if job.kind == "export":
-        return ExportRequest.model_validate({**given, "threads": job.settings["threads"]})
+        form = Outputs.model_validate(job.outputs).model_dump(include=set(GraphOptions.model_fields))
+        return ExportRequest.model_validate({**given, **form, "threads": job.settings["threads"]})
     recipe = Recipe.model_validate(job.recipe)
     writes = job.kind == "calibrate" or (job.kind == "adapt" and any(step.adapts for step in recipe.steps))
     return RunRequest.model_validate(

@@ -29,7 +29,7 @@ from calibrate.export import (
     tuned_bytes,
 )
 from calibrate.generators import torch_generator
-from calibrate.recipe import Outputs, Preprocessing, parse
+from calibrate.recipe import GraphOptions, Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
 from calibrate.result import (
     Artifact,
@@ -69,6 +69,7 @@ class _Pending:
     files: dict[str, bytes] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     serving: tuple[Serving, ...] = ()
 
     def add(
@@ -86,12 +87,32 @@ class _Pending:
         )
 
     @contextmanager
-    def noting_problems(self) -> Iterator[None]:
-        """Turn a failed proof into a problem: that file is not written, the others are."""
+    def noting_problems(self, name: str) -> Iterator[None]:
+        """Turn whatever making or proving the file ``name`` raises into a problem: the others are written."""
         try:
             yield
         except ExportError as error:
-            self.problems.append(str(error))
+            self._note(name, str(error))
+        except Exception as error:  # what ONNX, its runtime, or code of the network raises must cost no other file
+            said = " ".join(str(error).split())[:300].rstrip(".")
+            self._note(name, f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}.")
+
+    def _note(self, name: str, reason: str) -> None:
+        without = " Pass --formats safetensors to ask for no ONNX file." if name.endswith(".onnx") else ""
+        self.problems.append(f"{name} was not written: {reason}{without}")
+
+    def note_autocast(self, parity: Sequence[Parity]) -> None:
+        """Say where the graph computes in more precision than the network."""
+        lost = [item.autocast_error for item in parity if item.autocast_error is not None]
+        if lost:
+            self.findings.append(
+                Finding(
+                    code="exported-without-autocast",
+                    severity="info",
+                    message="forward asks for torch.autocast, and tuned.onnx computes without it, in the network's "
+                    f"own precision: its output differs by {max(lost):.1e} of the largest value at most.",
+                )
+            )
 
 
 #: Names of files that a folder is not given.
@@ -126,15 +147,16 @@ def deliver(
     pending = _Pending()
     parity: dict[str, tuple[Parity, ...]] = {}
     if "safetensors" in outputs.formats:
-        content = tuned_bytes(outcome.model, provenance(outcome, outcome.summary))
-        with pending.noting_problems():
+        with pending.noting_problems("tuned.safetensors"):
+            content = tuned_bytes(outcome.model, provenance(outcome, outcome.summary))
             parity["tuned.safetensors"] = (check_tuned(content, outcome.model, outcome.examples),)
     if "onnx" in outputs.formats:
-        with pending.noting_problems():
-            _add_onnx(pending, outcome, original, outputs, progress)
+        _add_onnx(pending, outcome, original, outputs, progress)
     missing = _add_reference(pending, outcome) if parity else ()
     problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
-    summary = outcome.summary.model_copy(update={"findings": (*outcome.summary.findings, *missing, *problems)})
+    summary = outcome.summary.model_copy(
+        update={"findings": (*outcome.summary.findings, *missing, *pending.findings, *problems)}
+    )
     for name, proof in parity.items():
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
     in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
@@ -178,23 +200,55 @@ def provenance(outcome: Outcome, summary: Summary) -> Provenance:
 
 
 def proven_onnx(
-    model: nn.Module, examples: Tensor, metadata: dict[str, str], inputs: Literal["data", "noise"], threads: int
+    model: nn.Module,
+    examples: Tensor,
+    metadata: dict[str, str],
+    inputs: Literal["data", "noise"],
+    threads: int,
+    options: GraphOptions,
 ) -> "tuple[onnx.ModelProto, tuple[Parity, ...]]":
-    """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are)."""
+    """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are).
+
+    Where ``options`` leave height and width free, also at twice the height and three times the width.
+    """
     model = copy.deepcopy(model).cpu()
-    graph = to_onnx(model, _repeat(examples, 2), metadata)
+    graph = to_onnx(model, _repeat(examples, 2), metadata, options)
     batches = [_repeat(examples, size) for size in PARITY_BATCHES]
-    return graph, check_parity(graph, model, batches, inputs, threads)
+    parity = check_parity(graph, model, batches, inputs, threads)
+    if options.dynamic:
+        parity += _at_another_size(graph, model, _repeat(examples, 3), inputs, threads)
+    return graph, parity
+
+
+def _at_another_size(
+    graph: "onnx.ModelProto", model: nn.Module, batch: Tensor, inputs: Literal["data", "noise"], threads: int
+) -> tuple[Parity, ...]:
+    """The parity of ``graph`` on images of another size: the same ones, side by side."""
+    larger = batch.repeat(1, 1, *range(2, batch.dim()))
+    size = tuple(larger.shape[2:])
+    try:
+        parity = check_parity(graph, model, [larger], inputs, threads)
+    except ExportError as error:
+        raise ExportError(
+            f"--dynamic leaves height and width free, and inputs of the size {size} disprove that: {error}"
+        ) from error
+    return tuple(item.model_copy(update={"size": size}) for item in parity)
 
 
 def write_onnx(
-    opened: Opened, examples: Tensor, path: Path, *, inputs: Literal["data", "noise"], threads: int
+    opened: Opened,
+    examples: Tensor,
+    path: Path,
+    *,
+    inputs: Literal["data", "noise"],
+    threads: int,
+    options: GraphOptions | None = None,
 ) -> tuple[Parity, ...]:
     """Write an opened network to ``path`` as ONNX, once the file has proved to compute the same on ``examples``."""
     digests = {}
     if opened.provenance is not None:
         digests = {"recipe_digest": opened.provenance.recipe_digest, "summary_digest": opened.provenance.summary_digest}
-    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads)
+    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads, options or GraphOptions())
     write_files(path.parent, {path.name: graph.SerializeToString()})
     return parity
 
@@ -208,17 +262,42 @@ def _add_onnx(pending: _Pending, outcome: Outcome, original: nn.Module, outputs:
         "recipe_digest": summary.recipe_digest,
         "summary_digest": summary.digest,
     }
-    graph, parity = proven_onnx(outcome.model, outcome.examples, metadata, "data", threads)
-    progress(Progress("export", 1, 3))
-    latency: tuple[Latency, ...] = ()
-    if outputs.latency_runs:
-        folded = to_onnx(copy.deepcopy(original).cpu(), _repeat(outcome.examples, 2), {})
-        progress(Progress("export", 2, 3))
-        batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
-        latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)
-        pending.serving = measure_serving(outcome.graphs, folded, batches, outputs.latency_runs, threads, progress)
-    pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
+    with pending.noting_problems("tuned.onnx"):
+        graph, parity = proven_onnx(outcome.model, outcome.examples, metadata, "data", threads, outputs)
+        pending.note_autocast(parity)
+        progress(Progress("export", 1, 3))
+        latency: tuple[Latency, ...] = ()
+        if outputs.latency_runs:
+            latency = _timed(pending, graph, outcome, original, outputs, progress)
+        pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
     progress(Progress("export", 3, 3))
+
+
+def _timed(
+    pending: _Pending,
+    graph: "onnx.ModelProto",
+    outcome: Outcome,
+    original: nn.Module,
+    outputs: Outputs,
+    progress: Listener,
+) -> tuple[Latency, ...]:
+    """The latency of the tuned network's proved ``graph``; a finding instead, where it cannot be had."""
+    threads = outcome.summary.environment.threads
+    batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
+    try:
+        folded = to_onnx(copy.deepcopy(original).cpu(), _repeat(outcome.examples, 2), {}, outputs)
+        progress(Progress("export", 2, 3))
+        latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)
+        pending.serving = measure_serving(
+            outcome.graphs, folded, batches, outputs.latency_runs, threads, progress, options=outputs
+        )
+    except Exception as error:  # a proved file is not lost for want of a figure
+        said = " ".join(str(error).split())[:300]
+        pending.findings.append(
+            Finding(code="not-timed", severity="warning", message=f"tuned.onnx could not be timed: {said}")
+        )
+        return ()
+    return latency
 
 
 def _add_reference(pending: _Pending, outcome: Outcome) -> tuple[Finding, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from calibrate.errors import ExportError
 from calibrate.export import measure_latency, to_onnx
+from calibrate.recipe import GraphOptions
 from calibrate.result import Listener, Progress, Serving
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def measure_serving(
     runs: int,
     threads: int,
     progress: Listener,
+    options: GraphOptions,
 ) -> tuple[Serving, ...]:
     """The size of each of ``graphs`` and its speed on ``batches``, against the original network's graph ``folded``.
 
@@ -30,7 +32,7 @@ def measure_serving(
     for done, (name, model) in enumerate(graphs.items()):
         progress(Progress("serving", done, len(graphs)))
         try:
-            graph = to_onnx(copy.deepcopy(model).cpu(), batches[-1][:2], {})
+            graph = to_onnx(copy.deepcopy(model).cpu(), batches[-1][:2], {}, options)
         except ExportError:
             continue
         served.append(

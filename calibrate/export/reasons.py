@@ -1,0 +1,145 @@
+"""Why a network cannot be exported, in its user's words, with the line of its own code where torch knows it."""
+
+import linecache
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+
+from calibrate.export.quiet import silenced, watching_autocast
+
+#: How much of a message that is not ours is shown.
+LENGTH = 300
+#: A line of code, longer than which it is cut.
+LINE = 80
+
+_PACKAGES = ("torch", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "calibrate")
+_OPERATOR = re.compile(r"OpOverload\(op='([\w.:]+)', overload='(\w+)'\)")
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def reason(error: BaseException) -> str:
+    """What the exporter raised, as one clause without a full stop."""
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, GuardOnDataDependentSymNode):
+            place = _place(link, chain)
+            return (
+                f"forward branches on the values of a tensor (data-dependent control flow){place}, and a graph has one "
+                "way for all inputs; write it with torch.where, or decide outside the network"
+            )
+    text = " ".join(str(link) for link in chain)
+    found = _OPERATOR.search(text)
+    if found and "No ONNX function found" in text:
+        operator = f"{found[1]}.{found[2]}".removesuffix(".default")
+        place = _place_in_graph(chain) or _place(chain[-1], chain)
+        if "complex-valued" in text:
+            return f"forward computes with complex numbers{place}, for which ONNX has no operator {operator}"
+        return f"ONNX has no operator for {operator}{place}"
+    first = chain[1] if len(chain) > 1 else chain[0]  # the exporter's own error only says in which step it was
+    return f"{shortened(first)}{_place_in_graph(chain) or _place(first, chain)}"
+
+
+def shortened(error: BaseException) -> str:
+    """The class and the first of the message of an error that is not ours, on one line."""
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("The above exception")[0]
+    said = " ".join(said.split())
+    said = said if len(said) <= LENGTH else said[:LENGTH].rsplit(" ", 1)[0] + " …"
+    return f"{type(error).__name__}: {said.rstrip('.')}" if said else type(error).__name__
+
+
+def fixed_at(model: nn.Module, example: Tensor, free: Iterable[int]) -> str:
+    """Where ``forward`` turns one of the ``free`` dimensions of ``example`` into a number; empty where it is not known.
+
+    Cost: one trace of the network.
+    """
+    try:
+        with silenced(), watching_autocast(disabled=True):
+            shapes = (dict.fromkeys(free, torch.export.Dim.AUTO),)  # type: ignore[attr-defined]
+            program = torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
+            return _guarded_at(program) or _iterated_at(program)
+    except Exception:  # only the place is lost
+        return ""
+
+
+def _guarded_at(program: torch.export.ExportedProgram) -> str:
+    """The first line of the user's code that made tracing assume something about a free dimension."""
+    for node in program.graph.nodes:
+        environment = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
+        for guard in getattr(environment, "guards", ()):
+            for name in ("maybe_user_loc", "framework_loc"):
+                frame = getattr(guard.sloc, name, None)
+                if isinstance(frame, traceback.FrameSummary) and _is_users(frame.filename) and frame.lineno:
+                    return _at(frame.filename, frame.lineno)
+    return ""
+
+
+def _iterated_at(program: torch.export.ExportedProgram) -> str:
+    """The first line that takes a batch apart image by image."""
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.unbind.int:
+            return _last_users_line(node.stack_trace or "")
+    return ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _place(link: BaseException, chain: list[BaseException]) -> str:
+    """The innermost line of the user's code that ``link`` went through, or another of the ``chain`` did."""
+    for error in (link, *chain):
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+        if frames and frames[-1].lineno:
+            return _at(frames[-1].filename, frames[-1].lineno)
+    return ""
+
+
+def _place_in_graph(chain: list[BaseException]) -> str:
+    """The line of the node at which translating the traced graph stopped: the exporter keeps it in a local variable."""
+    for error in chain:
+        step = error.__traceback__
+        while step is not None:
+            node = step.tb_frame.f_locals.get("node")
+            if isinstance(node, torch.fx.Node) and node.stack_trace:
+                return _last_users_line(node.stack_trace)
+            step = step.tb_next
+    return ""
+
+
+def _last_users_line(stack_trace: str) -> str:
+    """The innermost line of the user's code in a trace as text."""
+    frames = [(file, int(line)) for file, line in _FRAME.findall(stack_trace) if _is_users(file)]
+    return _at(*frames[-1]) if frames else ""
+
+
+def _roots(names: Iterable[str]) -> tuple[str, ...]:
+    modules = (sys.modules.get(name) for name in names)
+    return tuple(str(Path(module.__file__).parent) + "/" for module in modules if module and module.__file__)
+
+
+def _is_users(file: str) -> bool:
+    """Whether ``file`` is code of the network: neither torch's, the exporter's, Python's nor ours."""
+    if not Path(file).is_file() or file.startswith(_roots(_PACKAGES)):
+        return False
+    library = sysconfig.get_path("stdlib") + "/"
+    return not file.startswith(library) or "/site-packages/" in file
+
+
+def _at(file: str, line: int) -> str:
+    """How a line is named: its file below the folder it was imported from, its number, and what it says."""
+    below = [Path(file).relative_to(root) for root in sys.path if root and Path(file).is_relative_to(root)]
+    name = min(below, key=lambda path: len(path.parts)) if below else Path(Path(file).name)
+    code = linecache.getline(file, line).strip()
+    return f" at {name}:{line}" + (f" (`{code[:LINE]}`)" if code else "")
