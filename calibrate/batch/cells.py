@@ -55,6 +55,8 @@ def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, .
                 architecture_args=model.architecture_args,
                 classes=folder / dataset.classes if dataset.classes else None,
                 class_map=folder / dataset.class_map if dataset.class_map else None,
+                split=dataset.split,
+                skip_broken=dataset.skip_broken,
                 preprocessing=shapes[dataset_name],
                 data=places[dataset_name][0],
                 training_data=training[dataset_name][0] if _uses_training_data(recipe) else None,

@@ -48,6 +48,10 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             ]
         if (reference := asked.reference_file) is not None:  # likewise
             request["reference"] = _content(reference)
+        if asked.split is not None:
+            request["split"] = asked.split
+        if asked.skip_broken:
+            request["skip_broken"] = asked.skip_broken
         digests.append(_digest(request))
     return tuple(digests)
 

@@ -18,6 +18,8 @@ def calibrate_command(
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
         str | None,
@@ -64,7 +66,9 @@ def calibrate_command(
         options.recipe(recipe or ("quick" if alpha is None else "alpha"), alpha, seed), budget, shifts, guardrail
     )
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         training_data=training_data,
         recipe=chosen,

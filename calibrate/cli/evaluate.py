@@ -17,6 +17,8 @@ def evaluate_command(
     architecture_args: options.ArchitectureArgs = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     corruptions: Annotated[
@@ -53,7 +55,9 @@ def evaluate_command(
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         recipe=chosen,
         outputs=Outputs(formats=()),

@@ -44,8 +44,16 @@ class ManifestDataset(Value):
             description="examples that the models were trained on, given as data are, for the steps that use them",
         ),
     ] = None
-    classes: Annotated[str | None, Field(description="file of the model's class names, one a line")] = None
+    classes: Annotated[str | None, Field(description="file of the model's class names: one a line, JSON or YAML")] = (
+        None
+    )
     class_map: Annotated[str | None, Field(description="file that says which class of the model each is")] = None
+    split: Annotated[
+        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
+    ] = None
+    skip_broken: Annotated[
+        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
+    ] = 0
     preprocessing: Annotated[
         PreprocessingOrFile | None, Field(description="in line or a file; else the architecture's own")
     ] = None

@@ -24,6 +24,12 @@ class _ModelOnData(Value):
     architecture_args: dict[str, Any] | None = None
     classes: Path | tuple[str, ...] | None = None
     class_map: Path | dict[str, str | int] | None = None
+    split: Annotated[
+        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
+    ] = None
+    skip_broken: Annotated[
+        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
+    ] = 0
     preprocessing: Annotated[Preprocessing | None, Field(description="else the architecture's own")] = None
 
 

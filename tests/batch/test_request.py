@@ -58,6 +58,8 @@ CHANGES: dict[str, Any] = {
     "training_data": "elsewhere",
     "classes": "other.txt",
     "class_map": "other.txt",
+    "split": "val",
+    "skip_broken": 1,
     "preprocessing": Preprocessing(),
     "recipe": PRESETS["temperature"],
     "outputs": Outputs(latency_runs=3),

@@ -61,7 +61,7 @@ def test_with_a_class_list_numbers_are_names(listed: Write) -> None:
         open_data(path, preprocessing=RAW, classes=["2", "x"])
 
 
-@pytest.mark.parametrize("labels", ["0,cat", "cat,0", "0,-1", "0,1.0"])
+@pytest.mark.parametrize("labels", ["0,cat", "cat,0", "0,-1", "0,1.5", "0,nan", "0,1e0"])
 def test_numbers_and_names_do_not_mix(listed: Write, labels: str) -> None:
     first, second = labels.split(",")
     with pytest.raises(DataError, match="line 3"):
