@@ -50,8 +50,9 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             request["reference"] = _content(reference)
         if asked.split is not None:
             request["split"] = asked.split
-        if asked.skip_broken:
-            request["skip_broken"] = asked.skip_broken
+        for name in ("skip_broken", "training_split", "training_skip_broken"):
+            if (value := getattr(asked, name)) not in (None, 0):
+                request[name] = value
         digests.append(_digest(request))
     return tuple(digests)
 

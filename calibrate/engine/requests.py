@@ -194,8 +194,13 @@ def _open_training(request: RunRequest, preprocessing: Preprocessing | None) -> 
     """The training data, if any: the part train of data that hold several."""
     if request.training_data is None:
         return None
+    most = request.skip_broken if request.training_skip_broken is None else request.training_skip_broken
     return open_data(
-        request.training_data, preprocessing=preprocessing, skip_broken=request.skip_broken, usual=TRAINING
+        request.training_data,
+        preprocessing=preprocessing,
+        split=request.training_split,
+        skip_broken=most,
+        usual=TRAINING,
     )
 
 

@@ -28,7 +28,9 @@ PreprocessingOrFile = Annotated[Annotated[Preprocessing, Tag("<inline>")] | _Tex
 class ManifestModel(Value):
     """A checkpoint and its architecture, which a tuned file knows itself."""
 
-    model: Annotated[str, Field(min_length=1, description="checkpoint, relative to the manifest")]
+    model: Annotated[
+        str, Field(min_length=1, description="checkpoint, relative to the manifest; runs/*/best.pth is several")
+    ]
     architecture: str | None = None
     architecture_args: dict[str, Any] | None = None
 
@@ -36,7 +38,9 @@ class ManifestModel(Value):
 class ManifestDataset(Value):
     """Labelled data, how their classes are the model's, and how images are prepared."""
 
-    data: Annotated[str, Field(min_length=1, description="what --data takes, relative to the manifest")]
+    data: Annotated[
+        str, Field(min_length=1, description="what --data takes, relative to the manifest; sets/*.zip is several")
+    ]
     training_data: Annotated[
         str | None,
         Field(

@@ -49,6 +49,10 @@ class RunRequest(_ModelOnData):
     training_data: Annotated[
         str | None, Field(description="examples that the model was trained on, named as data are; no labels needed")
     ] = None
+    training_split: Annotated[str | None, Field(min_length=1, description="their part; else train, if any")] = None
+    training_skip_broken: Annotated[
+        int | None, Field(ge=0, description="so many of their images may be left out; else as many as of the data")
+    ] = None
     recipe: Recipe
     reference: Annotated[
         Path | None,

@@ -60,6 +60,8 @@ CHANGES: dict[str, Any] = {
     "class_map": "other.txt",
     "split": "val",
     "skip_broken": 1,
+    "training_split": "val",
+    "training_skip_broken": 2,
     "preprocessing": Preprocessing(),
     "recipe": PRESETS["temperature"],
     "outputs": Outputs(latency_runs=3),
