@@ -19,12 +19,13 @@ from calibrate.data.kept import CacheBudget
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
 from calibrate.data.open import DataLike, open_data
-from calibrate.data.parts import TRAINING
+from calibrate.data.parts import TESTING, TRAINING
 from calibrate.data.preprocess import prepare, prepare_arrays, prepare_pixels
 from calibrate.data.source import Batch, Source
 from calibrate.data.stratified_draw import stratified
 
 __all__ = [
+    "TESTING",
     "TRAINING",
     "Augmented",
     "Batch",

@@ -13,9 +13,10 @@ NAMES: Final = {
     "val": ("val", "valid", "validation", "dev", "eval"),
     "test": ("test", "testing"),
 }
-#: What is read where no part is named, the first that there is: to measure on, and to learn from.
+#: What is read where no part is named, the first that there is: to measure on, to learn from, and to test on.
 EVALUATION: Final = ("val", "test")
 TRAINING: Final = ("train",)
+TESTING: Final = ("test", "val")
 
 
 def part_of(name: str) -> str | None:

@@ -32,12 +32,17 @@ class Inspection:
     health: tuple[LayerCondition, ...]
     preprocessing: Preprocessing | None
     input_fit: InputFit | NotApplicable | None
+    data_findings: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader should know."""
         fit = self.input_fit
-        return (*(input_findings(fit) if isinstance(fit, InputFit) else ()), *condition_findings(self.health))
+        return (
+            *self.data_findings,
+            *(input_findings(fit) if isinstance(fit, InputFit) else ()),
+            *condition_findings(self.health),
+        )
 
 
 def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
@@ -56,4 +61,5 @@ def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
         health=statistics_health(model, seen=seen) if given is None else given.health,
         preprocessing=shape if given is None else given.source.preparation,
         input_fit=None if given is None else given.input_fit,
+        data_findings=() if given is None else given.source.findings,
     )
