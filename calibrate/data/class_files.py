@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,16 @@ def read_classes(path: str | Path) -> ClassList:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UsageError(f"{name} cannot be read as JSON or YAML: {reason}. Give {ACCEPTED}.") from None
     return _checked(_classes(document, name), name, "place")
+
+
+def classes_of(indexes: Mapping[str, int]) -> ClassList:
+    """The class list of a mapping of names to indexes, such as ``class_to_idx`` of a data set.
+
+    >>> classes_of({"dog": 1, "cat": 0})
+    ('cat', 'dog')
+    """
+    name = "the class list"
+    return _checked(_by_index(tuple(indexes.items()), name), name, "place")
 
 
 def read_text(path: Path, name: str, accepted: str) -> str:

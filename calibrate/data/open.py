@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from calibrate.data.broken import check_skip_broken
+from calibrate.data.class_files import classes_of
 from calibrate.data.class_map import ClassMap
 from calibrate.data.derived.mapped import Mapped
 from calibrate.data.files.local_directory import Directory
@@ -39,7 +40,7 @@ def open_data(
     data: DataLike,
     *,
     preprocessing: Preprocessing | None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | Mapping[str, int] | None = None,
     class_map: ClassMap | None = None,
     split: str | None = None,
     skip_broken: int = 0,
@@ -51,8 +52,8 @@ def open_data(
     A path is a directory or archive (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) of class folders, a ``.csv`` manifest
     or an ``.npz``. Without labels it is one of images in no folder, a manifest with the column ``path`` alone, or an
     ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all
-    the model's classes. ``class_map`` says which of them, by name or index, each class of the data is; it must hold
-    every class that has examples, and several may be one.
+    the model's classes, or the index of each by its name. ``class_map`` says which of them, by name or index, each
+    class of the data is; it must hold every class that has examples, and several may be one.
 
     ``split`` names the part to read of data that hold several: folders train, val and test around the class folders,
     arrays such as ``val_images``, a column ``split``, or a mapping of such names to iterables. Without it the first of
@@ -61,6 +62,8 @@ def open_data(
     than the usual names.
     """
     check_skip_broken(skip_broken)
+    if isinstance(classes, Mapping):
+        classes = classes_of(classes)
     if isinstance(data, Source):
         if (classes, class_map, split, keys) != (None, None, None, None) or skip_broken:
             raise UsageError(
@@ -137,7 +140,7 @@ def _open(place: Path | RemotePath, name: str, how: _How) -> Source:
     ending = place.name.lower()
     if ending.endswith(".npz"):
         return Npz(place, **given)
-    if ending.endswith(".csv"):
+    if ending.endswith((".csv", ".tsv")):
         return CsvManifest(place, **given, skip_broken=how.skip_broken)
     if ending.endswith(".zip"):
         return ClassFolders(ZipArchive(place), **given, skip_broken=how.skip_broken)

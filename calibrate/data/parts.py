@@ -1,5 +1,6 @@
 """The parts of data that hold several, such as train, val and test: which of them is read."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ NAMES: Final = {
     "val": ("val", "valid", "validation", "dev", "eval"),
     "test": ("test", "testing"),
 }
+_BEHIND = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|[0-9]{4})$")
 #: What is read where no part is named, the first that there is: to measure on, to learn from, and to test on.
 EVALUATION: Final = ("val", "test")
 TRAINING: Final = ("train",)
@@ -20,12 +22,13 @@ TESTING: Final = ("test", "val")
 
 
 def part_of(name: str) -> str | None:
-    """The part that ``name`` is usual for.
+    """The part that ``name`` is usual for, with or without a word such as set behind it, or a year.
 
-    >>> [part_of(name) for name in ("Validation", "train", "cat")]
-    ['val', 'train', None]
+    >>> [part_of(name) for name in ("Validation", "training_set", "val2017", "cat")]
+    ['val', 'train', 'val', None]
     """
-    return next((part for part, usual in NAMES.items() if name.lower() in usual), None)
+    plain = _BEHIND.sub("", name.lower())
+    return next((part for part, usual in NAMES.items() if plain in usual), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,14 @@ def test_a_class_map_may_be_such_a_file(tmp_path: Path, text: str, same: dict[st
     assert read_class_map(tmp_path / "map.json") == same
 
 
+def test_a_mapping_of_python_is_a_class_list(write_zip: Callable[..., Path], picture: Callable[..., bytes]) -> None:
+    data = write_zip({"cat/0.png": picture(0), "dog/1.png": picture(1)})
+    source = open_data(data, preprocessing=RAW, classes={"dog": 0, "bee": 1, "cat": 2})
+    assert source.labels.tolist() == [2, 0]
+    with pytest.raises(UsageError, match="index 0 to 'cat' and to 'dog'"):
+        open_data(data, preprocessing=RAW, classes={"cat": 0, "dog": 0})
+
+
 def test_a_class_map_with_an_alias_is_refused(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text("a: &x cat\nb: *x\n")
     with pytest.raises(UsageError, match="alias"):

@@ -40,7 +40,7 @@ def parted(picture: Callable[..., bytes]) -> Callable[..., dict[str, bytes]]:
 
 
 @pytest.mark.parametrize("top", ["", "pets/"])
-@pytest.mark.parametrize("val", ["val", "valid", "validation", "dev", "Val"])
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "dev", "Val", "validation_set", "val2017"])
 def test_the_validation_part_is_read_and_numbered_among_all(
     write: Write, parted: Callable[..., dict[str, bytes]], val: str, top: str
 ) -> None:
