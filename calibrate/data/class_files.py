@@ -80,6 +80,11 @@ def read_text(path: Path, name: str, accepted: str) -> str:
         raise UsageError(f"{name} cannot be read: {reason}. Give {accepted}.") from None
 
 
+def is_text(value: str) -> bool:
+    """Whether a text can be written: JSON may hold half of a character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def is_document(text: str, suffix: str = "") -> bool:
     r"""Whether a text is JSON or YAML, and no list of one name per line.
 
@@ -148,9 +153,12 @@ def _by_index(pairs: Pairs, name: str) -> list[Names]:
     elif all(_is_index(value) for _, value in pairs):
         indexed = [(int(value), (str(key),)) for key, value in pairs]
     else:
-        key, value = next(pair for pair in pairs if not any(map(_is_index, pair)) or not _is_index(pairs[0][0]))
+        one = next(pair for pair in pairs if not _is_index(pair[0]))
+        other = next(pair for pair in pairs if not _is_index(pair[1]))
+        also = "" if one == other else f" and {other[0]!r} to {_short(other[1])}"
         raise UsageError(
-            f"{name} maps {key!r} to {_short(value)}, and one of the two must be the class's index; give {ACCEPTED}."
+            f"{name} maps {one[0]!r} to {_short(one[1])}{also}, where either all keys or all values must be the "
+            f"class's index; give {ACCEPTED}."
         )
     found: dict[int, Names] = {}
     for index, names in indexed:
@@ -192,6 +200,12 @@ def _short(value: Any) -> str:
 
 
 def _checked(classes: Sequence[Names], name: str, place: str) -> ClassList:
+    for names in classes:
+        for text in names:
+            if not is_text(text):
+                raise UsageError(
+                    f"{name} has the name {text!r}, which is no text (half of a character); write it anew."
+                )
     made = ClassList.of_synonyms(classes)
     check_classes(made, name, place)
     return made

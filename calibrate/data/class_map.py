@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from calibrate.data.class_files import parse_document, read_text
+from calibrate.data.class_files import is_text, parse_document, read_text
 from calibrate.data.class_list import indices_by_name
 from calibrate.data.table import CsvTable
 from calibrate.errors import UsageError
@@ -49,10 +49,10 @@ def _pairs(document: Any) -> list[tuple[Any, Any]]:
     """
     if not isinstance(document, tuple):
         return []
-    held = dict(document)
     for field in ("class_to_idx", "label2id"):
-        if isinstance(held.get(field), tuple):
-            return _pairs(held[field])
+        for key, value in document:
+            if key == field and isinstance(value, tuple):
+                return _pairs(value)
     if document and all(str(key).isdecimal() and isinstance(value, list) for key, value in document):
         return [(name, int(key)) for key, value in document for name in value]
     return [(str(key), value) for key, value in document]
@@ -90,6 +90,8 @@ def _unique(pairs: Iterable[tuple[Any, Any]], name: str) -> dict[str, str | int]
     for given, target in pairs:
         if not isinstance(given, str) or not isinstance(target, str | int) or isinstance(target, bool):
             raise UsageError(f"{name} maps {given!r} to {target!r}; give names or indices, such as {EXAMPLE}.")
+        if not is_text(f"{given}{target}"):
+            raise UsageError(f"{name} maps {given!r} to {target!r}, of which one is no text; write it anew.")
         if not given or target == "":
             raise UsageError(f"{name} maps {given!r} to nothing or nothing to {target!r}; give both names.")
         if given in found:
