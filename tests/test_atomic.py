@@ -125,7 +125,7 @@ def test_the_mode_is_that_of_any_new_file(tmp_path: Path) -> None:
 
 def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
     written = [bytes([number]) * 100_000 for number in range(8)]
-    meet = threading.Barrier(len(written), timeout=60)
+    meet = threading.Barrier(len(written), timeout=300)
 
     def write(content: bytes) -> None:
         with replacing(tmp_path / "a") as file:

@@ -1,10 +1,12 @@
 """The cells of a manifest: every model with every dataset and every recipe, with nothing left to look up."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+from calibrate.batch.patterns import expand
 from calibrate.errors import UsageError
 from calibrate.recipe import PRESETS, Manifest, Preprocessing, Recipe, read, read_recipe
 from calibrate.request import RunRequest
@@ -31,12 +33,18 @@ class Combination:
         return "/".join(self.names)
 
 
-def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, ...]:
+def read_cells(
+    path: Path, *, tell: Callable[[str], None] | None = None, **settings: str | int | None
+) -> tuple[Combination, ...]:
     """The cells of the manifest at ``path``, in its order; those ``settings`` that are not None replace its own.
 
+    Entries with a pattern for a path stand for all files that it matches; ``tell`` hears which these are.
     Raises UsageError for a manifest that is not valid, and for every file it names that is not there.
     """
-    manifest = read(Manifest, path)
+    manifest, expansions = expand(read(Manifest, path), path)
+    if tell is not None:
+        for expansion in expansions:
+            tell(expansion.words)
     folder = path.absolute().parent
     recipes = {name: _recipe(given, folder) for name, given in manifest.recipes.items()}
     shapes = {name: _preprocessing(item.preprocessing, folder) for name, item in manifest.datasets.items()}
@@ -56,6 +64,8 @@ def read_cells(path: Path, **settings: str | int | None) -> tuple[Combination, .
                 weights=model.weights,
                 classes=folder / dataset.classes if dataset.classes else None,
                 class_map=folder / dataset.class_map if dataset.class_map else None,
+                split=dataset.split,
+                skip_broken=dataset.skip_broken,
                 preprocessing=shapes[dataset_name],
                 data=places[dataset_name][0],
                 training_data=training[dataset_name][0] if _uses_training_data(recipe) else None,

@@ -50,6 +50,11 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             ]
         if (reference := asked.reference_file) is not None:  # likewise
             request["reference"] = _content(reference)
+        if asked.split is not None:
+            request["split"] = asked.split
+        for name in ("skip_broken", "training_split", "training_skip_broken"):
+            if (value := getattr(asked, name)) not in (None, 0):
+                request[name] = value
         digests.append(_digest(request))
     return tuple(digests)
 

@@ -19,6 +19,8 @@ def adapt_command(
     weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     methods: stream_options.Methods = None,
     keep: stream_options.Keep = None,
@@ -56,7 +58,9 @@ def adapt_command(
     else:
         chosen = options.recipe(recipe, None, seed)
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -48,7 +48,7 @@ def batch_command(
     """
     from calibrate.batch import compare, held, plan_runs, read_cells, run_batch, write_comparison
 
-    cells = read_cells(manifest, batch_size=batch_size, device=device, threads=threads)
+    cells = read_cells(manifest, tell=note, batch_size=batch_size, device=device, threads=threads)
     if dry_run:
         _list(plan_runs(cells, out.absolute()), as_json)
         return
@@ -74,7 +74,16 @@ def batch_command(
 def _list(runs: Sequence["BatchRun"], as_json: bool) -> None:
     """What a dry run prints: each run, and whether it is finished."""
     if as_json:
-        rows = [{"run": run.cell.name, "finished": run.summary is not None, "request": run.request} for run in runs]
+        rows = [
+            {
+                "run": run.cell.name,
+                "finished": run.summary is not None,
+                "request": run.request,
+                "model": str(run.cell.request.model),
+                "data": str(run.cell.files) if run.cell.files else None,
+            }
+            for run in runs
+        ]
         say(json.dumps(rows, indent=2))
         return
     for run in runs:

@@ -19,6 +19,8 @@ def calibrate_command(
     weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
         str | None,
@@ -68,7 +70,9 @@ def calibrate_command(
         options.recipe(recipe or ("quick" if alpha is None else "alpha"), alpha, seed), budget, shifts, guardrail
     )
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -18,6 +18,8 @@ def evaluate_command(
     weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the intervals.", show_default=False)] = None,
     corruptions: Annotated[
@@ -54,7 +56,9 @@ def evaluate_command(
     if corrupted is not None:
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         recipe=chosen,
         outputs=Outputs(formats=()),

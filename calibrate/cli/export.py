@@ -23,6 +23,8 @@ def export_command(
     ] = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     out: Annotated[Path, typer.Option("--out", help="The ONNX file.")] = Path("model.onnx"),
     opset: options.Opset = None,
@@ -34,7 +36,9 @@ def export_command(
 ) -> None:
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     request = ExportRequest(
-        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         threads=threads,
         **options.graph_options(opset, ir_version, dynamic).model_dump(),

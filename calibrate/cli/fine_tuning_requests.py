@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibrate.cli import options
-from calibrate.data import Source, open_data
+from calibrate.data import TESTING, TRAINING, Source, open_data
 from calibrate.engine import FineTuningPlan, Opened, open_model, plan_fine_tuning, set_up_process
 from calibrate.errors import UsageError
 from calibrate.recipe import FineTuning
@@ -37,8 +37,8 @@ class FineTuningRequest:
                 "--preprocessing auto is for runs that tune or measure; find out with `afternorm inspect --data` which "
                 "preprocessing fits the network, and give that."
             )
-        data = open_data(self.data, preprocessing=shape)
-        test_data = None if self.test_data is None else open_data(self.test_data, preprocessing=shape)
+        data = open_data(self.data, preprocessing=shape, usual=TRAINING)
+        test_data = None if self.test_data is None else open_data(self.test_data, preprocessing=shape, usual=TESTING)
         return Material(opened, data, test_data, self.batch_size, self.device)
 
 

@@ -28,6 +28,8 @@ def inspect_command(
     ] = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
@@ -41,14 +43,18 @@ def inspect_command(
     from calibrate.engine import inspect_model, open_model, open_run
 
     if data is None:
-        if (classes, class_map, preprocessing) != (None, None, None):
-            raise UsageError("--classes, --class-map and --preprocessing say how data are read; add --data.")
+        if (classes, class_map, preprocessing, split, skip_broken) != (None, None, None, None, 0):
+            raise UsageError(
+                "--classes, --class-map, --split, --skip-broken and --preprocessing say how data are read; add --data."
+            )
         arguments = options.mapping(architecture_args, "--architecture-args")
         opened = open_model(model, architecture, arguments, weights=weights)
         found = inspect_model(opened)
     else:
         request = RunRequest(
-            **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+            **options.model_on_data(
+                model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+            ),
             data=data,
             recipe=Recipe(steps=(ProbeInputFit(),)),
             settings=RunSettings(batch_size=batch_size, device=device, threads=threads),

@@ -68,7 +68,10 @@ TrainingData = Annotated[
 ]
 Classes = Annotated[
     Path | None,
-    typer.Option(help="The model's class names in its order, one a line.", show_default=False),
+    typer.Option(
+        help="The model's class names in its order: one a line, or JSON or YAML (class_to_idx, id2label, names).",
+        show_default=False,
+    ),
 ]
 ClassMap = Annotated[
     Path | None,
@@ -76,6 +79,18 @@ ClassMap = Annotated[
         help="Which of the model's classes each class of the data is, as YAML, JSON or CSV (data,model).",
         show_default=False,
     ),
+]
+SplitName = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="NAME",
+        help="Of data in parts (folders, arrays val_images, a column split) read this one. Default: val, else test.",
+        show_default=False,
+    ),
+]
+SkipBroken = Annotated[
+    int, typer.Option(min=0, help="Leave out up to so many images that cannot be read; opening then decodes all.")
 ]
 PreprocessingText = Annotated[
     str | None,
@@ -153,6 +168,8 @@ def model_on_data(
     classes: Path | None,
     class_map: Path | None,
     preprocessing_text: str | None,
+    split: str | None = None,
+    skip_broken: int = 0,
 ) -> dict[str, Any]:
     """The fields of a request that say how the model is opened and how data become its inputs and labels."""
     return {
@@ -163,6 +180,8 @@ def model_on_data(
         "classes": classes,
         "class_map": class_map,
         "preprocessing": preprocessing(preprocessing_text),
+        "split": split,
+        "skip_broken": skip_broken,
     }
 
 

@@ -23,6 +23,8 @@ def probe_command(
     weights: options.Weights = None,
     classes: options.Classes = None,
     class_map: options.ClassMap = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     preprocessing: options.PreprocessingText = None,
     recipe: Annotated[
         str | None,
@@ -86,7 +88,9 @@ def probe_command(
             "or give the recipe to afternorm calibrate."
         )
     request = RunRequest(
-        **options.model_on_data(model, architecture, architecture_args, weights, classes, class_map, preprocessing),
+        **options.model_on_data(
+            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+        ),
         data=data,
         training_data=training_data,
         recipe=chosen,

@@ -22,6 +22,7 @@ def describe(run: OpenedRun) -> dict[str, object]:
         "calibration": len(given.split.calibration),
         "holdout": len(given.split.holdout),
         "stratified": given.split.stratified,
+        "data_findings": [finding.message for finding in given.source.findings],
         "training_data": given.training.name if given.training is not None else None,
         "preprocessing": given.source.preparation.model_dump() if given.source.preparation else None,
         "input_fit": given.input_fit.model_dump(mode="json") if given.input_fit else None,

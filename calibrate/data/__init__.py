@@ -1,7 +1,8 @@
 """Examples: sources, splits, preprocessing."""
 
 from calibrate.data.c_style import require_corruptions
-from calibrate.data.class_list import read_classes
+from calibrate.data.class_files import read_classes
+from calibrate.data.class_list import ClassList
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.derived.augmented import Augmented
 from calibrate.data.derived.cache import Cached, cached
@@ -18,16 +19,20 @@ from calibrate.data.kept import CacheBudget
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
 from calibrate.data.open import DataLike, open_data
+from calibrate.data.parts import TESTING, TRAINING
 from calibrate.data.preprocess import prepare, prepare_arrays, prepare_pixels
 from calibrate.data.source import Batch, Source
 from calibrate.data.stratified_draw import stratified
 
 __all__ = [
+    "TESTING",
+    "TRAINING",
     "Augmented",
     "Batch",
     "CacheBudget",
     "Cached",
     "ClassFolders",
+    "ClassList",
     "ClassMap",
     "Corrupted",
     "CsvManifest",

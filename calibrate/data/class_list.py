@@ -1,41 +1,62 @@
 """The class list: the names of the model's classes, in the order of its outputs."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.errors import DataError, UsageError, require_kind
+from calibrate.errors import DataError, UsageError
+from calibrate.result import Finding
 
 
-def read_classes(path: str | Path) -> tuple[str, ...]:
-    """Read one class name per line; blank lines at the end are ignored."""
-    require_kind(path, (str, Path), "path", "the path of a text file with one class name per line")
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(
-            f"the class list {str(path)!r} cannot be read: {reason}. Give a text file with one class name per line."
-        ) from None
-    return check_classes([line.strip() for line in text.rstrip().split("\n")], f"the class list {str(path)!r}")
+class ClassList(tuple[str, ...]):
+    """The names of the model's classes, one for each output; ``others`` are further names, by index.
+
+    ImageNet's index file has a synset and a word for each class: data may be labelled with either.
+
+    >>> indices_by_name(ClassList(["n01440764", "n01443537"], {"tench": 0, "goldfish": 1}))["goldfish"]
+    1
+    """
+
+    others: Mapping[str, int]
+
+    def __new__(cls, names: Iterable[str], others: Mapping[str, int] | None = None) -> Self:
+        """Make the list of ``names``."""
+        made = super().__new__(cls, names)
+        made.others = others or {}
+        return made
+
+    @classmethod
+    def of_synonyms(cls, classes: Sequence[Sequence[str]]) -> Self:
+        """The list of classes that each have one name or more; a further name of several classes names none."""
+        further = [(name, index) for index, names in enumerate(classes) for name in names[1:]]
+        times = Counter(name for name, _ in further)
+        return cls([names[0] for names in classes], {name: index for name, index in further if times[name] == 1})
 
 
-def check_classes(names: Sequence[str], source: str) -> tuple[str, ...]:
+def indices_by_name(classes: Sequence[str]) -> dict[str, int]:
+    """The index of each class by its name, and by its other names where the list has some."""
+    others = classes.others if isinstance(classes, ClassList) else {}
+    return {**others, **{name: index for index, name in enumerate(classes)}}
+
+
+def check_classes(names: Sequence[str], source: str, place: str = "line") -> tuple[str, ...]:
     """The names, where there are any, none is blank and none stands twice; ``source`` names them in the error."""
     if not any(names):
         raise UsageError(f"{source} is empty; give the name of every class of the model, in the order of its outputs.")
-    lines: dict[str, int] = {}
-    for line, name in enumerate(names, start=1):
+    places: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
         if not name:
-            raise UsageError(f"{source} has no name on line {line} of {len(names)}; give each output a name.")
-        if name in lines:
+            raise UsageError(f"{source} has no name on {place} {number} of {len(names)}; give each output a name.")
+        if name in places:
             raise UsageError(
-                f"{source} names {name!r} twice, on lines {lines[name]} and {line}; give each output its own name."
+                f"{source} names {name!r} twice, on {place}s {places[name]} and {number}; give each output its own "
+                "name."
             )
-        lines[name] = line
-    return tuple(names)
+        places[name] = number
+    return names if isinstance(names, ClassList) else tuple(names)
 
 
 def class_indices(labels: NDArray[np.generic], name: str) -> NDArray[np.int64]:
@@ -52,3 +73,31 @@ def class_indices(labels: NDArray[np.generic], name: str) -> NDArray[np.int64]:
     if low < 0 or high > np.iinfo(np.int64).max:
         raise DataError(f"{name} hold {low if low < 0 else high}; class indices count from 0, drop other examples.")
     return labels.astype(np.int64)
+
+
+def stored_labels(labels: NDArray[np.generic], name: str) -> tuple[NDArray[np.int64], tuple[Finding, ...]]:
+    """The labels of a file as class indices (n,), and what was made of them: of a column, one-hot rows, or floats.
+
+    Rows (n, K) are one-hot where each holds a single 1 and zeros else, and a column (n, 1) holds class indices.
+
+    >>> stored_labels(np.array([[0, 1, 0], [1, 0, 0]]), "the labels")[0].tolist()
+    [1, 0]
+    """
+    said = []
+    if labels.ndim > 1 and labels.shape[1:] == (1,) * (labels.ndim - 1):
+        labels = labels.reshape(len(labels))
+    elif labels.ndim == 2 and len(labels) and labels.dtype.kind in "iufb":
+        ones = labels == 1
+        if not ((ones.sum(1) == 1) & ((labels == 0).sum(1) == labels.shape[1] - 1)).all():
+            row = int(np.flatnonzero((ones.sum(1) != 1) | ((labels == 0).sum(1) != labels.shape[1] - 1))[0])
+            raise DataError(
+                f"{name} have the shape {labels.shape}, and row {row} is not one-hot (a single 1, and zeros else); "
+                "give one class index per example, shape (n,)."
+            )
+        said.append(f"{name} are one-hot rows of {labels.shape[1]} columns; the column of the 1 is the class index.")
+        labels = ones.argmax(1)
+    if labels.dtype.kind == "f" and len(labels) and (labels == np.trunc(labels)).all():
+        said.append(f"{name} are {labels.dtype}, all of them whole, and were taken as class indices.")
+        labels = labels.astype(np.int64)
+    findings = tuple(Finding(code="labels-converted", severity="info", message=message) for message in said)
+    return class_indices(labels, name), findings

@@ -1,12 +1,13 @@
 """The class map: which class of the model each class of the data is."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from calibrate.data.class_files import is_text, parse_document, read_text
+from calibrate.data.class_list import indices_by_name
 from calibrate.data.table import CsvTable
 from calibrate.errors import UsageError
 
@@ -20,28 +21,46 @@ EXAMPLE = "'tabby: cat'"
 def read_class_map(path: str | Path) -> dict[str, str | int]:
     """Read a class map: YAML or JSON, a mapping of names; or CSV with the columns ``data`` and ``model``.
 
-    Everything is taken as text, as it is written; text that is no class name but a whole number is a class index.
+    Everything is taken as text, as it is written; text that is no class name but a whole number is a class index. A
+    mapping may also be a ``class_to_idx`` in a document with more, or ImageNet's index file.
     """
     place, name = Path(path), f"the class map {str(path)!r}"
     if place.suffix.lower() not in (".yaml", ".yml", ".json", ".csv"):
         raise UsageError(f"{name} is of no known kind; give a file that ends in .yaml, .json or .csv.")
     if place.suffix.lower() == ".csv":
         return _unique(((row.fields[0], row.fields[1]) for row in CsvTable(place, COLUMNS, name).rows()), name)
+    wanted = f"a mapping of names, such as {EXAMPLE}"
     try:
-        text = place.read_text(encoding="utf-8-sig")
-        pairs = _json_pairs(text) if place.suffix.lower() == ".json" else _yaml_pairs(text)
-    except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError, yaml.YAMLError):
-        pairs = None
+        document = parse_document(read_text(place, name, wanted))
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error) if "alias" in str(error) else ""
+        raise UsageError(f"{name} is not a mapping of names{f': {reason}' if reason else ''}; give {wanted}.") from None
+    pairs = _pairs(document)
     if not pairs:
         raise UsageError(f"{name} is not a mapping of names; give one class of the data a line, such as {EXAMPLE}.")
     return _unique(pairs, name)
 
 
+def _pairs(document: Any) -> list[tuple[Any, Any]]:
+    """The pairs of a mapping of names, of one inside ``class_to_idx``, or of an index file's names, each to its index.
+
+    >>> _pairs((("0", ["n01440764", "tench"]), ("1", ["n01443537", "goldfish"])))[:2]
+    [('n01440764', 0), ('tench', 0)]
+    """
+    if not isinstance(document, tuple):
+        return []
+    for field in ("class_to_idx", "label2id"):
+        for key, value in document:
+            if key == field and isinstance(value, tuple):
+                return _pairs(value)
+    if document and all(str(key).isdecimal() and isinstance(value, list) for key, value in document):
+        return [(name, int(key)) for key, value in document for name in value]
+    return [(str(key), value) for key, value in document]
+
+
 def resolve(class_map: ClassMap, classes: Sequence[str] | None) -> dict[str, int]:
     """Class index by data class name. A target is a name in ``classes``, or else a class index."""
-    index = {name: number for number, name in enumerate(classes or ())}
+    index = indices_by_name(classes or ())
     resolved = {}
     for given, target in class_map.items():
         if str(target).isdecimal() and target not in index:
@@ -66,27 +85,13 @@ def resolve(class_map: ClassMap, classes: Sequence[str] | None) -> dict[str, int
     return resolved
 
 
-def _yaml_pairs(text: str) -> list[tuple[Any, Any]] | None:
-    node = yaml.compose(text, yaml.SafeLoader)
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    return [(_scalar(given), _scalar(target)) for given, target in node.value]
-
-
-def _scalar(node: yaml.Node) -> str | None:
-    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
-
-
-def _json_pairs(text: str) -> list[tuple[Any, Any]] | None:
-    pairs = json.loads(text, object_pairs_hook=tuple)
-    return list(pairs) if isinstance(pairs, tuple) else None
-
-
 def _unique(pairs: Iterable[tuple[Any, Any]], name: str) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
     for given, target in pairs:
         if not isinstance(given, str) or not isinstance(target, str | int) or isinstance(target, bool):
             raise UsageError(f"{name} maps {given!r} to {target!r}; give names or indices, such as {EXAMPLE}.")
+        if not is_text(f"{given}{target}"):
+            raise UsageError(f"{name} maps {given!r} to {target!r}, of which one is no text; write it anew.")
         if not given or target == "":
             raise UsageError(f"{name} maps {given!r} to nothing or nothing to {target!r}; give both names.")
         if given in found:

@@ -1,6 +1,6 @@
 """One element of an iterable: an example (x, y) or a batch of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,20 +9,32 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from calibrate.data.images import IMAGE_CHANNELS, as_image
+from calibrate.data.images import IMAGE_CHANNELS, BrokenImageError, as_image
 from calibrate.errors import DataError
 
 #: An image, or floating point network input (C, ...) as float32.
 Input = Image.Image | Tensor
 
 
-def unpack(element: Any, name: str) -> Iterator[tuple[Input, int]]:
-    """The examples in ``element``, one or a batch, as input and class index; errors call it ``name``."""
-    if not isinstance(element, tuple | list) or len(element) != 2:
-        raise DataError(
-            f"{name} is {_describe(element)}, not a pair; let the data yield (x, y): the input and its class index."
-        )
-    inputs, labels = element[0], _labels(element[1], name)
+#: What the input and the label of an example are called in a mapping, by Hugging Face's data sets and others.
+INPUTS = ("image", "images", "pixel_values", "img", "x", "input", "inputs", "data")
+LABELS = ("label", "labels", "y", "target", "targets", "class", "fine_label")
+#: The names of the input and the label in examples that are mappings.
+Keys = tuple[str, str]
+KEYS_MOVE = (
+    "say which are the input and the label: open_data(…, keys=('image', 'label')), or let the data yield pairs (x, y)."
+)
+
+
+def unpack(element: Any, name: str, keys: Keys | None = None) -> Iterator[tuple[Input, int]]:
+    """The examples in ``element``, one or a batch, as input and class index; errors call it ``name``.
+
+    Of a mapping, ``keys`` say which are the input and the label; without them the usual names are looked for.
+    """
+    given, labels = pair_of(element, name, keys)
+    inputs, labels = given, _labels(labels, name)
+    if labels.ndim == 1 and len(labels) == 1 and isinstance(inputs, Image.Image):
+        labels = labels.reshape(())  # as in MedMNIST's data sets
     if labels.ndim == 0:
         yield _input(inputs, name), int(labels)
         return
@@ -32,6 +44,46 @@ def unpack(element: Any, name: str) -> Iterator[tuple[Input, int]]:
         )
     for index, label in enumerate(labels.tolist()):
         yield _input(inputs[index], name), label
+
+
+def pair_of(element: Any, name: str, keys: Keys | None = None) -> tuple[Any, Any]:
+    """The input and the label in one element, a pair or a mapping.
+
+    >>> pair_of({"pixel_values": 1.5, "labels": 2}, "element 0")
+    (1.5, 2)
+    """
+    if isinstance(element, Mapping):
+        chosen = keys or (None, None)
+        return (
+            element[_key(element, INPUTS, "input", name, chosen[0])],
+            element[_key(element, LABELS, "label", name, chosen[1])],
+        )
+    if keys is not None:
+        raise DataError(f"{name} is {_describe(element)}, and `keys` are of mappings; leave them out.")
+    if not isinstance(element, tuple | list) or len(element) != 2:
+        raise DataError(
+            f"{name} is {_describe(element)}, not a pair; let the data yield (x, y), the input and its class index, or "
+            "mappings with an image and a label."
+        )
+    return element[0], element[1]
+
+
+def input_key(element: Mapping[Any, Any], name: str) -> Any:
+    """The key of the input in a mapping of one batch."""
+    move = "give the tensors themselves, as in [batch['picture'] for batch in loader]."
+    return _key(element, INPUTS, "input", name, None, move)
+
+
+def _key(
+    element: Mapping[Any, Any], usual: tuple[str, ...], what: str, name: str, given: str | None, move: str = KEYS_MOVE
+) -> Any:
+    found = [key for key in ((given,) if given is not None else usual) if key in element]
+    if len(found) == 1:
+        return found[0]
+    held = ", ".join(map(repr, element)) or "none"
+    why = f"none of them is {given!r}" if given is not None else f"{' and '.join(map(repr, found)) or 'none of them'}"
+    is_what = "" if given is not None else f" may be the {what}" if found else f" is called as {what}s usually are"
+    raise DataError(f"{name} is a mapping with the keys {held}, and {why}{is_what}; {move}")
 
 
 def stored_bytes(value: Input) -> bytes:
@@ -46,6 +98,8 @@ def _labels(y: Any, name: str) -> NDArray[np.generic]:
         labels = np.asarray(y.tolist() if isinstance(y, Tensor) else y)
     except ValueError:
         labels = np.asarray(None)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.dtype.kind not in "iu" or labels.ndim > 1:
         raise DataError(
             f"{name} has the label {_describe(y)}; give the integer index of its class, or a batch of them."
@@ -57,8 +111,12 @@ def _input(x: Any, name: str) -> Input:
     if isinstance(x, Image.Image):
         try:
             x.load()
-        except OSError as error:
-            raise DataError(f"{name} has an image that cannot be read ({error}); replace or remove it.") from None
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+            raise BrokenImageError(
+                f"{name} has an image that cannot be read ({error}); replace or remove it."
+            ) from None
         return x
     values = x.detach().cpu() if isinstance(x, Tensor) else x
     if isinstance(values, Tensor) and values.dtype == torch.uint8:

@@ -14,6 +14,10 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff",
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 
 
+class BrokenImageError(DataError):
+    """An image that cannot be read, whatever is done with the others."""
+
+
 def decode(content: bytes, name: str) -> Image.Image:
     """The decoded image (the first frame, where there are several); errors call it ``name``."""
     try:
@@ -29,7 +33,7 @@ def decode(content: bytes, name: str) -> Image.Image:
     except Exception as error:  # Pillow's readers raise nearly anything on damaged files
         unknown = isinstance(error, UnidentifiedImageError)
         reason = "its content is in no known image format" if unknown else str(error)
-        raise DataError(f"{name} cannot be read as an image ({reason}); replace or remove it.") from None
+        raise BrokenImageError(f"{name} cannot be read as an image ({reason}); replace or remove it.") from None
     return image
 
 

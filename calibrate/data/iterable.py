@@ -1,7 +1,9 @@
 """Examples that Python code yields: a DataLoader, a Dataset, a list."""
 
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+import struct
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from calibrate.data.broken import left_out
 from calibrate.data.class_list import class_indices
-from calibrate.data.element import Input, stored_bytes, unpack
+from calibrate.data.element import Input, Keys, stored_bytes, unpack
+from calibrate.data.images import BrokenImageError
 from calibrate.data.loading import load_in_order
 from calibrate.data.preprocess import applied_preprocessing, pixels, white
 from calibrate.data.source import Source
 from calibrate.errors import DataError
 from calibrate.preprocessing import Preprocessing
+from calibrate.result import Finding
+
+#: What is raised on an image that cannot be read: here, and by Pillow where a data set decodes by itself.
+DAMAGE = (BrokenImageError, OSError, SyntaxError, EOFError, struct.error)
 
 
 class Examples(Source):
@@ -23,15 +31,26 @@ class Examples(Source):
 
     x is an image (PIL; 8-bit (H, W) or (H, W, C); an 8-bit tensor may have its channels first) or floating point
     network input (C, ...); y is a class index, or a batch of them. A map-style Dataset is read by index.
+    An example or a batch may also be a mapping, with ``keys`` or the usual names for its input and label. Up to
+    ``skip_broken`` images that cannot be read are left out.
     The first pass, made on opening, collects labels and fingerprint, so the iterable must end; later passes must
     yield the same labels. In memory is what the iterable itself holds, and the batches.
     """
 
     def __init__(
-        self, data: Any, *, name: str, preprocessing: Preprocessing | None, classes: Sequence[str] | None = None
+        self,
+        data: Any,
+        *,
+        name: str,
+        preprocessing: Preprocessing | None,
+        classes: Sequence[str] | None = None,
+        skip_broken: int = 0,
+        keys: Keys | None = None,
+        findings: tuple[Finding, ...] = (),
     ) -> None:
-        self._data = data
+        self._data, self._keys = data, keys
         self._by_index = _is_map_style(data, name)
+        self._skips, self._broken = skip_broken > 0, dict[int, str]()
         digest = hashlib.sha256()
         labels: list[int] = []
         kinds: set[bool] = set()
@@ -45,7 +64,12 @@ class Examples(Source):
                 )
         if not labels:
             raise DataError(f"the data ({name}) yield no examples; give at least one (x, y).")
-        self._one_per_index = self._by_index and len(labels) == len(data)
+        broken = [(f"element {position}", reason) for position, reason in self._broken.items()]
+        findings += left_out(broken, len(labels) + len(broken), f"the data ({name})", skip_broken)
+        self._one_per_index = self._by_index and len(labels) + len(broken) == len(data)
+        self._positions = (
+            [] if not self._one_per_index else np.setdiff1d(np.arange(len(data)), [*self._broken]).tolist()
+        )
         applied = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
         self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
         super().__init__(
@@ -56,7 +80,7 @@ class Examples(Source):
             input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=applied.findings,
+            findings=findings + applied.findings,
         )
 
     def __len__(self) -> int:
@@ -108,12 +132,30 @@ class Examples(Source):
         """The examples with their numbers: only the wanted ones where they can be had by index, else all."""
         if not self._one_per_index:
             return enumerate(self._walk(self.name))
-        return ((index, pair) for index in wanted for pair in unpack(self._data[index], self.entry(index)))
+        return (
+            (index, pair)
+            for index in wanted
+            for pair in unpack(self._data[self._positions[index]], self.entry(index), self._keys)
+        )
 
     def _walk(self, name: str) -> Iterator[tuple[Input, int]]:
-        elements = (self._data[index] for index in range(len(self._data))) if self._by_index else self._data
-        for position, element in enumerate(elements):
-            yield from unpack(element, f"element {position} of {name}")
+        """All examples in order, but those that are broken, where such may be left out; these are noted."""
+        for position, read in self._elements():
+            try:
+                pairs = list(unpack(read(), f"element {position} of {name}", self._keys))
+            except DAMAGE as error:
+                if not self._skips:
+                    raise
+                self._broken[position] = f"{error}"
+                continue
+            yield from pairs
+
+    def _elements(self) -> Iterator[tuple[int, Callable[[], Any]]]:
+        """Each element's number, and what reads it."""
+        if self._by_index:
+            yield from ((index, partial(self._data.__getitem__, index)) for index in range(len(self._data)))
+        else:
+            yield from ((index, lambda element=element: element) for index, element in enumerate(self._data))
 
 
 def _is_map_style(data: Any, name: str) -> bool:

@@ -2,14 +2,16 @@
 
 import difflib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.data.class_list import check_classes
+from calibrate.data.class_list import check_classes, indices_by_name
+from calibrate.data.folder_order import order_classes
 from calibrate.data.images import EXTENSIONS
+from calibrate.data.parts import ANY_PART, Part
 from calibrate.errors import DataError
 from calibrate.result import Finding
 
@@ -18,7 +20,8 @@ from calibrate.result import Finding
 class Layout:
     """The image files in reading order, their labels (n,), if any, the class names, if any, and what was skipped.
 
-    ``top`` is the folder around all class folders, ending in ``/``, or nothing.
+    ``top`` is the folder around all class folders, ending in ``/``, or nothing. ``other_order`` are the class names in
+    the other usual order, where that is another and nobody gave a list.
     """
 
     names: tuple[str, ...]
@@ -26,17 +29,35 @@ class Layout:
     class_names: tuple[str, ...] | None
     top: str
     findings: tuple[Finding, ...]
+    other_order: tuple[str, ...] | None = None
+
+    def without(self, rows: Collection[int], findings: tuple[Finding, ...]) -> "Layout":
+        """All but the files at ``rows``, and what is said of these."""
+        kept = [row for row in range(len(self.names)) if row not in rows]
+        labels = None if self.labels is None else self.labels[kept]
+        return replace(
+            self,
+            names=tuple(self.names[row] for row in kept),
+            labels=labels,
+            findings=self.findings + findings,
+        )
 
 
-def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[str] | None, source: str) -> Layout:
-    """Read class folders off relative file names; without ``classes``, folders are numbered in sorted order.
+def arrange(
+    names: Collection[str], folders: Collection[str], classes: Sequence[str] | None, source: str, part: Part = ANY_PART
+) -> Layout:
+    """Read class folders off relative file names; without ``classes``, folders are numbered in their own order.
 
-    Images that all lie at the top, in no folder, have no labels.
+    Images that all lie at the top, in no folder, have no labels. Of folders that are ``train``, ``val`` and ``test``,
+    with class folders in them, the ``part`` that is wanted is read, and its classes are numbered among those of all.
 
     >>> arrange(["val/dog/1.png", "val/cat/2.png"], [], None, "pets.zip").labels
     array([0, 1])
     """
     images = sorted((parts for parts in _split(names) if _is_image(parts)), key=lambda parts: parts[-2:])
+    if (depth := _part_depth(images, part)) is not None:
+        return _of_part(images, names, folders, classes, source, part, depth)
+    part.refuse(source, f"its folders are {_folders(images)}")
     skipped = sorted(name for name in names if not _is_image(tuple(name.split("/"))))
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
     skipped += sorted(folder for folder in set(folders) - parents if folder.split("/")[-1].startswith("."))
@@ -45,7 +66,7 @@ def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[
         raise DataError(f"{source} holds no images{also}. {_expected(source)}")
     depth = _depth(images, source)
     if depth == 1:
-        class_names = None if classes is None else tuple(classes)
+        class_names = None if classes is None else check_classes(classes, "the class list")
         return Layout(tuple(name for (name,) in images), None, class_names, "", _findings(skipped, [], source))
     top = images[0][: depth - 2]
     with_images = {parts[-2] for parts in images}
@@ -54,16 +75,61 @@ def arrange(names: Collection[str], folders: Collection[str], classes: Sequence[
         for parts in _split(parents.union(folders))
         if len(parts) == depth - 1 and parts[:-1] == top and _is_visible(parts) and parts[-1] not in with_images
     }
-    findings = _findings(skipped, sorted(empty), source)
+    findings, other_order = _findings(skipped, sorted(empty), source), None
     if classes is None:
-        class_names = tuple(sorted(with_images | empty))
+        order = order_classes(with_images | empty, source)
+        class_names, other_order, findings = order.names, order.other, findings + order.findings
     else:
         class_names = check_classes(classes, "the class list")
         _check_known(sorted(with_images), class_names, source)
-    index = {name: number for number, name in enumerate(class_names)}
+    index = indices_by_name(class_names)
     labels = np.array([index[parts[-2]] for parts in images], dtype=np.int64)
     prefix = "".join(f"{part}/" for part in top)
-    return Layout(tuple("/".join(parts) for parts in images), labels, class_names, prefix, findings)
+    paths = tuple("/".join(parts) for parts in images)
+    return Layout(paths, labels, class_names, prefix, findings, other_order)
+
+
+def _part_depth(images: list[tuple[str, ...]], part: Part) -> int | None:
+    """Below how many folders around everything the parts lie; None where there are none."""
+    for depth in (0, 1):
+        heads = {parts[depth] for parts in images if len(parts) > depth + 1}
+        if any(len(parts) <= depth + 1 for parts in images) or (depth and len({parts[0] for parts in images}) > 1):
+            return None
+        labelled = any(len(parts) > depth + 2 for parts in images)
+        if heads and part.among(heads) and (labelled or part.named is not None):
+            return depth
+    return None
+
+
+def _of_part(
+    images: list[tuple[str, ...]],
+    names: Collection[str],
+    folders: Collection[str],
+    classes: Sequence[str] | None,
+    source: str,
+    part: Part,
+    depth: int,
+) -> Layout:
+    """The layout of one part, its files named from the root; the class folders of other parts are classes too."""
+    around = images[0][:depth]
+    chosen, findings = part.choose({parts[depth] for parts in images}, source)
+    prefix = "".join(f"{folder}/" for folder in (*around, chosen))
+    inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+    elsewhere = {parts[-2] for parts in images if len(parts) == depth + 3}
+    below = {folder.removeprefix(prefix) for folder in folders if folder.startswith(prefix)} | elsewhere
+    found = arrange(inside, below, classes, f"{source}/{prefix.rstrip('/')}")
+    return replace(
+        found,
+        names=tuple(prefix + name for name in found.names),
+        top=prefix + found.top,
+        findings=findings + found.findings,
+    )
+
+
+def _folders(images: list[tuple[str, ...]]) -> str:
+    """The outermost folders of the images, the first few."""
+    found = sorted({parts[0] for parts in images if len(parts) > 1})
+    return ", ".join(found[:8]) + (", …" if found[8:] else "") if found else "none"
 
 
 def _split(names: Collection[str]) -> list[tuple[str, ...]]:
@@ -86,7 +152,10 @@ def _depth(images: list[tuple[str, ...]], source: str) -> int:
     if 1 in depths:
         raise DataError(f"{'/'.join(depths[1])!r} in {source} lies in no class folder. {_expected(source)}")
     deep = "/".join(depths[max(depths)])
-    raise DataError(f"{deep!r} in {source} does not lie directly in a class folder. {_expected(source)}")
+    raise DataError(
+        f"{deep!r} in {source} does not lie directly in a class folder. {_expected(source)} If the folders "
+        f"{_folders(images)} are parts of the data, name one of them with --split."
+    )
 
 
 def _expected(source: str) -> str:
@@ -98,10 +167,10 @@ def _expected(source: str) -> str:
 
 
 def _check_known(folders: list[str], class_names: tuple[str, ...], source: str) -> None:
-    known = set(class_names)
+    known = indices_by_name(class_names)
     for folder in folders:
         if folder not in known:
-            near = difflib.get_close_matches(folder, class_names, n=1, cutoff=0)[0]
+            near = difflib.get_close_matches(folder, known, n=1, cutoff=0)[0]
             raise DataError(
                 f"the class folder {folder!r} in {source} is not in the class list; the nearest of its "
                 f"{len(class_names)} names is {near!r}. Rename the folder, or pass the list of the model's classes."

@@ -9,11 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.data.class_list import class_indices
+from calibrate.data.class_list import stored_labels
 from calibrate.data.files.remote import RemotePath
 from calibrate.data.files.zip_archive import checked_members, open_zip
 from calibrate.data.images import IMAGE_CHANNELS, as_image, check_pixels
 from calibrate.data.loading import load_in_order
+from calibrate.data.parts import ANY_PART, Part, part_of
 from calibrate.data.preprocess import applied_preprocessing, pixels
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
@@ -21,14 +22,17 @@ from calibrate.errors import DataError
 from calibrate.preprocessing import Preprocessing
 from calibrate.result import Finding
 
-#: The names that the inputs and the labels may have.
+#: The names that the inputs and the labels may have; of several parts each with its name before or behind: train_images
+#: and train_labels as in MedMNIST's files, x_train and y_train as in Keras' ones.
 PAIRS = (("x", "y"), ("images", "labels"), ("data", "target"))
 
 
 class Npz(Source):
     """Two arrays in an ``.npz`` file: inputs and labels, named x and y, images and labels, or data and target.
 
-    A file that holds nothing but inputs of such a name is data without labels.
+    A file that holds nothing but inputs of such a name is data without labels. Of a file with several such pairs, for
+    the parts train, val and test, the ``part`` that is wanted is read. Labels are (N,), a column (N, 1) or one-hot
+    rows (N, K).
     uint8 inputs (N, H, W) or (N, H, W, C) with C = 1, 3 or 4 are images; floating point inputs (N, F) or (N, C, ...)
     are network input as it is. Opening reads the file once, to verify its checksums; a pass reads the inputs row by
     row, from the first to the last one wanted.
@@ -41,11 +45,12 @@ class Npz(Source):
         name: str,
         preprocessing: Preprocessing | None,
         classes: Sequence[str] | None = None,
+        part: Part = ANY_PART,
     ) -> None:
         with open_zip(path) as archive:
             members = checked_members(archive, path)
         arrays = sorted(member.removesuffix(".npy") for member in members if member.endswith(".npy"))
-        pair = _pair(arrays, name)
+        pair, findings = _pair(arrays, name, part)
         inputs, *labels = (StoredArray(path, members[f"{array}.npy"]) for array in pair)
         self._images = _holds_images(inputs)
         for array in labels:
@@ -56,15 +61,18 @@ class Npz(Source):
                 )
         inputs.verify()
         applied = applied_preprocessing(preprocessing, images=self._images, name=name)
+        indices, said = stored_labels(labels[0].read(), f"the labels {labels[0].name}") if labels else (None, ())
+        parted = _part_array(pair[0]) is not None
+        unused = [array for array in arrays if array not in pair and not (parted and _part_array(array))]
         super().__init__(
             name=name,
-            labels=class_indices(labels[0].read(), f"the labels {labels[0].name}") if labels else None,
+            labels=indices,
             fingerprint=_fingerprint(inputs, *labels),
             preprocessing=applied.preprocessing,
             input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=applied.findings + _unused_arrays([array for array in arrays if array not in pair], name),
+            findings=findings + said + applied.findings + _unused_arrays(unused, name),
         )
         self._inputs = inputs
 
@@ -88,19 +96,54 @@ class Npz(Source):
         return pixels(as_image(values), self.preprocessing, self.entry(index))
 
 
-def _pair(arrays: list[str], name: str) -> tuple[str, ...]:
-    """The names of the inputs and the labels, or of the inputs alone."""
-    if len(arrays) == 1 and any(arrays[0] == inputs for inputs, _ in PAIRS):
-        return tuple(arrays)
-    found = [pair for pair in PAIRS if set(pair) <= set(arrays)]
-    if len(found) == 1:
-        return found[0]
+def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    """The names of the inputs and the labels, or of the inputs alone; and what to say where they are one of several."""
+    parts: dict[str, dict[str, str]] = {}
+    for array in arrays:
+        if (found := _part_array(array)) is not None:
+            parts.setdefault(found[0], {})[found[1]] = array
     wanted = "x and y, images and labels, or data and target"
-    held = ", ".join(map(repr, arrays)) or "none"
-    raise DataError(
-        f"{name} must hold one pair of arrays named {wanted}, or without labels x, images or data alone; it holds "
-        f"{held}. Rename the arrays."
+    plain = [pair for pair in PAIRS if set(pair) <= set(arrays)]
+    if part.named is None and (plain or not parts):
+        if len(arrays) == 1 and any(arrays[0] == inputs for inputs, _ in PAIRS):
+            return tuple(arrays), ()
+        if len(plain) == 1:
+            return plain[0], ()
+        held = ", ".join(map(repr, arrays)) or "none"
+        raise DataError(
+            f"{name} must hold one pair of arrays named {wanted}, or without labels x, images or data alone, or such "
+            f"pairs of several parts as in train_images and train_labels, or x_test and y_test; it holds {held}. "
+            "Rename the arrays."
+        )
+    if not parts:
+        part.refuse(name, f"its arrays are {', '.join(arrays) or 'none'}")
+    chosen, findings = part.choose(parts.keys(), name)
+    held_by_role = parts[chosen]
+    pairs = [tuple(held_by_role[role] for role in pair) for pair in PAIRS if set(pair) <= held_by_role.keys()] or (
+        [(array,) for role, array in held_by_role.items() if len(held_by_role) == 1 and role in dict(PAIRS)]
     )
+    if len(pairs) != 1:
+        raise DataError(
+            f"the part {chosen} of {name} must hold one pair of arrays named {wanted}; it holds "
+            f"{', '.join(map(repr, sorted(held_by_role.values())))}. Rename the arrays."
+        )
+    return pairs[0], findings
+
+
+def _part_array(array: str) -> tuple[str, str] | None:
+    """The part and the role in :data:`PAIRS` of an array that is named by both, in either order.
+
+    >>> _part_array("val_images"), _part_array("X_test"), _part_array("weights")
+    (('val', 'images'), ('test', 'x'), None)
+    """
+    first, _, second = array.partition("_")
+    for named, role in ((first, second), (second, first)):
+        meant = next(
+            (known for pair in PAIRS for known in pair if role.lower() in (known, f"{known}s", known[:-1])), None
+        )
+        if meant is not None and part_of(named) is not None:
+            return named, meant
+    return None
 
 
 def _holds_images(inputs: StoredArray) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from calibrate.data import Source, open_data, read_class_map, read_classes
+from calibrate.data import TRAINING, Source, open_data, read_class_map, read_classes
 from calibrate.engine.delivery.files import Delivery, check_outputs, deliver, proof_examples, write_onnx
 from calibrate.engine.execution import Plan, carry_out, plan
 from calibrate.engine.inputs.reference import make_reference, read_reference, write_reference
@@ -73,7 +73,7 @@ def open_run(
         opened.model,
         request.recipe,
         data=_open_data(request, request.data, opened, shape),
-        training=request.training_data,
+        training=_open_training(request, shape),
         preprocessing=shape,
         classes=None,
         batch_size=request.settings.batch_size,
@@ -191,6 +191,20 @@ def _preprocessing(request: RunRequest | ExportRequest, opened: Opened) -> Prepr
     return asked or own
 
 
+def _open_training(request: RunRequest, preprocessing: Preprocessing | None) -> Source | None:
+    """The training data, if any: the part train of data that hold several."""
+    if request.training_data is None:
+        return None
+    most = request.skip_broken if request.training_skip_broken is None else request.training_skip_broken
+    return open_data(
+        request.training_data,
+        preprocessing=preprocessing,
+        split=request.training_split,
+        skip_broken=most,
+        usual=TRAINING,
+    )
+
+
 def _open_data(
     request: RunRequest | ExportRequest, data: str, opened: Opened, preprocessing: Preprocessing | None
 ) -> Source:
@@ -201,4 +215,6 @@ def _open_data(
         preprocessing=preprocessing,
         classes=(read_classes(classes) if isinstance(classes, Path) else classes) or opened.class_names,
         class_map=read_class_map(class_map) if isinstance(class_map, Path) else class_map,
+        split=request.split,
+        skip_broken=request.skip_broken,
     )

@@ -1,6 +1,7 @@
 """Scores of a classifier, with intervals."""
 
 from calibrate.metrics.calibration_error import expected_calibration_error, reliability
+from calibrate.metrics.label_order import order_finding, renumbering
 from calibrate.metrics.measurement import ArmScores, difference, measure, near_chance
 from calibrate.metrics.paired_proportions import paired_interval
 from calibrate.metrics.predictions import Predicted, predicted_classes, prediction_changes
@@ -22,12 +23,14 @@ __all__ = [
     "mean_samples",
     "measure",
     "near_chance",
+    "order_finding",
     "paired_interval",
     "paired_t_test",
     "predicted_classes",
     "prediction_changes",
     "rank",
     "reliability",
+    "renumbering",
     "require_finite",
     "score",
     "score_or_guess",

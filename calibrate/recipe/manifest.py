@@ -28,7 +28,9 @@ PreprocessingOrFile = Annotated[Annotated[Preprocessing, Tag("<inline>")] | _Tex
 class ManifestModel(Value):
     """A checkpoint and its architecture, which a tuned file knows itself."""
 
-    model: Annotated[str, Field(min_length=1, description="checkpoint, relative to the manifest")]
+    model: Annotated[
+        str, Field(min_length=1, description="checkpoint, relative to the manifest; runs/*/best.pth is several")
+    ]
     architecture: str | None = None
     architecture_args: dict[str, Any] | None = None
     weights: Annotated[
@@ -40,7 +42,9 @@ class ManifestModel(Value):
 class ManifestDataset(Value):
     """Labelled data, how their classes are the model's, and how images are prepared."""
 
-    data: Annotated[str, Field(min_length=1, description="what --data takes, relative to the manifest")]
+    data: Annotated[
+        str, Field(min_length=1, description="what --data takes, relative to the manifest; sets/*.zip is several")
+    ]
     training_data: Annotated[
         str | None,
         Field(
@@ -48,8 +52,16 @@ class ManifestDataset(Value):
             description="examples that the models were trained on, given as data are, for the steps that use them",
         ),
     ] = None
-    classes: Annotated[str | None, Field(description="file of the model's class names, one a line")] = None
+    classes: Annotated[str | None, Field(description="file of the model's class names: one a line, JSON or YAML")] = (
+        None
+    )
     class_map: Annotated[str | None, Field(description="file that says which class of the model each is")] = None
+    split: Annotated[
+        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
+    ] = None
+    skip_broken: Annotated[
+        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
+    ] = 0
     preprocessing: Annotated[
         PreprocessingOrFile | None, Field(description="in line or a file; else the architecture's own")
     ] = None

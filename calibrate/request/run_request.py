@@ -28,6 +28,12 @@ class _ModelOnData(Value):
     ] = None
     classes: Path | tuple[str, ...] | None = None
     class_map: Path | dict[str, str | int] | None = None
+    split: Annotated[
+        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
+    ] = None
+    skip_broken: Annotated[
+        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
+    ] = 0
     preprocessing: Annotated[Preprocessing | None, Field(description="else the architecture's own")] = None
 
 
@@ -46,6 +52,10 @@ class RunRequest(_ModelOnData):
     data: Annotated[str, Field(description="what --data takes")]
     training_data: Annotated[
         str | None, Field(description="examples that the model was trained on, named as data are; no labels needed")
+    ] = None
+    training_split: Annotated[str | None, Field(min_length=1, description="their part; else train, if any")] = None
+    training_skip_broken: Annotated[
+        int | None, Field(ge=0, description="so many of their images may be left out; else as many as of the data")
     ] = None
     recipe: Recipe
     reference: Annotated[

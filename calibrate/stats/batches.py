@@ -1,11 +1,16 @@
 """Batches of numbered examples, which a re-estimation may need more than once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any
 
 from torch import Tensor
 
+from calibrate.data.element import input_key
 from calibrate.errors import DataError, UsageError
+
+#: A batch of inputs, maybe with labels.
+Batch = Tensor | Sequence[Tensor] | Mapping[str, Any]
 
 
 class Batches(ABC):
@@ -21,18 +26,20 @@ class Batches(ABC):
         """A fresh pass from the batch that begins with the example ``first``: each batch, and its first number."""
 
 
-def as_batches(given: Iterable[Tensor | Sequence[Tensor]] | Batches, samples: int | None = None) -> Batches:
+def as_batches(given: Iterable[Batch] | Batches, samples: int | None = None) -> Batches:
     """The batches of a data loader or a list, cut after ``samples``; those that are numbered already as they are."""
     return given if isinstance(given, Batches) else IterableBatches(given, samples)
 
 
 class IterableBatches(Batches):
-    """The inputs of any iterable of batches, each a tensor or a sequence that begins with it, cut after ``samples``.
+    """The inputs of any iterable of batches, cut after ``samples``.
+
+    Each is a tensor, a sequence that begins with it, or a mapping that has it by a usual name: ``pixel_values``.
 
     What the iterable cannot keep is an error: too few examples, other batches in a second pass, no second pass at all.
     """
 
-    def __init__(self, batches: Iterable[Tensor | Sequence[Tensor]], samples: int | None, first: int = 0) -> None:
+    def __init__(self, batches: Iterable[Batch], samples: int | None, first: int = 0) -> None:
         if samples is None and not isinstance(batches, Sized):
             raise UsageError(
                 f"the batches are a {type(batches).__name__}, which does not say how long it is and may never end; "
@@ -58,7 +65,7 @@ class IterableBatches(Batches):
         self._begun = True
         used = 0
         for batch in self._batches:
-            x = batch if isinstance(batch, Tensor) else batch[0]
+            x = _input_of(batch, used)
             if self._samples is not None:
                 x = x[: self._samples - used]
             number, used = self._first + used, used + len(x)
@@ -79,3 +86,12 @@ class IterableBatches(Batches):
                 f"the batch that begins with example {number} differs from pass to pass; turn shuffling and random "
                 "augmentation off."
             )
+
+
+def _input_of(batch: Batch, first: int) -> Tensor:
+    if isinstance(batch, Tensor):
+        return batch
+    if isinstance(batch, Mapping):
+        x: Tensor = batch[input_key(batch, f"the batch that begins with example {first}")]
+        return x
+    return batch[0]

@@ -1,5 +1,6 @@
 """``afternorm datasets``: the datasets of a server."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -20,21 +21,34 @@ def add(
     class_map: Annotated[
         str | None,
         typer.Option(
-            metavar="MAPPING",
-            help="Which of the model's classes each of the data is: '{kitty: cat}'.",
+            metavar="MAPPING|FILE",
+            help="Which of the model's classes each of the data is: '{kitty: cat}', or a YAML, JSON or CSV file.",
             show_default=False,
         ),
     ] = None,
+    split: options.SplitName = None,
+    skip_broken: options.SkipBroken = 0,
     name: Name = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Upload and register data, with or without labels, and wait for their check. Prints the dataset's identity."""
     with connect(url) as client:
-        dataset = client.add_dataset(path, class_map=options.mapping(class_map, "--class-map"), name=name)
+        dataset = client.add_dataset(
+            path, class_map=_class_map(class_map), split=split, skip_broken=skip_broken, name=name
+        )
     facts = dataset.facts or {}
     classes = "without labels" if facts["classes"] is None else f"of {facts['classes']} classes"
     note(f"{dataset.name}: {facts['n']:,} examples {classes}")
     say(dataset.id)
+
+
+def _class_map(text: str | None) -> Mapping[str, str | int] | None:
+    if text is None or text.lstrip().startswith("{"):
+        return options.mapping(text, "--class-map")
+
+    from calibrate.data import read_class_map
+
+    return read_class_map(text) if Path(text).is_file() else options.mapping(text, "--class-map")
 
 
 @datasets.command("list")

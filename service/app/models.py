@@ -26,7 +26,11 @@ def add(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Upload and register a checkpoint, and wait for its check. Prints the model's identity."""
-    names = classes.read_text(encoding="utf-8").split("\n") if classes else None
+    names = None
+    if classes is not None:
+        from calibrate.data import read_classes
+
+        names = list(read_classes(classes))
     with connect(url) as client:
         model = client.add_model(
             path,
@@ -34,7 +38,7 @@ def add(
             architecture_args=options.mapping(architecture_args, "--architecture-args"),
             weights=weights,
             preprocessing=options.preprocessing(preprocessing),
-            class_names=[line.strip() for line in names if line.strip()] if names else None,
+            class_names=names,
             name=name,
         )
     facts = model.facts or {}

@@ -120,10 +120,22 @@ class Client:
         self._transport.send("DELETE", f"/models/{identity}")
 
     def add_dataset(
-        self, path: Path | str, *, class_map: Mapping[str, str | int] | None = None, name: str | None = None
+        self,
+        path: Path | str,
+        *,
+        class_map: Mapping[str, str | int] | None = None,
+        split: str | None = None,
+        skip_broken: int = 0,
+        name: str | None = None,
     ) -> Dataset:
         """Upload and register data, and wait for their check; raises RemoteError where the server refuses them."""
-        body = {"upload": self.upload(path).id, "name": name, "class_map": class_map}
+        body = {
+            "upload": self.upload(path).id,
+            "name": name,
+            "class_map": class_map,
+            "split": split,
+            "skip_broken": skip_broken or None,
+        }
         added = Dataset.model_validate_json(self._transport.send("POST", "/datasets", json=_without_none(body)).content)
         return self._wait_for_check(lambda: self.dataset(added.id), added)
 

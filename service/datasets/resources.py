@@ -13,13 +13,23 @@ State = Literal["checking", "ready", "refused"]
 
 
 class DatasetRequest(FileSource):
-    """Examples in one file, with or without labels; ``class_map`` maps their classes to the model's."""
+    """Examples in one file, with or without labels; ``class_map`` maps their classes to the model's.
+
+    Of a file that holds several parts (folders train, val, test; arrays such as val_images) ``split`` names the one to
+    read; else it is val, or else test, and of a job's training_dataset train.
+    """
 
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     class_map: Annotated[
         dict[str, Name | Annotated[int, Field(ge=0, lt=2**31)]] | None,
         Field(min_length=1, max_length=100_000, description="data class -> the model's class: its name or number"),
     ] = None
+    split: Annotated[Name | None, Field(description="the part to read of a file that holds several, such as val")] = (
+        None
+    )
+    skip_broken: Annotated[
+        int, Field(ge=0, lt=2**31, description="so many images that cannot be read may be left out")
+    ] = 0
 
 
 class Dataset(Value):
@@ -31,6 +41,8 @@ class Dataset(Value):
     file_name: str
     blob: BlobReference
     class_map: dict[str, str | int] | None
+    split: str | None
+    skip_broken: int
     facts: Annotated[
         dict[str, Any] | None, Field(description="kind, number of examples, classes (null without labels)")
     ]

@@ -54,6 +54,8 @@ datasets = Table(
     Column("file_name", String, nullable=False),
     Column("blob", ForeignKey("blobs.sha256"), nullable=False),
     Column("class_map", JSON),
+    Column("split", String, comment="the part to read of data that hold several"),
+    Column("skip_broken", Integer, nullable=False, server_default=text("0"), comment="images that may be left out"),
     Column("state", String, nullable=False),
     Column("facts", JSON),
     Column("problem", JSON),

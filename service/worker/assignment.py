@@ -23,6 +23,8 @@ class DatasetCheck(Value):
     """The check of a new dataset."""
 
     data: str
+    split: str | None = None
+    skip_broken: int = 0
 
 
 class Assignment(Value):

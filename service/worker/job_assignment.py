@@ -56,7 +56,8 @@ def _check(inputs: JobInputs, files: dict[str, Path], blobs: Blobs) -> ModelChec
     if (model := inputs.model) is None:
         if inputs.dataset is None:
             raise ValueError("a check has neither a model nor a dataset")
-        return DatasetCheck(data=_add_data(inputs.dataset, files, blobs))
+        dataset = inputs.dataset
+        return DatasetCheck(data=_add_data(dataset, files, blobs), split=dataset.split, skip_broken=dataset.skip_broken)
     name = _checkpoint_name(model.file_name)
     files[name] = blobs.path(model.blob)
     return ModelCheck(
@@ -79,6 +80,8 @@ def _request(job: Row[Any], inputs: JobInputs, files: dict[str, Path], blobs: Bl
         "architecture_args": model.architecture_args or None,
         "classes": model.class_names or None,
         "class_map": dataset.class_map if dataset is not None else None,
+        "split": dataset.split if dataset is not None else None,
+        "skip_broken": dataset.skip_broken if dataset is not None else 0,
         "preprocessing": model.preprocessing,
         "data": _add_data(dataset, files, blobs) if dataset is not None else None,
     }
@@ -91,6 +94,8 @@ def _request(job: Row[Any], inputs: JobInputs, files: dict[str, Path], blobs: Bl
         {
             **given,
             "training_data": _add_data(training, files, blobs) if training is not None else None,
+            "training_split": training.split if training is not None else None,
+            "training_skip_broken": training.skip_broken if training is not None else None,
             "recipe": recipe,
             "outputs": job.outputs if writes else Outputs(formats=()),
             "settings": job.settings,

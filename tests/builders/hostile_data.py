@@ -162,7 +162,7 @@ def zips(folder: Path) -> Iterator[Hostile]:
 def arrays(folder: Path) -> Iterator[Hostile]:
     code = Calls(eval, "open('executed', 'w')")
     x = np.zeros((20, 8, 8), np.uint8)
-    for name, y, said in [("pickled", np.array([code] * 20, object), "'y'"), ("floats", np.ones(20), "integers")]:
+    for name, y, said in [("pickled", np.array([code] * 20, object), "'y'"), ("floats", np.full(20, 0.5), "integers")]:
         np.savez(folder / f"{name}.npz", x=x, y=y)
         yield Hostile(folder / f"{name}.npz", said)
     write_zip(folder / "pickle.npz", {"x.npy": pickle.dumps(code), "y.npy": pickle.dumps(code)})

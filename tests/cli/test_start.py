@@ -24,7 +24,7 @@ except SystemExit as end:
 print(*{packages!r} & set(sys.modules), file=sys.stderr)
 """
     command = [sys.executable, "-W", "error", "-c", code]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     return set(ran.stderr.split())
 
 

@@ -61,7 +61,7 @@ def test_with_a_class_list_numbers_are_names(listed: Write) -> None:
         open_data(path, preprocessing=RAW, classes=["2", "x"])
 
 
-@pytest.mark.parametrize("labels", ["0,cat", "cat,0", "0,-1", "0,1.0"])
+@pytest.mark.parametrize("labels", ["0,cat", "cat,0", "0,-1", "0,1.5", "0,nan", "0,1e0"])
 def test_numbers_and_names_do_not_mix(listed: Write, labels: str) -> None:
     first, second = labels.split(",")
     with pytest.raises(DataError, match="line 3"):
@@ -77,3 +77,46 @@ def test_other_rows_have_another_fingerprint(listed: Write) -> None:
 def test_images_need_a_preprocessing(listed: Write) -> None:
     with pytest.raises(DataError, match="--preprocessing"):
         open_data(listed("path,label\ndog/a.png,0\n"), preprocessing=None)
+
+
+@pytest.mark.parametrize("text", ["0.0,2.0", "0.,2.", "00,02", " 0 , 2 ", '"0","2"', '"0.0", "2"', "0,2.00"])
+def test_whole_numbers_are_class_indices(listed: Write, text: str) -> None:
+    first, second = text.split(",")
+    source = open_data(listed(f"path,label\ndog/a.png,{first}\nant/x.png,{second}\n"), preprocessing=RAW)
+    assert source.labels.tolist() == [0, 2]
+    assert source.class_names is None
+
+
+def test_numbers_beside_a_class_list_are_its_places_where_none_is_a_name(listed: Write) -> None:
+    path = listed("path,label\ndog/a.png,2.0\ncat/1.png,0.0\n")
+    source = open_data(path, preprocessing=RAW, classes=["cat", "bee", "dog"])
+    assert source.labels.tolist() == [2, 0]
+    assert [item.code for item in source.findings] == ["labels-by-index"]
+    listed("path,label\ndog/a.png,3\ncat/1.png,1\n")
+    with pytest.raises(DataError, match="count from 1: subtract 1"):
+        open_data(path, preprocessing=RAW, classes=["cat", "bee", "dog"]).check_outputs(3)
+
+
+@pytest.mark.parametrize(
+    ("header", "codes"),
+    [
+        ("path,label", []),
+        ("Path, LABEL", ["columns-taken"]),
+        ("filename,class", ["columns-taken"]),
+        ("image_path;target", ["columns-taken"]),
+        ("File Name\tcategory", ["columns-taken"]),
+        ("path,label,label ", None),
+        ("img,image,label", None),
+    ],
+)
+def test_spellings_of_the_header(listed: Write, header: str, codes: list[str] | None) -> None:
+    mark = next((mark for mark in ";\t" if mark in header), ",")
+    rest = "".join(f"{mark}x" for _ in range(header.count(mark) - 1))
+    path = listed(f"{header}\ndog/a.png{mark}dog{rest}\ncat/1.png{mark}cat{rest}\n")
+    if codes is None:
+        with pytest.raises(DataError, match="columns path,label, each once"):
+            open_data(path, preprocessing=RAW)
+        return
+    source = open_data(path, preprocessing=RAW)
+    assert source.labels.tolist() == [1, 0]
+    assert [item.code for item in source.findings] == codes

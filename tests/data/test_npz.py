@@ -145,11 +145,11 @@ def test_pickles_are_refused_unopened(save: Save, tmp_path: Path, trapped: str) 
     ("x", "y", "message"),
     [
         (FLOATS, LABELS[:4], "'x'.* has 5 rows but 'y' has 4"),
-        (FLOATS, LABELS.astype(float), "labels.*are float64"),
+        (FLOATS, LABELS + 0.5, "labels.*are float64"),
         (FLOATS, LABELS == 1, "labels.*are bool"),
         (FLOATS, LABELS - 1, "hold -1"),
         (FLOATS, np.array([0, 0, 0, 0, 2**63], dtype=np.uint64), f"hold {2**63}"),
-        (FLOATS, np.eye(5, dtype=int), "one-hot"),
+        (FLOATS, np.eye(5, dtype=int) + np.eye(5, k=1, dtype=int), r"shape \(5, 5\), and row 0 is not one-hot"),
         (FLOATS, np.int64(3), "no examples"),
         (FLOATS[:0], LABELS[:0], "no examples"),
         (FLOATS[:, :0], LABELS, "no examples"),

@@ -101,7 +101,7 @@ def test_one_folder_around_the_images_is_a_class_and_the_error_says_how_to_give_
         source.check_outputs(3)
 
 
-@pytest.mark.parametrize("text", ["file\na.png\n", "path,labels\na.png,0\n", "path,path\na.png,b.png\n", "label\n0\n"])
+@pytest.mark.parametrize("text", ["note\na.png\n", "path,note\na.png,0\n", "path,path\na.png,b.png\n", "label\n0\n"])
 def test_a_manifest_with_other_columns_is_refused(
     write_folder: Write, picture: Callable[..., bytes], text: str
 ) -> None:

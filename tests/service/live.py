@@ -37,5 +37,5 @@ def served(data_dir: Path, *options: str, killed: bool = False) -> Iterator[str]
                 raise AssertionError("".join(lines))
         finally:
             server.send_signal(signal.SIGTERM)
-            lines += server.communicate(timeout=60)[1].splitlines(keepends=True)
+            lines += server.communicate(timeout=300)[1].splitlines(keepends=True)
     assert server.returncode == (-signal.SIGKILL if killed else 0), "".join(lines)

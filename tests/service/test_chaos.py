@@ -146,7 +146,7 @@ def test_every_job_ends_once_and_as_if_undisturbed(tmp_path: Path, demo_inputs: 
         halves[half_upload(server.url, content)] = content
         time.sleep(chance.uniform(0.1, 9))
         server.kill(chance)
-    until(lambda: all(server_data.row(job).state in OVER for job in jobs), 300)
+    until(lambda: all(server_data.row(job).state in OVER for job in jobs))
     for upload, content in halves.items():
         digest, middle = hashlib.sha256(content).hexdigest(), len(content) // 2
         assert server_data.blobs.size(digest) is None, "half an upload is a blob"

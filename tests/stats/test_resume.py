@@ -124,7 +124,7 @@ def test_rounds_can_be_interrupted(build: type[nn.Module], memory: int, seconds:
 @pytest.mark.parametrize("build", [Residual, Tied, Interleaved])
 def test_shards_end_with_the_bits_of_the_whole(build: type[nn.Module], order: str) -> None:
     """Three shards as threads, which meet at each call as processes would in an all-gather."""
-    meet = threading.Barrier(3, timeout=60)
+    meet = threading.Barrier(3, timeout=300)
     given: dict[int, Pool] = {}
     shards = [(0, PARTS[:2]), (22, PARTS[2:3]), (33, PARTS[3:])]
     models = [warmed_up(build()) for _ in shards]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from calibrate.data import DataLike, Source, open_data, split, stratified
+from calibrate.data import TESTING, TRAINING, DataLike, Source, open_data, split, stratified
 from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
 from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
@@ -81,8 +81,8 @@ def plan_fine_tuning(
         )
     check_batch_size(batch_size)
     place = find_device(device)
-    source = open_data(data, preprocessing=preprocessing)
-    apart = None if test_data is None else open_data(test_data, preprocessing=preprocessing)
+    source = open_data(data, preprocessing=preprocessing, usual=TRAINING)
+    apart = None if test_data is None else open_data(test_data, preprocessing=preprocessing, usual=TESTING)
     if apart is not None and apart.fingerprint == source.fingerprint:
         raise UsageError(
             f"{apart.name} holds the very examples of {source.name}, and scores on what was learned by heart prove "

@@ -34,13 +34,14 @@ class Inspection:
     preprocessing: Preprocessing | None
     input_fit: InputFit | NotApplicable | None
     opening: tuple[Finding, ...] = ()
+    data_findings: tuple[Finding, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader should know."""
         fit = self.input_fit
         fits = input_findings(fit) if isinstance(fit, InputFit) else ()
-        return (*self.opening, *fits, *condition_findings(self.health))
+        return (*self.opening, *self.data_findings, *fits, *condition_findings(self.health))
 
 
 def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
@@ -60,4 +61,5 @@ def inspect_model(opened: Opened, given: Given | None = None) -> Inspection:
         preprocessing=shape if given is None else given.source.preparation,
         input_fit=None if given is None else given.input_fit,
         opening=opened.findings,
+        data_findings=() if given is None else given.source.findings,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from calibrate.data import DataLike, Source, open_data
+from calibrate.data import TRAINING, DataLike, Source, open_data
 from calibrate.errors import DataError, UsageError
 from calibrate.recipe import Preprocessing, Recipe
 
@@ -28,7 +28,7 @@ def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Prep
             "recipe with the step field_shift, estimation_shift or input_fit, with the adaptation method eata, or with "
             "reestimate or search_statistics and `on: training`, such as precise_bn."
         )
-    return open_data(training, preprocessing=preprocessing)
+    return open_data(training, preprocessing=preprocessing, usual=TRAINING)
 
 
 def check_inputs(training: Source, wanted: Tensor) -> None:

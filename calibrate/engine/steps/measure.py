@@ -12,6 +12,7 @@ from calibrate.metrics import (
     difference,
     measure,
     near_chance,
+    order_finding,
     predicted_classes,
     prediction_changes,
     require_finite,
@@ -68,6 +69,16 @@ def compare_(run: Run, step: Measure, original: Tensor, tuned: Tensor | None, do
         run.notes.verdict, run.notes.reasons = judge(measured.verdict_difference)
     if not empty and (hint := near_chance(measured.arm("original").metrics["top1"], run.given.look.outputs)):
         run.add_finding_(hint.code, hint.message, hint.severity)
+    if not empty:
+        order = order_finding(
+            (run.calibration_labels.numpy(), predicted_classes(run.logits_of_original())),
+            (labels.numpy(), predicted_classes(original)),
+            run.given.look.outputs,
+            source.class_names,
+            source.other_order,
+        )
+        if order is not None:
+            run.add_finding_(order.code, order.message, order.severity)
 
 
 def _original_arms(run: Run, original: Tensor, *, has_tuned: bool) -> tuple[list[ArmScores], list[EmptyArm]]:

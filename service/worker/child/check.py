@@ -52,7 +52,7 @@ def check_model(model: ModelCheck) -> Checked:
 
 def check_dataset(dataset: DatasetCheck) -> Checked:
     """Open the data, and decode some of the examples."""
-    source = open_data(dataset.data, preprocessing=ANY_IMAGE)
+    source = open_data(dataset.data, preprocessing=ANY_IMAGE, split=dataset.split, skip_broken=dataset.skip_broken)
     for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
         pass
     names, labels = source.class_names, source.labels

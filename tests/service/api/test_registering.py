@@ -21,7 +21,7 @@ def settle(server: Running, **values: Any) -> None:
 
 
 def test_registering_waits_for_the_check(tmp_path: Path) -> None:
-    with run(tmp_path, check_wait_seconds=10) as server:
+    with run(tmp_path, check_wait_seconds=300) as server:
         body = {
             "upload": server.upload(b"w", "../net (1).pth"),
             "architecture": "cifar/resnet8",
@@ -40,7 +40,7 @@ def test_registering_waits_for_the_check(tmp_path: Path) -> None:
 
 
 def test_a_refused_file_is_a_problem_with_the_checks_own_code(tmp_path: Path) -> None:
-    with run(tmp_path, check_wait_seconds=10) as server:
+    with run(tmp_path, check_wait_seconds=300) as server:
         body = {"upload": server.upload(b"w", "net.pth"), "architecture": "cifar/resnet8"}
         why = {"title": "Unsafe", "status": 422, "code": "unsafe-input", "detail": "it runs code"}
         worker = threading.Thread(target=settle, args=(server,), kwargs={"state": "refused", "problem": why})
@@ -58,6 +58,16 @@ def test_registering_queues_a_check_and_does_not_wait_for_ever(server: Running) 
     assert (response.status_code, response.json()["state"], response.json()["class_map"]) == (202, "checking", {"a": 3})
     [check] = server.client.get("/v1/jobs").json()["data"]
     assert (check["kind"], check["state"], check["dataset"]) == ("check", "queued", response.json()["id"])
+
+
+def test_a_dataset_says_its_part_and_how_many_images_may_be_broken(server: Running) -> None:
+    body = {"upload": server.upload(b"d", "d.npz"), "split": "val", "skip_broken": 2}
+    made = server.client.post("/v1/datasets", json=body).json()
+    assert (made["split"], made["skip_broken"]) == ("val", 2)
+    usual = server.client.post("/v1/datasets", json={"upload": server.upload(b"d", "d.npz")}).json()
+    assert (usual["split"], usual["skip_broken"]) == (None, 0)
+    refused = server.client.post("/v1/datasets", json={**body, "skip_broken": -1})
+    assert refused.status_code == 422
 
 
 def test_a_blob_is_registered_like_an_upload(server: Running) -> None:

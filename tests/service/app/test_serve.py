@@ -43,7 +43,7 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 def _wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.05)

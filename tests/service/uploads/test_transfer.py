@@ -133,7 +133,7 @@ def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_until_arrived(server: Running, upload: str, size: int) -> None:
-    for _ in range(1000):
+    for _ in range(30_000):
         if server.backend.partials.size(upload) == size:
             return
         time.sleep(0.01)
@@ -158,7 +158,7 @@ def test_bytes_received_before_the_connection_broke_are_stored(folder: Path, unb
         upload = begin(server, 6)
         with send_some(port, upload, 6, b"abc"):
             wait_until_arrived(server, upload, 3)
-        for _ in range(500):
+        for _ in range(30_000):
             if server.append(upload, 3, b"def").status_code == 204:
                 break
             time.sleep(0.01)

@@ -49,7 +49,7 @@ def environment() -> None:
 
 def wait() -> None:
     progress(0)
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def block_signals() -> None:
@@ -60,7 +60,7 @@ def block_signals() -> None:
 
 def fork() -> None:
     """Leave a process in the group that ignores SIGTERM, and send its process ID."""
-    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(3600)"
     other = subprocess.Popen([sys.executable, "-c", script], close_fds=False, pass_fds=(MESSAGE_FD,))
     time.sleep(0.3)
     progress(other.pid)
@@ -68,7 +68,7 @@ def fork() -> None:
 
 def fork_and_wait() -> None:
     fork()
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def hide() -> None:
@@ -77,7 +77,7 @@ def hide() -> None:
         os.setsid()
         if os.fork() == 0:
             progress(os.getpid())
-            time.sleep(60)
+            time.sleep(3600)
         os._exit(0)
     os.wait()
     wait()
@@ -112,7 +112,7 @@ def huge_line() -> None:
 def nonsense() -> None:
     progress(1)
     os.write(MESSAGE_FD, b'{"type": "finished", "verdict": 3}\n' + FINISHED)
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def unfinished_line() -> None:
@@ -121,7 +121,7 @@ def unfinished_line() -> None:
 
 def close_everything() -> None:
     os.closerange(0, 100)
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def link_out() -> None:
@@ -183,7 +183,7 @@ def crash_at_the_end() -> None:
 def big_file() -> None:
     (OUT / "a.txt").write_bytes(bytes(2**21))
     send(type="artifact", file="a.txt", media_type="text/plain")
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def checked() -> None:

@@ -21,7 +21,7 @@ class Server:
 
     def run(self, *jobs: str) -> None:
         over = ("succeeded", "failed", "cancelled")
-        until(lambda: self.supervisor.step() and all(self.server_data.row(job).state in over for job in jobs), 200)
+        until(lambda: self.supervisor.step() and all(self.server_data.row(job).state in over for job in jobs))
 
     def check_model(self, file: Path, **columns: Any) -> Any:
         model = self.server_data.model(file, **columns)

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
-from sqlalchemy import Row
+from sqlalchemy import Row, update
 
 from calibrate.demo import DemoInputs
 from calibrate.recipe import PRESETS, Outputs, Recipe
-from calibrate.request import RunRequest
+from calibrate.request import ExportRequest, RunRequest
+from service.db.tables import datasets
 from service.jobs import attempts
 from service.jobs.attempts import Claim
 from service.kit.file_source import FileName
 from service.settings import Settings
-from service.worker.assignment import Assignment
+from service.worker.assignment import Assignment, DatasetCheck
 from service.worker.executor import Work
 from service.worker.job_assignment import WEIGHTS, _checkpoint_name, _plain, assign
 from tests.service.server_data import ServerData
@@ -80,6 +81,28 @@ def test_two_datasets_of_one_name_are_two_files_and_one_dataset_is_one(tmp_path:
     assert work.files[request.data] == server_data.blobs.path(server_data.row(data["dataset"]).blob)
     work = assigned(server_data, "calibrate", **data, training_dataset=data["dataset"], recipe=recipe)
     assert (work.document["request"]["training_data"], len(work.files)) == ("digits.npz", 3)
+
+
+def test_part_and_broken_images_of_a_dataset_are_asked_for(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    server_data = ServerData(tmp_path)
+    model = server_data.demo_model(demo_inputs)
+    data, trained_on = (server_data.dataset(path) for path in (demo_inputs.digits, demo_inputs.scanned))
+    with server_data.database.write() as connection:
+        for identity, split, most in ((data, "val", 3), (trained_on, None, 2)):
+            change = update(datasets).where(datasets.c.id == identity)
+            connection.execute(change.values(split=split, skip_broken=most))
+    check = Assignment.model_validate(assigned(server_data, "check", dataset=data).document).request
+    assert isinstance(check, DatasetCheck)
+    assert (check.split, check.skip_broken) == ("val", 3)
+    recipe = PRESETS["precise_bn"].model_dump(mode="json")
+    work = assigned(server_data, "calibrate", model=model, dataset=data, training_dataset=trained_on, recipe=recipe)
+    request = Assignment.model_validate(work.document).request
+    assert isinstance(request, RunRequest)
+    assert (request.split, request.skip_broken) == ("val", 3)
+    assert (request.training_split, request.training_skip_broken) == (None, 2)
+    export = Assignment.model_validate(assigned(server_data, "export", model=model, dataset=data).document).request
+    assert isinstance(export, ExportRequest)
+    assert (export.split, export.skip_broken) == ("val", 3)
 
 
 def test_only_jobs_that_tune_write_a_network(tmp_path: Path, demo_inputs: DemoInputs) -> None:

@@ -281,6 +281,17 @@ def test_data_without_labels_are_ready_and_have_no_classes(demo_inputs: DemoInpu
     assert (facts["n"], facts["classes"], facts["class_names"]) == (899, None, None)
 
 
+def test_the_check_reads_the_part_that_the_dataset_names(tmp_path: Path) -> None:
+    parts = {f"{part}_images": np.zeros((n, 8, 8), np.uint8) for part, n in (("train", 3), ("val", 4), ("test", 5))}
+    np.savez(tmp_path / "med.npz", **parts)
+    facts = [
+        check_dataset(DatasetCheck(data=str(tmp_path / "med.npz"), split=split)).facts
+        for split in (None, "train", "test")
+    ]
+    assert [item["n"] for item in facts] == [4, 3, 5]
+    assert ["val was read" in " ".join(item["findings"]) for item in facts] == [True, False, False]
+
+
 @pytest.mark.slow
 def test_a_refusal_names_the_file_and_no_path_of_the_server(server: Server, inputs: Path, tmp_path: Path) -> None:
     unfit = tmp_path / "my weights.pth"

@@ -1,5 +1,8 @@
 """The local executor: the contract of executors, GPUs and descriptors."""
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +13,8 @@ import pytest
 from service.worker.assignment import Assignment, DatasetCheck
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
-from tests.service.executor_contract import ExecutorContract, MessageCollector, alive, until
+from service.worker.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
+from tests.service.executor_contract import ExecutorContract, MessageCollector, alive
 from tests.service.worker.fake_child_command import FAKE_CHILD
 
 
@@ -24,7 +28,7 @@ class TestLocalExecutor(ExecutorContract):
     def test_each_gpu_is_given_once(self, executor: LocalExecutor, collector: MessageCollector) -> None:
         seen = []
         for number in (1, 2):
-            waiting = Work(Attempt("job_wait", number), {"do": "wait"}, {}, "gpu", 60)
+            waiting = Work(Attempt("job_wait", number), {"do": "wait"}, {}, "gpu", 600)
             executor.submit(waiting)
             collector.until_message(waiting.attempt)
             pid = max(executor.children())
@@ -32,7 +36,7 @@ class TestLocalExecutor(ExecutorContract):
         assert sorted(seen) == [b"0", b"1"]
         executor.cancel(Attempt("job_wait", 1))
         collector.until_ended(Attempt("job_wait", 1))
-        third = Work(Attempt("job_wait", 3), {"do": "wait"}, {}, "gpu", 60)
+        third = Work(Attempt("job_wait", 3), {"do": "wait"}, {}, "gpu", 600)
         executor.submit(third)
         assert len(executor.children()) == 2
 
@@ -53,18 +57,19 @@ import json, sys, time
 from pathlib import Path
 from service.worker.executor import Attempt, Work
 from service.worker.local import LocalExecutor
+from service.worker.orphans import PR_SET_CHILD_SUBREAPER, adopt_orphans
 
 executor = LocalExecutor(Path(sys.argv[1]), 0.5)
-executor.submit(Work(Attempt("job", 1), json.loads(sys.argv[2]), {}, "cpu", 60))
+executor.submit(Work(Attempt("job", 1), json.loads(sys.argv[2]), {}, "cpu", 600))
 while not executor.poll().messages:
     time.sleep(0.01)
 print(*executor.children(), flush=True)
-time.sleep(60)
+time.sleep(3600)
 """
 
 
 def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
-    """The real child, in the seconds that it takes to import torch."""
+    """The real child, in the seconds that it takes to import torch; the system kills it, and it does not end itself."""
     assignment = Assignment(
         request=DatasetCheck(data="none.npz"),
         slot="cpu",
@@ -77,7 +82,12 @@ def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
     assert process.stdout is not None
     child = int(process.stdout.readline())
     assert alive(child)
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    until(lambda: not alive(child), 1)
+    adopt_orphans()
+    try:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        _, status = os.waitpid(child, 0)
+    finally:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (0, 0, 0, 0)))
+    assert os.WTERMSIG(status) == signal.SIGKILL

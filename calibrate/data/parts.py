@@ -1,0 +1,90 @@
+"""The parts of data that hold several, such as train, val and test: which of them is read."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from calibrate.errors import DataError
+from calibrate.result import Finding
+
+#: The parts, and what people call them.
+NAMES: Final = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "eval"),
+    "test": ("test", "testing"),
+}
+_BEHIND = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|[0-9]{4})$")
+#: What is read where no part is named, the first that there is: to measure on, to learn from, and to test on.
+EVALUATION: Final = ("val", "test")
+TRAINING: Final = ("train",)
+TESTING: Final = ("test", "val")
+
+
+def part_of(name: str) -> str | None:
+    """The part that ``name`` is usual for, with or without a word such as set behind it, or a year.
+
+    >>> [part_of(name) for name in ("Validation", "training_set", "val2017", "cat")]
+    ['val', 'train', 'val', None]
+    """
+    plain = _BEHIND.sub("", name.lower())
+    return next((part for part, usual in NAMES.items() if plain in usual), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part is wanted: the one that is ``named``, else the first of the ``usual`` ones that there is."""
+
+    named: str | None = None
+    usual: tuple[str, ...] = EVALUATION
+
+    def among(self, held: Collection[str]) -> bool:
+        """Whether ``held`` are the names of parts: two or more usual ones and no others, or the named one is there."""
+        if self.named is not None:
+            return bool(self._matching(held, self.named))
+        return len(held) > 1 and all(part_of(name) for name in held)
+
+    def choose(self, held: Collection[str], source: str) -> tuple[str, tuple[Finding, ...]]:
+        """The one of the parts ``held`` that is wanted, and what to say about it."""
+        listed = ", ".join(sorted(held))
+        for wanted in self.usual if self.named is None else (self.named,):
+            found = self._matching(held, wanted)
+            if len(found) > 1:
+                raise DataError(
+                    f"{source} holds the parts {listed}, of which {' and '.join(found)} are both {wanted}; name one of "
+                    "them with --split."
+                )
+            if found and self.named is None:
+                message = f"{source} holds the parts {listed}, and {found[0]} was read; --split names another."
+                return found[0], (Finding(code="part-taken", severity="info", message=message),)
+            if found:
+                return found[0], ()
+        if self.named is not None:
+            raise DataError(
+                f"{source} has no part {self.named!r}; it holds {listed or 'none'}. Name one of them with --split."
+            )
+        raise DataError(
+            f"{source} holds {listed}, and none of that is {' or '.join(self.usual)}; name with --split the part to "
+            "read (scores on what a network learned from prove nothing)."
+        )
+
+    def refuse(self, source: str, why: str) -> None:
+        """Raise where a part is named, and the data have none, because of ``why``."""
+        if self.named is not None:
+            raise DataError(f"{source} has no part {self.named!r}: {why}; leave --split out to read all of it.")
+
+    @staticmethod
+    def _matching(held: Collection[str], wanted: str) -> list[str]:
+        """The names in ``held`` that are ``wanted``: to the letter, else in other capitals, else by their meaning."""
+        for same in (
+            lambda name: name == wanted,
+            lambda name: name.lower() == wanted.lower(),
+            lambda name: part_of(name) is not None and part_of(name) == part_of(wanted),
+        ):
+            if found := sorted(filter(same, held)):
+                return found
+        return []
+
+
+#: No part is named.
+ANY_PART: Final = Part()
