@@ -71,6 +71,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "png": Kind([(".png", content) for content in _pictures("PNG")], _image),
         "jpeg": Kind([(".jpg", content) for content in _pictures("JPEG")], _image),
         "csv of images": Kind([(".csv", content) for content in _tables(folder)], _data),
+        "idx of MNIST": Kind([(".idx3", _idx(IMAGES[:COUNT])), (".idx1", _idx(LABELS[:COUNT]))], _mnist),
         "class list": Kind(_class_lists(), _classes),
         "class map": Kind(_class_maps(), _class_map),
         "preprocessing": Kind(_documents(PREPROCESSING.model_dump(mode="json")), _preprocessing),
@@ -221,6 +222,22 @@ def _tables(folder: Path) -> list[bytes]:
         csv.writer(stream).writerows([header, *rows])
         made.append(stream.getvalue().encode())
     return made
+
+
+def _idx(values: Any) -> bytes:
+    """In the format of MNIST: the number of dimensions, the sizes, the bytes."""
+    return bytes((0, 0, 8, values.ndim)) + np.array(values.shape, ">i4").tobytes() + values.astype(np.uint8).tobytes()
+
+
+def _mnist(path: Path) -> None:
+    """As the images or the labels of a set of torchvision's, whose other files are sound."""
+    place = path.with_suffix("") / "MNIST" / "raw"
+    place.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "t10k"):
+        for name, values, ending in (("images", IMAGES, ".idx3"), ("labels", LABELS, ".idx1")):
+            content = path.read_bytes() if part == "t10k" and path.suffix == ending else _idx(values[:COUNT])
+            (place / f"{part}-{name}-{ending[1:]}-ubyte").write_bytes(content)
+    _all_of(open_data(f"torchvision:MNIST?root={path.with_suffix('')}", preprocessing=PREPROCESSING))
 
 
 def _sorted_digits() -> Any:

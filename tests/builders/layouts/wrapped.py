@@ -157,7 +157,7 @@ def moco(folder: Path) -> Written:
         "module.queue_ptr": torch.zeros(1, dtype=torch.long),
     }
     path = saved(folder / "checkpoint_0199.pth.tar", {"epoch": 200, "arch": "resnet8", "state_dict": state})
-    return Written(path, {"state_dict.encoder_q": weights(), "state_dict.encoder_k": averaged()})
+    return Written(path, {"state_dict.module.encoder_q": weights(), "state_dict.module.encoder_k": averaged()})
 
 
 def distillation(folder: Path) -> Written:
