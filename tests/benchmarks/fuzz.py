@@ -52,7 +52,7 @@ def child(kind: Kind, place: Path, first: int, end: int, pipe: Connection) -> No
         sys.stderr.flush()
         if printed.stat().st_size > before and not judgement.is_fault:
             judgement = Judgement(f"printed {printed.read_bytes()[before:][:150]!r}")
-        path.unlink()
+        path.unlink(missing_ok=True)
         pipe.send(judgement)
     pipe.close()
 

@@ -19,25 +19,17 @@ from tests.service.api.running import Running, run
 from tests.service.worker.server import Server
 
 EACH = 10
-NAMES = (
-    *("torch zip", "torch before 1.6, pickle", "safetensors", "tuned file", "npz", "zip of images", "tar of images"),
-    *(
-        "png",
-        "jpeg",
-        "csv of images",
-        "class list",
-        "class map",
-        "preprocessing",
-        "recipe",
-        "fine-tuning",
-        "comparison",
-    ),
-    *("manifest", "reference", "finished pass", "record of a run", "summary of a run"),
+CHECKPOINTS = ("torch zip", "torch before 1.6, pickle", "safetensors", "tuned file")
+DATA = ("npz", "zip of images", "tar of images", "png", "jpeg", "csv of images")
+DOCUMENTS = ("class list", "class map", "preprocessing", "recipe", "fine-tuning", "comparison", "manifest", "reference")
+#: What no option of a command names, or no command takes as one file.
+OTHERS = (
+    *("unfinished re-estimation", "unfinished fine-tuning", "finished pass", "record of a run", "summary of a run"),
+    "idx of MNIST",
 )
-CHECKPOINTS = NAMES[:4]
-DATA = NAMES[4:10]
+NAMES = (*CHECKPOINTS, *DATA, *DOCUMENTS, *OTHERS)
 #: Kinds of which one of the first damaged files shows a fault that is not mended yet.
-NOT_YET: frozenset[str] = frozenset({"npz", "csv of images", "idx of MNIST", "class list", "reference"})
+NOT_YET: frozenset[str] = frozenset({"npz", "csv of images", "class list", "reference", "unfinished re-estimation"})
 
 
 @dataclass
@@ -76,7 +68,7 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Damage:
 
 
 def test_the_kinds_are_these(damage: Damage) -> None:
-    assert tuple(damage.known) == NAMES
+    assert damage.known.keys() == set(NAMES)
     assert EACH * len(NAMES) >= 200
 
 
@@ -132,7 +124,7 @@ def by_command(name: str, damage: Damage, inputs: DemoInputs, index: int) -> lis
     return ["inspect", "--model", path, *NETWORK]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES[:-3] if name != "idx of MNIST"])
+@pytest.mark.parametrize("name", [*CHECKPOINTS, *DATA, *DOCUMENTS])
 def test_a_command_says_it_in_a_paragraph(
     name: str,
     damage: Damage,
