@@ -6,11 +6,32 @@ The class says how the command line ends (``exit_code``); the message is one par
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: So many characters of a message are shown at most, and so many of its end, which says what to do.
+LONGEST, END = 2000, 500
+
+
+def paragraph(message: str) -> str:
+    r"""``message`` without its middle where it is long, and with escapes for what cannot be printed.
+
+    Parts of it may be from a file that means harm, or is damaged.
+
+    >>> paragraph("no class '\x1b[2J' …")
+    "no class '\\\\x1b[2J' …"
+    """
+    if len(message) > LONGEST:
+        message = f"{message[: LONGEST - END]} […] {message[-END:]}"
+    if message.isprintable():
+        return message
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+
 
 class AfternormError(Exception):
-    """Something the user can act on; the message says how."""
+    """Something the user can act on; the message says how, as one :func:`paragraph`."""
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(paragraph(message))
 
 
 class UsageError(AfternormError):

@@ -166,14 +166,14 @@ class Shift:
 
 
 def shift_from(reference: Sequence[ReferenceLayer], moments: Mapping[str, ExampleMoments]) -> Shift | None:
-    """The shift of ``moments`` from those of the ``reference``, over the layers that both have; None for none.
+    """The shift of ``moments`` from those of the ``reference``, over the layers that both have alike; None for none.
 
     Where data are not finite it is the largest number that is told.
     """
     shifts: dict[str, float] = {}
     misfits: list[float] = []
     for layer in reference:
-        if layer.name not in moments:
+        if layer.name not in moments or len(layer.mean) != len(moments[layer.name].about):
             continue
         mean, variance = moments[layer.name].pooled()
         old_mean, old_deviation = (

@@ -20,7 +20,7 @@ from calibrate.finetune.groups import parameter_groups
 from calibrate.finetune.mixed_batches import mixup
 from calibrate.finetune.penalty import Penalty
 from calibrate.finetune.schedules import SCHEDULES
-from calibrate.finetune.state import StateFile, TrainingState
+from calibrate.finetune.state import StateFile, TrainingState, read_from
 from calibrate.finetune.weight_histograms import WeightHistograms
 from calibrate.generators import numpy_generator
 from calibrate.metrics import score
@@ -63,16 +63,18 @@ def train_(
     state = TrainingState() if file is None else file.read(given.device)
     histograms = WeightHistograms(model)
     if state.epochs:
-        model.load_state_dict(state.model)
-        histograms.load_state_dict(state.histograms)
+        with read_from(file):
+            model.load_state_dict(state.model)
+            histograms.load_state_dict(state.histograms)
     with torch.random.fork_rng(devices=[given.device] if given.device.type == "cuda" else []):
         for number in range(state.epochs[-1].phase if state.epochs else 0, len(given.recipe.phases)):
-            with closing(_phase_(model, given, penalties, histograms, state, number)) as epochs:
+            with closing(_phase_(model, given, penalties, histograms, state, number, file)) as epochs:
                 for _ in epochs:
                     if file is not None:
                         file.write(state)
                     given.progress(Progress("fine-tuning", len(state.epochs), given.recipe.epochs))
-    model.load_state_dict(state.best_model)
+    with read_from(file):
+        model.load_state_dict(state.best_model)
     model.eval()
     given.progress(Progress("fine-tuning", given.recipe.epochs, given.recipe.epochs))
     return state
@@ -85,6 +87,7 @@ def _phase_(
     histograms: WeightHistograms,
     state: TrainingState,
     number: int,
+    file: StateFile | None,
 ) -> Generator[None]:
     """Train what is left of a phase; after each epoch ``state`` says all there is to go on from."""
     recipe, phase, head = given.recipe, given.recipe.phases[number], [given.head]
@@ -100,8 +103,9 @@ def _phase_(
         steps = phase.epochs * len(_batches(given.training, recipe.batch_size))
         pace = SCHEDULES[recipe.schedule](optimizer, steps)
         if done:
-            optimizer.load_state_dict(state.optimizer)
-            pace.load_state_dict(state.schedule)
+            with read_from(file):
+                optimizer.load_state_dict(state.optimizer)
+                pace.load_state_dict(state.schedule)
         while done < phase.epochs and not _waited(state, number, recipe.patience):
             loss, penalised = _epoch_(learner, given, penalties, (optimizer, pace), (number, done))
             top1, nll = _validated(model, given)

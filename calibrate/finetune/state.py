@@ -1,5 +1,7 @@
 """The state of an unfinished training: a file that is written whole, and from which it goes on bit for bit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,12 +52,25 @@ class StateFile:
             found, epochs = document.pop("request"), [Epoch(**epoch) for epoch in document.pop("epochs")]
             state = TrainingState(epochs, **document)
         except Exception as error:  # whatever torch's reader, or a foreign file, brings up
-            raise UsageError(
-                f"{self.path} cannot be gone on from ({type(error).__name__}); delete it to begin anew."
-            ) from error
+            raise _damaged(self.path, error) from error
         if found != self.request:
             raise UsageError(
                 f"{self.path} is of another fine-tuning: the recipe, the network or the data changed since; delete it "
                 "to begin anew, or pass another --out."
             )
         return state
+
+
+@contextmanager
+def read_from(file: StateFile | None) -> Iterator[None]:
+    """Load what was read from ``file``: raises UsageError for whatever a damaged one brings up."""
+    try:
+        yield
+    except Exception as error:
+        if file is None:
+            raise
+        raise _damaged(file.path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be gone on from ({type(error).__name__}); delete it to begin anew.")

@@ -1,9 +1,9 @@
 """The reference of a shift: the inputs of a network's layers on data that are known to be as they should be."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from calibrate.preprocessing import Preprocessing
 from calibrate.values import Value
@@ -18,8 +18,14 @@ class ReferenceLayer(Value):
     """The mean and the standard deviation (÷n) of each channel of a layer's inputs, in the order of the calls."""
 
     name: str
-    mean: tuple[float, ...]
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
     deviation: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.deviation) != len(self.mean):
+            raise ValueError(f"layer {self.name} has {len(self.mean)} means and {len(self.deviation)} deviations")
+        return self
 
 
 class ChanceBand(Value):

@@ -1,6 +1,7 @@
 """The checkpoint: a file from which an interrupted re-estimation goes on."""
 
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -20,12 +21,20 @@ class ReestimationState:
     def begin_(self, request: str, device: torch.device) -> Gathered:
         """What there is to go on from; nothing where there is no file.
 
-        Raises UsageError where the file is of another request.
+        Raises UsageError where the file is of another request, or damaged.
         """
         self._request, self._written = request, time.monotonic()
         if not self._path.exists():
             return Gathered()
-        found = Gathered.read(str(self._path), request, device)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                found = Gathered.read(str(self._path), request, device)
+        except Exception as error:  # a damaged file can break its reader in any way
+            raise UsageError(
+                f"the checkpoint {self._path} is no unfinished re-estimation, or damaged ({type(error).__name__}); give "
+                "another path, or delete the file to begin anew."
+            ) from None
         if found is None:
             raise UsageError(
                 f"the checkpoint {self._path} is of another network, order, prior or choice of sites or samples; give "

@@ -29,7 +29,7 @@ OTHERS = (
 )
 NAMES = (*CHECKPOINTS, *DATA, *DOCUMENTS, *OTHERS)
 #: Kinds of which one of the first damaged files shows a fault that is not mended yet.
-NOT_YET: frozenset[str] = frozenset({"npz", "csv of images", "class list", "reference", "unfinished re-estimation"})
+NOT_YET: frozenset[str] = frozenset()
 
 
 @dataclass
