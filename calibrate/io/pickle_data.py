@@ -27,8 +27,7 @@ from calibrate.io.stored_tensors import Storage, empty_tensor, fill_, rebuilt
 
 #: More instructions than any honest file has; an optimiser's state of 10,000 tensors takes half a million.
 MOST_INSTRUCTIONS = 5_000_000
-
-
+_LONGEST_NAME = 1000
 #: What makes the record of a class's ``__new__``; no pickle can name it.
 _NEW = "object.__new__ of"
 
@@ -128,6 +127,8 @@ class PickleReader:
     def _named(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise UnsafePickleError("a global whose name is no text")
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise UnsafePickleError(f"a global whose name has {len(module) + len(name):,} letters")
         if self._protocol < 3:
             module, name = present_name(module, name)
         target = Global(module, name)
@@ -337,9 +338,11 @@ def _described(value: Any) -> str:
 def _mapping(reader: PickleReader, args: tuple[Any, ...]) -> Any:
     if not args or isinstance(args[0], dict):
         return args[0] if args else {}
-    if not isinstance(args[0], list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in args[0]):
+    if not isinstance(args[0], list | tuple):
         return None
     reader.charge(len(args[0]))
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in args[0]):
+        return None
     return {_key(key): value for key, value in args[0]}
 
 
