@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.pickle_data import DamagedPickleError, StandIn
+from calibrate.io.stand_ins import DamagedPickleError, StandIn
 from calibrate.io.stored_tensors import is_count
 
 #: How deep a state dict may lie in the document, and how much a network may hold: torch's largest have 10,000 names.
