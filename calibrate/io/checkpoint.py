@@ -12,8 +12,8 @@ from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
-from calibrate.io.pickle_data import DamagedPickleError, UnsafePickleError
 from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
+from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
 from calibrate.io.state_dicts import StateDict, find_state_dicts
 from calibrate.io.state_names import plain_names
 from calibrate.io.torch_files import is_whole, read_archive, read_row

@@ -3,8 +3,8 @@
 A pickle is a program for Python's unpickler. Here the same instructions build plain values, torch tensors over the
 file's own storages, and, for everything else, a :class:`StandIn`: which global was asked for, with which arguments and
 state. A global is two words (:class:`~calibrate.io.pickled_names.Global`), never the thing that they name. The few
-constructors that are carried out are functions of this module and of :mod:`calibrate.io.stored_tensors`, found in
-closed tables.
+constructors that are carried out are functions of :mod:`calibrate.io.plain_values` and
+:mod:`calibrate.io.stored_tensors`, found in closed tables.
 
 torch's own weights-only reader could have been given stand-ins for classes, but it knows only the instructions of
 protocol 2, fills no classes derived from dict or list (which trainers' records are), resolves names by a table of the
@@ -17,62 +17,20 @@ not copied, keys that are no plain scalars are compared by identity, nothing rec
 
 import pickletools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn, cast
 
 from torch import Tensor
 
 from calibrate.io.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
+from calibrate.io.plain_values import MAKERS
+from calibrate.io.stand_ins import DamagedPickleError, StandIn, UnsafePickleError, described, key_for, shown
 from calibrate.io.stored_tensors import Storage, empty_tensor, fill_, rebuilt
 
 #: More instructions than any honest file has; an optimiser's state of 10,000 tensors takes half a million.
 MOST_INSTRUCTIONS = 5_000_000
-
-
+_LONGEST_NAME = 1000
 #: What makes the record of a class's ``__new__``; no pickle can name it.
 _NEW = "object.__new__ of"
-
-
-class UnsafePickleError(Exception):
-    """The pickle asks for ``what``, which no honest file asks for."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
-
-
-class DamagedPickleError(Exception):
-    """The pickle is no whole pickle."""
-
-
-@dataclass(eq=False, slots=True)
-class StandIn:
-    """What stands for an object: the name of what makes it, and what the pickle hands to that, as data."""
-
-    made_by: str
-    args: tuple[Any, ...] = ()
-    state: Any = None
-    items: list[Any] | None = None
-    entries: dict[Any, Any] | None = None
-
-    def __repr__(self) -> str:
-        return f"<stand-in for {self.made_by[:80]!r}>"
-
-    @property
-    def attributes(self) -> dict[Any, Any]:
-        """The object's ``__dict__``, as far as the pickle sets it in the usual way."""
-        state = self.state[0] if isinstance(self.state, tuple) and len(self.state) == 2 else self.state
-        return state if isinstance(state, dict) else {}
-
-
-@dataclass(eq=False, slots=True)
-class Key:
-    """A key that is no plain scalar, and so is equal to none but itself."""
-
-    value: Any
-
-    def __repr__(self) -> str:
-        return f"<key: {type(self.value).__name__}>"
 
 
 class PickleReader:
@@ -128,27 +86,29 @@ class PickleReader:
     def _named(self, module: Any, name: Any) -> Global:
         if not isinstance(module, str) or not isinstance(name, str):
             raise UnsafePickleError("a global whose name is no text")
+        if len(module) + len(name) > _LONGEST_NAME:
+            raise UnsafePickleError(f"a global whose name has {len(module) + len(name):,} letters")
         if self._protocol < 3:
             module, name = present_name(module, name)
         target = Global(module, name)
         if self._suspicious and not may_be_named(target):
-            raise UnsafePickleError(_shown(target))
+            raise UnsafePickleError(shown(target))
         return target
 
     def _called(self, target: Any, args: Any) -> Any:
         if (new := _instantiated(target)) and args == ():
             return self._instance(new, ())
         if not isinstance(target, Global):
-            self._refuse(f"a call of {_described(target)}")
-            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
+            self._refuse(f"a call of {described(target)}")
+            return StandIn(described(target), args if isinstance(args, tuple) else (args,))
         if not isinstance(args, tuple):
-            raise DamagedPickleError(f"{_shown(target)} is called with {_described(args)}")
+            raise DamagedPickleError(f"{shown(target)} is called with {described(args)}")
         if target.module == "copyreg":
             return self._through_copyreg(target.name, args)
         if target.dotted == "builtins.getattr":
             return self._attribute(args)
         if self._suspicious and not _is_plain_call(target, args):
-            raise UnsafePickleError(_shown(target))
+            raise UnsafePickleError(shown(target))
         return self._made(target, args)
 
     def _made(self, target: Global, args: tuple[Any, ...]) -> Any:
@@ -157,20 +117,20 @@ class PickleReader:
             return tensor
         if target.dotted == "torch.storage._load_from_bytes":
             if self._nested and args and isinstance(args[0], bytes):
-                self.charge(len(args[0]))
+                self._charge(len(args[0]))
                 return self._nested(args[0])
             self._refuse(target.dotted)
-        maker = _MAKERS.get(target.dotted)
-        value = None if maker is None else maker(self, args)
+        maker = MAKERS.get(target.dotted)
+        value = None if maker is None else maker(self._charge, args)
         return StandIn(target.dotted, args) if value is None else value
 
     def _instance(self, target: Any, args: Any) -> Any:
         """What NEWOBJ makes: of packages any class, since one in lower case cannot be told from a function by name."""
         if not isinstance(target, Global) or not isinstance(args, tuple):
-            self._refuse(f"an instance of {_described(target)}")
-            return StandIn(_described(target), args if isinstance(args, tuple) else (args,))
+            self._refuse(f"an instance of {described(target)}")
+            return StandIn(described(target), args if isinstance(args, tuple) else (args,))
         if self._suspicious and not is_foreign(target) and not _is_plain_call(target, args):
-            raise UnsafePickleError(_shown(target))
+            raise UnsafePickleError(shown(target))
         if not is_foreign(target):
             return self._made(target, args)
         tensor = empty_tensor(target, args)
@@ -200,7 +160,7 @@ class PickleReader:
         if self._suspicious and not (honest and is_foreign(Global(module, rest))):
             raise UnsafePickleError("builtins.getattr")
         if isinstance(owner, Global) and isinstance(name, str):
-            self.charge(len(owner.name) + len(name))
+            self._charge(len(owner.name) + len(name))
             return self._named(owner.module, f"{owner.name}.{name}")
         return StandIn("builtins.getattr", args)
 
@@ -211,9 +171,9 @@ class PickleReader:
         elif isinstance(target, Tensor):
             fill_(target, state)
         elif isinstance(target, Global):
-            self._refuse(f"a change of {_shown(target)}")
+            self._refuse(f"a change of {shown(target)}")
         elif not isinstance(target, dict):  # an OrderedDict's attributes, a state dict's _metadata, are of no use here
-            raise DamagedPickleError(f"{_described(target)} takes no state")
+            raise DamagedPickleError(f"{described(target)} takes no state")
 
     def _refuse(self, what: str) -> None:
         if self._suspicious:
@@ -272,7 +232,7 @@ class PickleReader:
         elif isinstance(target, list):
             target.extend(items)
         else:
-            raise DamagedPickleError(f"{_described(target)} takes no items")
+            raise DamagedPickleError(f"{described(target)} takes no items")
 
     def _set(self, pairs: list[Any]) -> None:
         target = self._stack[-1]
@@ -280,16 +240,16 @@ class PickleReader:
             target.entries = target.entries if isinstance(target.entries, dict) else {}
             target = target.entries
         if not isinstance(target, dict) or len(pairs) % 2:
-            raise DamagedPickleError(f"{_described(target)} takes no entries")
+            raise DamagedPickleError(f"{described(target)} takes no entries")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            target[_key(key)] = value
+            target[key_for(key)] = value
 
     def _mapping_since_mark(self) -> None:
         pairs = self._since_mark()
         self._stack.append({})
         self._set(pairs)
 
-    def charge(self, size: int) -> None:
+    def _charge(self, size: int) -> None:
         """Count what is copied: an honest pickle uses each argument once, so all copies are no longer than it is."""
         self._allowance -= size
         if self._allowance < 0:
@@ -311,78 +271,6 @@ def _instantiated(target: Any) -> Global | None:
         if isinstance(function, StandIn) and function.made_by == _NEW:
             return cast("Global", function.args[0])
     return None
-
-
-def _key(value: Any) -> Any:
-    """``value`` where it is a scalar whose hash costs nothing, and cannot be chosen to meet another's."""
-    kind = type(value)
-    if kind in (str, bytes, float, bool) or value is None or (kind is int and abs(value) < 2**60):
-        return value
-    return Key(value)
-
-
-def _shown(target: Global) -> str:
-    dotted = target.dotted[:120]
-    return dotted if all(part.isidentifier() for part in dotted.split(".")) else repr(dotted)
-
-
-def _described(value: Any) -> str:
-    if isinstance(value, Global):
-        return _shown(value)
-    if isinstance(value, StandIn):
-        return f"what {value.made_by:.120} gives" if value.made_by.isprintable() else "another object"
-    return f"a {type(value).__name__}"
-
-
-def _mapping(reader: PickleReader, args: tuple[Any, ...]) -> Any:
-    if not args or isinstance(args[0], dict):
-        return args[0] if args else {}
-    if not isinstance(args[0], list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in args[0]):
-        return None
-    reader.charge(len(args[0]))
-    return {_key(key): value for key, value in args[0]}
-
-
-def _first(
-    kinds: type | tuple[type, ...], instead: Callable[[], Any]
-) -> Callable[[PickleReader, tuple[Any, ...]], Any]:
-    return lambda _, args: args[0] if args and isinstance(args[0], kinds) else instead()
-
-
-def _text_as_bytes(reader: PickleReader, args: tuple[Any, ...]) -> Any:
-    match args:
-        case (str() as text, "latin1" | "latin-1" | "iso-8859-1"):
-            reader.charge(len(text))
-            return text.encode("latin-1")
-        case ():
-            return b""
-        case (bytes() | bytearray(),):
-            return args[0]
-    return None
-
-
-def _complex(_: PickleReader, args: tuple[Any, ...]) -> Any:
-    return complex(*args) if len(args) == 2 and all(isinstance(part, float) for part in args) else None
-
-
-#: What is carried out; of the arguments nothing is copied that is not charged. Sets and deques are read as lists.
-_MAKERS: dict[str, Callable[[PickleReader, tuple[Any, ...]], Any]] = {
-    "collections.OrderedDict": _mapping,
-    "collections.Counter": _mapping,
-    "collections.defaultdict": lambda _, args: args[1] if len(args) == 2 and isinstance(args[1], dict) else {},
-    "collections.deque": _first(list, list),
-    "builtins.dict": _mapping,
-    "builtins.list": _first(list, list),
-    "builtins.set": _first(list, list),
-    "builtins.frozenset": _first(list, list),
-    "builtins.tuple": _first(tuple, tuple),
-    "builtins.bytearray": _text_as_bytes,
-    "builtins.bytes": _text_as_bytes,
-    "builtins.complex": _complex,
-    "_codecs.encode": _text_as_bytes,
-    "torch.Size": _first(tuple, tuple),
-    "torch.serialization._get_layout": _first(str, str),
-}
 
 
 def _remember(reader: PickleReader, place: int | None) -> None:

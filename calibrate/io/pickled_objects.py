@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.pickle_data import DamagedPickleError, StandIn
+from calibrate.io.stand_ins import DamagedPickleError, StandIn
 from calibrate.io.stored_tensors import is_count
 
 #: How deep a state dict may lie in the document, and how much a network may hold: torch's largest have 10,000 names.
@@ -63,6 +63,19 @@ def networks_in(document: Any, depth: int = _DEEPEST_STATE) -> dict[str, str]:
     return found
 
 
+class _Budget:
+    """How many entries and letters of new names a document may be opened up to, since parts of it may be shared."""
+
+    def __init__(self) -> None:
+        self._entries, self._letters = _LONGEST_WALK, _MOST_LETTERS
+
+    def spend(self, entries: int, letters: int) -> None:
+        self._entries -= entries
+        self._letters -= letters
+        if self._entries < 0 or self._letters < 0:
+            raise DamagedPickleError("its objects refer to the same parts without end")
+
+
 class _Opening:
     """One walk through a document; what is met again is the same again, however often the file refers to it.
 
@@ -72,6 +85,7 @@ class _Opening:
     def __init__(self) -> None:
         self._opened: dict[tuple[int, int], tuple[Any, int]] = {}
         self._bytes: dict[int, bytearray] = {}
+        self._budget = _Budget()
 
     def opened(self, value: Any, depth: int) -> tuple[Any, int]:
         """What ``value`` is, and how much there is to walk through in it."""
@@ -88,6 +102,7 @@ class _Opening:
     def _of_dict(self, entries: Mapping[Any, Any], depth: int) -> tuple[dict[Any, Any], int]:
         made, walk = {}, 1
         for key, value in entries.items():
+            self._budget.spend(1, len(key) if isinstance(key, str) and not key.isascii() else 0)
             made[_text(key)], steps = self.opened(value, depth - 1)
             walk += steps
         if walk > _LONGEST_WALK:
@@ -96,7 +111,7 @@ class _Opening:
 
     def _of(self, stand_in: StandIn, depth: int) -> tuple[Any, int]:
         if is_network(stand_in):
-            state = network_state(stand_in)
+            state = network_state(stand_in, self._budget)
             return PickledNetwork(stand_in.made_by, state), len(state)
         if stand_in.entries:
             return self._of_dict(stand_in.entries, depth)
@@ -144,33 +159,37 @@ def is_network(stand_in: StandIn) -> bool:
     return all(isinstance(stand_in.attributes.get(part), dict) for part in ("_parameters", "_buffers", "_modules"))
 
 
-def network_state(network: StandIn) -> dict[str, Any]:
+def network_state(network: StandIn, budget: _Budget) -> dict[str, Any]:
     """What ``network.state_dict()`` would give, if no class in it has its own idea of that.
 
     A child that is no network is an entry under its name, for the reader of the state dict to refuse.
     """
     state: dict[str, Any] = {}
     waiting: list[tuple[str, int, Any]] = [("", 0, network)]
-    letters = visited = 0
+    visited = 0
     while waiting:
         prefix, depth, module = waiting.pop()
         if not isinstance(module, StandIn) or not is_network(module):
             state[_text(prefix.removesuffix("."))] = module
             continue
-        held, children = _parts(module)
+        attributes = module.attributes
+        budget.spend(sum(len(attributes[part]) for part in ("_parameters", "_buffers", "_modules")) + 1, 0)
+        held, children = _parts(module, budget)
         visited += 1 + len(held)
-        letters += len(prefix) * (len(held) + len(children)) + sum(len(str(name)) for name, _ in (*held, *children))
-        if depth > _DEEPEST_MODULE or visited > _MOST_NAMES or letters > _MOST_LETTERS:
+        names = sum(len(str(name)) for name, _ in (*held, *children))
+        budget.spend(0, len(prefix) * (len(held) + len(children)) + names)
+        if depth > _DEEPEST_MODULE or visited > _MOST_NAMES:
             raise DamagedPickleError("its network refers to its own parts without end")
         state.update({_text(f"{prefix}{name}"): value for name, value in held})
         waiting += [(f"{prefix}{name}.", depth + 1, child) for name, child in reversed(children)]
     return state
 
 
-def _parts(module: StandIn) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
+def _parts(module: StandIn, budget: _Budget) -> tuple[list[tuple[Any, Any]], list[tuple[Any, Any]]]:
     """The entries of a module's own state dict, and its children."""
     attributes = module.attributes
     passing = attributes.get("_non_persistent_buffers_set")
+    budget.spend(len(passing) if isinstance(passing, list) else 0, 0)
     left_out = {name for name in passing if isinstance(name, str)} if isinstance(passing, list) else set()
     buffers = [(name, value) for name, value in attributes["_buffers"].items() if name not in left_out]
     held = [*attributes["_parameters"].items(), *buffers]
@@ -185,7 +204,7 @@ def _array_parts(stand_in: StandIn) -> tuple[tuple[int, ...], str, bool, bytes |
     if parts is None:
         return None
     shape, dtype, fortran, content = parts
-    if not isinstance(shape, tuple) or not all(map(is_count, shape)) or len(shape) > 32:
+    if not isinstance(shape, tuple) or len(shape) > 32 or not all(map(is_count, shape)):
         return None
     if not isinstance(dtype, StandIn) or dtype.made_by != "numpy.dtype":
         return None

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from calibrate.io.pickle_data import DamagedPickleError, PickleReader
+from calibrate.io.pickle_data import PickleReader
 from calibrate.io.pickled_names import Global
+from calibrate.io.stand_ins import DamagedPickleError
 from calibrate.io.stored_tensors import Storage, is_count, storage_dtype
 
 #: What the row of pickles begins with, and the version of the row.

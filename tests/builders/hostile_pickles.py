@@ -434,6 +434,9 @@ def _module(children: bytes) -> bytes:
     return build(new(named("project", "Net")), parts)
 
 
+_ARRAY = call(named("numpy.core.multiarray", "_reconstruct"))
+
+
 def structures() -> dict[str, bytes]:
     """Objects that refer to themselves, are very deep, or become very large when they are walked through or copied."""
     depth = 50_000
@@ -475,6 +478,20 @@ def structures() -> dict[str, bytes]:
         "pairs of one list": list_of(*[tuple_of(b"N", b"N")] * 1000)
         + b"q\xf1" + b"0"
         + list_of(*[call(named("collections", "OrderedDict"), b"h\xf1") for _ in range(10_000)]),
+        "a name of a million letters": text("x" * 1_000_000)
+        + b"q\xf0"
+        + list_of(*[b"h\xf0h\xf0\x93"] * 20_000),
+        "odd pairs of one list": list_of(*[tuple_of(b"N", b"N")] * 100_000, b"N")
+        + b"q\xf1" + b"0"
+        + list_of(*[call(named("collections", "OrderedDict"), b"h\xf1") for _ in range(20_000)]),
+        "attributes of one dict": dict_of(*(number(k) + b"N" for k in range(20_000)))
+        + b"q\xf1" + b"0"
+        + dict_of(*(number(k) + build(new(named("a", "B")), b"h\xf1") for k in range(20_000))),
+        "networks of one dict": dict_of(*(text(f"k{k}") + b"N" for k in range(20_000)))
+        + b"q\xf1" + b"0"
+        + dict_of(*(number(k) + _module(b"h\xf1") for k in range(5_000))),
+        "arrays of one shape": b"(" + b"K\x01" * 100_000 + b"tq\xf1" + b"0"
+        + dict_of(*(number(k) + build(_ARRAY, tuple_of(b"K\x01", b"h\xf1", b"N", b"N", b"N")) for k in range(20_000))),
         "text longer than the file": b"\x8d" + struct.pack("<Q", 2**40) + b"x",
         "bytes longer than the file": b"\x8e" + struct.pack("<Q", 2**62) + b"x",
         "a frame longer than the file": b"\x95" + struct.pack("<Q", 2**62) + b"N",

@@ -10,8 +10,8 @@ import pytest
 
 from calibrate.errors import AfternormError, ModelError, UnsafeInputError
 from calibrate.io import read_checkpoint
-from calibrate.io.pickle_data import DamagedPickleError, UnsafePickleError
 from calibrate.io.pickled_objects import opened_up
+from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
 from calibrate.io.torch_files import read_archive, read_row
 from tests.builders import hostile_pickles
 from tests.builders.audited import audited
