@@ -23,7 +23,10 @@ def copied(model: nn.Module) -> nn.Module:
     computed = (value for value in attributes if isinstance(value, Tensor) and value.grad_fn is not None)
     memo: dict[int, Tensor] = {id(value): value.detach().clone() for value in computed}
     lazy = (buffer for buffer in model.buffers() if isinstance(buffer, UninitializedBuffer))
-    memo |= {id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype) for buffer in lazy}
+    memo |= {
+        id(buffer): UninitializedBuffer(device=buffer.device, dtype=buffer.dtype)  # type: ignore[call-arg]
+        for buffer in lazy
+    }
     try:
         return copy.deepcopy(model, memo)
     except Exception as error:  # whatever a module's own copying raises
