@@ -1,6 +1,7 @@
 """Layers that no input reaches: α is given only where inputs arrive, and a run says where they do not."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,12 +64,18 @@ class Functional(nn.Module):
         return out
 
 
-def split() -> nn.Module:
-    """Timm's layer for augmentation splits: in inference its auxiliary layers rest, and it is a subclass itself."""
+def split(*, gated: bool = True) -> nn.Module:
+    """Timm's layer for augmentation splits, whose auxiliary layers rest in inference; ``gated`` it does more."""
     timm = pytest.importorskip("timm.layers")
+
+    class Gated(timm.SplitBatchNorm2d):  # type: ignore[misc, name-defined]
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = super().forward(x) + x.mean((2, 3), keepdim=True)
+            return y
+
     return nn.Sequential(
         nn.Conv2d(1, 4, 3),
-        timm.SplitBatchNorm2d(4, num_splits=2),
+        (Gated if gated else timm.SplitBatchNorm2d)(4, num_splits=2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(4, 3),
@@ -133,6 +140,14 @@ def test_where_none_weighs_the_network_stays_and_the_run_says_so(
     (idle,) = messages(outcome.summary, "layer-idle")
     assert ("norm" if build is Functional else "1.aux_bn.0") in idle
     assert next(item for item in outcome.summary.findings if item.code == "alpha-unused").severity == "warning"
+
+
+def test_a_split_layer_is_weighed_and_its_auxiliary_layers_are_named() -> None:
+    network, outcome = tuned(partial(split, gated=False), SetAlpha(alpha=0.3))
+    assert [site.alpha for site in outcome.summary.changes.sites] == [0.3, None]
+    assert difference(network, outcome.model) > 0
+    (idle,) = messages(outcome.summary, "layer-idle")
+    assert "1.aux_bn.0" in idle
 
 
 def test_a_recipe_goes_on_where_alpha_does_nothing() -> None:
