@@ -29,12 +29,12 @@ def lower_(model: "onnx.ModelProto", options: GraphOptions) -> None:
     *Equals the graph* that came, up to the order in which LayerNormalization rounds.
     Limits: a Reshape that may put out no element is as it was in opset 13 only where no size in it is 0.
     """
-    import onnx
+    from onnx import inliner
 
     opset, ir_version = options.versions
     if opset < LOWEST_TRANSLATED:
         if model.functions:
-            model.CopyFrom(onnx.inliner.inline_local_functions(model))
+            model.CopyFrom(inliner.inline_local_functions(model))
         _Lowering(model.graph, opset).lower_(model.graph)
         _set_opset_(model, opset)
         _check(model, opset)

@@ -52,11 +52,11 @@ def watching_autocast(*, disabled: bool = False) -> Iterator[list[torch.dtype]]:
             entered.append(context.fast_dtype)
         try:
             context._enabled = enabled and not disabled
-            return original(context)
+            return original(context)  # type: ignore[no-untyped-call]
         finally:
             context._enabled = enabled
 
-    torch.autocast.__enter__ = enter  # type: ignore[method-assign, assignment]
+    torch.autocast.__enter__ = enter  # type: ignore[method-assign]
     try:
         yield entered
     finally:

@@ -61,7 +61,7 @@ def fixed_at(model: nn.Module, example: Tensor, free: Iterable[int]) -> str:
     """
     try:
         with silenced(), watching_autocast(disabled=True):
-            shapes = (dict.fromkeys(free, torch.export.Dim.AUTO),)  # type: ignore[attr-defined]
+            shapes = (dict.fromkeys(free, torch.export.Dim.AUTO),)
             program = torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
             return _guarded_at(program) or _iterated_at(program)
     except Exception:  # only the place is lost

@@ -69,7 +69,8 @@ def largest_bytes(model: nn.Module, inputs: Tensor) -> int:
     def watch(_module: nn.Module, arguments: tuple[Any, ...], output: Any = None) -> None:
         sizes.extend(leaf.nbytes for leaf in tree_leaves((arguments, output)) if isinstance(leaf, Tensor))
 
-    with watching(model.modules(), after=watch), evaluating(model), torch.inference_mode():
+    plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]  # take no hooks
+    with watching(plain, after=watch), evaluating(model), torch.inference_mode():
         model(inputs)
     return max(sizes)
 

@@ -123,3 +123,12 @@ def test_only_jobs_that_tune_write_a_network(tmp_path: Path, demo_inputs: DemoIn
         )
     }
     assert [kind for kind, formats in written.items() if formats] == [("calibrate", "measure"), ("adapt", "adapt")]
+
+
+def test_an_export_job_asks_for_the_form_of_its_outputs(tmp_path: Path, demo_inputs: DemoInputs) -> None:
+    server_data = ServerData(tmp_path)
+    outputs = Outputs(opset=16, dynamic=True).model_dump(mode="json")
+    work = assigned(server_data, "export", model=server_data.demo_model(demo_inputs), outputs=outputs)
+    asked = work.document["request"]
+    assert (asked["opset"], asked["ir_version"], asked["dynamic"]) == (16, None, True)
+    assert "formats" not in asked
