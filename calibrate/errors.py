@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 #: So many characters of a message are shown at most, and so many of its end, which says what to do.
-LONGEST, END = 2000, 500
+LONGEST, END = 1500, 400
 
 
 def paragraph(message: str) -> str:

@@ -122,6 +122,13 @@ def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...
         )
 
 
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # a name that no file can have, as one too long
+        return False
+
+
 def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
     missing: dict[str, None] = {}
     for cell in cells:
@@ -130,7 +137,7 @@ def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
         if not request.model.is_file():
             missing[f"the checkpoint of {model}, {request.model}"] = None
         for what, place in (("data", cell.files), ("training data", cell.training_files)):
-            if place and not place.exists():
+            if place and not _is_there(place):
                 missing[f"the {what} of {dataset}, {place}"] = None
         for what, file in (("class names", request.classes), ("class map", request.class_map)):
             if isinstance(file, Path) and not file.is_file():

@@ -16,6 +16,8 @@ ClassMap = Mapping[str, str | int]
 
 COLUMNS = ("data", "model")
 EXAMPLE = "'tabby: cat'"
+#: An index of more digits is none of a model's outputs.
+DIGITS = 9
 
 
 def read_class_map(path: str | Path) -> dict[str, str | int]:
@@ -53,9 +55,13 @@ def _pairs(document: Any) -> list[tuple[Any, Any]]:
         for key, value in document:
             if key == field and isinstance(value, tuple):
                 return _pairs(value)
-    if document and all(str(key).isdecimal() and isinstance(value, list) for key, value in document):
+    if document and all(_is_index(key) and isinstance(value, list) for key, value in document):
         return [(name, int(key)) for key, value in document for name in value]
     return [(str(key), value) for key, value in document]
+
+
+def _is_index(key: Any) -> bool:
+    return str(key).isdecimal() and len(str(key)) <= DIGITS
 
 
 def resolve(class_map: ClassMap, classes: Sequence[str] | None) -> dict[str, int]:
@@ -64,6 +70,8 @@ def resolve(class_map: ClassMap, classes: Sequence[str] | None) -> dict[str, int
     resolved = {}
     for given, target in class_map.items():
         if str(target).isdecimal() and target not in index:
+            if len(str(target)) > DIGITS:
+                raise UsageError(f"the class map sends {given!r} to {target}, and no model has so many outputs.")
             resolved[given] = int(target)
         elif isinstance(target, str) and target in index:
             resolved[given] = index[target]

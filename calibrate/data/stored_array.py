@@ -91,11 +91,14 @@ class StoredArray:
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = npy.read_magic(stream)
-    if version == (1, 0):
-        return npy.read_array_header_1_0(stream)
-    if version == (2, 0):
-        return npy.read_array_header_2_0(stream)
-    raise ValueError(f"its npy version {version} is neither 1.0 nor 2.0")
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"its npy version {version} is neither 1.0 nor 2.0")
+    try:
+        return npy.read_array_header_1_0(stream) if version == (1, 0) else npy.read_array_header_2_0(stream)
+    except (OSError, EOFError, ValueError):
+        raise
+    except Exception as error:  # numpy reads the header of old files with Python's tokenizer
+        raise ValueError(f"its npy header cannot be read: {type(error).__name__}") from error
 
 
 def _skip(stream: IO[bytes], count: int) -> None:

@@ -32,8 +32,8 @@ class ReestimationState:
                 found = Gathered.read(str(self._path), request, device)
         except Exception as error:  # a damaged file can break its reader in any way
             raise UsageError(
-                f"the checkpoint {self._path} is no unfinished re-estimation, or damaged ({type(error).__name__}); give "
-                "another path, or delete the file to begin anew."
+                f"the checkpoint {self._path} is no unfinished re-estimation, or is damaged ({type(error).__name__}); "
+                "give another path, or delete the file to begin anew."
             ) from None
         if found is None:
             raise UsageError(

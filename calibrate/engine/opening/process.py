@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import warnings
 
 import torch
 
@@ -22,6 +23,7 @@ def set_up_process(threads: int | None = None) -> None:
     calibration of EfficientNet-lite0 grew by 2 %, and its numbers were the same. It is for processes of one's own, as
     commands and jobs are. Threads share one arena: with one of their own, suspended batches keep holes in each
     (re-estimation of EfficientNet-lite0 on 250 images held 3.6 GB in place of 2.9).
+    Pillow's warnings of large images and odd metadata are not shown: images have a limit of our own.
 
     Limits: the memory is kept with glibc only, so on Linux; elsewhere only the threads are set.
 
@@ -30,6 +32,7 @@ def set_up_process(threads: int | None = None) -> None:
     1
     """
     collect_as_usual()
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     if threads is not None:
         torch.set_num_threads(threads)
     if sys.platform.startswith("linux") and hasattr(library := ctypes.CDLL(None), "mallopt"):
