@@ -61,7 +61,7 @@ class GraphOptions(Value):
         if ir_version < LOWEST_IR[opset]:
             highest = max(known for known, lowest in LOWEST_IR.items() if lowest <= ir_version)
             raise ValueError(
-                f"IR version {ir_version} knows no opset {opset}, which needs {LOWEST_IR[opset]}; "
+                f"the IR version {ir_version} knows no opset {opset}, which needs {LOWEST_IR[opset]}; "
                 f"with this IR version ask for an opset of {highest} at most"
             )
         return self
