@@ -104,17 +104,23 @@ class Gathered:
             pools: list[dict[tuple[int, int], Moments]] = [{} for _ in about["names"]]
             for node, count in about["counts"].items():
                 call, level, place = map(int, node.split("."))
-                mean, variance = file.get_tensor(node)
+                mean, variance = _double(file.get_tensor(node))
                 pools[call][level, place] = Moments(count, mean, variance)
             made = cls(about["names"], [Pool(nodes) for nodes in pools])
             for number, one in enumerate(about.get("over", [])):
                 moments = {
-                    name: Moments(count, *file.get_tensor(f"over.{number}.{name}"))
+                    name: Moments(count, *_double(file.get_tensor(f"over.{number}.{name}")))
                     for name, count in one["layers"].items()
                 }
                 made.over.append(Gathering(tuple(one["names"]), moments, one["images"]))
         made.totals = [pool.total() for pool in made.pools[: about["settled"]]]
         return made
+
+
+def _double(tensor: Tensor) -> Tensor:
+    if tensor.dtype != torch.float64:
+        raise ValueError(f"moments of {tensor.dtype}")
+    return tensor
 
 
 def out_of_order(how: str) -> ModelError:
