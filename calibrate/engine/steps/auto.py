@@ -127,9 +127,9 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores],
     elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_original) != "worse":
         return chosen, f"{first}, improves on {'the original network' if chosen == 'T' else 'T'} on the holdout half"
     else:
-        failed = f"{first}, is not shown to improve by the holdout half"
+        failed = f"{first}, is not shown to improve on T by the holdout half"
     if chosen != "T" and fallback == "T" and measured["T"].verdict == "improved":
-        return "T", f"{failed}; the temperature alone is"
+        return "T", f"{failed}; T alone improves on the original network"
     return None, failed
 
 

@@ -82,7 +82,7 @@ class Measurement(StepResult):
     def _rests_on(self) -> str:
         """How to read the differences, or that the one the verdict rests on is missing."""
         if self.verdict_difference is None:
-            return "Absent: alpha+T minus T, what the verdict rests on, because this run has not both arms."
+            return "No arm was tuned besides T, so that nothing is compared with T alone."
         arm = self.verdict_difference.arm
         what = "α" if arm == "alpha+T" else "the tuning"
         return f"{arm} minus T is what the verdict rests on: the temperature is free, so {what} has to beat it."
