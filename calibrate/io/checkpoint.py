@@ -2,7 +2,7 @@
 
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
 from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
 from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
-from calibrate.io.state_dicts import StateDict, find_state_dicts
+from calibrate.io.state_dicts import StateDict, as_mapping, find_state_dicts
 from calibrate.io.state_names import plain_names
 from calibrate.io.torch_files import is_whole, read_archive, read_row
 from calibrate.result import Finding
@@ -161,11 +161,11 @@ def _findings(document: Any) -> tuple[Finding, ...]:
 
 
 def _state_dicts(document: Any, path: Path) -> tuple[StateDict, ...]:
-    if not isinstance(document, Mapping):
+    if (held := as_mapping(document)) is None:
         raise ModelError(f"{path} holds a {kind_of(document)} instead of a state dict; {RESAVE}.")
-    found = find_state_dicts(document)
+    found = find_state_dicts(held)
     if not found:
-        entries = ", ".join(f"{key!r:.80}" for key in list(document)[:8]) or "nothing"
+        entries = ", ".join(f"{key!r:.80}" for key in list(held)[:8]) or "nothing"
         raise ModelError(f"{path} holds no state dict (tensors under their names), but {entries}; {RESAVE}.")
     if not any(state.tensors for state in found):
         name, reason = next(iter(found[0].unusable.items()))

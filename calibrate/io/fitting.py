@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -18,6 +19,8 @@ from calibrate.io.taken_weights import TakenWeights, called
 TUNED = (".alpha", "temperature")
 #: Of a file that fits nowhere, the modules so many levels deep are tried for what to say.
 TRIED_LEVELS = 3
+#: So many ways in which a file fits are looked at.
+MOST_WAYS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,7 @@ class _Option:
 
     taken: TakenWeights
     source: StateDict
+    module: Module
     used: frozenset[str]
     strange: bool
     preference: tuple[bool, int, int, int]
@@ -73,6 +77,9 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     network has, or continues a numbered series of its modules, stays, so that loading refuses it: ResNet-56's file is
     no ResNet-20's.
 
+    Nor is a module inside another that fills all places taken, where what remains of the other shuts it out: a network
+    of nested parts is none of fewer.
+
     Of several ways that fit, weights go before their averages, then the state dicts in the order of
     :func:`~calibrate.io.state_dicts.find_state_dicts`, then the outer module before the inner, then the file's order.
     ``weights`` chooses another by its path in the file or a part of it; ``.`` is the file itself.
@@ -81,7 +88,8 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     none or several, ModelError where what is missing are tensors without plain values.
     """
     places = places_of(model)
-    options = sorted(_options(places, checkpoint.state_dicts), key=lambda option: (option.strange, option.preference))
+    options = _outer(_options(places, checkpoint.state_dicts))
+    options.sort(key=lambda option: (option.strange, option.preference))
     sources = checkpoint.state_dicts
     if weights is not None:
         chosen = _chosen(weights, options, sources, checkpoint.path)
@@ -92,7 +100,7 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     if not options:
         return _closest(places, sources, checkpoint.path)
     first, *rest = _distinct(options)
-    full = {id(option.source) for option in options}
+    full = {id(option.source) for option in options if not option.strange}
     unfit = [s.key for s in checkpoint.state_dicts if id(s) not in full and _is_worth_naming(s, places)]
     others = [option for option in rest if not option.strange]
     named = {name for option in others if option.source is first.source for name in option.used}
@@ -126,6 +134,16 @@ def _options(places: Places, sources: Sequence[StateDict]) -> Iterator[_Option]:
             yield _option(places, part, overlay, complete=True)
 
 
+def _outer(options: Iterator[_Option]) -> list[_Option]:
+    """The first of ``options``, among which the outer come before the inner, without those inside a strange one."""
+    found: list[_Option] = []
+    for option in islice(options, MOST_WAYS):
+        outer = (one for one in found if one.strange and one.source is option.source)
+        if not any(option.module.prefix.startswith(one.module.prefix) for one in outer):
+            found.append(option)
+    return found
+
+
 def _sizes(root: Module) -> dict[str, int]:
     """How many tensors each module contains, by its prefix."""
     sizes: dict[str, int] = {}
@@ -140,7 +158,9 @@ def _option(places: Places, part: _Part, overlay: Overlay, *, complete: bool) ->
     observers = [ours for ours, theirs in names.items() if theirs not in places.tensors and _observes(ours)]
     spare = {ours for ours in overlay.beside if complete and names[ours] not in TUNED}.difference(observers)
     doubtful = [ours for ours in overlay.beside if ours in spare and _may_matter(tensors[ours])]
-    scaling = [ours for ours in overlay.wrappers if _may_matter(tensors[ours])]  # such a wrapper does more than wrap
+    # Such wrappers do more than wrap.
+    scaling = [ours for ours in overlay.wrappers if tensors[ours].is_floating_point()]
+    scaling += [ours for ours in overlay.around if _may_matter(tensors[ours])]
     dropped = spare.union(observers)
     state = {theirs: tensors[ours] for ours, theirs in names.items() if ours not in dropped}
     state |= {ours: tensors[ours] for ours in scaling}
@@ -159,7 +179,7 @@ def _option(places: Places, part: _Part, overlay: Overlay, *, complete: bool) ->
         observers=(*observers, *(ours for ours in outside if _observes(ours))),
     )
     strange = any(not name.endswith(TUNED) for name in unexpected)
-    return _Option(taken, part.source, frozenset(names), strange, part.preference)
+    return _Option(taken, part.source, part.module, frozenset(names), strange, part.preference)
 
 
 def _observes(name: str) -> bool:

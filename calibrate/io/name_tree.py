@@ -57,11 +57,13 @@ class Overlay:
     """What laying a file's names over a network's came to.
 
     ``names`` are the network's names of the file's tensors, or what they would be where the network has no such tensor.
-    ``beside`` are those of them that no part of the network contains; ``wrappers`` are tensors of the wrappers.
+    ``beside`` are those of them that no part of the network contains; ``around`` are tensors of wrappers of the whole,
+    and ``wrappers`` of wrappers inside it.
     """
 
     names: dict[str, str]
     beside: tuple[str, ...]
+    around: tuple[str, ...]
     wrappers: tuple[str, ...]
 
 
@@ -69,20 +71,22 @@ def lay_over(ours: Module, theirs: Module) -> Overlay:
     """Lay the modules ``ours`` of a file over ``theirs`` of a network, and go on in those that have the same name.
 
     Where the two share no name, a wrapper is passed through: a module that contains one module, in the file, which may
-    hold tensors of its own, or in the network, which may not. That is all that is known of wrappers.
+    hold tensors of its own, or in the network, which may not; around the whole network in both. That is all that is
+    known of wrappers.
 
     >>> file, network = (module_tree([name]) for name in ("a._orig_mod.0.bias", "net.a.0.bias"))
     >>> lay_over(file, network).names
     {'a._orig_mod.0.bias': 'net.a.0.bias'}
     """
     names: dict[str, str] = {}
+    around: list[str] = []
     wrappers: list[str] = []
     beside: list[str] = []
     pairs = [(ours, theirs)]
     outermost = True
     while pairs:
-        mine, other, passed = _unwrapped(*pairs.pop())
-        wrappers += passed
+        mine, other, passed = _unwrapped(*pairs.pop(), both=outermost)
+        (around if outermost else wrappers).extend(passed)
         for last, name in mine.tensors.items():
             names[name] = other.prefix + last
             if outermost and last not in other.tensors:
@@ -96,26 +100,32 @@ def lay_over(ours: Module, theirs: Module) -> Overlay:
                 if outermost and not _continues_a_series(part, other):
                     beside.append(name)
         outermost = False
-    return Overlay(names, tuple(beside), tuple(wrappers))
+    return Overlay(names, tuple(beside), tuple(around), tuple(wrappers))
 
 
-def _unwrapped(ours: Module, theirs: Module) -> tuple[Module, Module, list[str]]:
-    """The two without their wrappers, and the tensors of these; as they are where they share no name even then."""
-    mine, other, passed = ours, theirs, list[str]()
-    while not mine.shares(other):
-        inner, others_inner = mine.only, None if other.tensors else other.only
-        if inner is None and others_inner is None:
-            return ours, theirs, []
-        if inner and inner.shares(other):
-            others_inner = None
-        elif others_inner and mine.shares(others_inner):
-            inner = None
-        if inner:
-            passed += mine.tensors.values()
-            mine = inner
-        if others_inner:
-            other = others_inner
-    return mine, other, passed
+def _unwrapped(ours: Module, theirs: Module, *, both: bool) -> tuple[Module, Module, list[str]]:
+    """The two without their wrappers, and the tensors of these; as they are where they share no name even then.
+
+    Unless ``both`` may be wrapped, only one is: else a part called ``head.0`` in a file would be another's ``head.1``.
+    """
+    if ours.shares(theirs):
+        return ours, theirs, []
+    insides, networks = list(_inside(ours, holding=True)), list(_inside(theirs, holding=False))
+    pairs = [*((mine, theirs) for mine in insides), *((ours, other) for other in networks)]
+    if both:
+        pairs += [(mine, other) for mine in insides for other in networks]
+    for mine, other in pairs:
+        if mine.shares(other):
+            passed = [ours, *insides[: insides.index(mine)]] if mine is not ours else []
+            return mine, other, [name for module in passed for name in module.tensors.values()]
+    return ours, theirs, []
+
+
+def _inside(module: Module, *, holding: bool) -> Iterator[Module]:
+    """What ``module`` wraps, what that wraps, and so on; wrappers may have tensors of their own if ``holding``."""
+    while (inner := module.only) is not None and (holding or not module.tensors):
+        yield inner
+        module = inner
 
 
 def _continues_a_series(part: str, module: Module) -> bool:

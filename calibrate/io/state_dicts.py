@@ -11,7 +11,9 @@ from torch import Tensor
 from calibrate.io.state_names import present_name
 
 #: How many mappings deep a state dict may lie.
-DEPTH = 3
+DEPTH = 5
+#: A list of more is none of state dicts.
+LONGEST_LIST = 64
 #: Where training scripts keep the weights, the likelier first. Only the order of preference comes from it.
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "module", "params")
 DTYPES = frozenset(
@@ -20,7 +22,7 @@ DTYPES = frozenset(
         *(torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64),
     }
 )
-_AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg|averag|polyak|shadow|teacher|target|momentum)")
+_AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg|averag|polyak|shadow|teacher|target|momentum|encoder_k(?![a-z]))")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +76,17 @@ def _mappings(mapping: Mapping[Any, Any], keys: tuple[str, ...]) -> Iterator[tup
         return
     yield keys, mapping
     if len(keys) < DEPTH:
-        for name, inner in mapping.items():
-            if isinstance(name, str) and isinstance(inner, Mapping):
-                yield from _mappings(inner, (*keys, name))
+        for name, value in mapping.items():
+            inner = as_mapping(value)
+            if isinstance(name, str | int) and inner is not None:
+                yield from _mappings(inner, (*keys, str(name)))
+
+
+def as_mapping(value: Any) -> Mapping[Any, Any] | None:
+    """``value`` where it may hold state dicts: a mapping, or a short list of several, by their numbers."""
+    if isinstance(value, list | tuple) and len(value) <= LONGEST_LIST:
+        return dict(enumerate(value)) if any(isinstance(item, Mapping) for item in value) else None
+    return value if isinstance(value, Mapping) else None
 
 
 def _state_dict(keys: tuple[str, ...], mapping: Mapping[Any, Any]) -> StateDict:

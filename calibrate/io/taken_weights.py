@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from calibrate.io.state_dicts import is_averaged
+from calibrate.io.state_dicts import USUAL, is_averaged
 from calibrate.result import Finding
 
 #: So many names, or groups of names, stand in a finding.
@@ -32,13 +32,19 @@ class TakenWeights:
     observers: tuple[str, ...] = ()
 
     @property
+    def is_usual(self) -> bool:
+        """Whether they lie where training scripts keep the weights that they mean."""
+        return not self.path or self.path.partition(".")[0] in USUAL
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """What the reader should know of it; nothing of prefixes and wrappers alone."""
         return tuple(self._findings())
 
     def _findings(self) -> Iterator[Finding]:
-        if self.others or self.unfit:
-            yield Finding(code="weights-taken", severity="info", message=self._taken())
+        if self.others or self.unfit or is_averaged(self.path):
+            doubtful = not self.is_usual and not all(map(is_averaged, self.others))
+            yield Finding(code="weights-taken", severity="warning" if doubtful else "info", message=self._taken())
         if self.left_out:
             yield Finding(
                 code="entries-left-out",

@@ -109,7 +109,7 @@ def quantised() -> Tensor:
     [
         ({"state_dict": {7: torch.ones(1)}}, "no state dict .* 'state_dict'"),
         ({"epoch": 3, "optimizer": {"lr": 0.1}}, "no state dict .* 'epoch', 'optimizer'"),
-        ({"model": {"model": {"model": {"model": STATE}}}}, "no state dict"),
+        ({"a": {"b": {"c": {"d": {"e": {"f": STATE}}}}}}, "no state dict"),
         ({}, "no state dict .* but nothing"),
         ([torch.ones(1)], "holds a list"),
         (torch.ones(1), "holds a Tensor"),
