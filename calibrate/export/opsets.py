@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.errors import ExportError
+from calibrate.errors import ExportError, said
 from calibrate.recipe import GraphOptions
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def _check(model: "onnx.ModelProto", opset: int) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        said = " ".join(str(error).split())[:200]
         raise ExportError(
-            f"the network cannot be written in opset {opset} ({said}); ask for --opset {LOWEST_TRANSLATED} or later."
+            f"the network cannot be written in opset {opset} ({said(error)}); ask for --opset {LOWEST_TRANSLATED} or "
+            "later."
         ) from error
 
 
