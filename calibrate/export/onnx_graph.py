@@ -21,7 +21,10 @@ SPATIAL = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width
 
 
 def to_onnx(
-    model: nn.Module, example: Tensor, metadata: dict[str, str], options: GraphOptions | None = None
+    model: nn.Module,
+    example: Tensor,
+    metadata: dict[str, str],
+    options: GraphOptions = GraphOptions(),  # noqa: B008  (frozen)
 ) -> "onnx.ModelProto":
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
@@ -38,7 +41,6 @@ def to_onnx(
 
     from calibrate.export.opsets import LOWEST_TRANSLATED, lower_
 
-    options = options or GraphOptions()
     if example.dtype == torch.bfloat16:
         raise ExportError(
             "the network computes in bfloat16, for which ONNX Runtime has no kernels on the CPU, so a file could not "

@@ -241,13 +241,13 @@ def write_onnx(
     *,
     inputs: Literal["data", "noise"],
     threads: int,
-    options: GraphOptions | None = None,
+    options: GraphOptions,
 ) -> tuple[Parity, ...]:
     """Write an opened network to ``path`` as ONNX, once the file has proved to compute the same on ``examples``."""
     digests = {}
     if opened.provenance is not None:
         digests = {"recipe_digest": opened.provenance.recipe_digest, "summary_digest": opened.provenance.summary_digest}
-    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads, options or GraphOptions())
+    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads, options)
     write_files(path.parent, {path.name: graph.SerializeToString()})
     return parity
 
