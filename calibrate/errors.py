@@ -3,6 +3,7 @@
 The class says how the command line ends (``exit_code``); the message is one paragraph, shown without a traceback.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -16,13 +17,27 @@ def paragraph(message: str) -> str:
     Parts of it may be from a file that means harm, or is damaged.
 
     >>> paragraph("no class '\x1b[2J' …")
-    "no class '\\\\x1b[2J' …"
+    "no class '\\x1b[2J' …"
     """
     if len(message) > LONGEST:
         message = f"{message[: LONGEST - END]} […] {message[-END:]}"
     if message.isprintable():
         return message
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in message)
+
+
+def said(error: BaseException, most: int = 300) -> str:
+    r"""The class and the message of an error that is not ours, on one line without a full stop.
+
+    Of the message ``most`` characters at most are shown, cut between words where it has any.
+
+    >>> said(ValueError("too\n  wide.")), said(MemoryError()), said(ValueError("too wide by far"), 9)
+    ('ValueError: too wide', 'MemoryError', 'ValueError: too wide …')
+    """
+    text = " ".join(re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split()).rstrip(".: ")
+    if len(text) > most:
+        text = f"{text[: most + 1].rpartition(' ')[0] or text[:most]} …"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class AfternormError(Exception):

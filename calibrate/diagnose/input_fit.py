@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, said
 from calibrate.stats import Moments
 from calibrate.surgery import REFUSALS, evaluating, watching
 
@@ -193,8 +193,7 @@ def _until_reached(model: nn.Module, inputs: Tensor) -> None:
     except _ReachedError:
         return
     except REFUSALS as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ModelError(f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}.") from error
+        raise ModelError(f"the network cannot take inputs of shape {tuple(inputs.shape)}: {said(error)}.") from error
 
 
 def _divergence(first: FirstLayer, mean: Tensor, variance: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError
-from calibrate.export.opsets import LOWEST_TRANSLATED, lower_
 from calibrate.export.quiet import silenced, watching_autocast
 from calibrate.export.reasons import fixed_at, reason
 from calibrate.recipe import GraphOptions
@@ -22,7 +21,10 @@ SPATIAL = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width
 
 
 def to_onnx(
-    model: nn.Module, example: Tensor, metadata: dict[str, str], options: GraphOptions | None = None
+    model: nn.Module,
+    example: Tensor,
+    metadata: dict[str, str],
+    options: GraphOptions = GraphOptions(),  # noqa: B008  (frozen)
 ) -> "onnx.ModelProto":
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
@@ -35,7 +37,10 @@ def to_onnx(
     Raises ExportError where the network cannot be traced or translated, or fixes a dimension that is to be free; where
     the opset has no operators for it; and for bfloat16, which ONNX Runtime cannot run.
     """
-    options = options or GraphOptions()
+    import onnx
+
+    from calibrate.export.opsets import LOWEST_TRANSLATED, lower_
+
     if example.dtype == torch.bfloat16:
         raise ExportError(
             "the network computes in bfloat16, for which ONNX Runtime has no kernels on the CPU, so a file could not "
@@ -44,7 +49,7 @@ def to_onnx(
     free = _free_dimensions(example, options)
     try:
         with silenced(), watching_autocast(disabled=True):
-            graph = _translated(model, example, free, options)
+            graph = _translated(model, example, free, max(options.versions[0], LOWEST_TRANSLATED))
     except ExportError:
         raise
     except Exception as error:  # the exporter raises whatever its passes raise
@@ -53,8 +58,6 @@ def to_onnx(
     _name_dimensions_(graph, free)
     _forget_origins_(graph)
     lower_(graph, options)
-    import onnx
-
     onnx.helper.set_model_props(graph, metadata)
     return graph
 
@@ -73,7 +76,7 @@ def _free_dimensions(example: Tensor, options: GraphOptions) -> dict[int, str]:
     return free
 
 
-def _translated(model: nn.Module, example: Tensor, free: dict[int, str], options: GraphOptions) -> "onnx.ModelProto":
+def _translated(model: nn.Module, example: Tensor, free: dict[int, str], opset: int) -> "onnx.ModelProto":
     served = for_inference(model, example)
     with torch.inference_mode():
         output = served(example)
@@ -89,7 +92,7 @@ def _translated(model: nn.Module, example: Tensor, free: dict[int, str], options
         dynamo=True,
         input_names=[INPUT],
         output_names=names,
-        opset_version=max(options.versions[0], LOWEST_TRANSLATED),
+        opset_version=opset,
         dynamic_shapes=({dim: torch.export.Dim(name) for dim, name in free.items()},),
         verbose=False,
     )

@@ -8,76 +8,64 @@ by its name. The numbers are those of https://github.com/onnx/onnx/blob/main/doc
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import onnx
+import torch
 from numpy.typing import NDArray
+from onnx import inliner, numpy_helper
 
-from calibrate.errors import ExportError
+from calibrate.errors import ExportError, said
 from calibrate.recipe import GraphOptions
-
-if TYPE_CHECKING:
-    import onnx
 
 #: The lowest opset that torch translates into.
 LOWEST_TRANSLATED = 18
 
 
-def lower_(model: "onnx.ModelProto", options: GraphOptions) -> None:
+def lower_(model: onnx.ModelProto, options: GraphOptions) -> None:
     """Give ``model`` the opset and the IR version of ``options``, and raise ExportError where it cannot have them.
 
     *Equals the graph* that came, up to the order in which LayerNormalization rounds.
     Limits: a Reshape that may put out no element is as it was in opset 13 only where no size in it is 0.
     """
-    from onnx import inliner
-
     opset, ir_version = options.versions
     if opset < LOWEST_TRANSLATED:
         if model.functions:
             model.CopyFrom(inliner.inline_local_functions(model))
         _Lowering(model.graph, opset).lower_(model.graph)
-        _set_opset_(model, opset)
+        for item in filter(_is_onnx, model.opset_import):
+            item.version = opset
         _check(model, opset)
     model.ir_version = ir_version
-    written = {item.version for item in model.opset_import if item.domain in ("", "ai.onnx")}
-    if written != {opset}:
+    (written,) = {item.version for item in filter(_is_onnx, model.opset_import)}
+    if written != opset:
         raise ExportError(
-            f"opset {opset} was asked for, and torch {_torch_version()} wrote {', '.join(map(str, sorted(written)))}; "
-            "ask for one of 13 to 20 with --opset, or upgrade torch and onnxscript."
+            f"opset {opset} was asked for, and torch {torch.__version__} wrote {written}; ask for that with --opset "
+            f"{written}, or upgrade torch and onnxscript."
         )
 
 
-def _set_opset_(model: "onnx.ModelProto", opset: int) -> None:
-    for item in model.opset_import:
-        if item.domain in ("", "ai.onnx"):
-            item.version = opset
+def _is_onnx(item: onnx.NodeProto | onnx.OperatorSetIdProto) -> bool:
+    """Whether an operator, or a set of them, is one of ONNX itself."""
+    return item.domain in ("", "ai.onnx")
 
 
-def _torch_version() -> str:
-    import torch
-
-    return torch.__version__
-
-
-def _check(model: "onnx.ModelProto", opset: int) -> None:
+def _check(model: onnx.ModelProto, opset: int) -> None:
     """Raise ExportError where the lowered graph breaks the rules of its opset, as for types that it lacks."""
-    import onnx
-
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        said = " ".join(str(error).split())[:200]
         raise ExportError(
-            f"the network cannot be written in opset {opset} ({said}); ask for --opset {LOWEST_TRANSLATED} or later."
+            f"the network cannot be written in opset {opset} ({said(error)}); ask for --opset {LOWEST_TRANSLATED} or "
+            "later."
         ) from error
 
 
 class _Lowering:
     """Rewrites the nodes of one graph, and of the graphs inside it, for ``opset``."""
 
-    def __init__(self, graph: "onnx.GraphProto", opset: int, outer: "_Lowering | None" = None) -> None:
-        from onnx import numpy_helper
-
+    def __init__(self, graph: onnx.GraphProto, opset: int, outer: "_Lowering | None" = None) -> None:
         self.opset = opset
         self.constants: dict[str, NDArray[Any]] = dict(outer.constants) if outer else {}
         self.types: dict[str, Any] = dict(outer.types) if outer else {}
@@ -91,14 +79,14 @@ class _Lowering:
         self._names = 0
         self._nodes: list[onnx.NodeProto] = []
 
-    def lower_(self, graph: "onnx.GraphProto") -> None:
+    def lower_(self, graph: onnx.GraphProto) -> None:
         """Put in the place of each node what computes the same in the earlier opset."""
         nodes = list(graph.node)
         for node in nodes:
             for attribute in node.attribute:
                 if attribute.HasField("g"):
                     _Lowering(attribute.g, self.opset, self).lower_(attribute.g)
-            since, rewrite = _REWRITES.get(node.op_type, (0, None)) if node.domain in ("", "ai.onnx") else (0, None)
+            since, rewrite = _REWRITES.get(node.op_type, (0, None)) if _is_onnx(node) else (0, None)
             if rewrite is not None and self.opset < since:
                 rewrite(self, node)
             else:
@@ -107,28 +95,22 @@ class _Lowering:
         del graph.node[:]
         graph.node.extend(self._nodes)
 
-    def keep(self, node: "onnx.NodeProto") -> None:
+    def keep(self, node: onnx.NodeProto) -> None:
         """Take over a node that was made to fit."""
         self._nodes.append(node)
 
     def add(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         """Add a node of one output; the name of that."""
-        import onnx
-
         output = output or self._fresh()
         self._nodes.append(onnx.helper.make_node(operator, inputs, [output], **attributes))
         return output
 
     def constant(self, value: NDArray[Any]) -> str:
         """Add a constant; its name."""
-        import onnx
-
-        return self.add("Constant", [], value=onnx.numpy_helper.from_array(value))
+        return self.add("Constant", [], value=numpy_helper.from_array(value))
 
     def type_of(self, name: str) -> int | None:
         """The element type of a value, None where the graph does not say."""
-        import onnx
-
         if name in self.constants:
             return int(onnx.helper.np_dtype_to_tensor_dtype(self.constants[name].dtype))
         return int(self.types[name].elem_type) if name in self.types else None
@@ -141,7 +123,7 @@ class _Lowering:
             return None
         return [dim.dim_value if dim.HasField("dim_value") else None for dim in self.types[name].shape.dim]
 
-    def refuse(self, node: "onnx.NodeProto", since: int, what: str = "") -> ExportError:
+    def refuse(self, node: onnx.NodeProto, since: int, what: str = "") -> ExportError:
         """That the operator of ``node``, or ``what`` it does, came with the opset ``since``."""
         return ExportError(
             f"the network cannot be written in opset {self.opset}: the ONNX operator {node.op_type}{what} came with "
@@ -154,9 +136,9 @@ class _Lowering:
         self._names += 1
         return f"lowered_{self._names}"
 
-    def _require(self, node: "onnx.NodeProto") -> None:
+    def _require(self, node: onnx.NodeProto) -> None:
         """Raise ExportError where the opset has no such operator."""
-        first = _first_versions().get(node.op_type, 0) if node.domain in ("", "ai.onnx") else 0
+        first = _first_versions().get(node.op_type, 0) if _is_onnx(node) else 0
         if first > self.opset:
             raise self.refuse(node, first)
 
@@ -164,8 +146,6 @@ class _Lowering:
 @functools.cache
 def _first_versions() -> dict[str, int]:
     """The opset that each operator came with."""
-    import onnx
-
     first: dict[str, int] = {}
     for schema in onnx.defs.get_all_schemas_with_history():
         if schema.domain == "":
@@ -173,22 +153,20 @@ def _first_versions() -> dict[str, int]:
     return first
 
 
-def _attributes(node: "onnx.NodeProto") -> dict[str, Any]:
-    import onnx
-
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
     return {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
 
 
-def _without_(node: "onnx.NodeProto", *names: str) -> None:
+def _without_(node: onnx.NodeProto, *names: str) -> None:
     kept = [item for item in node.attribute if item.name not in names]
     del node.attribute[:]
     node.attribute.extend(kept)
 
 
-def _default_only(since: int, **defaults: Any) -> Callable[[_Lowering, "onnx.NodeProto"], None]:
+def _default_only(since: int, **defaults: Any) -> Callable[[_Lowering, onnx.NodeProto], None]:
     """Leave out attributes that came with the opset ``since``, where they say what was always done."""
 
-    def rewrite(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+    def rewrite(lowering: _Lowering, node: onnx.NodeProto) -> None:
         given = _attributes(node)
         for name, default in defaults.items():
             if given.get(name, default) != default:
@@ -199,10 +177,8 @@ def _default_only(since: int, **defaults: Any) -> Callable[[_Lowering, "onnx.Nod
     return rewrite
 
 
-def _reduce(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _reduce(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """The axes were an attribute."""
-    import onnx
-
     given = _attributes(node)
     axes = lowering.constants.get(node.input[1]) if len(node.input) > 1 and node.input[1] else None
     if axes is None and len(node.input) > 1 and node.input[1]:
@@ -217,7 +193,7 @@ def _reduce(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.keep(node)
 
 
-def _split(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _split(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """The sizes were given, or all the same; ``num_outputs`` makes all the same but the last."""
     given = _attributes(node)
     if "num_outputs" in given:
@@ -231,7 +207,7 @@ def _split(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.keep(node)
 
 
-def _pad(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _pad(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """Every axis had to be padded."""
     if len(node.input) > 3 and node.input[3]:
         shape = lowering.shape_of(node.input[0])
@@ -245,7 +221,7 @@ def _pad(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.keep(node)
 
 
-def _scatter(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _scatter(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """Up to 15 values were put in place, up to 17 also added or multiplied."""
     kind = _attributes(node).get("reduction", b"none")
     if kind in (b"min", b"max"):
@@ -256,10 +232,8 @@ def _scatter(lowering: _Lowering, node: "onnx.NodeProto") -> None:
         lowering.keep(node)
 
 
-def _layer_normalization(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _layer_normalization(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """Y = (x − mean)/√(var + eps)·scale + bias over the last axes, in float32 where x is half."""
-    import onnx
-
     given = _attributes(node)
     shape, axis = lowering.shape_of(node.input[0]), given.get("axis", -1)
     dtype = lowering.type_of(node.input[0])
@@ -283,17 +257,17 @@ def _layer_normalization(lowering: _Lowering, node: "onnx.NodeProto") -> None:
         lowering.add("Add", [y, node.input[2]], node.output[0])
 
 
-def _hard_swish(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _hard_swish(lowering: _Lowering, node: onnx.NodeProto) -> None:
     gate = lowering.add("HardSigmoid", node.input, alpha=1 / 6, beta=0.5)
     lowering.add("Mul", [node.input[0], gate], node.output[0])
 
 
-def _mish(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _mish(lowering: _Lowering, node: onnx.NodeProto) -> None:
     gate = lowering.add("Tanh", [lowering.add("Softplus", node.input)])
     lowering.add("Mul", [node.input[0], gate], node.output[0])
 
 
-def _shape(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _shape(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """The whole shape was put out."""
     given = _attributes(node)
     start, end = given.get("start", 0), given.get("end")
@@ -306,7 +280,7 @@ def _shape(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.add("Slice", [whole, *map(lowering.constant, ends)], node.output[0])
 
 
-def _reshape(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _reshape(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """A size 0 always meant that of the input."""
     shape = lowering.constants.get(node.input[1])
     if _attributes(node).get("allowzero", 0) and shape is not None and not shape.all():
@@ -315,7 +289,7 @@ def _reshape(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.keep(node)
 
 
-def _roi_align(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _roi_align(lowering: _Lowering, node: onnx.NodeProto) -> None:
     """Corners were not moved by half a pixel, which is the default since."""
     if _attributes(node).get("coordinate_transformation_mode", b"half_pixel") != b"output_half_pixel":
         raise lowering.refuse(node, 16, " with coordinate_transformation_mode half_pixel")
@@ -323,7 +297,7 @@ def _roi_align(lowering: _Lowering, node: "onnx.NodeProto") -> None:
     lowering.keep(node)
 
 
-def _cast_like(lowering: _Lowering, node: "onnx.NodeProto") -> None:
+def _cast_like(lowering: _Lowering, node: onnx.NodeProto) -> None:
     dtype = lowering.type_of(node.input[1])
     if dtype is None:
         raise lowering.refuse(node, 15)
@@ -331,7 +305,7 @@ def _cast_like(lowering: _Lowering, node: "onnx.NodeProto") -> None:
 
 
 #: Operators whose form or meaning changed: since which opset, and what writes them in the form before.
-_REWRITES: dict[str, tuple[int, Callable[[_Lowering, "onnx.NodeProto"], None]]] = {
+_REWRITES: dict[str, tuple[int, Callable[[_Lowering, onnx.NodeProto], None]]] = {
     **dict.fromkeys(("GRU", "LSTM", "RNN"), (14, _default_only(14, layout=0))),
     **dict.fromkeys(
         (

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
+from calibrate.errors import said
 from calibrate.export.quiet import silenced, watching_autocast
 
-#: How much of a message that is not ours is shown.
-LENGTH = 300
 #: A line of code, longer than which it is cut.
 LINE = 80
 
@@ -47,11 +46,8 @@ def reason(error: BaseException) -> str:
 
 
 def shortened(error: BaseException) -> str:
-    """The class and the first of the message of an error that is not ours, on one line."""
-    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).split("The above exception")[0]
-    said = " ".join(said.split())
-    said = said if len(said) <= LENGTH else said[:LENGTH].rsplit(" ", 1)[0] + " …"
-    return f"{type(error).__name__}: {said.rstrip('.')}" if said else type(error).__name__
+    """What the exporter says itself, without the trace of its cause that it may append."""
+    return said(error).partition("The above exception")[0].rstrip(".: ")
 
 
 def fixed_at(model: nn.Module, example: Tensor, free: Iterable[int]) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from calibrate.errors import AfternormError, ModelError
+from calibrate.errors import AfternormError, ModelError, said
 from calibrate.io.cifar_resnets import cifar_resnet
-from calibrate.io.factory import build_factory, said
+from calibrate.io.factory import build_factory
 from calibrate.io.timm_architectures import build_timm, timm_preprocessing
 from calibrate.io.torchvision_architectures import build_torchvision, torchvision_models, torchvision_preprocessing
 from calibrate.recipe import Preprocessing

@@ -10,8 +10,7 @@ from typing import Any
 import safetensors
 from torch import Tensor
 
-from calibrate.errors import ModelError, UnsafeInputError
-from calibrate.io.factory import said
+from calibrate.errors import ModelError, UnsafeInputError, said
 from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
 from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
 from calibrate.io.state_dicts import StateDict, as_mapping, find_state_dicts

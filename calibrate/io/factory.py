@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, said
 
 
 def build_factory(name: str, args: Mapping[str, Any]) -> nn.Module:
@@ -46,15 +46,6 @@ def build_factory(name: str, args: Mapping[str, Any]) -> nn.Module:
             "torch.nn.Module."
         )
     return model.eval()
-
-
-def said(error: BaseException) -> str:
-    r"""The exception's class and text, on one line.
-
-    >>> said(ValueError("too\n  wide"))
-    'ValueError: too wide'
-    """
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".: ")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, said
 from calibrate.surgery.borrow import evaluating, watching
 from calibrate.surgery.sites import Site
 
@@ -80,13 +80,12 @@ def put_out(model: nn.Module, inputs: Tensor) -> Any:
     try:
         return model(inputs)
     except REFUSALS as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         last = inputs.dim() > 2 and inputs.shape[-1] in COLOR_CHANNELS and inputs.shape[1] not in COLOR_CHANNELS
         hint = (
             " Arrays whose channels come last want --preprocessing '{arrays: {channels_last: true}}'." if last else ""
         )
         raise ModelError(
-            f"the network cannot take inputs of shape {tuple(inputs.shape)}: {reason}. Check that preprocessing "
+            f"the network cannot take inputs of shape {tuple(inputs.shape)}: {said(error)}. Check that preprocessing "
             f"(resize, crop, channels) gives what the network was trained on.{hint}"
         ) from error
 

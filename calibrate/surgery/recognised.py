@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from calibrate.errors import said
 from calibrate.generators import torch_generator
 
 #: What the state dict of a batch normalisation layer holds.
@@ -96,8 +97,7 @@ def _prove(module: nn.Module) -> Formula | str:
                 with torch.no_grad():
                     found = _Trial(module, dtype, positions).formula()
             except Exception as error:  # whatever its code raises for an input of another kind
-                said = " ".join(str(error).split())[:120] or type(error).__name__
-                found = f"it takes no input of {_channels(module)} channels alone ({said})"
+                found = f"it takes no input of {_channels(module)} channels alone ({said(error, 120)})"
                 reason = reason or found
                 continue
             if isinstance(found, Formula):

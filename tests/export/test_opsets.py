@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from calibrate.engine.delivery.files import proven_onnx
 from calibrate.errors import ExportError, RecipeError
+from calibrate.export.opsets import lower_
 from calibrate.recipe import LOWEST_IR, GraphOptions, Outputs, parse
 from calibrate.surgery import find_sites, weigh_examples_
 from tests.builders.networks import convolutional, warmed_up
@@ -38,7 +39,7 @@ def weighed() -> nn.Module:
     return network
 
 
-@pytest.mark.parametrize("opset", [13, 14, 15, 16, 17, 18, 22])
+@pytest.mark.parametrize("opset", [13, 14, 15, 16, 17, 18, 22, 25])
 def test_older_opsets_compute_the_same(opset: int) -> None:
     torch.manual_seed(0)
     graph, parity = proven_onnx(Everything().eval(), torch.randn(3, 1, 8, 8), {}, "noise", 1, GraphOptions(opset=opset))
@@ -74,6 +75,14 @@ def test_an_operator_that_an_opset_lacks_is_named_with_the_bound() -> None:
     with pytest.raises(ExportError, match=r"opset 15: the ONNX operator GridSample came with opset 16"):
         proven_onnx(Sampled(), example, {}, "noise", 1, GraphOptions(opset=15))
     proven_onnx(Sampled(), example, {}, "noise", 1, GraphOptions(opset=16))
+
+
+def test_an_opset_that_torch_did_not_write_is_refused_with_the_one_it_wrote() -> None:
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "graph", values[:1], values[1:])
+    written = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)])
+    with pytest.raises(ExportError, match=r"opset 25 was asked for, .* wrote 18; ask for that with --opset 18"):
+        lower_(written, GraphOptions(opset=25))
 
 
 def test_a_network_of_one_size_cannot_leave_it_free() -> None:

@@ -18,7 +18,7 @@ from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
 from calibrate.engine.inputs.reference import reference_missing
 from calibrate.engine.opening.checkpoint import Opened
 from calibrate.engine.passes.prediction import input_dtype
-from calibrate.errors import AfternormError, ExportError, UsageError
+from calibrate.errors import AfternormError, ExportError, UsageError, said
 from calibrate.export import (
     Provenance,
     check_parity,
@@ -94,8 +94,7 @@ class _Pending:
         except ExportError as error:
             self._note(name, str(error))
         except Exception as error:  # what ONNX, its runtime, or code of the network raises must cost no other file
-            said = " ".join(str(error).split())[:300].rstrip(".")
-            self._note(name, f"{type(error).__name__}: {said}." if said else f"{type(error).__name__}.")
+            self._note(name, f"{said(error)}.")
 
     def _note(self, name: str, reason: str) -> None:
         without = " Pass --formats safetensors to ask for no ONNX file." if name.endswith(".onnx") else ""
@@ -242,13 +241,13 @@ def write_onnx(
     *,
     inputs: Literal["data", "noise"],
     threads: int,
-    options: GraphOptions | None = None,
+    options: GraphOptions,
 ) -> tuple[Parity, ...]:
     """Write an opened network to ``path`` as ONNX, once the file has proved to compute the same on ``examples``."""
     digests = {}
     if opened.provenance is not None:
         digests = {"recipe_digest": opened.provenance.recipe_digest, "summary_digest": opened.provenance.summary_digest}
-    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads, options or GraphOptions())
+    graph, parity = proven_onnx(opened.model, examples, digests, inputs, threads, options)
     write_files(path.parent, {path.name: graph.SerializeToString()})
     return parity
 
@@ -292,9 +291,8 @@ def _timed(
             outcome.graphs, folded, batches, outputs.latency_runs, threads, progress, options=outputs
         )
     except Exception as error:  # a proved file is not lost for want of a figure
-        said = " ".join(str(error).split())[:300]
         pending.findings.append(
-            Finding(code="not-timed", severity="warning", message=f"tuned.onnx could not be timed: {said}")
+            Finding(code="not-timed", severity="warning", message=f"tuned.onnx could not be timed: {said(error)}.")
         )
         return ()
     return latency
