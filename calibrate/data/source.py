@@ -161,8 +161,11 @@ class Source(ABC):
             raise DataError(
                 f"{self.entry(largest)} has the label {self.labels[largest]} but the model has {outputs} outputs, "
                 f"labels 0 to {outputs - 1}; "
-                + ("these labels seem to count from 1: subtract 1." if from_1 else "")
-                + ("" if from_1 else "pass data labelled with the model's classes, counted from 0.")
+                + (
+                    "these labels seem to count from 1: subtract 1."
+                    if from_1
+                    else "pass data labelled with the model's classes, counted from 0."
+                )
             )
 
     def _collate(self, examples: list[Tensor]) -> Tensor:
