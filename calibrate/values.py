@@ -1,8 +1,8 @@
-"""The frozen base of all our values, numbers in documents, estimates with their intervals, and the metrics."""
+"""The frozen base of all our values, fields that several have, estimates with their intervals, and the metrics."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, WrapValidator
 
 
 class Value(BaseModel):
@@ -20,6 +20,18 @@ def _number(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
 #: A number in a document: also as text, since YAML reads 1e-3 as text, but never true or false; and 0 for −0, since
 #: values that are equal have one digest.
 NUMBER = WrapValidator(_number)
+
+#: How a checkpoint and data are read, the same in requests, manifests and over REST.
+WeightsPath = Annotated[
+    str | None,
+    Field(description="which of several weights in the checkpoint, by their path in it or a part of the path"),
+]
+SplitName = Annotated[
+    str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
+]
+SkipBroken = Annotated[
+    int, Field(ge=0, lt=2**31, description="so many images that cannot be read may be left out"), NUMBER
+]
 
 
 class Estimate(Value):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from calibrate.batch.patterns import expand
+from calibrate.batch.patterns import expand, is_there
 from calibrate.errors import UsageError
 from calibrate.recipe import PRESETS, Manifest, Preprocessing, Recipe, read, read_recipe
 from calibrate.request import RunRequest
@@ -41,10 +41,10 @@ def read_cells(
     Entries with a pattern for a path stand for all files that it matches; ``tell`` hears which these are.
     Raises UsageError for a manifest that is not valid, and for every file it names that is not there.
     """
-    manifest, expansions = expand(read(Manifest, path), path)
+    manifest, sentences = expand(read(Manifest, path), path)
     if tell is not None:
-        for expansion in expansions:
-            tell(expansion.words)
+        for sentence in sentences:
+            tell(sentence)
     folder = path.absolute().parent
     recipes = {name: _recipe(given, folder) for name, given in manifest.recipes.items()}
     shapes = {name: _preprocessing(item.preprocessing, folder) for name, item in manifest.datasets.items()}
@@ -122,11 +122,8 @@ def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...
         )
 
 
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:  # a name that no file can have, as one too long
-        return False
+def _is_file(place: Path) -> bool:
+    return is_there(place) and place.is_file()
 
 
 def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
@@ -134,13 +131,13 @@ def _refuse_missing(path: Path, cells: tuple[Combination, ...]) -> None:
     for cell in cells:
         model, dataset, _ = cell.names
         request = cell.request
-        if not request.model.is_file():
+        if not _is_file(request.model):
             missing[f"the checkpoint of {model}, {request.model}"] = None
         for what, place in (("data", cell.files), ("training data", cell.training_files)):
-            if place and not _is_there(place):
+            if place and not is_there(place):
                 missing[f"the {what} of {dataset}, {place}"] = None
         for what, file in (("class names", request.classes), ("class map", request.class_map)):
-            if isinstance(file, Path) and not file.is_file():
+            if isinstance(file, Path) and not _is_file(file):
                 missing[f"the {what} of {dataset}, {file}"] = None
     if missing:
         raise UsageError(

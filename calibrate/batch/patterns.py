@@ -2,10 +2,9 @@
 
 import glob
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from calibrate.errors import UsageError
 from calibrate.recipe import Manifest, parse
@@ -15,35 +14,18 @@ Entry = TypeVar("Entry", ManifestModel, ManifestDataset)
 _MAGIC = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """A pattern of the entry ``name``, and the files that it stands for, by the names of their own entries."""
-
-    name: str
-    pattern: str
-    files: Mapping[str, str]
-
-    @property
-    def words(self) -> str:
-        """What it came to, in a sentence."""
-        files = f"{len(self.files)} file{'s' if len(self.files) > 1 else ''}"
-        return f"{self.name}: {self.pattern} is {files}: {', '.join(self.files)}"
-
-
-def expand(manifest: Manifest, path: Path) -> tuple[Manifest, tuple[Expansion, ...]]:
+def expand(manifest: Manifest, path: Path) -> tuple[Manifest, tuple[str, ...]]:
     """The manifest at ``path`` with an entry for each file that matches a ``model`` or ``data`` with ``*``, ``?``, [].
+
+    Beside it a sentence on each pattern: which entries it became.
 
     The entry ``runs`` with the pattern ``runs/*/best.pth`` becomes ``runs-a`` for ``runs/a/best.pth``: behind its name
     what the pattern left open, in natural order. A path that is there as it is written is no pattern, nor is a URL or a
     set of torchvision's. UsageError where nothing matches, or two files would have one name.
     """
     folder = path.absolute().parent
-    models, of_models = _expanded(
-        manifest.models, lambda item: item.model, lambda item, file: item.model_copy(update={"model": file}), folder
-    )
-    datasets, of_datasets = _expanded(
-        manifest.datasets, lambda item: item.data, lambda item, file: item.model_copy(update={"data": file}), folder
-    )
+    models, of_models = _expanded(manifest.models, "model", folder)
+    datasets, of_datasets = _expanded(manifest.datasets, "data", folder)
     if not of_models and not of_datasets:
         return manifest, ()
     given = {name: getattr(manifest, name) for name in type(manifest).model_fields}
@@ -52,15 +34,13 @@ def expand(manifest: Manifest, path: Path) -> tuple[Manifest, tuple[Expansion, .
 
 
 def _expanded(
-    entries: Mapping[str, Entry],
-    path_of: Callable[[Entry], str],
-    with_path: Callable[[Entry, str], Entry],
-    folder: Path,
-) -> tuple[dict[str, Entry], tuple[Expansion, ...]]:
+    entries: Mapping[str, Entry], field: Literal["model", "data"], folder: Path
+) -> tuple[dict[str, Entry], tuple[str, ...]]:
+    """The entries whose path is in ``field``, and what is said of those that were patterns."""
     found: dict[str, Entry] = {}
-    expansions = []
+    sentences = []
     for name, entry in entries.items():
-        pattern = path_of(entry)
+        pattern = getattr(entry, field)
         if not _is_pattern(pattern, folder):
             _add_(found, name, entry, name)
             continue
@@ -76,9 +56,10 @@ def _expanded(
                     "rename one, or write them out."
                 )
             files[own] = match
-            _add_(found, own, with_path(entry, match), name)
-        expansions.append(Expansion(name, pattern, files))
-    return found, tuple(expansions)
+            _add_(found, own, entry.model_copy(update={field: match}), name)
+        count = f"{len(files)} file{'s' if len(files) > 1 else ''}"
+        sentences.append(f"{name}: {pattern} is {count}: {', '.join(files)}")
+    return found, tuple(sentences)
 
 
 def _add_(found: dict[str, Entry], name: str, entry: Entry, written: str) -> None:
@@ -91,7 +72,15 @@ def _is_pattern(text: str, folder: Path) -> bool:
     """Whether a path of the manifest is a pattern."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) or not _MAGIC.search(text):
         return False
-    return not (folder / text).exists()
+    return not is_there(folder / text)
+
+
+def is_there(place: Path) -> bool:
+    """Whether a path of the manifest exists; one that no file can have, as a name too long, does not."""
+    try:
+        return place.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _open_part(pattern: str, match: str) -> str:

@@ -8,6 +8,10 @@ from typing import Any
 
 from calibrate.batch.cells import Combination
 from calibrate.errors import UsageError
+from calibrate.request import RunRequest
+
+#: Fields that came later: where one is not given the digest stays what it was before it was there.
+LATER = ("weights", "split", "skip_broken", "training_split", "training_skip_broken")
 
 
 def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
@@ -41,8 +45,9 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             "outputs": asked.outputs.model_dump(mode="json", exclude_defaults=True),
             "settings": asked.settings.model_dump(mode="json", exclude_defaults=True),
         }
-        if asked.weights is not None:  # in no other request, whose digest stays what it was before there were any
-            request["weights"] = asked.weights
+        for name in LATER:
+            if (value := getattr(asked, name)) != RunRequest.model_fields[name].default:
+                request[name] = value
         if asked.training_data is not None:  # likewise
             request["training_data"] = [
                 asked.training_data,
@@ -50,11 +55,6 @@ def request_digests(cells: Iterable[Combination]) -> tuple[str, ...]:
             ]
         if (reference := asked.reference_file) is not None:  # likewise
             request["reference"] = _content(reference)
-        if asked.split is not None:
-            request["split"] = asked.split
-        for name in ("skip_broken", "training_split", "training_skip_broken"):
-            if (value := getattr(asked, name)) not in (None, 0):
-                request[name] = value
         digests.append(_digest(request))
     return tuple(digests)
 

@@ -57,7 +57,15 @@ def evaluate_command(
         chosen = chosen.model_copy(update={"steps": (*chosen.steps, corrupted)})
     request = RunRequest(
         **options.model_on_data(
-            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+            model=model,
+            architecture=architecture,
+            architecture_args=architecture_args,
+            weights=weights,
+            classes=classes,
+            class_map=class_map,
+            preprocessing_text=preprocessing,
+            split=split,
+            skip_broken=skip_broken,
         ),
         data=data,
         recipe=chosen,

@@ -37,7 +37,15 @@ def export_command(
     """Export a network to ONNX with a dynamic batch, and compare the file with it in ONNX Runtime."""
     request = ExportRequest(
         **options.model_on_data(
-            model, architecture, architecture_args, weights, classes, class_map, preprocessing, split, skip_broken
+            model=model,
+            architecture=architecture,
+            architecture_args=architecture_args,
+            weights=weights,
+            classes=classes,
+            class_map=class_map,
+            preprocessing_text=preprocessing,
+            split=split,
+            skip_broken=skip_broken,
         ),
         data=data,
         threads=threads,

@@ -161,6 +161,7 @@ Value = TypeVar("Value", bound=BaseModel)
 
 
 def model_on_data(
+    *,
     model: Path,
     architecture: str | None,
     architecture_args: str | None,
@@ -168,8 +169,8 @@ def model_on_data(
     classes: Path | None,
     class_map: Path | None,
     preprocessing_text: str | None,
-    split: str | None = None,
-    skip_broken: int = 0,
+    split: str | None,
+    skip_broken: int,
 ) -> dict[str, Any]:
     """The fields of a request that say how the model is opened and how data become its inputs and labels."""
     return {

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,31 +133,43 @@ def _plain(node: yaml.Node) -> Any:
 def _classes(document: Any, name: str) -> list[Names]:
     """Each class's names, in the order of the outputs."""
     if isinstance(document, tuple):
-        for field in FIELDS:
-            held = next((value for key, value in document if key == field and isinstance(value, tuple | list)), None)
-            if held:
-                return _classes(held, f"{field} in {name}")
+        if (found := held_in(document, FIELDS)) is not None:
+            field, held = found
+            return _classes(held, f"{field} in {name}")
         return _by_index(document, name)
     if isinstance(document, list):
         return [_names(item, name) for item in document]
     raise UsageError(f"{name} is neither a list nor a mapping; give {ACCEPTED}.")
 
 
+def held_in(document: Sequence[tuple[Any, Any]], fields: Iterable[str]) -> tuple[str, Any] | None:
+    """The first of the ``fields`` in which a document with more in it holds a list or mapping, and that; else None.
+
+    >>> held_in((("task", "pets"), ("names", ["cat", "dog"])), FIELDS)
+    ('names', ['cat', 'dog'])
+    """
+    for field in fields:
+        for key, value in document:
+            if key == field and isinstance(value, tuple | list) and value:
+                return field, value
+    return None
+
+
 def _by_index(pairs: Pairs, name: str) -> list[Names]:
     """The classes of a mapping of names to indexes, or of indexes to names."""
     indexed: list[tuple[int, Names]]
-    if pairs and all(_is_index(value) for _, value in pairs) and not all(_is_digits(value) for _, value in pairs):
+    if pairs and all(is_index(value) for _, value in pairs) and not all(_is_digits(value) for _, value in pairs):
         indexed = [(int(value), (str(key),)) for key, value in pairs]
-    elif all(_is_index(key) for key, _ in pairs):
+    elif all(is_index(key) for key, _ in pairs):
         indexed = [(int(key), _names(value, name)) for key, value in pairs]
-    elif all(_is_index(value) for _, value in pairs):
+    elif all(is_index(value) for _, value in pairs):
         indexed = [(int(value), (str(key),)) for key, value in pairs]
     else:
-        one = next(pair for pair in pairs if not _is_index(pair[0]))
-        other = next(pair for pair in pairs if not _is_index(pair[1]))
-        also = "" if one == other else f" and {other[0]!r} to {_short(other[1])}"
+        one = next(pair for pair in pairs if not is_index(pair[0]))
+        other = next(pair for pair in pairs if not is_index(pair[1]))
+        also = "" if one == other else f" and {other[0]!r} to {short(other[1])}"
         raise UsageError(
-            f"{name} maps {one[0]!r} to {_short(one[1])}{also}, where either all keys or all values must be the "
+            f"{name} maps {one[0]!r} to {short(one[1])}{also}, where either all keys or all values must be the "
             f"class's index; give {ACCEPTED}."
         )
     found: dict[int, Names] = {}
@@ -176,7 +188,7 @@ def _by_index(pairs: Pairs, name: str) -> list[Names]:
     return [found[index] for index in range(len(found))]
 
 
-def _is_index(value: Any) -> bool:
+def is_index(value: Any) -> bool:
     """Whether a key or value is a class index: a whole number, or digits in quotes."""
     return (isinstance(value, int) and not isinstance(value, bool)) or _is_digits(value)
 
@@ -191,10 +203,11 @@ def _names(item: Any, name: str) -> Names:
         return tuple(part.strip() for part in item)
     if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
         return (str(item).strip(),)
-    raise UsageError(f"{name} has {_short(item)} where a class's name is wanted; give {ACCEPTED}.")
+    raise UsageError(f"{name} has {short(item)} where a class's name is wanted; give {ACCEPTED}.")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """A value of a document, as an error shows it."""
     text = "a mapping" if isinstance(value, tuple) else repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from calibrate.data.class_files import is_text, parse_document, read_text
+from calibrate.data.class_files import FIELDS, held_in, is_index, is_text, parse_document, read_text, short
 from calibrate.data.class_list import indices_by_name
 from calibrate.data.table import CsvTable
 from calibrate.errors import UsageError
@@ -16,6 +16,8 @@ ClassMap = Mapping[str, str | int]
 
 COLUMNS = ("data", "model")
 EXAMPLE = "'tabby: cat'"
+#: Where a document with more in it keeps the index of each name.
+TO_INDEX = ("class_to_idx", "label2id")
 #: An index of more digits is none of a model's outputs.
 DIGITS = 9
 
@@ -38,6 +40,13 @@ def read_class_map(path: str | Path) -> dict[str, str | int]:
         reason = str(error) if "alias" in str(error) else ""
         raise UsageError(f"{name} is not a mapping of names{f': {reason}' if reason else ''}; give {wanted}.") from None
     pairs = _pairs(document)
+    if (found := held_in(pairs, FIELDS)) is not None:
+        field, held = found
+        form = "a list of names" if isinstance(held, list) else "a mapping"
+        raise UsageError(
+            f"{name} holds {form} called {field}, which is a class list: the model's classes by index. Give it as "
+            f"--classes; a class map says which class of the model each class of the data is, such as {EXAMPLE}."
+        )
     if not pairs:
         raise UsageError(f"{name} is not a mapping of names; give one class of the data a line, such as {EXAMPLE}.")
     return _unique(pairs, name)
@@ -51,17 +60,11 @@ def _pairs(document: Any) -> list[tuple[Any, Any]]:
     """
     if not isinstance(document, tuple):
         return []
-    for field in ("class_to_idx", "label2id"):
-        for key, value in document:
-            if key == field and isinstance(value, tuple):
-                return _pairs(value)
-    if document and all(_is_index(key) and isinstance(value, list) for key, value in document):
+    if (found := held_in(document, TO_INDEX)) is not None and isinstance(found[1], tuple):
+        return _pairs(found[1])
+    if document and all(is_index(key) and isinstance(value, list) for key, value in document):
         return [(name, int(key)) for key, value in document for name in value]
     return [(str(key), value) for key, value in document]
-
-
-def _is_index(key: Any) -> bool:
-    return str(key).isdecimal() and len(str(key)) <= DIGITS
 
 
 def resolve(class_map: ClassMap, classes: Sequence[str] | None) -> dict[str, int]:
@@ -97,7 +100,9 @@ def _unique(pairs: Iterable[tuple[Any, Any]], name: str) -> dict[str, str | int]
     found: dict[str, str | int] = {}
     for given, target in pairs:
         if not isinstance(given, str) or not isinstance(target, str | int) or isinstance(target, bool):
-            raise UsageError(f"{name} maps {given!r} to {target!r}; give names or indices, such as {EXAMPLE}.")
+            raise UsageError(
+                f"{name} maps {short(given)} to {short(target)}; give names or indices, such as {EXAMPLE}."
+            )
         if not is_text(f"{given}{target}"):
             raise UsageError(f"{name} maps {given!r} to {target!r}, of which one is no text; write it anew.")
         if not given or target == "":

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from calibrate.data.images import IMAGE_CHANNELS, BrokenImageError, as_image
+from calibrate.data.images import IMAGE_CHANNELS, BrokenImageError, as_image, is_system_error
 from calibrate.errors import DataError
 
 #: An image, or floating point network input (C, ...) as float32.
@@ -31,19 +31,28 @@ def unpack(element: Any, name: str, keys: Keys | None = None) -> Iterator[tuple[
 
     Of a mapping, ``keys`` say which are the input and the label; without them the usual names are looked for.
     """
+    yield from ((read_input(x, called), label) for x, label, called in examples_in(element, name, keys))
+
+
+def examples_in(element: Any, name: str, keys: Keys | None = None) -> Iterator[tuple[Any, int, str]]:
+    """The examples in ``element`` as :func:`unpack` finds them, before their inputs are read, and what to call each.
+
+    >>> [called for _, _, called in examples_in(([0.5, 1.5], [0, 1]), "element 3")]
+    ['example 0 of element 3', 'example 1 of element 3']
+    """
     given, labels = pair_of(element, name, keys)
     inputs, labels = given, _labels(labels, name)
     if labels.ndim == 1 and len(labels) == 1 and isinstance(inputs, Image.Image):
         labels = labels.reshape(())  # as in MedMNIST's data sets
     if labels.ndim == 0:
-        yield _input(inputs, name), int(labels)
+        yield inputs, int(labels), name
         return
     if _length(inputs) != len(labels):
         raise DataError(
             f"{name} has {len(labels)} labels for an input of {_describe(inputs)}; give each input one label."
         )
     for index, label in enumerate(labels.tolist()):
-        yield _input(inputs[index], name), label
+        yield inputs[index], label, f"example {index} of {name}"
 
 
 def pair_of(element: Any, name: str, keys: Keys | None = None) -> tuple[Any, Any]:
@@ -107,13 +116,16 @@ def _labels(y: Any, name: str) -> NDArray[np.generic]:
     return labels
 
 
-def _input(x: Any, name: str) -> Input:
+def read_input(x: Any, name: str) -> Input:
+    """The input ``x``, decoded where it is an image; BrokenImageError where that fails."""
     if isinstance(x, Image.Image):
         try:
             x.load()
         except MemoryError:
             raise
         except Exception as error:  # Pillow's readers raise nearly anything on damaged files
+            if is_system_error(error):
+                raise DataError(f"{name} has an image whose file cannot be read: {error}; see to its disk.") from None
             raise BrokenImageError(
                 f"{name} has an image that cannot be read ({error}); replace or remove it."
             ) from None

@@ -46,7 +46,6 @@ class ImageFiles(Source):
             class_names=layout.class_names,
             listed=listed,
             findings=layout.findings,
-            other_order=layout.other_order,
         )
         self._files = files
         self._names = layout.names

@@ -1,5 +1,6 @@
 """Decoding image files that nobody vouches for."""
 
+import errno
 from io import BytesIO
 
 import numpy as np
@@ -16,6 +17,17 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 
 class BrokenImageError(DataError):
     """An image that cannot be read, whatever is done with the others."""
+
+
+def is_system_error(error: Exception) -> bool:
+    """Whether the system could not read a file, as on a lost disk; Pillow's own OSError has no number.
+
+    That of a place before the beginning, which a damaged file can name, has one.
+
+    >>> is_system_error(OSError("image file is truncated")), is_system_error(OSError(errno.EIO, "Input/output error"))
+    (False, True)
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def decode(content: bytes, name: str) -> Image.Image:

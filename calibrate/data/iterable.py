@@ -13,8 +13,8 @@ from torch import Tensor
 
 from calibrate.data.broken import left_out
 from calibrate.data.class_list import class_indices
-from calibrate.data.element import Input, Keys, stored_bytes, unpack
-from calibrate.data.images import BrokenImageError
+from calibrate.data.element import Input, Keys, examples_in, read_input, stored_bytes, unpack
+from calibrate.data.images import BrokenImageError, is_system_error
 from calibrate.data.loading import load_in_order
 from calibrate.data.preprocess import applied_preprocessing, pixels, white
 from calibrate.data.source import Source
@@ -22,7 +22,8 @@ from calibrate.errors import DataError
 from calibrate.preprocessing import Preprocessing
 from calibrate.result import Finding
 
-#: What is raised on an image that cannot be read: here, and by Pillow where a data set decodes by itself.
+#: What is raised on an image that cannot be read: here, and by Pillow where a data set decodes by itself; but for
+#: those OSErrors that are the system's.
 DAMAGE = (BrokenImageError, OSError, SyntaxError, EOFError, struct.error)
 
 
@@ -50,13 +51,15 @@ class Examples(Source):
     ) -> None:
         self._data, self._keys = data, keys
         self._by_index = _is_map_style(data, name)
-        self._skips, self._broken = skip_broken > 0, dict[int, str]()
+        self._skips, self._broken, self._has_batches = skip_broken > 0, dict[str, str](), False
         digest = hashlib.sha256()
         labels: list[int] = []
+        positions: list[int] = []
         kinds: set[bool] = set()
-        for index, (value, label) in enumerate(self._walk(name)):
+        for index, (position, value, label) in enumerate(self._walk(name)):
             digest.update(stored_bytes(value) + f"\0{label}\n".encode())
             labels.append(label)
+            positions.append(position)
             kinds.add(isinstance(value, Image.Image))
             if len(kinds) > 1:
                 raise DataError(
@@ -64,12 +67,10 @@ class Examples(Source):
                 )
         if not labels:
             raise DataError(f"the data ({name}) yield no examples; give at least one (x, y).")
-        broken = [(f"element {position}", reason) for position, reason in self._broken.items()]
+        broken = [*self._broken.items()]
         findings += left_out(broken, len(labels) + len(broken), f"the data ({name})", skip_broken)
-        self._one_per_index = self._by_index and len(labels) + len(broken) == len(data)
-        self._positions = (
-            [] if not self._one_per_index else np.setdiff1d(np.arange(len(data)), [*self._broken]).tolist()
-        )
+        self._one_per_index = self._by_index and not self._has_batches
+        self._positions = positions if self._one_per_index else []
         applied = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
         self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
         super().__init__(
@@ -131,24 +132,35 @@ class Examples(Source):
     def _numbered(self, wanted: list[int]) -> Iterator[tuple[int, tuple[Input, int]]]:
         """The examples with their numbers: only the wanted ones where they can be had by index, else all."""
         if not self._one_per_index:
-            return enumerate(self._walk(self.name))
+            return enumerate((value, label) for _, value, label in self._walk(self.name))
         return (
             (index, pair)
             for index in wanted
             for pair in unpack(self._data[self._positions[index]], self.entry(index), self._keys)
         )
 
-    def _walk(self, name: str) -> Iterator[tuple[Input, int]]:
-        """All examples in order, but those that are broken, where such may be left out; these are noted."""
+    def _walk(self, name: str) -> Iterator[tuple[int, Input, int]]:
+        """All examples in order, each with its element's position, but those that are broken and may be left out."""
         for position, read in self._elements():
             try:
-                pairs = list(unpack(read(), f"element {position} of {name}", self._keys))
+                examples = list(examples_in(read(), f"element {position} of {name}", self._keys))
             except DAMAGE as error:
-                if not self._skips:
-                    raise
-                self._broken[position] = f"{error}"
+                self._leave_out_(f"element {position}", error)
                 continue
-            yield from pairs
+            self._has_batches |= len(examples) != 1
+            for x, label, called in examples:
+                try:
+                    value = read_input(x, called)
+                except DAMAGE as error:
+                    self._leave_out_(called.removesuffix(f" of {name}"), error)
+                    continue
+                yield position, value, label
+
+    def _leave_out_(self, called: str, error: Exception) -> None:
+        """Note an example that is broken; where it may not be left out, or is not at fault, raise ``error``."""
+        if not self._skips or is_system_error(error):
+            raise error
+        self._broken[called] = f"{error}"
 
     def _elements(self) -> Iterator[tuple[int, Callable[[], Any]]]:
         """Each element's number, and what reads it."""

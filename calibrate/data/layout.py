@@ -20,8 +20,7 @@ from calibrate.result import Finding
 class Layout:
     """The image files in reading order, their labels (n,), if any, the class names, if any, and what was skipped.
 
-    ``top`` is the folder around all class folders, ending in ``/``, or nothing. ``other_order`` are the class names in
-    the other usual order, where that is another and nobody gave a list.
+    ``top`` is the folder around all class folders, ending in ``/``, or nothing.
     """
 
     names: tuple[str, ...]
@@ -29,7 +28,6 @@ class Layout:
     class_names: tuple[str, ...] | None
     top: str
     findings: tuple[Finding, ...]
-    other_order: tuple[str, ...] | None = None
 
     def without(self, rows: Collection[int], findings: tuple[Finding, ...]) -> "Layout":
         """All but the files at ``rows``, and what is said of these."""
@@ -75,10 +73,10 @@ def arrange(
         for parts in _split(parents.union(folders))
         if len(parts) == depth - 1 and parts[:-1] == top and _is_visible(parts) and parts[-1] not in with_images
     }
-    findings, other_order = _findings(skipped, sorted(empty), source), None
+    findings = _findings(skipped, sorted(empty), source)
     if classes is None:
         order = order_classes(with_images | empty, source)
-        class_names, other_order, findings = order.names, order.other, findings + order.findings
+        class_names, findings = order.names, findings + order.findings
     else:
         class_names = check_classes(classes, "the class list")
         _check_known(sorted(with_images), class_names, source)
@@ -86,7 +84,7 @@ def arrange(
     labels = np.array([index[parts[-2]] for parts in images], dtype=np.int64)
     prefix = "".join(f"{part}/" for part in top)
     paths = tuple("/".join(parts) for parts in images)
-    return Layout(paths, labels, class_names, prefix, findings, other_order)
+    return Layout(paths, labels, class_names, prefix, findings)
 
 
 def _part_depth(images: list[tuple[str, ...]], part: Part) -> int | None:

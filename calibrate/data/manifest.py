@@ -71,12 +71,12 @@ class CsvManifest(ImageFiles):
         names = [row.fields[0] for row in rows]
         root = place.parent
         files = Directory(root, names) if isinstance(root, Path) else RemoteDirectory(root, names)
-        class_names, labels, other = (None if classes is None else tuple(classes)), None, None
+        class_names, labels = (None if classes is None else tuple(classes)), None
         if "label" in table.columns:
             labelled = _labels(rows, classes, name)
-            class_names, other, findings = labelled.class_names, labelled.other_order, findings + labelled.findings
+            class_names, findings = labelled.class_names, findings + labelled.findings
             labels = np.array(labelled.indices, dtype=np.int64)
-        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, parting), other)
+        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, parting))
         super().__init__(
             files, layout, name=name, preprocessing=applied, listed=classes is not None, skip_broken=skip_broken
         )
@@ -116,11 +116,10 @@ def _checked(rows: Iterable[CsvRow], name: str) -> list[CsvRow]:
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """The class index of each row, and the class names, if any; what was made of them, and their other usual order."""
+    """The class index of each row, and the class names, if any; and what was made of them."""
 
     indices: list[int]
     class_names: tuple[str, ...] | None
-    other_order: tuple[str, ...] | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -131,9 +130,9 @@ def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> _La
         if _NUMBER.fullmatch(rows[0].fields[1]):
             return _Labelled([_index(row, name) for row in rows], None)
         order = order_classes(given, name)
-        class_names, other, findings = order.names, order.other, order.findings
+        class_names, findings = order.names, order.findings
     else:
-        class_names, other, findings = check_classes(classes, "the class list"), None, ()
+        class_names, findings = check_classes(classes, "the class list"), ()
     index = indices_by_name(class_names)
     if classes is not None and not given & index.keys() and all(map(_NUMBER.fullmatch, given)):
         message = (
@@ -141,7 +140,7 @@ def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> _La
             "in the class list, counted from 0."
         )
         found = (Finding(code="labels-by-index", severity="info", message=message),)
-        return _Labelled([_index(row, name) for row in rows], class_names, None, found)
+        return _Labelled([_index(row, name) for row in rows], class_names, found)
     for row in rows:
         label = row.fields[1]
         if label not in index:
@@ -154,7 +153,7 @@ def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> _La
                 f"line {row.line} of {name} has the label {label}, a number, while line {rows[0].line} has a name; "
                 f"give class indices everywhere or names everywhere, or pass the list of the model's classes."
             )
-    return _Labelled([index[row.fields[1]] for row in rows], class_names, other, findings)
+    return _Labelled([index[row.fields[1]] for row in rows], class_names, findings)
 
 
 #: A class index as programs write it: tables with a hole somewhere become floats.

@@ -46,6 +46,7 @@ class Npz(Source):
         preprocessing: Preprocessing | None,
         classes: Sequence[str] | None = None,
         part: Part = ANY_PART,
+        skip_broken: int = 0,  # noqa: ARG002 (as other files; a row whose checksum holds is never broken)
     ) -> None:
         with open_zip(path) as archive:
             members = checked_members(archive, path)

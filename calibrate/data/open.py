@@ -1,7 +1,6 @@
 """Opening data by whatever the user calls them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -76,27 +75,27 @@ def open_data(
             data, preprocessing=preprocessing, split=split, skip_broken=skip_broken, keys=keys, usual=usual
         )
         return Mapped(inner, class_map, classes)
-    how = _How(preprocessing, classes, Part(split, usual), skip_broken)
+    part = Part(split, usual)
+    given: _Given = {"preprocessing": preprocessing, "classes": classes, "part": part, "skip_broken": skip_broken}
     if not isinstance(data, str | Path):
-        return _of_objects(data, how, keys)
+        return _of_objects(data, given, keys)
     if keys is not None:
         raise UsageError(
             f"keys name the input and the label of examples that are mappings, and {str(data)!r} has none."
         )
     if isinstance(data, str) and data.startswith(SCHEME):
-        how.part.refuse(
+        part.refuse(
             repr(data), "a set of torchvision's says it by an option of its own, as in &split=val or &train=true"
         )
         local = TorchvisionSet(data)
         names = local.classes if classes is None else classes
         return Examples(local, name=data, preprocessing=preprocessing, classes=names, skip_broken=skip_broken)
     if isinstance(data, str) and URL.match(data):
-        return _open(locate(data), without_credentials(data), how)
-    return _open(Path(data), str(data), how)
+        return _open(locate(data), without_credentials(data), given)
+    return _open(Path(data), str(data), given)
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _Given(TypedDict):
     """How data are read, whatever they are."""
 
     preprocessing: Preprocessing | None
@@ -105,56 +104,49 @@ class _How:
     skip_broken: int
 
 
-def _of_objects(data: Iterable[Any], how: _How, keys: tuple[str, str] | None) -> Source:
+def _of_objects(data: Iterable[Any], given: _Given, keys: tuple[str, str] | None) -> Source:
     """The examples of an iterable; of a mapping of parts, such as a DatasetDict, those of one part."""
     name: str = type(data).__name__
+    part = given["part"]
     findings: tuple[Finding, ...] = ()
     if isinstance(data, Mapping):
-        if not data or not all(isinstance(key, str) and (part_of(key) or key == how.part.named) for key in data):
+        if not data or not all(isinstance(key, str) and (part_of(key) or key == part.named) for key in data):
             raise DataError(
                 f"the data are a {name} with the keys {', '.join(map(repr, data))[:200] or 'none'}, which are no parts "
                 "such as train, val and test; pass an iterable of (x, y), or of mappings of one example or batch each."
             )
-        chosen, findings = how.part.choose(data.keys(), f"the data ({name})")
+        chosen, findings = part.choose(data.keys(), f"the data ({name})")
         data, name = data[chosen], f"{name}[{chosen!r}]"
     else:
-        how.part.refuse(f"the data ({name})", "they are one iterable; pass a mapping of parts, or the part itself")
+        part.refuse(f"the data ({name})", "they are one iterable; pass a mapping of parts, or the part itself")
     return Examples(
         data,
         name=name,
-        preprocessing=how.preprocessing,
-        classes=how.classes,
-        skip_broken=how.skip_broken,
+        preprocessing=given["preprocessing"],
+        classes=given["classes"],
+        skip_broken=given["skip_broken"],
         keys=keys,
         findings=findings,
     )
 
 
-def _open(place: Path | RemotePath, name: str, how: _How) -> Source:
-    given: _Given = {"name": name, "preprocessing": how.preprocessing, "classes": how.classes, "part": how.part}
+def _open(place: Path | RemotePath, name: str, given: _Given) -> Source:
     if _holds(place.is_dir, place):
         files = Directory(place) if isinstance(place, Path) else RemoteDirectory(place)
-        return ClassFolders(files, **given, skip_broken=how.skip_broken)
+        return ClassFolders(files, name=name, **given)
     if not _holds(place.is_file, place):
         raise DataError(f"{name!r} does not exist, or is neither a file nor a directory; give {ACCEPTED}.")
     ending = place.name.lower()
     if ending.endswith(".npz"):
-        return Npz(place, **given)
+        return Npz(place, name=name, **given)
     if ending.endswith((".csv", ".tsv")):
-        return CsvManifest(place, **given, skip_broken=how.skip_broken)
+        return CsvManifest(place, name=name, **given)
     if ending.endswith(".zip"):
-        return ClassFolders(ZipArchive(place), **given, skip_broken=how.skip_broken)
+        return ClassFolders(ZipArchive(place), name=name, **given)
     if ending.endswith((".tar", ".tar.gz", ".tgz")):
         archive = TarArchive(place, compressed=not ending.endswith(".tar"))
-        return ClassFolders(archive, **given, skip_broken=how.skip_broken)
+        return ClassFolders(archive, name=name, **given)
     raise DataError(f"{name!r} is not data that can be read; give {ACCEPTED}.")
-
-
-class _Given(TypedDict):
-    name: str
-    preprocessing: Preprocessing | None
-    classes: Sequence[str] | None
-    part: Part
 
 
 def _holds(test: Callable[[], bool], place: Path | RemotePath) -> bool:

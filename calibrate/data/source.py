@@ -37,8 +37,7 @@ class Source(ABC):
     labels.
     ``preprocessing`` is what is applied to images, None for arrays; these are taken as they are, unless ``input_map``
     is applied. ``class_names`` are in index order; ``listed`` says that the user gave them, so that the data may hold
-    only some of the classes. ``other_order`` are the names in the other usual order, where that is another and nobody
-    gave them.
+    only some of the classes.
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class Source(ABC):
         listed: bool,
         findings: tuple[Finding, ...] = (),
         input_map: InputMap | None = None,
-        other_order: tuple[str, ...] | None = None,
     ) -> None:
         self.name = name
         self.labels = labels
@@ -64,7 +62,6 @@ class Source(ABC):
         self.class_names = None if class_names is None else check_classes(class_names, "the class list")
         self.listed = listed
         self.findings = findings
-        self.other_order = other_order
 
     @abstractmethod
     def __len__(self) -> int:
@@ -161,8 +158,11 @@ class Source(ABC):
             raise DataError(
                 f"{self.entry(largest)} has the label {self.labels[largest]} but the model has {outputs} outputs, "
                 f"labels 0 to {outputs - 1}; "
-                + ("these labels seem to count from 1: subtract 1." if from_1 else "")
-                + ("" if from_1 else "pass data labelled with the model's classes, counted from 0.")
+                + (
+                    "these labels seem to count from 1: subtract 1."
+                    if from_1
+                    else "pass data labelled with the model's classes, counted from 0."
+                )
             )
 
     def _collate(self, examples: list[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from PIL import Image
 
-from calibrate.data.images import BrokenImageError, check_pixels
+from calibrate.data.images import BrokenImageError, check_pixels, is_system_error
 from calibrate.errors import DataError, UnavailableError, UnsafeInputError, UsageError
 
 SCHEME = "torchvision:"
@@ -63,7 +63,8 @@ class TorchvisionSet:
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise UnsafeInputError(f"example {index} of {self.name} is too large an image: {error}") from None
         except Exception as error:  # readers raise nearly anything on damaged files
-            raise BrokenImageError(
+            kind = DataError if is_system_error(error) else BrokenImageError
+            raise kind(
                 f"example {index} of {self.name} cannot be read ({error}); replace its file or get the set again."
             ) from None
         return image, int(label)

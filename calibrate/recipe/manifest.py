@@ -8,7 +8,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag, field_validator
 from calibrate.preprocessing import Preprocessing
 from calibrate.recipe.outputs import Outputs
 from calibrate.recipe.recipe import Recipe
-from calibrate.values import NUMBER, Autocast, Value
+from calibrate.values import NUMBER, Autocast, SkipBroken, SplitName, Value, WeightsPath
 
 #: What may be the name of a folder on every system.
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+=-]{0,98}[A-Za-z0-9_+=-])?")
@@ -33,10 +33,7 @@ class ManifestModel(Value):
     ]
     architecture: str | None = None
     architecture_args: dict[str, Any] | None = None
-    weights: Annotated[
-        str | None,
-        Field(description="which of several weights in the checkpoint, by their path in it or a part of the path"),
-    ] = None
+    weights: WeightsPath = None
 
 
 class ManifestDataset(Value):
@@ -56,12 +53,8 @@ class ManifestDataset(Value):
         None
     )
     class_map: Annotated[str | None, Field(description="file that says which class of the model each is")] = None
-    split: Annotated[
-        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
-    ] = None
-    skip_broken: Annotated[
-        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
-    ] = 0
+    split: SplitName = None
+    skip_broken: SkipBroken = 0
     preprocessing: Annotated[
         PreprocessingOrFile | None, Field(description="in line or a file; else the architecture's own")
     ] = None

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from calibrate.recipe import GraphOptions, Outputs, Preprocessing, Recipe, RunSettings
 from calibrate.result import reference_path
-from calibrate.values import NUMBER, Value
+from calibrate.values import NUMBER, SkipBroken, SplitName, Value, WeightsPath
 
 
 class _ModelOnData(Value):
@@ -22,18 +22,11 @@ class _ModelOnData(Value):
     model: Annotated[Path, Field(description="checkpoint")]
     architecture: Annotated[str | None, Field(description="None for a tuned file, which names its own")] = None
     architecture_args: dict[str, Any] | None = None
-    weights: Annotated[
-        str | None,
-        Field(description="which of several weights in the checkpoint, by their path in it or a part of the path"),
-    ] = None
+    weights: WeightsPath = None
     classes: Path | tuple[str, ...] | None = None
     class_map: Path | dict[str, str | int] | None = None
-    split: Annotated[
-        str | None, Field(min_length=1, description="the part to read of data that hold several, such as val")
-    ] = None
-    skip_broken: Annotated[
-        int, Field(ge=0, description="so many images that cannot be read may be left out"), NUMBER
-    ] = 0
+    split: SplitName = None
+    skip_broken: SkipBroken = 0
     preprocessing: Annotated[Preprocessing | None, Field(description="else the architecture's own")] = None
 
 

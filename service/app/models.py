@@ -26,11 +26,7 @@ def add(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Upload and register a checkpoint, and wait for its check. Prints the model's identity."""
-    names = None
-    if classes is not None:
-        from calibrate.data import read_classes
-
-        names = list(read_classes(classes))
+    names = None if classes is None else _names(classes)
     with connect(url) as client:
         model = client.add_model(
             path,
@@ -46,6 +42,21 @@ def add(
         note(f"{finding['severity']}: {finding['message']}")
     note(f"{model.name}: {facts['architecture']}, {facts['parameters']:,} parameters, {len(facts['sites'])} sites")
     say(model.id)
+
+
+def _names(path: Path) -> list[str]:
+    """The name of each class in the file; that further names are not sent is said."""
+    from calibrate.data import read_classes
+
+    classes = read_classes(path)
+    if classes.others:
+        further = f"further name{'s' if len(classes.others) > 1 else ''}"
+        note(
+            f"warning: {path} has {len(classes.others)} {further} of classes, such as {next(iter(classes.others))!r}, "
+            f"which a server does not take; it calls each class by its first, such as {classes[0]!r}. Data whose "
+            "classes are called otherwise need a class map (`afternorm datasets add --class-map`)."
+        )
+    return list(classes)
 
 
 @models.command("list")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from calibrate.values import Value
+from calibrate.values import SkipBroken, SplitName, Value
 from service.kit.file_source import BlobReference, FileSource, Identity, Name
 from service.kit.problem import Problem
 
@@ -24,12 +24,8 @@ class DatasetRequest(FileSource):
         dict[str, Name | Annotated[int, Field(ge=0, lt=2**31)]] | None,
         Field(min_length=1, max_length=100_000, description="data class -> the model's class: its name or number"),
     ] = None
-    split: Annotated[Name | None, Field(description="the part to read of a file that holds several, such as val")] = (
-        None
-    )
-    skip_broken: Annotated[
-        int, Field(ge=0, lt=2**31, description="so many images that cannot be read may be left out")
-    ] = 0
+    split: Annotated[SplitName, Field(max_length=200)] = None
+    skip_broken: SkipBroken = 0
 
 
 class Dataset(Value):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from calibrate.recipe import Preprocessing
-from calibrate.values import Value
+from calibrate.values import Value, WeightsPath
 from service.kit.file_source import BlobReference, FileSource, Identity, Name
 from service.kit.problem import Problem
 
@@ -19,10 +19,7 @@ class ModelRequest(FileSource):
     name: Annotated[Name | None, Field(description="default: the file's name")] = None
     architecture: Annotated[Name | None, Field(description="as in torchvision/resnet50")] = None
     architecture_args: Annotated[dict[str, Any], Field(default_factory=dict)]
-    weights: Annotated[
-        Name | None,
-        Field(description="which of several weights in the file, by their path in it or a part of the path, as in ema"),
-    ] = None
+    weights: Annotated[WeightsPath, Field(min_length=1, max_length=200)] = None
     preprocessing: Annotated[Preprocessing | None, Field(description="default: the architecture's own")] = None
     class_names: Annotated[tuple[Name, ...] | None, Field(min_length=2, max_length=100_000)] = None
 

@@ -13,8 +13,11 @@ from service.kit.file_source import StoredFile, reference
 from service.kit.ids import new_id
 from service.models.resources import Model, ModelRequest
 
-#: The column ``weights`` is of the converted file.
-_COLUMNS = [models.c["asked_weights" if name == "weights" else name] for name in Model.model_fields]
+#: The column ``weights`` is the converted file; the field is what was asked for.
+_COLUMNS = [
+    *(models.c[name] for name in Model.model_fields if name != "weights"),
+    models.c.asked_weights.label("weights"),
+]
 
 
 def add(connection: Connection, request: ModelRequest, file: StoredFile, factories: Sequence[str]) -> str:
@@ -78,4 +81,4 @@ def _check(request: ModelRequest, file: StoredFile, factories: Sequence[str]) ->
 
 
 def _resource(row: dict[str, Any]) -> Model:
-    return Model.model_validate(row | {"blob": reference(row["blob"]), "weights": row.pop("asked_weights")})
+    return Model.model_validate(row | {"blob": reference(row["blob"])})

@@ -85,6 +85,7 @@ def test_both_and_what_is_told(folder: Path) -> None:
     [
         ({"model": "runs/*/none.pth"}, "no file matches runs/\\*/none.pth"),
         ({"data": "nowhere/*.zip"}, "no file matches nowhere"),
+        ({"model": "a" * 300 + "*.pth"}, "no file matches aaa"),
         ({"data": "y/*.zip"}, "would both be called d-a-b"),
         ({"data": "X/*.zip"}, "differ in case only"),
         ({"model": "net-?.pth", "more": ", m-1: {model: net-02.pth}"}, "two entries are called m-1"),

@@ -204,6 +204,16 @@ def test_missing_files_are_all_named_at_once(tmp_path: Path) -> None:
     assert all(str(tmp_path / name) in str(caught.value) for name in ("a.pth", "d.npz", "t.npz", "c.txt", "m.csv"))
 
 
+def test_a_path_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    long = "a" * 300
+    (tmp_path / "m.yaml").write_text(
+        f"models: {{a: {{model: {long}.pth}}}}\n"
+        f"datasets: {{d: {{data: {long}.npz, classes: {long}.txt}}}}\nrecipes: {{t: alpha}}\n"
+    )
+    with pytest.raises(UsageError, match=r"a\.pth; the data of d, .*a\.npz; the class names of d, .*a\.txt"):
+        read_cells(tmp_path / "m.yaml")
+
+
 @pytest.mark.parametrize(
     ("given", "data", "files"),
     [

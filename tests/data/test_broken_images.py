@@ -1,5 +1,6 @@
 """Broken images: left out where so many may be, named, and as if they had never been there."""
 
+import errno
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
@@ -132,6 +133,82 @@ def test_examples_of_python_code(kind: Any, picture: Callable[..., bytes]) -> No
     assert "element 2" in source.findings[0].message
     with pytest.raises((DataError, OSError)):
         open_data(kind(contents), preprocessing=RAW)
+
+
+class Batched(Streamed):
+    """The same in batches of four."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        examples = list(super().__iter__())
+        for start in range(0, len(examples), 4):
+            images, labels = zip(*examples[start : start + 4], strict=True)
+            yield images, torch.tensor(labels)
+
+
+class BatchedByIndex:
+    """The same, read by index."""
+
+    def __init__(self, contents: list[bytes]) -> None:
+        self._batches = list(Batched(contents))
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:
+        return self._batches[index]
+
+
+@pytest.mark.parametrize("kind", [Batched, BatchedByIndex])
+def test_one_broken_image_does_not_take_its_batch_with_it(kind: Any, picture: Callable[..., bytes]) -> None:
+    contents = [picture(seed) for seed in range(12)]
+    whole = inputs_of(open_data(kind([*contents]), preprocessing=RAW))
+    contents[6] = contents[6][: len(contents[6]) // 2]
+    source = open_data(kind(contents), preprocessing=RAW, skip_broken=1)
+    left = [number for number in range(12) if number != 6]
+    assert source.labels.tolist() == left
+    assert torch.equal(inputs_of(source), whole[left])
+    assert source.findings[0].message.startswith("1 of 12 images")
+    assert "example 2 of element 1." in source.findings[0].message
+    contents[7] = contents[6]
+    with pytest.raises(DataError, match=r"2 of 12 images .* at most 1"):
+        open_data(kind(contents), preprocessing=RAW, skip_broken=1)
+    with pytest.raises(DataError, match=r"example 2 of element 1 of \w+ has an image"):
+        open_data(kind(contents), preprocessing=RAW)
+
+
+class OnALostDisk(Lazy):
+    """A data set whose files the system cannot read, at once or when an image is decoded."""
+
+    late = False
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        if index != 1:
+            return super().__getitem__(index)
+        if not self.late:
+            raise OSError(errno.EIO, "Input/output error")
+        return Image.open(LostFile(self.contents[index])), index
+
+
+class OnALateLostDisk(OnALostDisk):
+    """One that is lost after the images' headers were read."""
+
+    late = True
+
+
+class LostFile(BytesIO):
+    """A file of which only the beginning can be read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 40:
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", [OnALostDisk, OnALateLostDisk])
+def test_a_disk_that_cannot_be_read_is_no_broken_image(kind: Any, picture: Callable[..., bytes]) -> None:
+    contents = [picture(seed) for seed in range(3)]
+    with pytest.raises((OSError, DataError), match="Input/output error"):
+        open_data(kind(contents), preprocessing=RAW, skip_broken=3)
 
 
 @pytest.mark.parametrize("most", [-1, 1.5, True, "2"])

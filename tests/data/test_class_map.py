@@ -33,6 +33,14 @@ def test_every_kind_of_file_says_the_same(tmp_path: Path, name: str) -> None:
     assert read == {"ant": "2", "cat": "feline", "no": "canine", "no way": "0"}
 
 
+def test_a_mapping_to_indexes_is_found_beside_its_inverse(tmp_path: Path) -> None:
+    """As in the config.json of Hugging Face's models."""
+    (tmp_path / "config.json").write_text(
+        '{"id2label": {"0": "cat", "1": "dog"}, "label2id": {"cat": 0, "dog": 1}, "hidden_sizes": [8, 16]}'
+    )
+    assert read_class_map(tmp_path / "config.json") == {"cat": 0, "dog": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -40,7 +48,10 @@ def test_every_kind_of_file_says_the_same(tmp_path: Path, name: str) -> None:
         ("map.yaml", "[a, b]", "not a mapping"),
         ("map.yaml", "a: [b", "not a mapping"),
         ("map.yaml", "", "not a mapping"),
-        ("map.yaml", "a: {b: c}", "maps 'a'"),
+        ("map.yaml", "a: {b: c}", "maps 'a' to a mapping;"),
+        ("map.json", '{"id2label": {"0": "cat", "1": "dog"}}', "a mapping called id2label, .* as --classes"),
+        ("map.yaml", "nc: 2\nnames: [cat, dog]\n", "a list of names called names, .* as --classes"),
+        ("map.json", '{"class_to_idx": ["cat", "dog"]}', "a list of names called class_to_idx"),
         ("map.yaml", "a:\n", "to nothing"),
         ("map.yaml", "a: b\na: c\n", "'a' twice"),
         ("map.json", '{"a": "b", "a": "c"}', "'a' twice"),

@@ -67,7 +67,7 @@ def test_folders_and_the_way_to_the_other_order(
     numbers = [int(natural.entry(row).split("'")[1].split("/")[-1][:2]) for row in range(12)]
     assert natural.labels.tolist() == numbers
     assert [item.code for item in natural.findings] == ["classes-by-number"]
-    as_text = open_data(data, preprocessing=RAW, classes=natural.other_order)
+    as_text = open_data(data, preprocessing=RAW, classes=order_classes(natural.class_names, "data").other)
     assert [as_text.class_names[label] for label in as_text.labels] == [str(number) for number in numbers]
     assert as_text.labels.tolist() != numbers
     assert as_text.findings == ()
@@ -81,5 +81,5 @@ def test_names_in_a_manifest_are_ordered_alike(
     (root / "list.csv").write_text("path,label\n1.png,c1\n10.png,c10\n2.png,c2\n")
     source = open_data(root / "list.csv", preprocessing=RAW)
     assert source.class_names == ("c1", "c10", "c2")
-    assert source.other_order == ("c1", "c2", "c10")
+    assert order_classes(source.class_names, "data").other == ("c1", "c2", "c10")
     assert [item.code for item in source.findings] == ["classes-as-text"]

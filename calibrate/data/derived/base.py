@@ -43,7 +43,6 @@ class Derived(Source):
             listed=changes.get("listed", source.listed),
             findings=source.findings,
             input_map=source.input_map,
-            other_order=None if "class_names" in changes else source.other_order,
         )
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from calibrate.data.folder_order import order_classes
 from calibrate.engine.handler import Handler
 from calibrate.engine.health import empty_reason
 from calibrate.engine.run import Run
@@ -70,12 +71,13 @@ def compare_(run: Run, step: Measure, original: Tensor, tuned: Tensor | None, do
     if not empty and (hint := near_chance(measured.arm("original").metrics["top1"], run.given.look.outputs)):
         run.add_finding_(hint.code, hint.message, hint.severity)
     if not empty:
+        names = None if source.listed else source.class_names
         order = order_finding(
             (run.calibration_labels.numpy(), predicted_classes(run.logits_of_original())),
             (labels.numpy(), predicted_classes(original)),
             run.given.look.outputs,
             source.class_names,
-            source.other_order,
+            None if names is None else order_classes(names, source.name).other,
         )
         if order is not None:
             run.add_finding_(order.code, order.message, order.severity)
