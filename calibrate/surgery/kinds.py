@@ -58,17 +58,15 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
 
 
 #: What a subclass may define anew and still compute what its base does.
-HARMLESS = frozenset({"__init__", "extra_repr", "__repr__", "__str__", "reset_parameters", *vars(type("", (), {}))}) | {
-    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
-    *(
-        "__firstlineno__",
-        "__static_attributes__",
-        "__parameters__",
-        "__orig_bases__",
-        "__abstractmethods__",
-        "_abc_impl",
-    ),
-}
+HARMLESS = frozenset(
+    {
+        *vars(type("", (), {})),  # what every class has
+        *("__init__", "__repr__", "__str__", "extra_repr", "reset_parameters"),
+        *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
+        *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"),
+        *("__abstractmethods__", "_abc_impl"),
+    }
+)
 
 
 def same_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
