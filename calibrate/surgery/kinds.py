@@ -18,7 +18,8 @@ from calibrate.nn import (
     InputBatchNorm,
     weigh_own,
 )
-from calibrate.surgery.recognised import STATE, Formula, holds_statistics, own_hooks, recognise
+from calibrate.surgery.layer_traits import STATE, own_hooks
+from calibrate.surgery.recognised import Formula, holds_statistics, recognise
 
 #: Makes the layer that takes the place of one.
 Weigh = Callable[[Any], ExampleWeighed]

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from calibrate.generators import torch_generator
 from calibrate.surgery.formulas import ACTIVATIONS, OTHERS, Draw, batch_norm
+from calibrate.surgery.layer_traits import Traits, own_hooks
 
-#: What the state dict of a batch normalisation layer holds.
-STATE = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 #: Values of eps that are tried where the output does not show it.
 USUAL_EPS = (1e-5, 1e-3, 0.0, 1e-6, 1e-4, 1e-2, 1e-7, 1e-8, 1e-10, 1e-12, 0.1, 1.0)
 #: Positions of the inputs that are tried: maps, lines, vectors, volumes.
@@ -43,13 +42,8 @@ def holds_statistics(module: nn.Module) -> bool:
     return all(isinstance(state.get(name), Tensor) for name in ("running_mean", "running_var"))
 
 
-def own_hooks(module: nn.Module) -> bool:
-    """Whether ``module`` has forward hooks that are not ours."""
-    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return any(not getattr(hook, "__module__", "").startswith("calibrate.") for hook in hooks)
-
-
-_found: "WeakKeyDictionary[nn.Module, Formula | str]" = WeakKeyDictionary()
+#: What was proven of each layer while it had such traits, and of all layers of traits that copies share.
+_found: "WeakKeyDictionary[nn.Module, tuple[Any, Formula | str]]" = WeakKeyDictionary()
 _found_of_kind: dict[Any, Formula | str] = {}
 
 
@@ -58,33 +52,23 @@ def recognise(module: nn.Module) -> Formula | str:
 
     It runs on copies with drawn statistics, γ and β, on drawn inputs of its number of channels, in float64, or float32
     where it takes no other. What it puts out must be the formula's for each of ``DRAWS`` draws, to rounding, with one
-    eps and nothing or one activation behind; so no other formula passes. Copies of a layer are recognised once.
+    eps and nothing or one activation behind; so no other formula passes. Copies of a layer are recognised once, and a
+    layer again after a change of its :class:`~calibrate.surgery.layer_traits.Traits`.
     Cost: some passes over ``EXAMPLES`` tiny inputs.
 
     >>> recognise(nn.InstanceNorm2d(3, eps=1e-3, track_running_stats=True))
     Formula(eps=0.001, act=None)
     """
-    if module not in _found:
-        signature = _signature(module)
-        found = _found_of_kind.get(signature) if signature is not None else None
-        if found is None:
-            found = _prove(module)
-            if signature is not None:
-                _found_of_kind[signature] = found
-        _found[module] = found
-    return _found[module]
-
-
-def _signature(module: nn.Module) -> Any:
-    """What the formula of ``module`` depends on, if that can be told; else None."""
-    state = {**module._parameters, **module._buffers}
-    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
-    simple = all(isinstance(value, int | float | str | bool | type(None)) for value in own.values())
-    if own_hooks(module) or not simple or module._modules or not set(state) <= STATE:
-        return None
-    shapes = tuple((name, None if value is None else tuple(value.shape)) for name, value in state.items())
-    places = tuple(name for name, value in module._buffers.items() if value is not None)
-    return type(module), shapes, places, tuple(own.items())
+    traits = Traits(module)
+    told, found = _found.get(module, (None, ""))
+    if told == traits.told:
+        return found
+    known = _found_of_kind.get(traits.told) if traits.is_shared else None
+    found = _prove(module) if known is None else known
+    if traits.is_shared:
+        _found_of_kind[traits.told] = found
+    _found[module] = traits.told, found
+    return found
 
 
 def _prove(module: nn.Module) -> Formula | str:
