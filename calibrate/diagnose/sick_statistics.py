@@ -120,7 +120,7 @@ def _examined(
         elif seen is not None and not seen.finite and item.broken.any():
             found.append(_condition(item, "statistics-not-finite", item.broken))
     small = [item.layer for item, _ in found if item.kind == "eps-matters"]
-    if x is not None and moments and small and seen is not None and not seen.not_logits:
+    if x is not None and moments and small and seen is not None and seen.is_classifier:
         found = _with_effect(found, effect_of_eps(model, small, x))
     rest = (*(() if seen is None else _of_calls(sites, seen)), *folded_away(model))
     return [*found, *((item, torch.zeros(0, dtype=torch.bool)) for item in rest)]

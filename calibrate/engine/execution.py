@@ -30,7 +30,7 @@ from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
-from calibrate.engine.opening.outputs import check_output, logits_of_probabilities_, may_be_probabilities
+from calibrate.engine.opening.outputs import check_output, logits_of_probabilities_
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, check_batch_size, settle_form_
@@ -230,13 +230,13 @@ def plan(
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
     findings += check_output(seen, recipe)
-    if any(step.needs_logits for step in recipe.steps) and may_be_probabilities(original, first):
+    if any(step.needs_logits for step in recipe.steps) and seen.may_be_probabilities:
         looked_at = first_examples(source, input_dtype(model), parts.holdout[:LOOKED_AT]).to(place)
         findings += logits_of_probabilities_(original, looked_at)
     setting = Setting(
         settle_form_(original, source, first, place, batch_size, trials), place, progress, batch_size, autocast
     )
-    if not seen.not_logits:
+    if seen.is_classifier:
         source.check_outputs(seen.outputs)
     if opened is not None:
         check_inputs(opened, first)

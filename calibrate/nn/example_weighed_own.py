@@ -19,8 +19,8 @@ class ExampleWeighedOwnBatchNorm(ExampleWeighed):
     """
 
     found_eps: float
-    #: What follows the normalisation: the name of a submodule, or a module without state in a tuple of its own.
-    found_act: str | tuple[nn.Module, ...]
+    #: What follows the normalisation: a module without state, or the name of a submodule; None where nothing does.
+    found_act: nn.Module | str | None
 
     def forward(self, *arguments: Any, **named: Any) -> Tensor:
         """Normalise the input; see the class."""
@@ -42,7 +42,8 @@ class ExampleWeighedOwnBatchNorm(ExampleWeighed):
 
     def following(self) -> tuple[nn.Module, ...]:
         """What follows the normalisation."""
-        return (self.get_submodule(self.found_act),) if isinstance(self.found_act, str) else self.found_act
+        act = self.get_submodule(self.found_act) if isinstance(self.found_act, str) else self.found_act
+        return () if act is None else (act,)
 
     def extra_repr(self) -> str:
         """The layer's own, with α."""
@@ -52,11 +53,11 @@ class ExampleWeighedOwnBatchNorm(ExampleWeighed):
         return _blank, (type(self).__bases__[1],), self.__dict__
 
 
-def weigh_own(layer: nn.Module, eps: float, act: str | tuple[nn.Module, ...]) -> ExampleWeighedOwnBatchNorm:
+def weigh_own(layer: nn.Module, eps: float, act: nn.Module | str | None) -> ExampleWeighedOwnBatchNorm:
     """A layer that shares all that ``layer`` has, with α = 0; ``eps`` and ``act`` are what its class was found to have.
 
     >>> import torch; from calibrate.nn import ExampleWeighed
-    >>> weighed = weigh_own(nn.BatchNorm1d(3).eval(), 1e-5, ())
+    >>> weighed = weigh_own(nn.BatchNorm1d(3).eval(), 1e-5, None)
     >>> isinstance(weighed, ExampleWeighed), isinstance(weighed, nn.BatchNorm1d), sorted(weighed.state_dict())[0]
     (True, True, 'alpha')
     """

@@ -8,7 +8,7 @@ from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import affine_of, eps_of, is_own, needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
-from calibrate.surgery.observation import REFUSALS, Look, checked_logits, largest_bytes, look, put_out
+from calibrate.surgery.observation import REFUSALS, Look, OutputKind, checked_logits, largest_bytes, look, put_out
 from calibrate.surgery.outputs import LOGITS, OUTPUT, named_outputs
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
@@ -47,6 +47,7 @@ __all__ = [
     "Link",
     "Look",
     "OtherRouteError",
+    "OutputKind",
     "Replacement",
     "Replacements",
     "Site",

@@ -18,7 +18,8 @@ from calibrate.nn import (
     InputBatchNorm,
     weigh_own,
 )
-from calibrate.surgery.recognised import STATE, Formula, holds_statistics, own_hooks, recognise
+from calibrate.surgery.layer_traits import STATE, own_hooks
+from calibrate.surgery.recognised import Formula, holds_statistics, recognise
 
 #: Makes the layer that takes the place of one.
 Weigh = Callable[[Any], ExampleWeighed]
@@ -58,17 +59,15 @@ WEIGHED_TIMM: Mapping[str, Weigh] = {
 
 
 #: What a subclass may define anew and still compute what its base does.
-HARMLESS = frozenset({"__init__", "extra_repr", "__repr__", "__str__", "reset_parameters", *vars(type("", (), {}))}) | {
-    *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
-    *(
-        "__firstlineno__",
-        "__static_attributes__",
-        "__parameters__",
-        "__orig_bases__",
-        "__abstractmethods__",
-        "_abc_impl",
-    ),
-}
+HARMLESS = frozenset(
+    {
+        *vars(type("", (), {})),  # what every class has
+        *("__init__", "__repr__", "__str__", "extra_repr", "reset_parameters"),
+        *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__constants__"),
+        *("__firstlineno__", "__static_attributes__", "__parameters__", "__orig_bases__"),
+        *("__abstractmethods__", "_abc_impl"),
+    }
+)
 
 
 def same_kind(module: nn.Module, kind: type[nn.Module]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,22 +16,37 @@ from calibrate.surgery.sites import Site
 REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AssertionError)
 #: How many channels pictures have.
 COLOR_CHANNELS = (1, 3, 4)
+#: How far beyond 1 probabilities of the coarsest type may lie.
+BEYOND = 0.01
+
+
+#: What a network puts out: logits (N, K ≥ 2), one logit of each example (N,) or (N, 1), logits of each step of a
+#: sequence (T, N, K), logits at each position (N, K, *), or anything else.
+OutputKind = Literal["logits", "one logit", "steps", "positions", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What a network did with some examples; sites go by their first names, in the order of their first calls.
 
-    ``outputs`` is the number of logits, ``positions`` the fewest that each site was called with, ``calls`` how often it
-    was called; one that no input reaches is in neither. ``finite`` says that all it put out was. ``not_logits`` says
-    what it puts out, and what to do, where that is not logits (N, K ≥ 2); ``outputs`` is 0 where it is not (N, K).
+    ``outputs`` is K where it puts out (N, K), else 0; ``positions`` the fewest that each site was called with, and
+    ``calls`` how often it was called; one that no input reaches is in neither. ``finite`` says that all it put out was.
+    ``put_out`` says what that is, such as "a tuple of 2 for 2 inputs", and ``may_be_probabilities`` that it has the
+    shape of logits and all of it lies in 0 to 1.
     """
 
     outputs: int
     positions: Mapping[str, int]
     calls: Mapping[str, int]
     finite: bool
-    not_logits: str = ""
+    kind: OutputKind
+    put_out: str
+    may_be_probabilities: bool
+
+    @property
+    def is_classifier(self) -> bool:
+        """Whether the network puts out logits (N, K) of two classes at least."""
+        return self.kind == "logits"
 
 
 def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
@@ -53,7 +68,9 @@ def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
         output = put_out(model, inputs)
     finite = all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
     width = output.shape[1] if isinstance(output, Tensor) and output.dim() == 2 and len(output) == len(inputs) else 0
-    return Look(width, positions, calls, finite, why_no_logits(output, len(inputs)))
+    kind = kind_of_output(output, len(inputs))
+    in_unit_interval = kind == "logits" and bool(((output >= 0) & (output <= 1 + BEYOND)).all())
+    return Look(width, positions, calls, finite, kind, _described(output, len(inputs)), in_unit_interval)
 
 
 def largest_bytes(model: nn.Module, inputs: Tensor) -> int:
@@ -95,54 +112,35 @@ def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:
     logits = put_out(model, inputs)
     if isinstance(logits, Tensor) and logits.dim() == 2 and len(logits) == len(inputs):
         return logits
-    raise ModelError(why_no_logits(logits, len(inputs)))
+    raise ModelError(
+        f"the network puts out {_described(logits, len(inputs))}, where logits of shape (N, classes) are needed; wrap "
+        "it in a module that returns the logits alone."
+    )
 
 
-#: What to do with a network that does not put out logits: what works on any output, and how to get logits.
-ANY_OUTPUT = (
-    "Steps that look at no logits work as it is, such as --recipe '{steps: [{kind: reestimate}]}', or from Python "
-    "calibrate.stats.reestimate"
-)
-FACTORY = "(--architecture package.module:factory)"
+def kind_of_output(output: Any, count: int) -> OutputKind:
+    """What was put out for ``count`` inputs, by its type and shape.
 
-
-def why_no_logits(output: Any, count: int) -> str:
-    """What was put out for ``count`` inputs in place of logits (count, K ≥ 2), and what to do; empty for logits.
-
-    It names the task whose networks put out such things.
-
-    >>> why_no_logits(torch.zeros(3, 1), 3).partition(",")[0]
-    'for 3 inputs the network puts out one logit each'
-    >>> why_no_logits(torch.zeros(3, 2), 3)
-    ''
+    >>> [kind_of_output(torch.zeros(shape), 3) for shape in ((3, 2), (3, 1), (5, 3, 2), (3, 2, 4, 4), (2, 2))]
+    ['logits', 'one logit', 'steps', 'positions', 'other']
     """
-    wanted = f"where logits of shape ({count}, classes), two classes at least, are needed"
-    if not isinstance(output, Tensor):
-        kind = f"a {type(output).__name__}"
-        if isinstance(output, Mapping):
-            kind += f" with {', '.join(map(repr, list(output)[:4]))}"
-        elif isinstance(output, Sequence) and not isinstance(output, str):
-            kind += f" of {len(output)}"
-        what = f"{kind}, {wanted}; wrap it in a factory that returns the logits alone {FACTORY}"
-        return f"for {count} inputs the network puts out {what}. {ANY_OUTPUT}."
+    if not isinstance(output, Tensor) or not output.dim():
+        return "other"
     shape = tuple(output.shape)
-    if len(shape) == 2 and shape[0] == count and shape[1] != 1:
-        return ""
-    what = f"a tensor of shape {shape}, {wanted}; wrap it in a factory that returns the logits alone {FACTORY}"
-    if shape in ((count,), (count, 1)) and shape:
-        what = (
-            f"one logit each, of shape {shape}, as a binary classifier with a sigmoid does (the task `binary`), "
-            f"{wanted}; wrap it in a factory whose network returns torch.stack([torch.zeros_like(z), z], 1) for its "
-            f"logit z of shape (N,) {FACTORY}: softmax of (0, z) is the sigmoid of z"
-        )
-    elif len(shape) == 3 and shape[0] != count and shape[1] == count:
-        what = (
-            f"a tensor of shape {shape}, logits for each step of a sequence, (T, N, K) (the task `custom`), {wanted}; "
-            f"wrap it in a factory that returns those of one step, or of each example, alone {FACTORY}"
-        )
-    elif len(shape) > 2 and shape[0] == count:
-        what = (
-            f"a tensor of shape {shape}, logits at each position (N, K, *), as for segmentation (the task "
-            f"`segmentation`), {wanted}; wrap it in a factory that returns those of each example {FACTORY}"
-        )
-    return f"for {count} inputs the network puts out {what}. {ANY_OUTPUT}."
+    if shape in ((count,), (count, 1)):
+        return "one logit"
+    if shape[0] == count and len(shape) > 1 and shape[1]:
+        return "positions" if shape[2:] else "logits"
+    return "steps" if len(shape) == 3 and shape[1] == count else "other"
+
+
+def _described(output: Any, count: int) -> str:
+    if isinstance(output, Tensor):
+        what = "a tensor" if kind_of_output(output, count) != "one logit" else "one logit each, a tensor"
+        return f"{what} of shape {tuple(output.shape)} for {count} inputs"
+    what = f"a {type(output).__name__}"
+    if isinstance(output, Mapping):
+        what += f" with {', '.join(map(repr, list(output)[:4]))}"
+    elif isinstance(output, Sequence) and not isinstance(output, str):
+        what += f" of {len(output)}"
+    return f"{what} for {count} inputs"

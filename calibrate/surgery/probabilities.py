@@ -66,7 +66,7 @@ def take_logits_(model: nn.Module, inputs: Tensor) -> Taken | None:
     its last operation. An ``nn.Softmax`` or ``nn.Sigmoid`` at the end is left out, if what is left proves to be the
     logits; else a forward hook takes log p, for sigmoid log p − log(1 − p), of p from the smallest normal number of its
     type on. The state dict stays as it is: :func:`retake_logits_` does the same to another network of the class.
-    Cost: two passes over ``inputs`` at most.
+    Cost: two passes over ``inputs``, and one each over their first and their first two, at most.
 
     >>> network = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1)).eval()
     >>> take_logits_(network, torch.randn(4, 2))
@@ -74,9 +74,9 @@ def take_logits_(model: nn.Module, inputs: Tensor) -> Taken | None:
     """
     with evaluating(model), torch.no_grad():
         p = _outputs(model, inputs)
-    if (link := _link(model, inputs, p)) is None:
-        return None
-    taken = Taken(link, _left_out(model, inputs, p, link))
+        if (link := _link(model, inputs, p)) is None:
+            return None
+        taken = Taken(link, _left_out(model, inputs, p, link))
     retake_logits_(model, taken)
     return taken
 
@@ -127,44 +127,40 @@ FUNCTIONS: Mapping[Link, Callable[[Tensor], Tensor]] = {"softmax": lambda z: z.s
 
 
 def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
-    return torch.cat([model(part) for part in inputs.split(PART)]).double()
+    return torch.cat([model(part) for part in inputs.split(PART)])
 
 
 def _link(model: nn.Module, inputs: Tensor, p: Tensor) -> Link | None:
-    """What made ``p`` (n, K) the probabilities that it is; None where it is none."""
-    dtype = model(inputs[:1]).dtype if len(inputs) else p.dtype
-    rounding = max(SUM, 4 * torch.finfo(dtype).eps) if dtype.is_floating_point else 0.0
-    if p.shape[1] < 2 or not rounding or not bool(((p >= 0) & (p <= 1 + rounding)).all()):
+    """What made ``p`` (n, K) the probabilities that it is; None where it is none. ``model`` is in evaluation mode."""
+    if p.shape[1] < 2 or not p.is_floating_point():
         return None
-    if bool(((p.sum(1) - 1).abs() <= rounding).all()):
+    wide, rounding = p.double(), max(SUM, 4 * torch.finfo(p.dtype).eps)
+    if not bool(((wide >= 0) & (wide <= 1 + rounding)).all()):
+        return None
+    if bool(((wide.sum(1) - 1).abs() <= rounding).all()):
         return "softmax"
-    return "sigmoid" if _ends_in_sigmoid(model, inputs[:2]) else None
+    with _Origins() as origins:
+        output = model(inputs[:2])
+    return "sigmoid" if isinstance(output, Tensor) and origins.is_of(output, SIGMOIDS) else None
 
 
 def _left_out(model: nn.Module, inputs: Tensor, p: Tensor, link: Link) -> str | None:
     """The name of the last module called, if it is the ``link`` and ``model`` without it puts out the logits of p."""
     called: list[str] = []
     ends = {module: name for name, module in model.named_modules() if type(module) is MODULES[link] and name}
-    with watching(ends, after=lambda module, *_: called.append(ends[module])), evaluating(model), torch.no_grad():
+    with watching(ends, after=lambda module, *_: called.append(ends[module])):
         model(inputs[:1])
     if not called:
         return None
-    trial = copy.deepcopy(model)
+    trial = copy.deepcopy(model)  # in evaluation mode, as ``model`` is
     retake_logits_(trial, Taken(link, called[-1]))
-    with evaluating(trial), torch.no_grad():
-        dtype = model(inputs[:1]).dtype
-        try:
-            logits = _outputs(trial, inputs)
-        except Exception:  # whatever its code raises that wants probabilities there
-            return None
-    same = logits.shape == p.shape and bool(((FUNCTIONS[link](logits) - p).abs() <= 16 * torch.finfo(dtype).eps).all())
+    try:
+        logits = _outputs(trial, inputs).double()
+    except Exception:  # whatever its code raises that wants probabilities there
+        return None
+    rounding = 16 * torch.finfo(p.dtype).eps
+    same = logits.shape == p.shape and bool(((FUNCTIONS[link](logits) - p).abs() <= rounding).all())
     return called[-1] if same else None
-
-
-def _ends_in_sigmoid(model: nn.Module, inputs: Tensor) -> bool:
-    with evaluating(model), torch.no_grad(), _Origins() as origins:
-        output = model(inputs)
-    return isinstance(output, Tensor) and origins.is_of(output, SIGMOIDS)
 
 
 class _Origins(TorchDispatchMode):

@@ -2,7 +2,7 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from calibrate.errors import said
 from calibrate.generators import torch_generator
+from calibrate.surgery.formulas import ACTIVATIONS, OTHERS, Draw, batch_norm
+from calibrate.surgery.layer_traits import Traits, own_hooks
 
-#: What the state dict of a batch normalisation layer holds.
-STATE = frozenset({"weight", "bias", "running_mean", "running_var", "num_batches_tracked"})
 #: Values of eps that are tried where the output does not show it.
 USUAL_EPS = (1e-5, 1e-3, 0.0, 1e-6, 1e-4, 1e-2, 1e-7, 1e-8, 1e-10, 1e-12, 0.1, 1.0)
 #: Positions of the inputs that are tried: maps, lines, vectors, volumes.
@@ -30,11 +30,11 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 class Formula:
     """What a layer computes in evaluation mode: act(γ(x − rm)/√(rv + eps) + β), γ 1 and β 0 where it has none.
 
-    ``act`` is the name of one of its submodules, a module without state, or nothing.
+    ``act`` is a module without state, or the name of one of its submodules; None where nothing follows.
     """
 
     eps: float
-    act: str | tuple[nn.Module, ...] = ()
+    act: nn.Module | str | None = None
 
 
 def holds_statistics(module: nn.Module) -> bool:
@@ -43,13 +43,8 @@ def holds_statistics(module: nn.Module) -> bool:
     return all(isinstance(state.get(name), Tensor) for name in ("running_mean", "running_var"))
 
 
-def own_hooks(module: nn.Module) -> bool:
-    """Whether ``module`` has forward hooks that are not ours."""
-    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return any(not getattr(hook, "__module__", "").startswith("calibrate.") for hook in hooks)
-
-
-_found: "WeakKeyDictionary[nn.Module, Formula | str]" = WeakKeyDictionary()
+#: What was proven of each layer while it had such traits, and of all layers of traits that copies share.
+_found: "WeakKeyDictionary[nn.Module, tuple[Any, Formula | str]]" = WeakKeyDictionary()
 _found_of_kind: dict[Any, Formula | str] = {}
 
 
@@ -58,33 +53,23 @@ def recognise(module: nn.Module) -> Formula | str:
 
     It runs on copies with drawn statistics, γ and β, on drawn inputs of its number of channels, in float64, or float32
     where it takes no other. What it puts out must be the formula's for each of ``DRAWS`` draws, to rounding, with one
-    eps and nothing or one activation behind; so no other formula passes. Copies of a layer are recognised once.
+    eps and nothing or one activation behind; so no other formula passes. Copies of a layer are recognised once, and a
+    layer again after a change of its :class:`~calibrate.surgery.layer_traits.Traits`.
     Cost: some passes over ``EXAMPLES`` tiny inputs.
 
     >>> recognise(nn.InstanceNorm2d(3, eps=1e-3, track_running_stats=True))
-    Formula(eps=0.001, act=())
+    Formula(eps=0.001, act=None)
     """
-    if module not in _found:
-        signature = _signature(module)
-        found = _found_of_kind.get(signature) if signature is not None else None
-        if found is None:
-            found = _prove(module)
-            if signature is not None:
-                _found_of_kind[signature] = found
-        _found[module] = found
-    return _found[module]
-
-
-def _signature(module: nn.Module) -> Any:
-    """What the formula of ``module`` depends on, if that can be told; else None."""
-    state = {**module._parameters, **module._buffers}
-    own = {name: value for name, value in vars(module).items() if name not in vars(nn.Module())}
-    simple = all(isinstance(value, int | float | str | bool | type(None)) for value in own.values())
-    if own_hooks(module) or not simple or module._modules or not set(state) <= STATE:
-        return None
-    shapes = tuple((name, None if value is None else tuple(value.shape)) for name, value in state.items())
-    places = tuple(name for name, value in module._buffers.items() if value is not None)
-    return type(module), shapes, places, tuple(own.items())
+    traits = Traits(module)
+    told, found = _found.get(module, (None, ""))
+    if told == traits.told:
+        return found
+    known = _found_of_kind.get(traits.told) if traits.is_shared else None
+    found = _prove(module) if known is None else known
+    if traits.is_shared:
+        _found_of_kind[traits.told] = found
+    _found[module] = traits.told, found
+    return found
 
 
 def _prove(module: nn.Module) -> Formula | str:
@@ -133,18 +118,6 @@ def _unfit(module: nn.Module) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Draw:
-    """Statistics and affine parameters (C,), inputs, and what the layer put out for them."""
-
-    mean: Tensor
-    variance: Tensor
-    weight: Tensor
-    bias: Tensor
-    x: Tensor
-    y: Tensor
-
-
 class _Trial:
     """A copy of a layer to try things on."""
 
@@ -162,7 +135,7 @@ class _Trial:
             return reason
         for eps in self.eps_values():
             for act in self.acts(draws[0], eps):
-                if all(self.holds(_batch_norm(draw, eps, self.per_channel), draw, eps, act) for draw in draws):
+                if all(self.holds(batch_norm(draw, eps, self.per_channel), draw, eps, act) for draw in draws):
                     return Formula(eps, act)
         return self._other(draws)
 
@@ -172,7 +145,7 @@ class _Trial:
             if (own := getattr(self.layer, name, None)) is not None:
                 own.copy_(value)
 
-    def draw(self) -> _Draw:
+    def draw(self) -> Draw:
         """New statistics, of which some variances are as small as eps, new parameters and inputs."""
         mean, weight, bias = (self._random(self.channels) for _ in range(3))
         variance = 10 ** (6 * self._uniform(self.channels) - 5)
@@ -183,7 +156,7 @@ class _Trial:
         bias = zeros if getattr(self.layer, "bias", None) is None else bias
         spread = 2 * (variance + 1e-5).sqrt().view(self.per_channel)
         x = self._random(EXAMPLES, self.channels, *self.positions) * spread + mean.view(self.per_channel)
-        return _Draw(mean, variance, weight, bias, x, self.layer(x.clone()))
+        return Draw(mean, variance, weight, bias, x, self.layer(x.clone()))
 
     def eps_values(self) -> Iterator[float]:
         """What eps may be: first what the output shows, rounded where rounding hides it; else the usual values."""
@@ -197,23 +170,24 @@ class _Trial:
         if shown > 0:
             yield float(f"{shown:.8g}")
 
-    def acts(self, draw: _Draw, eps: float) -> Iterator[str | tuple[nn.Module, ...]]:
+    def acts(self, draw: Draw, eps: float) -> Iterator[nn.Module | str | None]:
         """What may follow: nothing, one of the layer's own modules, or an activation, with what it shows of itself."""
-        yield ()
+        yield None
         yield from (name for name, child in self.layer._modules.items() if child is not None)
-        z = _batch_norm(draw, eps, self.per_channel)
+        z = batch_norm(draw, eps, self.per_channel)
         below = z < -0.1
         if below.any():
             for value, kind in ((draw.y / z, nn.LeakyReLU), (draw.y / z.expm1(), nn.ELU)):
                 low, high = float(value[below].amin()), float(value[below].amax())
                 if high and high - low <= 1e-4 * (1 + abs(high)):
-                    yield (kind(float(f"{(low + high) / 2:.5g}")),)
-        yield from ((act,) for act in ACTIVATIONS)
+                    yield kind(float(f"{(low + high) / 2:.5g}"))
+        yield from ACTIVATIONS
 
-    def holds(self, z: Tensor, draw: _Draw, eps: float, act: str | tuple[nn.Module, ...]) -> bool:
+    def holds(self, z: Tensor, draw: Draw, eps: float, act: nn.Module | str | None) -> bool:
         """Whether the layer put out ``act`` of ``z``, to rounding."""
         try:
-            wanted = self.layer.get_submodule(act)(z.clone()) if isinstance(act, str) else _followed(z, act)
+            module = self.layer.get_submodule(act) if isinstance(act, str) else act
+            wanted = z if module is None else module(z.clone())
         except Exception:  # a submodule that is no activation
             return False
         if not isinstance(wanted, Tensor) or wanted.shape != draw.y.shape:
@@ -238,7 +212,7 @@ class _Trial:
         low, high = float(values.amin()), float(values.amax())
         return (low + high) / 2 if low > -1e-9 and high < inf and high - low <= 1e-9 + 1e-3 * high else None
 
-    def _odd(self, draw: _Draw) -> str:
+    def _odd(self, draw: Draw) -> str:
         """What shows at once that the layer is no batch normalisation in evaluation mode."""
         if not isinstance(draw.y, Tensor) or draw.y.shape != draw.x.shape:
             got = f"the shape {tuple(draw.y.shape)}" if isinstance(draw.y, Tensor) else type(draw.y).__name__
@@ -260,12 +234,12 @@ class _Trial:
     def _differ(self, y: Tensor, other: Tensor) -> bool:
         return bool(((y - other).abs() > 10 * TOLERANCE[self.dtype] * (1 + other.abs().max())).any())
 
-    def _other(self, draws: list[_Draw]) -> str:
+    def _other(self, draws: list[Draw]) -> str:
         """Why the formula does not hold: another that does, or what the output depends on."""
         own = self._stated_eps()
         for reason, formula in OTHERS.items():
             for eps in dict.fromkeys((*own, *USUAL_EPS)):
-                if all(self.holds(formula(draw, eps, self.per_channel), draw, eps, ()) for draw in draws):
+                if all(self.holds(formula(draw, eps, self.per_channel), draw, eps, None) for draw in draws):
                     return reason
         draw = self.draw()
         if self.positions:
@@ -280,45 +254,3 @@ class _Trial:
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, generator=self.generator, dtype=torch.float64).to(self.dtype)
-
-
-#: Activations without a number of their own.
-ACTIVATIONS: tuple[nn.Module, ...] = (
-    *(nn.ReLU(), nn.SiLU(), nn.GELU(), nn.GELU("tanh"), nn.Mish(), nn.Hardswish(), nn.ReLU6(), nn.SELU()),
-    *(nn.Tanh(), nn.Sigmoid(), nn.Hardsigmoid(), nn.Hardtanh(), nn.Softplus(), nn.Softsign()),
-)
-
-#: Formulas that are not batch normalisation's, by what is to be said of a layer that computes them.
-OTHERS: dict[str, Callable[[_Draw, float, tuple[int, ...]], Tensor]] = {
-    "its running_var is a standard deviation, by which it divides": lambda d, eps, to: _affine(
-        d, d.variance + eps, d.weight, d.bias, to
-    ),
-    "its eps is added to the standard deviation, outside the root": lambda d, eps, to: _affine(
-        d, d.variance.sqrt() + eps, d.weight, d.bias, to
-    ),
-    "its bias is added before the scale": lambda d, eps, to: _affine(
-        d, (d.variance + eps).sqrt(), d.weight, d.weight * d.bias, to
-    ),
-    "it scales by the absolute value of its weight": lambda d, eps, to: _affine(
-        d, (d.variance + eps).sqrt(), d.weight.abs(), d.bias, to
-    ),
-    "it scales by the absolute value of its weight, and eps": lambda d, eps, to: _affine(
-        d, (d.variance + eps).sqrt(), d.weight.abs() + eps, d.bias, to
-    ),
-    "it scales by 1 + weight": lambda d, eps, to: _affine(d, (d.variance + eps).sqrt(), 1 + d.weight, d.bias, to),
-}
-
-
-def _batch_norm(draw: _Draw, eps: float, per_channel: tuple[int, ...]) -> Tensor:
-    return _affine(draw, (draw.variance + eps).sqrt(), draw.weight, draw.bias, per_channel)
-
-
-def _affine(draw: _Draw, deviation: Tensor, weight: Tensor, bias: Tensor, per_channel: tuple[int, ...]) -> Tensor:
-    mean, scale, shift = (value.view(per_channel) for value in (draw.mean, weight / deviation, bias))
-    return (draw.x - mean) * scale + shift
-
-
-def _followed(z: Tensor, act: tuple[nn.Module, ...]) -> Tensor:
-    for module in act:
-        z = module(z)
-    return z

@@ -1,4 +1,4 @@
-"""Networks that put out no logits (N, K): recipes that look at none run, others name the case and the task."""
+"""Networks that put out no logits (N, K): recipes that look at none run, others name the case and what works."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,12 +31,18 @@ class Ending(nn.Module):
 
 
 ENDS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
-    "map": (lambda y: y, "`segmentation`"),
+    "map": (lambda y: y, "segmentation, with logits at each position (N, K, *), is not supported yet"),
     "tuple": (lambda y: (y, y.mean((2, 3))), "a tuple of 2"),
     "mapping": (lambda y: {"out": y, "aux": y.mean((2, 3))}, "a dict with 'out', 'aux'"),
-    "one logit": (lambda y: y.mean((1, 2, 3)), "`binary`"),
-    "one logit in a column": (lambda y: y.mean((1, 2, 3))[:, None], "`binary`"),
-    "steps": (lambda y: y.mean(3).permute(2, 0, 1), "(T, N, K)"),
+    "one logit": (lambda y: y.mean((1, 2, 3)), "binary classification by one logit is not supported yet"),
+    "one logit in a column": (
+        lambda y: y.mean((1, 2, 3))[:, None],
+        "binary classification by one logit is not supported yet",
+    ),
+    "steps": (
+        lambda y: y.mean(3).permute(2, 0, 1),
+        "sequences, with logits of each step (T, N, K), are not supported yet",
+    ),
     "nothing": (lambda y: None, "a NoneType"),
 }
 
@@ -95,6 +101,7 @@ def test_steps_that_look_at_logits_name_the_case(end: str, said: str, step: str)
     with pytest.raises(ModelError, match="looks at logits") as caught:
         retrofit(network(end), [{"kind": step}], data=LABELLED)
     assert said in str(caught.value)
+    assert "factory" in str(caught.value)
     assert "kind: reestimate" in str(caught.value)
     assert len(str(caught.value)) < 700
 

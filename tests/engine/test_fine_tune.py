@@ -112,6 +112,12 @@ def test_a_fresh_head_puts_out_the_classes_and_the_layers_are_placed() -> None:
     assert [scores.arm for scores in outcome.result.measurement.arms] == ["tuned"]
 
 
+def test_a_fresh_head_takes_the_place_of_one_logit() -> None:
+    outcome = fine_tune(model_of(1), FineTuning.model_validate(SHORT), data=maps(classes=2))
+    assert outcome.result.head_is_fresh
+    assert outcome.model(torch.randn(3, 1, 8, 8)).shape == (3, 2)
+
+
 @pytest.mark.parametrize("model", [grouped(4), nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), Tied()])
 def test_networks_without_batch_norm_or_with_ties_are_fine_tuned(model: nn.Module) -> None:
     recipe = FineTuning.model_validate({**SHORT, "penalties": [{"kind": "l2_sp"}], "groups": {"weight_decay": 0}})
@@ -173,6 +179,8 @@ class HeadInTheMiddle(nn.Module):
         (model_of(4), {}, maps(), maps(), UsageError, "learned by heart"),
         (model_of(3), {}, maps(classes=3), maps(seed=1), DataError, "test data, is of a class"),
         (model_of(4).half(), {}, maps(), None, UsageError, "amp: bf16"),
+        (model_of(1), {}, maps(classes=1), None, ModelError, "one logit is not supported yet"),
+        (convolutional()[:-3].eval(), {}, maps(), None, ModelError, "segmentation.* is not supported yet"),
         (HeadInTheMiddle(), {"classes": ["0", "2", "3"]}, maps(), None, ModelError, "is not its head"),
         (model_of(4), {"penalties": [{"kind": "delta", "layers": ["3x"]}]}, maps(), None, UsageError, "'3x'"),
         (model_of(4), {"layers": [{"kind": "place", "layer": "StochNrm"}]}, maps(), None, UsageError, "StochNorm"),

@@ -13,7 +13,7 @@ from calibrate import open_model, retrofit
 from calibrate.data import split
 from calibrate.surgery import logits_taken, take_logits_
 from calibrate.surgery.probabilities import HOOKS, LeftOut
-from tests.builders.networks import convolutional, warmed_up
+from tests.builders.networks import convolutional, vectors, warmed_up
 from tests.builders.runs import codes, messages
 
 K = 3
@@ -98,6 +98,33 @@ def test_the_logits_are_those_that_make_the_probabilities(case: tuple[nn.Module,
     again = z.softmax(1) if link == "softmax" else z.sigmoid()
     torch.testing.assert_close(again, p, rtol=0, atol=2e-6)
     assert net.state_dict().keys() == state.keys()
+
+
+def test_a_network_in_training_mode_is_looked_at_in_evaluation_mode(case: tuple[nn.Module, str, str | None]) -> None:
+    net, link, left_out = case
+    net.train()
+    next(module for module in net.modules() if isinstance(module, nn.BatchNorm2d)).eval()  # each has its own mode
+    state = {name: value.clone() for name, value in net.state_dict().items()}
+    modes = {name: module.training for name, module in net.named_modules()}
+    sizes: list[int] = []
+    net.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    taken = take_logits_(net, inputs())
+    assert taken is not None
+    assert (taken.link, taken.module) == (link, left_out)
+    assert sum(sizes) <= 2 * len(DATA) + 3
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    assert all(module.training == modes[name] for name, module in net.named_modules() if name != left_out)
+
+
+@pytest.mark.parametrize("body", [convolutional, vectors])
+@pytest.mark.parametrize("end", [nn.Softmax(1), nn.Sigmoid()])
+def test_the_mode_of_the_network_changes_nothing(body: Callable[[], nn.Module], end: nn.Module) -> None:
+    net = warmed_up(nn.Sequential(body(), end))
+    wanted = retrofit(net, [{"kind": "temperature"}], data=DATA)
+    outcome = retrofit(net.train(), [{"kind": "temperature"}], data=DATA)
+    assert outcome.summary.findings == wanted.summary.findings
+    state = outcome.model.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in wanted.model.state_dict().items())
 
 
 @pytest.mark.parametrize("end", ["softmax module", "softmax function", "sigmoid function"])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from calibrate import open_model, reestimate, retrofit, statistics_health
 from calibrate.nn import ExampleWeighedBatchNorm
-from calibrate.surgery import find_sites, for_inference, weigh_examples_
+from calibrate.surgery import eps_of, find_sites, for_inference, weigh_examples_
 from calibrate.surgery.recognised import Formula, recognise
 from tests.builders.networks import warmed_up, with_norm
 from tests.builders.runs import messages
@@ -125,7 +125,7 @@ def test_the_formula_is_found(proven: tuple[Callable[[int], nn.Module], float, s
         found = recognise(make(channels))
         assert isinstance(found, Formula)
         assert found.eps == pytest.approx(eps, rel=1e-3)
-        assert (found.act if isinstance(found.act, str) else "".join(type(one).__name__ for one in found.act)) == act
+        assert (type(found.act).__name__ if isinstance(found.act, nn.Module) else found.act or "") == act
 
 
 def test_it_is_weighed_as_torch_s_layer_and_keeps_its_state(
@@ -284,3 +284,94 @@ def test_a_hook_of_its_own_is_no_part_of_the_proof() -> None:
     layer = Detr(3)
     layer.register_forward_hook(lambda _, __, y: 2 * y)
     assert "hooks of its own" in find_sites(layer)[0].obstacle
+
+
+class Scaled(Detr):
+    """Keeps a number in a collection, and a factor in a buffer of its own."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.settings = {"scales": [1.0]}
+        self.register_buffer("factor", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * self.settings["scales"][0] * super().forward(x)
+
+
+def set_eps_(layer: Any) -> None:
+    layer.eps = 0.1
+
+
+def set_slope_(layer: Any) -> None:
+    layer.slope = 0.3
+
+
+def double_by_a_hook_(layer: Any) -> None:
+    layer.register_forward_hook(lambda _, __, y: 2 * y)
+
+
+def double_a_factor_(layer: Any) -> None:
+    layer.factor.mul_(2)
+
+
+def double_a_number_(layer: Any) -> None:
+    layer.settings["scales"][0] = 2.0
+
+
+def replace_its_act_(layer: Any) -> None:
+    layer.act = nn.BatchNorm2d(3, track_running_stats=False)
+
+
+def replace_its_forward_(layer: Any) -> None:
+    layer.forward = torch.abs
+
+
+CHANGES: list[tuple[Callable[[int], nn.Module], Callable[[Any], None]]] = [
+    (Detectron, set_eps_),
+    (AnyShape, set_eps_),
+    (ABN, set_slope_),
+    (Detr, double_by_a_hook_),
+    (WithItsAct, lambda layer: double_by_a_hook_(layer.act)),
+    (Scaled, double_a_factor_),
+    (Scaled, double_a_number_),
+    (WithItsAct, replace_its_act_),
+    (Detr, replace_its_forward_),
+]
+
+
+@pytest.mark.parametrize(("make", "change_"), CHANGES)
+def test_a_layer_that_was_changed_is_recognised_anew(
+    make: Callable[[int], nn.Module], change_: Callable[[Any], None]
+) -> None:
+    layer = make(3)
+    before = recognise(layer)
+    change_(layer)
+    new = make(3)
+    change_(new)
+    after, wanted = recognise(layer), recognise(new)
+    if isinstance(wanted, Formula):
+        assert isinstance(after, Formula)
+        assert (after.eps, str(after.act)) == (wanted.eps, str(wanted.act))
+        assert after is not before
+    else:
+        assert after == wanted != before
+
+
+def test_a_layer_is_proven_once_whatever_it_learns() -> None:
+    layer: Any = WithItsAct(3)
+    found = recognise(layer)
+    for tensor in (layer.running_mean, layer.running_var, layer.weight):
+        tensor.add_(1)
+    assert recognise(layer) is found
+    assert recognise(copy.deepcopy(Detectron(3))) is recognise(Detectron(3))
+
+
+def test_eps_and_obstacle_follow_a_change() -> None:
+    layer: Any = Detectron(3)
+    assert (eps_of(layer), find_sites(layer)[0].obstacle) == (1e-3, "")
+    layer.eps = 0.1
+    assert eps_of(layer) == 0.1
+    hook = layer.register_forward_hook(lambda _, __, y: 2 * y)
+    assert "hooks of its own" in find_sites(layer)[0].obstacle
+    hook.remove()
+    assert find_sites(layer)[0].obstacle == ""

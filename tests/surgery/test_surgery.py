@@ -1,6 +1,7 @@
 """Surgery keeps what it does not change: keys, ties, modes, and the network that it was given a copy of."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -112,19 +113,51 @@ def test_a_look_gives_its_hooks_back_after_a_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    "output", [(torch.zeros(2, 3),), {"logits": 1}, torch.zeros(2, 3, 4)], ids=["tuple", "dict", "map"]
+    ("output", "kind", "said"),
+    [
+        ((torch.zeros(2, 3),), "other", "a tuple of 1 for 2 inputs"),
+        ({"logits": 1}, "other", "a dict with 'logits' for 2 inputs"),
+        (torch.zeros(2, 3, 4), "positions", "a tensor of shape (2, 3, 4) for 2 inputs"),
+        (torch.zeros(5, 2, 3), "steps", "a tensor of shape (5, 2, 3) for 2 inputs"),
+        (torch.zeros(2), "one logit", "one logit each, a tensor of shape (2,) for 2 inputs"),
+        (torch.zeros(()), "other", "a tensor of shape () for 2 inputs"),
+        (torch.zeros(3, 4), "other", "a tensor of shape (3, 4) for 2 inputs"),
+        (None, "other", "a NoneType for 2 inputs"),
+    ],
 )
-def test_a_network_that_puts_out_no_logits_is_explained(output: object) -> None:
+def test_a_network_that_puts_out_no_logits_is_explained(output: object, kind: str, said: str) -> None:
     class Odd(nn.Module):
         def forward(self, _x: torch.Tensor) -> object:
             return output
 
     inputs = torch.zeros(2, 1, 8, 8)
     seen = look(Odd(), (), inputs)
-    assert seen.outputs == 0
-    assert "logits of shape (2, classes)" in seen.not_logits
-    with pytest.raises(ModelError, match="logits of shape"):
+    assert (seen.outputs, seen.is_classifier, seen.may_be_probabilities) == (0, False, False)
+    assert (seen.kind, seen.put_out) == (kind, said)
+    with pytest.raises(ModelError, match=f"puts out {re.escape(said)}, where logits of shape"):
         checked_logits(Odd(), inputs)
+
+
+@pytest.mark.parametrize(
+    ("output", "classifies", "may_be"),
+    [
+        (torch.zeros(2, 1), False, False),
+        (torch.zeros(2, 0), False, False),
+        (torch.eye(2), True, True),
+        (torch.eye(2) * 1.02, True, False),
+        (torch.eye(2) - 1e-3, True, False),
+        (torch.tensor([[0.5, torch.nan], [0.5, 0.5]]), True, False),
+    ],
+)
+def test_a_look_tells_classifiers_and_what_may_be_probabilities(
+    output: torch.Tensor, classifies: bool, may_be: bool
+) -> None:
+    class Fixed(nn.Module):
+        def forward(self, _x: torch.Tensor) -> torch.Tensor:
+            return output
+
+    seen = look(Fixed(), (), torch.zeros(2, 1))
+    assert (seen.outputs, seen.is_classifier, seen.may_be_probabilities) == (output.shape[1], classifies, may_be)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from calibrate.data import TESTING, TRAINING, DataLike, Source, open_data, split
 from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
 from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
+from calibrate.engine.opening.outputs import no_logits
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
@@ -93,11 +94,11 @@ def plan_fine_tuning(
     seen = look(model, find_sites(model), first.inputs.to(home))
     setting = Setting(best_form(model, first.inputs.to(home), place, batch_size), place, progress, batch_size)
     outputs = seen.outputs
-    if not outputs:
-        raise ModelError(seen.not_logits)
+    classes, fresh = wanted_classes(source, recipe, outputs)
+    if not seen.is_classifier and not (fresh and outputs == 1):  # a fresh head takes the place of one logit too
+        raise ModelError(f"fine-tuning learns logits, and {no_logits(seen)}")
     if apart is not None:
         check_inputs(apart, first.inputs)
-    classes, fresh = wanted_classes(source, recipe, outputs)
     labelled = Labelled(source, class_labels(source, classes, outputs))
     tested = labelled if apart is None else Labelled(apart, class_labels(apart, classes, outputs))
     pool, test = labelled.rows, tested.rows

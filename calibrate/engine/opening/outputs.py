@@ -1,12 +1,14 @@
 """What a network puts out: logits, probabilities whose logits are taken, or something else."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
 from calibrate.recipe import Recipe
 from calibrate.result import Finding
-from calibrate.surgery import Look, evaluating, take_logits_, within_unit_interval
+from calibrate.surgery import Look, OutputKind, evaluating, take_logits_, within_unit_interval
 
 #: What was seen of the probabilities that each link makes.
 SEEN = {
@@ -15,27 +17,42 @@ SEEN = {
 }
 
 
+#: Where a network is made to put out logits, and how, by what it puts out.
+FACTORY = "(--architecture package.module:factory)"
+WRAPPING: Mapping[OutputKind, str] = {
+    "one logit": "binary classification by one logit is not supported yet. Wrap it in a factory whose network returns "
+    f"torch.stack([torch.zeros_like(z), z], 1) for its logit z of shape (N,) {FACTORY}: softmax of (0, z) is the "
+    "sigmoid of z",
+    "steps": "sequences, with logits of each step (T, N, K), are not supported yet. Wrap it in a factory that returns "
+    f"those of one step, or of each example, alone {FACTORY}",
+    "positions": "segmentation, with logits at each position (N, K, *), is not supported yet. Wrap it in a factory "
+    f"that returns logits of each example {FACTORY}",
+    "other": f"wrap it in a factory that returns the logits alone {FACTORY}",
+}
+
+
+def no_logits(seen: Look) -> str:
+    """What a network that is no classifier puts out in place of logits, and how to get them, as a clause."""
+    return f"the network puts out {seen.put_out}, where logits (N, K ≥ 2) of classes are needed; {WRAPPING[seen.kind]}."
+
+
 def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
     """Raise ModelError where the network puts out no logits and a step of ``recipe`` needs them; else that it does."""
-    if not seen.not_logits:
+    if seen.is_classifier:
         return ()
     needing = [step.kind for step in recipe.steps if step.needs_logits]
     if needing:
         which = f"the steps {', '.join(needing)} look" if needing[1:] else f"the step {needing[0]} looks"
-        raise ModelError(f"{which} at logits, and {seen.not_logits}")
+        raise ModelError(
+            f"{which} at logits, and {no_logits(seen)} Steps that look at no logits work as it is, such as --recipe "
+            "'{steps: [{kind: reestimate}]}', or from Python calibrate.stats.reestimate."
+        )
     message = (
-        f"{seen.not_logits.partition(', where logits')[0]}, which are no logits of classes. No step of the recipe "
-        "looks at what the network puts out, so it was carried out, and nothing was measured: whether the network does "
-        "its work better now, your own evaluation must tell."
+        f"the network puts out {seen.put_out}, which are no logits of classes. No step of the recipe looks at what the "
+        "network puts out, so it was carried out, and nothing was measured: whether the network does its work better "
+        "now, your own evaluation must tell."
     )
     return (Finding(code="outputs-not-logits", severity="info", message=message),)
-
-
-def may_be_probabilities(model: nn.Module, inputs: Tensor) -> bool:
-    """Whether all that ``model`` puts out for a few ``inputs`` lies in 0 to 1, so that it is worth to look at more."""
-    with evaluating(model), torch.inference_mode():
-        p = model(inputs)
-    return bool(((p >= 0) & (p <= 1.01)).all())
 
 
 def logits_of_probabilities_(model: nn.Module, inputs: Tensor) -> tuple[Finding, ...]:

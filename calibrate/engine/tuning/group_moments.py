@@ -22,7 +22,7 @@ def estimate_group_moments_(run: Run, model: nn.Module, patterns: tuple[str, ...
         return model
     stage = "estimate the moments of GroupNorm layers"
     with pooled_inputs(site.module for site in fresh) as moments:
-        if run.given.look.not_logits:
+        if not run.given.look.is_classifier:
             run.go_through(model, stage)
         elif run.state.changed:
             run.at_work(model, stage)
