@@ -1,7 +1,7 @@
 """Loading a checkpoint into a network: all of it, or nothing."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,7 @@ from calibrate.io.checkpoint import Checkpoint
 from calibrate.io.closest_architecture import closest
 from calibrate.io.fitting import fit_weights
 from calibrate.io.places import Places, places_of
-
-SHOWN = 5
+from calibrate.io.taken_weights import first_of
 
 
 def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
@@ -68,7 +67,7 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
         ("not in the network", unexpected),
         ("of another shape or kind", unlike),
     )
-    differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
+    differences = "; ".join(f"{len(names)} {what}: {first_of(names)}" for what, names in lists if names)
     if foreign := next((name for name in unexpected if ".parametrizations." in f".{name}"), None):
         differences += f"; {foreign} belongs to a parametrisation that only its own class can compute"
     match = closest(state)
@@ -109,10 +108,6 @@ def _kind(tensor: Tensor) -> str:
 
 def _bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
