@@ -142,7 +142,7 @@ def _option(places: Places, stored: _StoredModule, overlay: Overlay, *, complete
     doubtful = [ours for ours in overlay.beside if ours in spare and _may_matter(tensors[ours])]
     scaling = [ours for ours in overlay.wrappers if _may_matter(tensors[ours])]  # such a wrapper does more than wrap
     dropped = spare.union(observers)
-    state = {theirs: tensors[ours] for ours, theirs in names.items() if ours not in dropped}
+    state = {names[ours]: tensors[ours] for ours in tensors if ours in names and ours not in dropped}
     state |= {ours: tensors[ours] for ours in scaling}
     outside = [ours for ours in tensors if ours not in names and ours not in scaling]
     unexpected = places.unexpected(state)

@@ -17,6 +17,7 @@ from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
 from calibrate.io.stored_tensors import Storage
 from tests.builders import hostile_pickles
 from tests.builders.audited import audited
+from tests.builders.checkpoints import read_state
 from tests.builders.hostile_pickles import (
     STAND_INS,
     archive,
@@ -132,7 +133,7 @@ def test_odd_tensors_are_damage_or_no_weights(tmp_path: Path, name: str) -> None
         write(tmp_path / f"{at}.pth", odd_tensors()[name])
         with audited() as events:
             try:
-                state = read_checkpoint(tmp_path / f"{at}.pth").state
+                state = read_state(tmp_path / f"{at}.pth")
             except AfternormError as error:
                 message = str(error)
             else:
@@ -168,7 +169,7 @@ def test_odd_entries_of_a_state_dict_never_become_weights(tmp_path: Path, odd: b
     bare(tmp_path / "w.pkl", dict_of(text("a"), array(text("f4")), text("w"), odd))
     message = "'w' is left out"
     try:
-        state = read_checkpoint(tmp_path / "w.pkl").state
+        state = read_state(tmp_path / "w.pkl")
         assert "w" not in state or state["w"].numel() == 0
     except ModelError as error:
         message = str(error)
