@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from calibrate.errors import AfternormError, ModelError, UnsafeInputError
+from calibrate.errors import AfternormError, UnsafeInputError
 from calibrate.io import read_checkpoint
 from calibrate.io.pickle_data import PickleReader
 from calibrate.io.pickled_objects import opened_up
@@ -165,16 +165,11 @@ def array(dtype: bytes, content: bytes = b"abcd") -> bytes:
     ],
     ids=["deep dtype", "short", "objects", "long dtype", "escapes", "deep lists", "deep state", "huge instance"],
 )
-def test_odd_entries_of_a_state_dict_never_become_weights(tmp_path: Path, odd: bytes) -> None:
+def test_odd_entries_of_a_state_dict_are_named_or_empty(tmp_path: Path, odd: bytes) -> None:
     bare(tmp_path / "w.pkl", dict_of(text("a"), array(text("f4")), text("w"), odd))
-    message = "'w' is left out"
-    try:
-        state = read_state(tmp_path / "w.pkl")
-        assert "w" not in state or state["w"].numel() == 0
-    except ModelError as error:
-        message = str(error)
-    assert len(message) < 700
-    assert "'w'" in message
+    (found,) = read_checkpoint(tmp_path / "w.pkl").state_dicts
+    assert found.tensors["a"].numel() == 1
+    assert found.beside == ("w",) or found.tensors["w"].numel() == 0
 
 
 BOMBS = """
