@@ -12,10 +12,10 @@ from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError
 from calibrate.io.factory import said
-from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
-from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickles.pickled_objects import kind_of, networks_in, opened_up
+from calibrate.io.pickles.stand_ins import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickles.torch_files import is_whole, read_archive, read_row
 from calibrate.io.state_dicts import StateDict, find_state_dicts
-from calibrate.io.torch_files import is_whole, read_archive, read_row
 from calibrate.result import Finding
 
 RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensors"
@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     State dicts are found wherever they lie in it (see :func:`~calibrate.io.state_dicts.find_state_dicts`), and keep
     their prefixes (``module.``, ``model.``, ...): what a network takes of them, and under which names, is said by
-    :func:`~calibrate.io.fitting.fit_weights`. Tensors are on the CPU and may be mapped from the file, which therefore
+    :func:`~calibrate.io.fit_weights`. Tensors are on the CPU and may be mapped from the file, which therefore
     must not change while they are in use.
 
     Raises UnsafeInputError for a pickle that asks for code, ModelError for all else that is no checkpoint.

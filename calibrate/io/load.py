@@ -14,14 +14,14 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from calibrate.errors import ModelError
 from calibrate.io.closest_architecture import closest
-from calibrate.io.places import Places, places_of
-from calibrate.io.taken_weights import TakenWeights, first_of
+from calibrate.io.fitting.places import Places, places_of
+from calibrate.io.fitting.taken_weights import TakenWeights, first_of
 
 
 def load_weights_(model: nn.Module, taken: TakenWeights, path: Path, architecture: str) -> None:
     """Load into ``model`` what it takes of a file, strictly; on any error ``model`` stays as it was.
 
-    ``taken`` is what :func:`~calibrate.io.fitting.fit_weights` gives. Older files lack ``num_batches_tracked``, which
+    ``taken`` is what :func:`~calibrate.io.fit_weights` gives. Older files lack ``num_batches_tracked``, which
     is let pass, as it is where the network's layer is frozen and has none. A tied tensor may be stored under one of its
     names only. The file decides the precision: where it has all parameters in one floating dtype, ``model`` takes that
     dtype, and its buffers take the file's; a file of mixed dtypes is converted to those of ``model``. ``path`` and

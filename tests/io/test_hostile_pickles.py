@@ -11,10 +11,10 @@ import torch
 
 from calibrate.errors import AfternormError, UnsafeInputError
 from calibrate.io import read_checkpoint
-from calibrate.io.pickle_data import PickleReader
-from calibrate.io.pickled_objects import opened_up
-from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
-from calibrate.io.stored_tensors import Storage
+from calibrate.io.pickles.pickle_data import PickleReader
+from calibrate.io.pickles.pickled_objects import opened_up
+from calibrate.io.pickles.stand_ins import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickles.stored_tensors import Storage
 from tests.builders import hostile_pickles
 from tests.builders.audited import audited
 from tests.builders.checkpoints import read_state

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from calibrate.io.pickle_data import PickleReader
-from calibrate.io.pickled_names import Global
-from calibrate.io.stand_ins import DamagedPickleError
-from calibrate.io.stored_tensors import Storage, is_count, storage_dtype
+from calibrate.io.pickles.pickle_data import PickleReader
+from calibrate.io.pickles.pickled_names import Global
+from calibrate.io.pickles.stand_ins import DamagedPickleError
+from calibrate.io.pickles.stored_tensors import Storage, is_count, storage_dtype
 
 #: What the row of pickles begins with, and the version of the row.
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001

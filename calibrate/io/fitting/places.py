@@ -8,7 +8,7 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from calibrate.io.name_tree import NameTree, module_tree
+from calibrate.io.fitting.name_tree import NameTree, module_tree
 
 COUNTS = "num_batches_tracked"
 

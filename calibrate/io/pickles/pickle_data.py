@@ -2,9 +2,9 @@
 
 A pickle is a program for Python's unpickler. Here the same instructions build plain values, torch tensors over the
 file's own storages, and, for everything else, a :class:`StandIn`: which global was asked for, with which arguments and
-state. A global is two words (:class:`~calibrate.io.pickled_names.Global`), never the thing that they name. The few
-constructors that are carried out are functions of :mod:`calibrate.io.plain_values` and
-:mod:`calibrate.io.stored_tensors`, found in closed tables.
+state. A global is two words (:class:`~calibrate.io.pickles.pickled_names.Global`), never the thing that they name. The
+few constructors that are carried out are functions of :mod:`calibrate.io.pickles.plain_values` and
+:mod:`calibrate.io.pickles.stored_tensors`, found in closed tables.
 
 torch's own weights-only reader could have been given stand-ins for classes, but it knows only the instructions of
 protocol 2, fills no classes derived from dict or list (which trainers' records are), resolves names by a table of the
@@ -21,10 +21,10 @@ from typing import Any, BinaryIO, NoReturn, cast
 
 from torch import Tensor
 
-from calibrate.io.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
-from calibrate.io.plain_values import MAKERS
-from calibrate.io.stand_ins import DamagedPickleError, StandIn, UnsafePickleError, described, key_for, shown
-from calibrate.io.stored_tensors import Storage, empty_tensor, fill_, rebuilt
+from calibrate.io.pickles.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
+from calibrate.io.pickles.plain_values import MAKERS
+from calibrate.io.pickles.stand_ins import DamagedPickleError, StandIn, UnsafePickleError, described, key_for, shown
+from calibrate.io.pickles.stored_tensors import Storage, empty_tensor, fill_, rebuilt
 
 #: More instructions than any honest file has; an optimiser's state of 10,000 tensors takes half a million.
 MOST_INSTRUCTIONS = 5_000_000

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.io.checkpoint import Checkpoint
-from calibrate.io.name_tree import NameTree, Overlay, lay_over, module_tree
-from calibrate.io.places import Places, places_of
+from calibrate.io.fitting.name_tree import NameTree, Overlay, lay_over, module_tree
+from calibrate.io.fitting.places import Places, places_of
+from calibrate.io.fitting.stored_in_parts import made_whole
+from calibrate.io.fitting.taken_weights import TakenWeights, called
 from calibrate.io.state_dicts import StateDict, is_averaged
-from calibrate.io.stored_in_parts import made_whole
-from calibrate.io.taken_weights import TakenWeights, called
 
 #: What a tuned file adds to the names of the network that it was tuned from.
 TUNED = (".alpha", "temperature")
@@ -64,9 +64,9 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     """The tensors of ``checkpoint`` for ``model``, under its own names.
 
     Names are fitted by one rule: some module of the file, at any depth, is taken for the network, and wrappers inside
-    the file or the network are passed through (see :func:`~calibrate.io.name_tree.lay_over`), so that every place of
-    the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the network
-    has the whole.
+    the file or the network are passed through (see :func:`~calibrate.io.fitting.name_tree.lay_over`), so that every
+    place of the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the
+    network has the whole.
 
     What then remains is left out: what lies outside that module, counters of wrappers, observers of quantisation-aware
     training, and modules and tensors beside the network's outermost ones. But what lies *inside* a module that the
