@@ -5,10 +5,10 @@ from calibrate.io.checkpoint import Checkpoint, read_checkpoint
 from calibrate.io.cifar_resnets import CifarResNet, cifar_resnet
 from calibrate.io.closest_architecture import closest
 from calibrate.io.factory import build_factory
-from calibrate.io.fitting import fit_weights
+from calibrate.io.fitting.fit import fit_weights
+from calibrate.io.fitting.taken_weights import TakenWeights, called
 from calibrate.io.lazy_modules import materialise_
 from calibrate.io.load import fingerprint, load_weights_
-from calibrate.io.taken_weights import TakenWeights, called
 
 __all__ = [
     "Checkpoint",

@@ -11,11 +11,10 @@ import safetensors
 from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError, said
-from calibrate.io.pickled_objects import kind_of, networks_in, opened_up
-from calibrate.io.stand_ins import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickles.pickled_objects import kind_of, networks_in, opened_up
+from calibrate.io.pickles.stand_ins import DamagedPickleError, UnsafePickleError
+from calibrate.io.pickles.torch_files import is_whole, read_archive, read_row
 from calibrate.io.state_dicts import StateDict, as_mapping, find_state_dicts
-from calibrate.io.state_names import plain_names
-from calibrate.io.torch_files import is_whole, read_archive, read_row
 from calibrate.result import Finding
 
 RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensors"
@@ -23,31 +22,24 @@ RESAVE = "re-save it with torch.save(model.state_dict(), path), or as safetensor
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A state dict under its plain names, the file's metadata (safetensors only), and where it came from.
+    """The state dicts of a file, the preferred first, its metadata (safetensors only), and where it came from.
 
-    ``state_dicts`` are all that the file has, under the names that they have there; ``state`` is the first of them.
     ``findings`` are what the reader of a result should know of how the file was read.
     """
 
-    state: dict[str, Tensor]
+    state_dicts: tuple[StateDict, ...]
     metadata: dict[str, str]
     path: Path
-    state_dicts: tuple[StateDict, ...] = ()
     findings: tuple[Finding, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Without others, ``state`` is the only state dict."""
-        if not self.state_dicts:
-            object.__setattr__(self, "state_dicts", (StateDict("", self.state),))
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a safetensors file, or what torch.save wrote (zip or older), by its content; no code in it is ever run.
 
-    State dicts are found wherever they lie in it (see :func:`~calibrate.io.state_dicts.find_state_dicts`). Until a
-    network says more (:func:`~calibrate.io.fitting.fit_weights`) the first is taken for its state, without a prefix
-    that all its names share (``module.``, ``model.``, ...). Tensors are on the CPU and may be mapped from the file,
-    which therefore must not change while they are in use.
+    State dicts are found wherever they lie in it (see :func:`~calibrate.io.state_dicts.find_state_dicts`), and keep
+    their prefixes (``module.``, ``model.``, ...): what a network takes of them, and under which names, is said by
+    :func:`~calibrate.io.fit_weights`. Tensors are on the CPU and may be mapped from the file, which therefore
+    must not change while they are in use.
 
     Raises UnsafeInputError for a pickle that asks for code, ModelError for all else that is no checkpoint.
     """
@@ -59,8 +51,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         document, metadata = _read_safetensors(path)
     else:
         document = _read_pickle(path)
-    found = _state_dicts(document, path)
-    return Checkpoint(plain_names(found[0].tensors), metadata, path, found, _findings(document))
+    return Checkpoint(_state_dicts(document, path), metadata, path, _findings(document))
 
 
 def _head(path: Path) -> bytes:

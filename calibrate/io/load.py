@@ -1,7 +1,7 @@
-"""Loading a checkpoint into a network: all of it, or nothing."""
+"""Loading what a network takes of a file: all of it, or nothing."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +13,24 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from calibrate.errors import ModelError
-from calibrate.io.checkpoint import Checkpoint
 from calibrate.io.closest_architecture import closest
-from calibrate.io.fitting import fit_weights
-from calibrate.io.places import Places, places_of
-
-SHOWN = 5
+from calibrate.io.fitting.places import Places, places_of
+from calibrate.io.fitting.taken_weights import TakenWeights, first_of
 
 
-def load_weights_(model: nn.Module, checkpoint: Checkpoint, architecture: str) -> None:
-    """Load ``checkpoint`` into ``model``, strictly; on any error ``model`` stays as it was.
+def load_weights_(model: nn.Module, taken: TakenWeights, path: Path, architecture: str) -> None:
+    """Load into ``model`` what it takes of a file, strictly; on any error ``model`` stays as it was.
 
-    Names and what remains are as :func:`~calibrate.io.fitting.fit_weights` has them. Older files lack
-    ``num_batches_tracked``, which is let pass, as it is where the network's layer is frozen and has none. A tied tensor
-    may be stored under one of its names only. The file decides the precision: where it has all parameters in one
-    floating dtype, ``model`` takes that dtype, and its buffers take the file's; a file of mixed dtypes is converted to
-    those of ``model``. ``architecture`` names the network in errors.
+    ``taken`` is what :func:`~calibrate.io.fit_weights` gives. Older files lack ``num_batches_tracked``, which
+    is let pass, as it is where the network's layer is frozen and has none. A tied tensor may be stored under one of its
+    names only. The file decides the precision: where it has all parameters in one floating dtype, ``model`` takes that
+    dtype, and its buffers take the file's; a file of mixed dtypes is converted to those of ``model``. ``path`` and
+    ``architecture`` name the file and the network in errors.
     """
-    state = fit_weights(model, checkpoint).state
     places = places_of(model)
-    _refuse_mismatch(places, state, checkpoint.path, architecture)
-    state = {name: tensor for name, tensor in state.items() if name in places.tensors}
-    _refuse_different_ties(state, places.ties, checkpoint)
+    _refuse_mismatch(places, taken.state, path, architecture)
+    state = {name: tensor for name, tensor in taken.state.items() if name in places.tensors}
+    _refuse_different_ties(state, places.ties, path)
     _take_dtype_(model, state)
     whole: dict[str, Any] = model.state_dict()  # whose version metadata is the present one, which older files lack
     whole.update({name: state[stored] for name in places.tensors for stored in places.ties[name] if stored in state})
@@ -68,7 +64,7 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
         ("not in the network", unexpected),
         ("of another shape or kind", unlike),
     )
-    differences = "; ".join(f"{len(names)} {what}: {_first(names)}" for what, names in lists if names)
+    differences = "; ".join(f"{len(names)} {what}: {first_of(names)}" for what, names in lists if names)
     if foreign := next((name for name in unexpected if ".parametrizations." in f".{name}"), None):
         differences += f"; {foreign} belongs to a parametrisation that only its own class can compute"
     match = closest(state)
@@ -79,15 +75,13 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
     )
 
 
-def _refuse_different_ties(
-    state: Mapping[str, Tensor], ties: Mapping[str, tuple[str, ...]], checkpoint: Checkpoint
-) -> None:
+def _refuse_different_ties(state: Mapping[str, Tensor], ties: Mapping[str, tuple[str, ...]], path: Path) -> None:
     for names in ties.values():
         first, *others = [name for name in names if name in state] or [""]
         for other in others:
             if not torch.equal(_bits(state[first]), _bits(state[other])):
                 raise ModelError(
-                    f"{checkpoint.path} has different values for {first} and {other}, which are one tensor in the "
+                    f"{path} has different values for {first} and {other}, which are one tensor in the "
                     "network; give the architecture that the file was saved from."
                 )
 
@@ -109,10 +103,6 @@ def _kind(tensor: Tensor) -> str:
 
 def _bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

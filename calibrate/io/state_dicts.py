@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.state_names import present_name
+from calibrate.io.state_names import torchvision_name
 
 #: How many mappings deep a state dict may lie.
 DEPTH = 5
@@ -102,7 +102,7 @@ def _state_dict(keys: tuple[str, ...], mapping: Mapping[Any, Any]) -> StateDict:
         elif reason := _reason(value):
             unusable[name] = reason
         else:
-            tensors[present_name(name)] = value.detach()
+            tensors[torchvision_name(name)] = value.detach()
     return StateDict(".".join(keys), tensors, tuple(beside), unusable)
 
 

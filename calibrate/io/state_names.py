@@ -24,16 +24,16 @@ def shared_prefix(names: Iterable[str]) -> str:
     return prefix
 
 
-def present_name(name: str) -> str:
+def torchvision_name(name: str) -> str:
     """``name`` with torchvision's present spelling for that of older DenseNet files.
 
-    >>> present_name("features.denseblock1.denselayer2.norm.1.bias")
+    >>> torchvision_name("features.denseblock1.denselayer2.norm.1.bias")
     'features.denseblock1.denselayer2.norm1.bias'
     """
     return _OLD_DENSENET.sub(r"\1\2", name)
 
 
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """``state`` without its shared prefix, and with :func:`present_name`."""
+    """``state`` without its shared prefix, and with :func:`torchvision_name`."""
     prefix = len(shared_prefix(state))
-    return {present_name(name[prefix:]): tensor for name, tensor in state.items()}
+    return {torchvision_name(name[prefix:]): tensor for name, tensor in state.items()}

@@ -10,7 +10,7 @@ from calibrate.data.element import input_key
 from calibrate.errors import DataError, UsageError
 
 #: A batch of inputs, maybe with labels.
-Batch = Tensor | Sequence[Tensor] | Mapping[str, Any]
+BatchLike = Tensor | Sequence[Tensor] | Mapping[str, Any]
 
 
 class Batches(ABC):
@@ -26,7 +26,7 @@ class Batches(ABC):
         """A fresh pass from the batch that begins with the example ``first``: each batch, and its first number."""
 
 
-def as_batches(given: Iterable[Batch] | Batches, samples: int | None = None) -> Batches:
+def as_batches(given: Iterable[BatchLike] | Batches, samples: int | None = None) -> Batches:
     """The batches of a data loader or a list, cut after ``samples``; those that are numbered already as they are."""
     return given if isinstance(given, Batches) else IterableBatches(given, samples)
 
@@ -39,7 +39,7 @@ class IterableBatches(Batches):
     What the iterable cannot keep is an error: too few examples, other batches in a second pass, no second pass at all.
     """
 
-    def __init__(self, batches: Iterable[Batch], samples: int | None, first: int = 0) -> None:
+    def __init__(self, batches: Iterable[BatchLike], samples: int | None, first: int = 0) -> None:
         if samples is None and not isinstance(batches, Sized):
             raise UsageError(
                 f"the batches are a {type(batches).__name__}, which does not say how long it is and may never end; "
@@ -88,7 +88,7 @@ class IterableBatches(Batches):
             )
 
 
-def _input_of(batch: Batch, first: int) -> Tensor:
+def _input_of(batch: BatchLike, first: int) -> Tensor:
     if isinstance(batch, Tensor):
         return batch
     if isinstance(batch, Mapping):

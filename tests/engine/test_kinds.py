@@ -11,9 +11,10 @@ from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.engine import inspect_model
 from calibrate.errors import ExportError, ModelError
 from calibrate.export import to_onnx
-from calibrate.io import load_weights_, read_checkpoint
+from calibrate.io import read_checkpoint
 from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
+from tests.builders.checkpoints import load_
 from tests.builders.commands import Ran
 from tests.builders.examples import examples
 from tests.builders.networks import convolutional, factory, frozen, warmed_up, with_norm
@@ -82,7 +83,7 @@ def test_a_batch_norm_checkpoint_loads_into_a_frozen_architecture(tmp_path: Path
     plain = warmed_up(convolutional())
     torch.save(plain.state_dict(), tmp_path / "plain.pt")
     model = frozen().eval()
-    load_weights_(model, read_checkpoint(tmp_path / "plain.pt"), "frozen")
+    load_(model, read_checkpoint(tmp_path / "plain.pt"), "frozen")
     x = torch.randn(3, 1, 8, 8)
     torch.testing.assert_close(model(x), plain(x), rtol=1e-5, atol=1e-5)
 
@@ -91,7 +92,7 @@ def test_a_stray_count_of_batches_is_still_refused(tmp_path: Path) -> None:
     state = {**convolutional().state_dict(), "9.num_batches_tracked": torch.tensor(3)}
     torch.save(state, tmp_path / "plain.pt")
     with pytest.raises(ModelError, match=r"not in the network: 9\.num_batches_tracked"):
-        load_weights_(frozen(), read_checkpoint(tmp_path / "plain.pt"), "frozen")
+        load_(frozen(), read_checkpoint(tmp_path / "plain.pt"), "frozen")
 
 
 @pytest.mark.parametrize(

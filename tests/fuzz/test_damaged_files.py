@@ -28,8 +28,6 @@ OTHERS = (
     "idx of MNIST",
 )
 NAMES = (*CHECKPOINTS, *DATA, *DOCUMENTS, *OTHERS)
-#: Kinds of which one of the first damaged files shows a fault that is not mended yet.
-NOT_YET: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -84,9 +82,7 @@ def test_an_honest_file_is_no_fault(name: str, damage: Damage) -> None:
     assert any(judgement.word == "opened" for judgement in ended)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.xfail(strict=True)] if name in NOT_YET else []) for name in NAMES]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_damaged_file_opens_or_is_refused_in_a_paragraph(
     name: str, damage: Damage, capfd: pytest.CaptureFixture[str]
 ) -> None:

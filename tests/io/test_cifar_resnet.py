@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from calibrate.errors import ModelError
-from calibrate.io import cifar_resnet, load_weights_, read_checkpoint
+from calibrate.io import cifar_resnet, read_checkpoint
+from tests.builders.checkpoints import load_
 from tests.builders.networks import warmed_up
 
 
@@ -65,7 +66,7 @@ def test_no_classes_are_refused() -> None:
 def test_the_published_checkpoints_classify_as_published(shared: Path, depth: int, low: float, high: float) -> None:
     """About 81 and 83 % on this recompressed set; a shortcut padded on one side only falls to chance."""
     model = cifar_resnet(depth).eval()
-    load_weights_(model, read_checkpoint(shared / f"models/cifar10-resnet{depth}.th"), f"cifar/resnet{depth}")
+    load_(model, read_checkpoint(shared / f"models/cifar10-resnet{depth}.th"), f"cifar/resnet{depth}")
     with zipfile.ZipFile(shared / "data/cifar10-val-5k.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::20]
         images = np.stack([np.asarray(Image.open(io.BytesIO(archive.read(name)))) for name in names])

@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
-from calibrate.io import Checkpoint, TakenWeights, cifar_resnet, fit_weights, load_weights_, read_checkpoint
+from calibrate.io import TakenWeights, cifar_resnet, fit_weights, load_weights_, read_checkpoint
+from tests.builders.checkpoints import alone, load_
 from tests.builders.networks import Residual, Tied, Wrapped, convolutional, warmed_up
 
 State = dict[str, Tensor]
-PATH = Path("w.pth")
 
 
 def trained(model: nn.Module, seed: int = 1) -> State:
@@ -35,7 +35,7 @@ def taken(document: Any, folder: Path, model: nn.Module, weights: str | None = N
     """What ``model`` takes of a file, after making sure that it loads."""
     torch.save(document, folder / "w.pth")
     found = fit_weights(model, read_checkpoint(folder / "w.pth"), weights)
-    load_weights_(copy.deepcopy(model), Checkpoint(found.state, {}, PATH), "my:net")
+    load_weights_(copy.deepcopy(model), found, folder / "w.pth", "my:net")
     return found
 
 
@@ -67,7 +67,7 @@ def inside(part: str, word: str) -> Callable[[str], str]:
 )
 def test_wrappers_of_any_name_around_the_network_and_in_it(around: str, wrap: Callable[[str], str]) -> None:
     state = under(around, renamed(NETWORK, wrap))
-    found = fit_weights(RESNET, Checkpoint(state, {}, PATH))
+    found = fit_weights(RESNET, alone(state))
     assert same(found.state, NETWORK)
     assert found.findings == ()
 
@@ -85,10 +85,10 @@ class Around(nn.Module):
 @pytest.mark.parametrize("around", ["", "module.", "model._orig_mod."])
 def test_wrappers_in_the_network_that_the_file_lacks(around: str) -> None:
     state = trained(Residual())
-    found = fit_weights(Around(), Checkpoint(under(around, state), {}, PATH))
+    found = fit_weights(Around(), alone(under(around, state)))
     expected = renamed(state, lambda name: "net.0." + re.sub(r"^body\.", "body.compiled.", name))
     assert same(found.state, expected)
-    found = fit_weights(Residual(), Checkpoint(expected, {}, PATH))
+    found = fit_weights(Residual(), alone(expected))
     assert same(found.state, state)
 
 
@@ -96,7 +96,7 @@ def test_wrappers_in_the_network_that_the_file_lacks(around: str) -> None:
 def test_names_that_fit_stay(model: nn.Module) -> None:
     state = trained(model)
     for given in (state, under("model.", state), under("0.", state)):
-        assert same(fit_weights(model, Checkpoint(given, {}, PATH)).state, state)
+        assert same(fit_weights(model, alone(given)).state, state)
 
 
 LEFT_OUT: dict[str, tuple[dict[str, Any], str]] = {
@@ -267,4 +267,4 @@ def test_quantised_tensors_are_refused_only_where_the_network_needs_them(tmp_pat
 )
 def test_hostile_names_are_refused_like_others(names: list[str]) -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        load_weights_(cifar_resnet(8), Checkpoint(dict.fromkeys(names, torch.ones(1)), {}, PATH), "my:net")
+        load_(cifar_resnet(8), alone(dict.fromkeys(names, torch.ones(1))))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from calibrate.io import read_checkpoint
+from tests.builders.checkpoints import read_state
 from tests.builders.hostile_checkpoints import bare, old, zipped_alone
 from tests.builders.pickled_objects import PACKAGES, cyclic, inert, package
 
@@ -28,7 +28,7 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 def test_all_at_once(tmp_path: Path, write: Callable[[Any, Path, int], None], protocol: int) -> None:
     with package(*PACKAGES):
         write({"epoch": 3, **inert(), "cyclic": cyclic(), "state_dict": STATE}, tmp_path / "w.pth", protocol)
-    assert same(read_checkpoint(tmp_path / "w.pth").state, STATE)
+    assert same(read_state(tmp_path / "w.pth"), STATE)
     assert "project.records" not in sys.modules
 
 
@@ -37,4 +37,4 @@ def test_all_at_once(tmp_path: Path, write: Callable[[Any, Path, int], None], pr
 def test_each(tmp_path: Path, name: str, protocol: int) -> None:
     with package(*PACKAGES):
         torch.save({"state_dict": STATE, "object": inert()[name]}, tmp_path / "w.pth", pickle_protocol=protocol)
-    assert same(read_checkpoint(tmp_path / "w.pth").state, STATE)
+    assert same(read_state(tmp_path / "w.pth"), STATE)

@@ -11,15 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.errors import ModelError
-from calibrate.io import Checkpoint, build, cifar_resnet, closest, fingerprint, load_weights_, read_checkpoint
+from calibrate.io import build, cifar_resnet, closest, fingerprint, read_checkpoint
 from calibrate.io.closest_architecture import NoMemory
+from tests.builders.checkpoints import alone, load_
 from tests.builders.networks import Tied, Wrapped, convolutional, warmed_up
-
-PATH = Path("w.pth")
-
-
-def checkpoint(state: dict[str, Tensor]) -> Checkpoint:
-    return Checkpoint(dict(state), {}, PATH)
 
 
 def trained(model: nn.Module, seed: int = 1) -> dict[str, Tensor]:
@@ -30,7 +25,7 @@ def refused(model: nn.Module, state: dict[str, Tensor], architecture: str = "my:
     """The error, after making sure that the network is untouched."""
     before, dtypes = fingerprint(model.state_dict()), [p.dtype for p in model.parameters()]
     with pytest.raises(ModelError) as caught:
-        load_weights_(model, checkpoint(state), architecture)
+        load_(model, alone(state), architecture)
     assert fingerprint(model.state_dict()) == before
     assert [p.dtype for p in model.parameters()] == dtypes
     assert "\n" not in str(caught.value)
@@ -42,14 +37,14 @@ def test_the_state_dict_comes_back(tmp_path: Path, name: str) -> None:
     """Through safetensors, which keeps no module versions: MNASNet asks for one."""
     model, state = build(name, {"num_classes": 5}), trained(build(name, {"num_classes": 5}))
     safetensors.torch.save_file(state, tmp_path / "w.safetensors")
-    load_weights_(model, read_checkpoint(tmp_path / "w.safetensors"), name)
+    load_(model, read_checkpoint(tmp_path / "w.safetensors"), name)
     assert fingerprint(model.state_dict()) == fingerprint(state)
 
 
 def test_the_network_does_not_hold_on_to_the_checkpoint() -> None:
     model = cifar_resnet(8)
     state = trained(model)
-    load_weights_(model, checkpoint(state), "cifar/resnet8")
+    load_(model, alone(state), "cifar/resnet8")
     state["linear.bias"].add_(1)
     assert not torch.equal(model.linear.bias, state["linear.bias"])
 
@@ -57,7 +52,7 @@ def test_the_network_does_not_hold_on_to_the_checkpoint() -> None:
 def test_older_files_do_without_batch_counters() -> None:
     model, state = convolutional(), trained(convolutional())
     old = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-    load_weights_(model, checkpoint(old), "my:net")
+    load_(model, alone(old))
     assert fingerprint(model.state_dict()) == fingerprint(state)
 
 
@@ -68,7 +63,7 @@ def test_the_file_decides_the_precision(dtype: torch.dtype) -> None:
     model.register_buffer("temperature", torch.tensor(1.0))
     state = {name: tensor.to(dtype) for name, tensor in trained(model).items()}
     state["temperature"] = torch.tensor(1.2345678, dtype=torch.float32)
-    load_weights_(model, checkpoint(state), "my:net")
+    load_(model, alone(state))
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, state[name].to(tensor.dtype))
@@ -78,7 +73,7 @@ def test_the_file_decides_the_precision(dtype: torch.dtype) -> None:
 def test_mixed_precision_becomes_the_networks() -> None:
     model, state = convolutional(), trained(convolutional())
     state["0.weight"] = state["0.weight"].half()
-    load_weights_(model, checkpoint(state), "my:net")
+    load_(model, alone(state))
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert torch.equal(model[0].weight, state["0.weight"].float())
 
@@ -87,7 +82,7 @@ def test_mixed_precision_becomes_the_networks() -> None:
 def test_a_networks_own_prefix_is_found_again(tmp_path: Path, prefix: str) -> None:
     model, state = Wrapped(), trained(convolutional())
     torch.save({prefix + name: tensor for name, tensor in state.items()}, tmp_path / "w.pth")
-    load_weights_(model, read_checkpoint(tmp_path / "w.pth"), "my:net")
+    load_(model, read_checkpoint(tmp_path / "w.pth"))
     assert fingerprint(model.model.state_dict()) == fingerprint(state)
 
 
@@ -96,7 +91,7 @@ def test_a_tied_network_loads_from_all_names_or_one(tmp_path: Path) -> None:
     once = {name: tensor for name, tensor in state.items() if not name.startswith(("again.", "head."))}
     for given in (state, once):
         model = Tied()
-        load_weights_(model, checkpoint(given), "my:net")
+        load_(model, alone(given))
         assert fingerprint(model.state_dict()) == fingerprint(state)
         assert model.norm is model.again["norm"]
 
@@ -105,7 +100,7 @@ def test_a_tied_network_stays_tied_in_another_precision() -> None:
     model = Tied()
     model.logits = nn.Linear(4, 4)
     model.logits.weight = model.head.weight
-    load_weights_(model, checkpoint({k: v.half() for k, v in trained(model).items()}), "my:net")
+    load_(model, alone({k: v.half() for k, v in trained(model).items()}))
     assert model.logits.weight is model.head.weight
     assert model.logits.weight.dtype == torch.float16
 
@@ -162,7 +157,7 @@ def test_the_architecture_that_fits_is_named(made: str, made_args: dict[str, Any
         model = build(opened, {})
     state = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
     with pytest.raises(ModelError, match=f"The file fits .*{advice}"):
-        load_weights_(model, checkpoint(state), opened)
+        load_(model, alone(state), opened)
 
 
 def test_an_unknown_network_is_like_none() -> None:

@@ -1,17 +1,16 @@
 """Opening a network from a file: a plain checkpoint with its architecture, or a tuned file that knows its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from calibrate.engine.opening.network import copied
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
 from calibrate.io import (
-    Checkpoint,
     build,
     default_preprocessing,
     fit_weights,
@@ -74,12 +73,11 @@ def open_model(
         network = copied(model).eval()
     require_kind(weights, (str, type(None)), "weights", "the path of a state dict in the file, or a part of it")
     taken = fit_weights(network, checkpoint, weights)
-    checkpoint = replace(checkpoint, state=taken.state, state_dicts=())
     if provenance is not None and provenance.link is not None:
         _take_logits_again_(network, Taken(provenance.link, provenance.link_module), str(path), name)
     if materialise_(network, taken.state):
-        network = prepare_(network, checkpoint)
-    load_weights_(network, checkpoint, name)  # which says what an unsized network lacks
+        network = prepare_(network, taken.state, str(path))
+    load_weights_(network, taken, Path(path), name)  # which says what an unsized network lacks
     return Opened(
         model=network.eval(),
         architecture=name,
@@ -94,23 +92,21 @@ def open_model(
     )
 
 
-def prepare_(model: nn.Module, checkpoint: Checkpoint) -> nn.Module:
-    """Give ``model`` the places that a tuned checkpoint's additional keys go to: ``<site>.alpha``, ``temperature``."""
+def prepare_(model: nn.Module, state: Mapping[str, Tensor], path: str) -> nn.Module:
+    """Give ``model`` the places for what tuning added to its ``state``: ``<site>.alpha``, ``temperature``."""
     for site in find_sites(model):
-        stored = next(
-            (checkpoint.state[key] for name in site.names if (key := f"{name}.alpha") in checkpoint.state), None
-        )
+        stored = next((state[key] for name in site.names if (key := f"{name}.alpha") in state), None)
         if stored is None:
             continue
         if site.obstacle:
-            raise ModelError(f"{checkpoint.path} weighs examples at {site.name}, which cannot: {site.obstacle}.")
+            raise ModelError(f"{path} weighs examples at {site.name}, which cannot: {site.obstacle}.")
         model = weigh_examples_(model, [site], 0.0)
         layer = model.get_submodule(site.name)
         try:
             layer.alpha = stored
         except ValueError as error:
-            raise ModelError(f"{checkpoint.path} cannot be opened: at {site.name}, {error}.") from None
-    if "temperature" in checkpoint.state and "temperature" not in model.state_dict():
+            raise ModelError(f"{path} cannot be opened: at {site.name}, {error}.") from None
+    if "temperature" in state and "temperature" not in model.state_dict():
         divide_after_(model, 1.0)
     return model
 

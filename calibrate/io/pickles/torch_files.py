@@ -16,10 +16,10 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from calibrate.io.pickle_data import PickleReader
-from calibrate.io.pickled_names import Global
-from calibrate.io.stand_ins import DamagedPickleError
-from calibrate.io.stored_tensors import Storage, is_count, storage_dtype
+from calibrate.io.pickles.pickle_data import PickleReader
+from calibrate.io.pickles.pickled_names import Global
+from calibrate.io.pickles.stand_ins import DamagedPickleError
+from calibrate.io.pickles.stored_tensors import Storage, is_count, storage_dtype
 
 #: What the row of pickles begins with, and the version of the row.
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
@@ -58,7 +58,7 @@ class _MappedFile:
         return copied
 
 
-def read_archive(path: Path, archive: zipfile.ZipFile, pickled: zipfile.ZipInfo, *, suspicious: bool = True) -> Any:
+def read_archive(path: Path, archive: zipfile.ZipFile, pickled: zipfile.ZipInfo) -> Any:
     """The document in ``pickled``, a member of the ``archive`` at ``path``; its storages lie beside it.
 
     Raises UnsafePickleError and DamagedPickleError.
@@ -87,7 +87,7 @@ def read_archive(path: Path, archive: zipfile.ZipFile, pickled: zipfile.ZipInfo,
         return None
 
     content = archive.read(pickled)
-    return PickleReader(BytesIO(content), len(content), storage, suspicious=suspicious).read()
+    return PickleReader(BytesIO(content), len(content), storage).read()
 
 
 def _start(path: Path, member: zipfile.ZipInfo) -> int:
@@ -101,7 +101,7 @@ def _start(path: Path, member: zipfile.ZipInfo) -> int:
     return int(member.header_offset + _LOCAL_HEADER.size + name + extra)
 
 
-def read_row(path: Path, *, suspicious: bool = True) -> Any:
+def read_row(path: Path) -> Any:
     """The document in a file of pickles in a row; a file of one pickle, as pickle.dump writes it, is that document.
 
     The storages come last, so the pickle is read twice: once to learn how long they are, once with them at hand.
@@ -111,22 +111,20 @@ def read_row(path: Path, *, suspicious: bool = True) -> Any:
         mapped = _MappedFile(path)
 
         def nested(within: bytes) -> Any:
-            return _row(BytesIO(within), _Bytes(within), suspicious=suspicious)
+            return _row(BytesIO(within), _Bytes(within))
 
-        return _row(cast("BinaryIO", content), mapped, nested, suspicious=suspicious)
+        return _row(cast("BinaryIO", content), mapped, nested)
 
 
 def _row(
     stream: BinaryIO,
     content: "_MappedFile | _Bytes",
     nested: Callable[[bytes], Any] | None = None,
-    *,
-    suspicious: bool,
 ) -> Any:
     row = _Row(content)
 
     def value() -> Any:
-        return PickleReader(stream, content.length, row.storage, nested, suspicious=suspicious).read()
+        return PickleReader(stream, content.length, row.storage, nested).read()
 
     document = value()
     if row.lengths:

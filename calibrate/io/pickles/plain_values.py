@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from calibrate.io.stand_ins import key_for
+from calibrate.io.pickles.stand_ins import key_for
 
 #: Counts how much is copied, and raises where that is more than the file can honestly need.
 Charge = Callable[[int], None]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-_Parts = tuple[Tensor, ...]
+_Tensors = tuple[Tensor, ...]
 
 
 def made_whole(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -54,12 +54,12 @@ def _plain_name(stem: str) -> str:
     return stem
 
 
-def _pruned(parts: _Parts) -> Tensor | None:
+def _pruned(parts: _Tensors) -> Tensor | None:
     original, mask = parts
     return mask.to(original.dtype) * original if mask.shape == original.shape else None
 
 
-def _weight_normed(parts: _Parts) -> Tensor | None:
+def _weight_normed(parts: _Tensors) -> Tensor | None:
     """``parts`` are direction and magnitude."""
     direction, magnitude = parts
     if not direction.is_floating_point() or not direction.dim() or magnitude.dtype != direction.dtype:
@@ -72,7 +72,7 @@ def _weight_normed(parts: _Parts) -> Tensor | None:
     return None
 
 
-def _spectrally_normed(parts: _Parts, dot: Callable[[Tensor, Tensor], Tensor]) -> Tensor | None:
+def _spectrally_normed(parts: _Tensors, dot: Callable[[Tensor, Tensor], Tensor]) -> Tensor | None:
     """``parts`` are the weight and its first singular vectors u and v."""
     weight, u, v = parts
     if u.dim() != 1 or v.dim() != 1 or weight.dim() < 2 or not weight.dtype == u.dtype == v.dtype:
@@ -92,7 +92,7 @@ def _matrix(weight: Tensor, dim: int) -> Tensor:
 
 
 #: Kind, ending of the name of the first part, endings of the others, and how they make the weight.
-_KINDS: Sequence[tuple[str, str, tuple[str, ...], Callable[[_Parts], Tensor | None]]] = (
+_KINDS: Sequence[tuple[str, str, tuple[str, ...], Callable[[_Tensors], Tensor | None]]] = (
     ("pruned", "_orig", ("_mask",), _pruned),
     ("spectral norm", "_orig", ("_u", "_v"), partial(_spectrally_normed, dot=torch.dot)),
     ("spectral norm", ".original", (".0._u", ".0._v"), partial(_spectrally_normed, dot=torch.vdot)),

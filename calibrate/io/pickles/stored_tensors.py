@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.pickled_names import Global
+from calibrate.io.pickles.pickled_names import Global
 
 _DTYPES: dict[str, torch.dtype] = {
     str(dtype): dtype

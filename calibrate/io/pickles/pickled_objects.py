@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.stand_ins import DamagedPickleError, StandIn
-from calibrate.io.stored_tensors import is_count
+from calibrate.io.pickles.stand_ins import DamagedPickleError, StandIn
+from calibrate.io.pickles.stored_tensors import is_count
 
 #: How deep a state dict may lie in the document, and how much a network may hold: torch's largest have 10,000 names.
 _DEEPEST_STATE, _DEEPEST_MODULE, _MOST_NAMES, _MOST_LETTERS = 4, 100, 200_000, 50_000_000

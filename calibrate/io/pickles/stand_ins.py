@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from calibrate.io.pickled_names import Global
+from calibrate.io.pickles.pickled_names import Global
 
 
 class UnsafePickleError(Exception):

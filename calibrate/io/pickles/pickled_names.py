@@ -1,7 +1,8 @@
 """Which globals a checkpoint's pickle may name, and which show that it was made to run code.
 
-Nothing that a pickle names is ever imported or called (see :mod:`calibrate.io.pickle_data`), so no rule here keeps code
-from running. They keep a file that carries code from being taken for an honest one, which its user should know.
+Nothing that a pickle names is ever imported or called (see :mod:`calibrate.io.pickles.pickle_data`), so no rule here
+keeps code from running. They keep a file that carries code from being taken for an honest one, which its user should
+know.
 """
 
 import sys

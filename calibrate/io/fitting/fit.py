@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.io.checkpoint import Checkpoint
-from calibrate.io.name_tree import Module, Overlay, lay_over, module_tree
-from calibrate.io.places import Places, places_of
+from calibrate.io.fitting.name_tree import NameTree, Overlay, lay_over, module_tree
+from calibrate.io.fitting.places import Places, places_of
+from calibrate.io.fitting.stored_in_parts import made_whole
+from calibrate.io.fitting.taken_weights import TakenWeights, called
 from calibrate.io.state_dicts import StateDict, is_averaged
-from calibrate.io.stored_in_parts import made_whole
-from calibrate.io.taken_weights import TakenWeights, called
 
 #: What a tuned file adds to the names of the network that it was tuned from.
 TUNED = (".alpha", "temperature")
@@ -24,13 +24,13 @@ MOST_WAYS = 100
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _StoredModule:
     """A module of one state dict of a file, which may be the network; ``order`` is where among all such it stands."""
 
     source: StateDict
     tensors: Mapping[str, Tensor]
     kinds: Mapping[str, str]
-    module: Module
+    module: NameTree
     order: tuple[int, int, int]
 
     @property
@@ -58,7 +58,7 @@ class _Option:
 
     taken: TakenWeights
     source: StateDict
-    module: Module
+    module: NameTree
     used: frozenset[str]
     strange: bool
     preference: tuple[bool, int, int, int]
@@ -68,9 +68,9 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     """The tensors of ``checkpoint`` for ``model``, under its own names.
 
     Names are fitted by one rule: some module of the file, at any depth, is taken for the network, and wrappers inside
-    the file or the network are passed through (see :func:`~calibrate.io.name_tree.lay_over`), so that every place of
-    the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the network
-    has the whole.
+    the file or the network are passed through (see :func:`~calibrate.io.fitting.name_tree.lay_over`), so that every
+    place of the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the
+    network has the whole.
 
     What then remains is left out: what lies outside that module, counters of wrappers, observers of quantisation-aware
     training, and modules and tensors beside the network's outermost ones. But what lies *inside* a module that the
@@ -113,7 +113,7 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     )
 
 
-def _parts(sources: Sequence[StateDict], least: int, levels: int | None = None) -> Iterator[_Part]:
+def _stored_modules(sources: Sequence[StateDict], least: int, levels: int | None = None) -> Iterator[_StoredModule]:
     """The modules of ``sources`` that contain at least so many tensors, down to so many levels."""
     for number, source in enumerate(sources):
         whole, kinds = made_whole(source.tensors)
@@ -123,15 +123,15 @@ def _parts(sources: Sequence[StateDict], least: int, levels: int | None = None) 
             for order, module in enumerate(root.walk()):
                 depth = module.prefix.count(".")
                 if sizes[module.prefix] >= least and (levels is None or depth <= levels):
-                    yield _Part(source, tensors, its_kinds, module, (number, depth, order))
+                    yield _StoredModule(source, tensors, its_kinds, module, (number, depth, order))
 
 
 def _options(places: Places, sources: Sequence[StateDict]) -> Iterator[_Option]:
     """The ways that fill all places."""
-    for part in _parts(sources, max(places.fewest, 1)):
-        overlay, named = part.overlaid(places)
+    for stored in _stored_modules(sources, max(places.fewest, 1)):
+        overlay, named = stored.overlaid(places)
         if not places.missing(named) and not places.unlike(named):
-            yield _option(places, part, overlay, complete=True)
+            yield _option(places, stored, overlay, complete=True)
 
 
 def _outer(options: Iterator[_Option]) -> list[_Option]:
@@ -144,7 +144,7 @@ def _outer(options: Iterator[_Option]) -> list[_Option]:
     return found
 
 
-def _sizes(root: Module) -> dict[str, int]:
+def _sizes(root: NameTree) -> dict[str, int]:
     """How many tensors each module contains, by its prefix."""
     sizes: dict[str, int] = {}
     for module in reversed(list(root.walk())):
@@ -152,9 +152,9 @@ def _sizes(root: Module) -> dict[str, int]:
     return sizes
 
 
-def _option(places: Places, part: _Part, overlay: Overlay, *, complete: bool) -> _Option:
-    """What to take of ``part``, and what to leave out; of what is not ``complete``, all is wanted for the error."""
-    tensors, names = part.tensors, overlay.names
+def _option(places: Places, stored: _StoredModule, overlay: Overlay, *, complete: bool) -> _Option:
+    """What to take of ``stored``, and what to leave out; of what is not ``complete``, all is wanted for the error."""
+    tensors, names = stored.tensors, overlay.names
     observers = [ours for ours, theirs in names.items() if theirs not in places.tensors and _observes(ours)]
     spare = {ours for ours in overlay.beside if complete and names[ours] not in TUNED}.difference(observers)
     doubtful = [ours for ours in overlay.beside if ours in spare and _may_matter(tensors[ours])]
@@ -162,24 +162,24 @@ def _option(places: Places, part: _Part, overlay: Overlay, *, complete: bool) ->
     scaling = [ours for ours in overlay.wrappers if tensors[ours].is_floating_point()]
     scaling += [ours for ours in overlay.around if _may_matter(tensors[ours])]
     dropped = spare.union(observers)
-    state = {theirs: tensors[ours] for ours, theirs in names.items() if ours not in dropped}
+    state = {names[ours]: tensors[ours] for ours in tensors if ours in names and ours not in dropped}
     state |= {ours: tensors[ours] for ours in scaling}
     outside = [ours for ours in tensors if ours not in names and ours not in scaling]
     unexpected = places.unexpected(state)
     taken = TakenWeights(
         state=state,
-        path=part.path,
+        path=stored.path,
         left_out=(
             *(ours for ours in outside if not _observes(ours)),
             *(ours for ours in overlay.beside if ours in spare and not _may_matter(tensors[ours])),
-            *part.source.beside,
+            *stored.source.beside,
         ),
         doubtful=tuple(doubtful),
-        made_whole={names[ours]: kind for ours, kind in part.kinds.items() if ours in names},
+        made_whole={names[ours]: kind for ours, kind in stored.kinds.items() if ours in names},
         observers=(*observers, *(ours for ours in outside if _observes(ours))),
     )
     strange = any(not name.endswith(TUNED) for name in unexpected)
-    return _Option(taken, part.source, part.module, frozenset(names), strange, part.preference)
+    return _Option(taken, stored.source, stored.module, frozenset(names), strange, stored.preference)
 
 
 def _observes(name: str) -> bool:
@@ -234,12 +234,12 @@ def _chosen(weights: str, options: Sequence[_Option], sources: Sequence[StateDic
 def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenWeights:
     """What fills most places, though not all."""
 
-    def filled(part: _Part) -> int:
-        _, named = part.overlaid(places)
+    def filled(stored: _StoredModule) -> int:
+        _, named = stored.overlaid(places)
         return sum(name in named for name in places.tensors) - len(places.unlike(named))
 
     most, best = max(
-        ((filled(part), part) for part in _parts(sources, 0, TRIED_LEVELS)),
+        ((filled(stored), stored) for stored in _stored_modules(sources, 0, TRIED_LEVELS)),
         key=lambda pair: (pair[0], *(-number for number in pair[1].preference)),
     )
     if best.source.unusable:

@@ -67,21 +67,21 @@ class TakenWeights:
                 code="weights-made-whole",
                 severity="info",
                 message=f"stored in parts ({kind}), and computed from these as torch does in evaluation: "
-                f"{_first(names)}{f', {len(names)} in all' if names[SHOWN:] else ''}.{masks}",
+                f"{first_of(names)}{f', {len(names)} in all' if names[SHOWN:] else ''}.{masks}",
             )
         if self.observers:
             yield Finding(
                 code="quantisation-aware",
                 severity="warning",
                 message="the file comes from quantisation-aware training, and what is measured and tuned is the float "
-                f"network; left out of its observers: {_counted(self.observers)}, {_first(self.observers)}. Quantise "
+                f"network; left out of its observers: {_counted(self.observers)}, {first_of(self.observers)}. Quantise "
                 "the tuned network anew.",
             )
 
     def _taken(self) -> str:
         said = f"the weights were taken from {called(self.path)}"
         if self.others:
-            said += f"; others in the file fit too: {_first(map(called, self.others))}"
+            said += f"; others in the file fit too: {first_of(map(called, self.others))}"
             said += ". Averaged weights often score higher" if any(map(is_averaged, self.others)) else ""
             said += f"; choose with --weights {self.others[0] or '.'}"
         if self.unfit:
@@ -106,12 +106,17 @@ def grouped(names: Iterable[str]) -> str:
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.partition(".")[0], []).append(name)
-    return _first([f"{head}.* ({len(group)})" if group[1:] else group[0] for head, group in groups.items()])
+    return first_of([f"{head}.* ({len(group)})" if group[1:] else group[0] for head, group in groups.items()])
 
 
-def _first(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (", ..." if listed[SHOWN:] else "")
+def first_of(names: Iterable[str]) -> str:
+    """The first of ``names`` for a sentence, and dots where there are more.
+
+    >>> first_of("abcdefg")
+    'a, b, c, d, e, ...'
+    """
+    several = list(names)
+    return ", ".join(several[:SHOWN]) + (", ..." if several[SHOWN:] else "")
 
 
 def _it(names: tuple[str, ...]) -> str:

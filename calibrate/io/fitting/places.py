@@ -8,7 +8,7 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from calibrate.io.name_tree import Module, module_tree
+from calibrate.io.fitting.name_tree import NameTree, module_tree
 
 COUNTS = "num_batches_tracked"
 
@@ -28,7 +28,7 @@ class Places:
         return {name: tuple(names[id(place)]) for name, place in self.tensors.items()}
 
     @cached_property
-    def tree(self) -> Module:
+    def tree(self) -> NameTree:
         """The network's modules, as its names tell of them."""
         return module_tree(self.tensors)
 

@@ -8,26 +8,26 @@ DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Module:
+class NameTree:
     """A module as names tell of it: its full names of tensors by their last part, and the modules in it."""
 
     prefix: str = ""
     tensors: dict[str, str] = field(default_factory=dict)
-    modules: dict[str, "Module"] = field(default_factory=dict)
+    modules: dict[str, "NameTree"] = field(default_factory=dict)
 
     @property
-    def only(self) -> "Module | None":
+    def only(self) -> "NameTree | None":
         """The one module in it, as in a wrapper, which may hold tensors beside; None where there are more or none."""
         return next(iter(self.modules.values())) if len(self.modules) == 1 else None
 
-    def shares(self, other: "Module") -> bool:
+    def shares(self, other: "NameTree") -> bool:
         """Whether a tensor or a module has the same name in both."""
         return not (
             self.tensors.keys().isdisjoint(other.tensors.keys())
             and self.modules.keys().isdisjoint(other.modules.keys())
         )
 
-    def walk(self) -> Iterator["Module"]:
+    def walk(self) -> Iterator["NameTree"]:
         """The module and all in it, the outer before the inner, by levels."""
         level = [self]
         while level:
@@ -40,14 +40,14 @@ class Module:
             yield from module.tensors.values()
 
 
-def module_tree(names: Iterable[str]) -> Module:
+def module_tree(names: Iterable[str]) -> NameTree:
     """The tree of the modules that ``names`` tell of."""
-    root = Module()
+    root = NameTree()
     for name in names:
         *path, last = name.split(".") if name.count(".") < DEEPEST else (name,)
         module = root
         for part in path:
-            module = module.modules.setdefault(part, Module(f"{module.prefix}{part}."))
+            module = module.modules.setdefault(part, NameTree(f"{module.prefix}{part}."))
         module.tensors[last] = name
     return root
 
@@ -67,7 +67,7 @@ class Overlay:
     wrappers: tuple[str, ...]
 
 
-def lay_over(ours: Module, theirs: Module) -> Overlay:
+def lay_over(ours: NameTree, theirs: NameTree) -> Overlay:
     """Lay the modules ``ours`` of a file over ``theirs`` of a network, and go on in those that have the same name.
 
     Where the two share no name, a wrapper is passed through: a module that contains one module, in the file, which may
@@ -103,7 +103,7 @@ def lay_over(ours: Module, theirs: Module) -> Overlay:
     return Overlay(names, tuple(beside), tuple(around), tuple(wrappers))
 
 
-def _unwrapped(ours: Module, theirs: Module, *, both: bool) -> tuple[Module, Module, list[str]]:
+def _unwrapped(ours: NameTree, theirs: NameTree, *, both: bool) -> tuple[NameTree, NameTree, list[str]]:
     """The two without their wrappers, and the tensors of these; as they are where they share no name even then.
 
     Unless ``both`` may be wrapped, only one is: else a part called ``head.0`` in a file would be another's ``head.1``.
@@ -121,14 +121,14 @@ def _unwrapped(ours: Module, theirs: Module, *, both: bool) -> tuple[Module, Mod
     return ours, theirs, []
 
 
-def _inside(module: Module, *, holding: bool) -> Iterator[Module]:
+def _inside(module: NameTree, *, holding: bool) -> Iterator[NameTree]:
     """What ``module`` wraps, what that wraps, and so on; wrappers may have tensors of their own if ``holding``."""
     while (inner := module.only) is not None and (holding or not module.tensors):
         yield inner
         module = inner
 
 
-def _continues_a_series(part: str, module: Module) -> bool:
+def _continues_a_series(part: str, module: NameTree) -> bool:
     """Whether ``module`` has others of the same name but for a number: ``layer5`` beside ``layer4``, 9 beside 8."""
     stem = part.rstrip("0123456789")
     return stem != part and any(name.rstrip("0123456789") == stem for name in module.modules)

@@ -2,9 +2,9 @@
 
 A pickle is a program for Python's unpickler. Here the same instructions build plain values, torch tensors over the
 file's own storages, and, for everything else, a :class:`StandIn`: which global was asked for, with which arguments and
-state. A global is two words (:class:`~calibrate.io.pickled_names.Global`), never the thing that they name. The few
-constructors that are carried out are functions of :mod:`calibrate.io.plain_values` and
-:mod:`calibrate.io.stored_tensors`, found in closed tables.
+state. A global is two words (:class:`~calibrate.io.pickles.pickled_names.Global`), never the thing that they name. The
+few constructors that are carried out are functions of :mod:`calibrate.io.pickles.plain_values` and
+:mod:`calibrate.io.pickles.stored_tensors`, found in closed tables.
 
 torch's own weights-only reader could have been given stand-ins for classes, but it knows only the instructions of
 protocol 2, fills no classes derived from dict or list (which trainers' records are), resolves names by a table of the
@@ -16,15 +16,15 @@ not copied, keys that are no plain scalars are compared by identity, nothing rec
 """
 
 import pickletools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, BinaryIO, NoReturn, cast
 
 from torch import Tensor
 
-from calibrate.io.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
-from calibrate.io.plain_values import MAKERS
-from calibrate.io.stand_ins import DamagedPickleError, StandIn, UnsafePickleError, described, key_for, shown
-from calibrate.io.stored_tensors import Storage, empty_tensor, fill_, rebuilt
+from calibrate.io.pickles.pickled_names import Global, is_foreign, may_be_called, may_be_named, present_name
+from calibrate.io.pickles.plain_values import MAKERS
+from calibrate.io.pickles.stand_ins import DamagedPickleError, StandIn, UnsafePickleError, described, key_for, shown
+from calibrate.io.pickles.stored_tensors import Storage, empty_tensor, fill_, rebuilt
 
 #: More instructions than any honest file has; an optimiser's state of 10,000 tensors takes half a million.
 MOST_INSTRUCTIONS = 5_000_000
@@ -37,8 +37,7 @@ class PickleReader:
     """Reads the pickle at the start of ``stream`` as data.
 
     ``size`` is how many bytes there are to read, and bounds what is made of them. ``storage`` gives the storage for a
-    persistent id, ``nested`` the one in bytes, which a tensor has that pickle.dump wrote. Without ``suspicious`` no
-    global is refused, which changes what is said of a file, never what is done.
+    persistent id, ``nested`` the one in bytes, which a tensor has that pickle.dump wrote.
     """
 
     def __init__(
@@ -47,14 +46,11 @@ class PickleReader:
         size: int,
         storage: Callable[[Any], Storage | Global | None] = lambda _: None,
         nested: Callable[[bytes], Any] | None = None,
-        *,
-        suspicious: bool = True,
     ) -> None:
         self._stream = stream
         self._allowance = 2 * size + 2**16
         self._storage = storage
         self._nested = nested
-        self._suspicious = suspicious
         self._stack: list[Any] = []
         self._marks: list[list[Any]] = []
         self._memo: dict[int, Any] = {}
@@ -91,8 +87,8 @@ class PickleReader:
         if self._protocol < 3:
             module, name = present_name(module, name)
         target = Global(module, name)
-        if self._suspicious and not may_be_named(target):
-            raise UnsafePickleError(shown(target))
+        if not may_be_named(target):
+            self._refuse(shown(target))
         return target
 
     def _called(self, target: Any, args: Any) -> Any:
@@ -107,8 +103,8 @@ class PickleReader:
             return self._through_copyreg(target.name, args)
         if target.dotted == "builtins.getattr":
             return self._attribute(args)
-        if self._suspicious and not _is_plain_call(target, args):
-            raise UnsafePickleError(shown(target))
+        if not _is_plain_call(target, args):
+            self._refuse(shown(target))
         return self._made(target, args)
 
     def _made(self, target: Global, args: tuple[Any, ...]) -> Any:
@@ -129,9 +125,9 @@ class PickleReader:
         if not isinstance(target, Global) or not isinstance(args, tuple):
             self._refuse(f"an instance of {described(target)}")
             return StandIn(described(target), args if isinstance(args, tuple) else (args,))
-        if self._suspicious and not is_foreign(target) and not _is_plain_call(target, args):
-            raise UnsafePickleError(shown(target))
         if not is_foreign(target):
+            if not _is_plain_call(target, args):
+                self._refuse(shown(target))
             return self._made(target, args)
         tensor = empty_tensor(target, args)
         return StandIn(target.dotted, args) if tensor is None else tensor
@@ -157,8 +153,8 @@ class PickleReader:
             return StandIn(_NEW, (owner,))
         module, _, rest = owner_name.partition(".")
         honest = isinstance(name, str) and name.isidentifier() and not name.startswith("__") and rest
-        if self._suspicious and not (honest and is_foreign(Global(module, rest))):
-            raise UnsafePickleError("builtins.getattr")
+        if not (honest and is_foreign(Global(module, rest))):
+            self._refuse("builtins.getattr")
         if isinstance(owner, Global) and isinstance(name, str):
             self._charge(len(owner.name) + len(name))
             return self._named(owner.module, f"{owner.name}.{name}")
@@ -176,8 +172,8 @@ class PickleReader:
             raise DamagedPickleError(f"{described(target)} takes no state")
 
     def _refuse(self, what: str) -> None:
-        if self._suspicious:
-            raise UnsafePickleError(what)
+        """Refuse the pickle for asking for ``what``; without it nothing would run either, which a test shows."""
+        raise UnsafePickleError(what)
 
     def _extension(self, _: Any) -> NoReturn:
         raise UnsafePickleError("an object of Python's extension registry")
@@ -189,6 +185,14 @@ class PickleReader:
         self._stack.append(found)
 
     # The stack
+
+    def _set_protocol(self, protocol: int) -> None:
+        if protocol > 5:
+            raise DamagedPickleError(f"its protocol is {protocol}")
+        self._protocol = protocol
+
+    def _remember(self, place: int | None) -> None:
+        self._memo[len(self._memo) if place is None else place] = self._stack[-1]
 
     def _since_mark(self) -> list[Any]:
         items, self._stack = self._stack, self._marks.pop()
@@ -273,17 +277,6 @@ def _instantiated(target: Any) -> Global | None:
     return None
 
 
-def _remember(reader: PickleReader, place: int | None) -> None:
-    memo = reader._memo
-    memo[len(memo) if place is None else place] = reader._stack[-1]
-
-
-def _set_protocol(reader: PickleReader, protocol: int) -> None:
-    if protocol > 5:
-        raise DamagedPickleError(f"its protocol is {protocol}")
-    reader._protocol = protocol
-
-
 def _push(make: Callable[[PickleReader, Any], Any]) -> Callable[[PickleReader, Any], None]:
     def handler(reader: PickleReader, argument: Any) -> None:
         made = make(reader, argument)  # which may change which stack is the reader's
@@ -292,21 +285,17 @@ def _push(make: Callable[[PickleReader, Any], Any]) -> Callable[[PickleReader, A
     return handler
 
 
-def _each(names: Iterable[str], handler: Callable[[PickleReader, Any], Any]) -> dict[str, Callable[..., Any]]:
-    return dict.fromkeys(names, handler)
-
-
 #: One for each instruction that does more than to push its operand.
 _HANDLERS: dict[str, Callable[[PickleReader, Any], Any]] = {
-    "PROTO": _set_protocol,
+    "PROTO": PickleReader._set_protocol,
     "FRAME": lambda _reader, _size: None,
     "NONE": _push(lambda _reader, _: None),
     "NEWTRUE": _push(lambda _reader, _: True),
     "NEWFALSE": _push(lambda _reader, _: False),
     "EMPTY_DICT": _push(lambda _reader, _: {}),
-    **_each(("EMPTY_LIST", "EMPTY_SET"), _push(lambda _reader, _: [])),
+    **dict.fromkeys(("EMPTY_LIST", "EMPTY_SET"), _push(lambda _reader, _: [])),
     "EMPTY_TUPLE": _push(lambda _reader, _: ()),
-    **_each(("LIST", "FROZENSET"), _push(lambda reader, _: reader._since_mark())),
+    **dict.fromkeys(("LIST", "FROZENSET"), _push(lambda reader, _: reader._since_mark())),
     "TUPLE": _push(lambda reader, _: tuple(reader._since_mark())),
     "TUPLE1": lambda reader, _: reader._tuple_of(1),
     "TUPLE2": lambda reader, _: reader._tuple_of(2),
@@ -315,10 +304,10 @@ _HANDLERS: dict[str, Callable[[PickleReader, Any], Any]] = {
     "POP": PickleReader._pop,
     "POP_MARK": lambda reader, _: reader._since_mark(),
     "DUP": _push(lambda reader, _: reader._stack[-1]),
-    **_each(("GET", "BINGET", "LONG_BINGET"), _push(lambda reader, place: reader._memo[place])),
-    **_each(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _remember),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _push(lambda reader, place: reader._memo[place])),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), PickleReader._remember),
     "APPEND": lambda reader, _: reader._extend([reader._stack.pop()]),
-    **_each(("APPENDS", "ADDITEMS"), lambda reader, _: reader._extend(reader._since_mark())),
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda reader, _: reader._extend(reader._since_mark())),
     "DICT": lambda reader, _: reader._mapping_since_mark(),
     "SETITEMS": lambda reader, _: reader._set(reader._since_mark()),
     "SETITEM": lambda reader, _: reader._set([reader._stack.pop(-2), reader._stack.pop()]),
@@ -332,5 +321,5 @@ _HANDLERS: dict[str, Callable[[PickleReader, Any], Any]] = {
     "BUILD": lambda reader, _: reader._built(reader._stack.pop()),
     "BINPERSID": lambda reader, _: reader._persistent(reader._stack.pop()),
     "PERSID": PickleReader._persistent,
-    **_each(("EXT1", "EXT2", "EXT4"), PickleReader._extension),
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), PickleReader._extension),
 }
