@@ -268,3 +268,66 @@ def test_quantised_tensors_are_refused_only_where_the_network_needs_them(tmp_pat
 def test_hostile_names_are_refused_like_others(names: list[str]) -> None:
     with pytest.raises(ModelError, match="do not fit"):
         load_(cifar_resnet(8), alone(dict.fromkeys(names, torch.ones(1))))
+
+
+class Gated(nn.Module):
+    """A residual block around another, scaled by a number that is learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fn, self.gate = nn.Linear(3, 3), nn.Parameter(torch.tensor(0.1))
+
+
+class Nested(nn.Module):
+    """A network of networks of its own kind."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        if depth:
+            self.inner = Nested(depth - 1)
+
+
+def test_a_wrapper_inside_that_scales_is_no_wrapper(tmp_path: Path) -> None:
+    file = nn.Sequential(nn.Linear(3, 3), Gated())
+    with pytest.raises(ModelError, match=r"not in the network: 1\.gate"):
+        taken(file.state_dict(), tmp_path, nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)))
+
+
+@pytest.mark.parametrize("prefix", ["", "net."])
+def test_a_network_of_nested_parts_is_none_of_fewer(prefix: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not in the network: inner\.inner\.linear"):
+        taken(under(prefix, Nested(2).state_dict()), tmp_path, Nested(1))
+
+
+def test_another_place_in_a_part_is_not_taken_for_it(tmp_path: Path) -> None:
+    file = nn.ModuleDict({"stem": nn.Linear(2, 2), "head": nn.Sequential(nn.Linear(2, 2), nn.ReLU())})
+    network = nn.ModuleDict({"stem": nn.Linear(2, 2), "head": nn.Sequential(nn.ReLU(), nn.Linear(2, 2))})
+    with pytest.raises(ModelError, match=r"missing from the file: head\.1"):
+        taken(file.state_dict(), tmp_path, network)
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        ([NETWORK, {"param_groups": [], "state": {}}], "0"),
+        ({"models": [NETWORK, ANOTHER]}, "models.0"),
+        ({0: NETWORK, 1: ANOTHER}, "0"),
+        (
+            {"classy_state_dict": {"base_model": {"model": {"trunk": NETWORK}}}},
+            "classy_state_dict.base_model.model.trunk",
+        ),
+    ],
+)
+def test_state_dicts_in_lists_and_deep_inside_are_found(document: Any, path: str, tmp_path: Path) -> None:
+    found = taken(document, tmp_path, RESNET)
+    assert found.path == path
+    assert same(found.state, NETWORK)
+
+
+def test_of_several_under_unusual_names_the_choice_is_a_warning(tmp_path: Path) -> None:
+    severities = [
+        [finding.severity for finding in taken(document, tmp_path, RESNET).findings]
+        for document in ({"one": NETWORK, "two": ANOTHER}, {"model": NETWORK, "two": ANOTHER})
+    ]
+    assert severities == [["warning"], ["info"]]
