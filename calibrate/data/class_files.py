@@ -18,6 +18,8 @@ FIELDS = (
     *("id2label", "label2id", "label_names", "class_to_idx", "idx_to_class", "class_names", "names", "classes"),
     *("labels", "categories"),
 )
+#: Of these, what maps names to indexes, and indexes to names.
+TO_INDEX, TO_NAME = ("label2id", "class_to_idx"), ("id2label", "idx_to_class", "names")
 ACCEPTED = (
     "a text file with one class name per line; JSON or YAML with a list of names, a mapping of names to indexes "
     "(class_to_idx), of indexes to names (id2label) or to [synset, word], or with one of these as names, classes, "
@@ -135,7 +137,8 @@ def _classes(document: Any, name: str) -> list[Names]:
     if isinstance(document, tuple):
         if (found := held_in(document, FIELDS)) is not None:
             field, held = found
-            return _classes(held, f"{field} in {name}")
+            within = f"{field} in {name}"
+            return _by_index(held, within, field) if isinstance(held, tuple) else _classes(held, within)
         return _by_index(document, name)
     if isinstance(document, list):
         return [_names(item, name) for item in document]
@@ -155,14 +158,24 @@ def held_in(document: Sequence[tuple[Any, Any]], fields: Iterable[str]) -> tuple
     return None
 
 
-def _by_index(pairs: Pairs, name: str) -> list[Names]:
-    """The classes of a mapping of names to indexes, or of indexes to names."""
+def _by_index(pairs: Pairs, name: str, field: str = "") -> list[Names]:
+    """The classes of a mapping of names to indexes, or of indexes to names; what the ``field`` it lies in is tells.
+
+    A mapping of text to integers is one of names, as JSON has no other keys; other numbers may be either.
+    """
     indexed: list[tuple[int, Names]]
-    if pairs and all(is_index(value) for _, value in pairs) and not all(_is_digits(value) for _, value in pairs):
-        indexed = [(int(value), (str(key),)) for key, value in pairs]
-    elif all(is_index(key) for key, _ in pairs):
+    by_key = all(is_index(key) for key, _ in pairs) and field not in TO_INDEX
+    by_value = all(is_index(value) for _, value in pairs) and field not in TO_NAME
+    if by_key and by_value and field == "" and all(isinstance(k, str) and isinstance(v, int) for k, v in pairs):
+        by_key = False
+    if by_key and by_value and any(int(key) != int(value) for key, value in pairs):
+        raise UsageError(
+            f"{name} maps numbers to numbers, and does not say which are names and which are indexes; give the names "
+            "as a list, in the order of the model's outputs, or put the mapping under id2label or class_to_idx."
+        )
+    if by_key:
         indexed = [(int(key), _names(value, name)) for key, value in pairs]
-    elif all(is_index(value) for _, value in pairs):
+    elif by_value:
         indexed = [(int(value), (str(key),)) for key, value in pairs]
     else:
         one = next(pair for pair in pairs if not is_index(pair[0]))

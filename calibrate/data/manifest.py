@@ -1,7 +1,7 @@
 """A CSV manifest: image files, and maybe their classes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -134,6 +134,9 @@ def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> _La
     else:
         class_names, findings = check_classes(classes, "the class list"), ()
     index = indices_by_name(class_names)
+    if classes is not None:
+        rows = [CsvRow(row.line, (row.fields[0], _as_named(row.fields[1], index))) for row in rows]
+        given = {row.fields[1] for row in rows}
     if classes is not None and not given & index.keys() and all(map(_NUMBER.fullmatch, given)):
         message = (
             f"the labels of {name} are whole numbers, none of which is the name of a class, and were taken as places "
@@ -154,6 +157,14 @@ def _labels(rows: list[CsvRow], classes: Sequence[str] | None, name: str) -> _La
                 f"give class indices everywhere or names everywhere, or pass the list of the model's classes."
             )
     return _Labelled([index[row.fields[1]] for row in rows], class_names, findings)
+
+
+def _as_named(label: str, index: Mapping[str, int]) -> str:
+    """``label``, or the class that is the same whole number: 10 for 10.0 and 010."""
+    if label in index or not _NUMBER.fullmatch(label):
+        return label
+    number = label.partition(".")[0].lstrip("0") or "0"
+    return number if number in index else label
 
 
 #: A class index as programs write it: tables with a hole somewhere become floats.

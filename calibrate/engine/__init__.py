@@ -6,7 +6,7 @@ from calibrate.engine.finetuning.comparison import ArmCell, compare_arms, plan_a
 from calibrate.engine.finetuning.files import write_compared_arms, write_fine_tuned
 from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
 from calibrate.engine.finetuning.training import FineTuneOutcome, carry_out_fine_tuning, fine_tune
-from calibrate.engine.opening.checkpoint import Opened, open_model
+from calibrate.engine.opening.checkpoint import Opened, handing_on, open_model
 from calibrate.engine.opening.inspection import Inspection, inspect_model
 from calibrate.engine.opening.machine import find_device, installed
 from calibrate.engine.opening.process import set_up_process
@@ -55,6 +55,7 @@ __all__ = [
     "find_device",
     "fine_tune",
     "first_examples",
+    "handing_on",
     "input_dtype",
     "input_fit",
     "inspect_model",

@@ -30,7 +30,7 @@ from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
 from calibrate.engine.opening.machine import environment, find_device
 from calibrate.engine.opening.network import copied, model_facts
-from calibrate.engine.opening.outputs import check_output, logits_of_probabilities_
+from calibrate.engine.opening.outputs import LOOKED_AT, check_output, logits_of_probabilities_
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, check_batch_size, settle_form_
@@ -71,8 +71,6 @@ from calibrate.values import Autocast
 
 #: How many holdout examples are kept for proving exported files.
 KEPT_EXAMPLES = 64
-#: How many holdout examples are looked at where a network may put out probabilities.
-LOOKED_AT = 32
 
 NO_LABELS = Finding(
     code="no-labels",

@@ -7,7 +7,7 @@ by its name. The numbers are those of https://github.com/onnx/onnx/blob/main/doc
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ def lower_(model: onnx.ModelProto, options: GraphOptions) -> None:
         if model.functions:
             model.CopyFrom(inliner.inline_local_functions(model))
         _Lowering(model.graph, opset).lower_(model.graph)
+        _drop_unused_(model.graph)
         for item in filter(_is_onnx, model.opset_import):
             item.version = opset
         _check(model, opset)
@@ -44,6 +45,25 @@ def lower_(model: onnx.ModelProto, options: GraphOptions) -> None:
             f"opset {opset} was asked for, and torch {torch.__version__} wrote {written}; ask for that with --opset "
             f"{written}, or upgrade torch and onnxscript."
         )
+
+
+def _drop_unused_(graph: onnx.GraphProto) -> None:
+    """Remove the constants that became attributes, of which ONNX Runtime would warn at each load."""
+    used = {value.name for value in graph.output} | set(_read(graph))
+    for initializer in [item for item in graph.initializer if item.name not in used]:
+        graph.initializer.remove(initializer)
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in used]:
+        graph.node.remove(node)
+
+
+def _read(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names of all values that a node of the graph, or of a graph inside it, takes."""
+    for node in graph.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from (value.name for value in attribute.g.output)
+                yield from _read(attribute.g)
 
 
 def _is_onnx(item: onnx.NodeProto | onnx.OperatorSetIdProto) -> bool:

@@ -102,7 +102,7 @@ def _outputs(model: nn.Module, batch: Tensor) -> tuple[dict[str, Tensor], list[t
     """What the network puts out, and the precisions of the autocast in it; ExportError where it takes no such batch."""
     with watching_autocast() as precisions:
         try:
-            output = model(batch)
+            output = model(batch.clone())  # which the network may change in place
         except Exception as error:
             raise ExportError(
                 f"the network itself does not take a batch of {len(batch)} of the shape {tuple(batch.shape[1:])}, so "

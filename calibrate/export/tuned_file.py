@@ -70,7 +70,7 @@ def _seeded(model: nn.Module, examples: Tensor) -> dict[str, tuple[torch.Size, t
     """The bits that ``model`` puts out, the same each time for a network that draws random numbers."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        output = named_outputs(model(examples))
+        output = named_outputs(model(examples.clone()))  # which the network may change in place
     return {
         name: (tensor.shape, tensor.dtype, tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
         for name, tensor in output.items()

@@ -37,7 +37,7 @@ def for_inference(model: nn.Module, example: Tensor, *, guarded: bool = False) -
     *Equals the network* up to rounding.
     """
     with evaluating(model), torch.inference_mode():
-        expected = model(example)
+        expected = model(example.clone())  # which the network may change in place
     try:
         made = folded(_frozen(model), example, guarded=guarded)
         with torch.inference_mode():

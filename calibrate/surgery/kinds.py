@@ -82,10 +82,10 @@ def same_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
     >>> same_kind(BatchNorm(3), nn.BatchNorm2d), same_kind(nn.BatchNorm1d(3), nn.BatchNorm2d)
     (True, False)
     """
+    if not isinstance(module, kind) or "forward" in vars(module):
+        return False
     if type(module) is kind:
         return True
-    if not isinstance(module, kind):
-        return False
     order = type(module).__mro__
     defined = {name for own in order[: order.index(kind)] for name in vars(own)}
     overridden = any(hasattr(kind, name) for name in defined - HARMLESS)
@@ -176,6 +176,8 @@ def _weigh(module: nn.Module) -> Weigh | None:
 
 def _weigh_known(module: nn.Module) -> Weigh | None:
     kind = type(module)
+    if "forward" in vars(module):  # it was patched, and may compute anything
+        return None
     if kind in WEIGHED:
         return WEIGHED[kind]
     if (base := batch_norm_kind(module)) is not None:

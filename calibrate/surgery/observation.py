@@ -88,14 +88,14 @@ def largest_bytes(model: nn.Module, inputs: Tensor) -> int:
 
     plain = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]  # take no hooks
     with watching(plain, after=watch), evaluating(model), torch.inference_mode():
-        model(inputs)
+        model(inputs.clone())
     return max(sizes)
 
 
 def put_out(model: nn.Module, inputs: Tensor) -> Any:
     """What ``model`` puts out for ``inputs``, or ModelError where it cannot take them."""
     try:
-        return model(inputs)
+        return model(inputs.clone())  # which the network may change in place
     except REFUSALS as error:
         last = inputs.dim() > 2 and inputs.shape[-1] in COLOR_CHANNELS and inputs.shape[1] not in COLOR_CHANNELS
         hint = (

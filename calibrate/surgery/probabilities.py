@@ -111,7 +111,7 @@ def _log(_model: nn.Module, _inputs: tuple[Any, ...], p: Tensor) -> Tensor:
 
 
 def _log_odds(_model: nn.Module, _inputs: tuple[Any, ...], p: Tensor) -> Tensor:
-    wide = p.to(torch.promote_types(p.dtype, torch.float32))
+    wide = p.to(torch.promote_types(p.dtype, torch.float32)).clamp_max(1 - torch.finfo(p.dtype).eps / 2)
     return (_logarithm(wide, p.dtype) - _logarithm(1 - wide, p.dtype)).to(p.dtype)
 
 

@@ -12,14 +12,22 @@ from calibrate.surgery.sites import Site
 def weigh_examples_(model: nn.Module, sites: Iterable[Site], alpha: float) -> nn.Module:
     """Give every one of ``sites`` the weight ``alpha``, replacing layers that have none where they stand.
 
-    The new layers share the old ones' parameters, statistics and mode, so that state-dict keys and ties stay; the
-    state dict gains ``<site>.alpha``. Returns the network: ``model`` itself, unless it is a lone layer.
+    The new layers share the old ones' parameters, statistics, mode and forward hooks, so that state-dict keys and ties
+    stay; the state dict gains ``<site>.alpha``. Returns the network: ``model`` itself, unless it is a lone layer.
     """
     layers = {site: weighed(site.module) for site in sites}
     for site, layer in layers.items():
         layer.alpha = alpha  # type: ignore[assignment]
+        _share_hooks_(layer, site.module)
         model = replace_(model, site, layer)
     return model
+
+
+def _share_hooks_(layer: nn.Module, replaced: nn.Module) -> None:
+    """Let ``layer`` have the forward hooks of what it takes the place of, which see, or change, what comes and goes."""
+    for name in vars(replaced):
+        if name.startswith(("_forward_hooks", "_forward_pre_hooks")):
+            setattr(layer, name, getattr(replaced, name))
 
 
 def replace_(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:

@@ -208,7 +208,8 @@ def proven_onnx(
 ) -> "tuple[onnx.ModelProto, tuple[Parity, ...]]":
     """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are).
 
-    Where ``options`` leave height and width free, also at twice the height and three times the width.
+    Where ``options`` leave height and width free, also at twice the height and three times the width, and at a size
+    that is no multiple.
     """
     model = copy.deepcopy(model).cpu()
     graph = to_onnx(model, _repeat(examples, 2), metadata, options)
@@ -222,16 +223,23 @@ def proven_onnx(
 def _at_another_size(
     graph: "onnx.ModelProto", model: nn.Module, batch: Tensor, inputs: Literal["data", "noise"], threads: int
 ) -> tuple[Parity, ...]:
-    """The parity of ``graph`` on images of another size: the same ones, side by side."""
+    """The parity of ``graph`` on images of other sizes: the same ones, side by side, and a part of that."""
     larger = batch.repeat(1, 1, *range(2, batch.dim()))
-    size = tuple(larger.shape[2:])
-    try:
-        parity = check_parity(graph, model, [larger], inputs, threads)
-    except ExportError as error:
-        raise ExportError(
-            f"--dynamic leaves height and width free, and inputs of the size {size} disprove that: {error}"
-        ) from error
-    return tuple(item.model_copy(update={"size": size}) for item in parity)
+    odd = larger
+    for axis, length in enumerate(batch.shape[2:], start=2):
+        odd = odd.narrow(axis, 0, min(length + 2 * axis - 3, larger.shape[axis]))
+    found: list[Parity] = []
+    for other in (odd.contiguous(), larger):
+        size = tuple(other.shape[2:])
+        try:
+            parity = check_parity(graph, model, [other], inputs, threads)
+        except ExportError as error:
+            raise ExportError(
+                f"--dynamic leaves height and width free, and inputs of the size {size} disprove that, so leave it "
+                f"out: {error}"
+            ) from error
+        found += (item.model_copy(update={"size": size}) for item in parity)
+    return tuple(found)
 
 
 def write_onnx(

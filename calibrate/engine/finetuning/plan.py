@@ -1,5 +1,6 @@
 """A fine-tuning, checked before anything expensive: its classes, its examples, and the identity of what is asked."""
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from calibrate.data import TESTING, TRAINING, DataLike, Source, open_data, split
 from calibrate.engine.finetuning.target_classes import class_labels, wanted_classes
 from calibrate.engine.health import network_health
 from calibrate.engine.opening.machine import find_device
-from calibrate.engine.opening.outputs import no_logits
+from calibrate.engine.opening.outputs import LOOKED_AT, no_logits
 from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
@@ -22,7 +23,7 @@ from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Finding, LayerCondition, Listener
-from calibrate.surgery import Look, find_sites, look
+from calibrate.surgery import Look, find_sites, look, take_logits_
 
 Rows = NDArray[np.int64]
 
@@ -97,6 +98,13 @@ def plan_fine_tuning(
     classes, fresh = wanted_classes(source, recipe, outputs)
     if not seen.is_classifier and not (fresh and outputs == 1):  # a fresh head takes the place of one logit too
         raise ModelError(f"fine-tuning learns logits, and {no_logits(seen)}")
+    if seen.may_be_probabilities and not fresh:
+        some = source.batches(np.arange(min(LOOKED_AT, len(source)), dtype=np.int64), LOOKED_AT)
+        if take_logits_(copy.deepcopy(model), next(iter(some)).inputs.to(home)) is not None:
+            raise ModelError(
+                "fine-tuning learns logits, and the network puts out probabilities; wrap it in a factory that leaves "
+                "its softmax or sigmoid out (--architecture package.module:factory)."
+            )
     if apart is not None:
         check_inputs(apart, first.inputs)
     labelled = Labelled(source, class_labels(source, classes, outputs))

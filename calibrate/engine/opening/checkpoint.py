@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from calibrate.engine.opening.network import copied
@@ -21,6 +22,10 @@ from calibrate.io import (
 from calibrate.recipe import Preprocessing
 from calibrate.result import Finding
 from calibrate.surgery import Taken, divide_after_, find_sites, retake_logits_, weigh_examples_
+
+#: Under which key in a file's metadata findings are handed on.
+HANDED_ON = "afternorm.findings"
+FINDINGS = TypeAdapter(tuple[Finding, ...])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,6 +78,7 @@ def open_model(
         network = copied(model).eval()
     require_kind(weights, (str, type(None)), "weights", "the path of a state dict in the file, or a part of it")
     taken = fit_weights(network, checkpoint, weights)
+    unproven = () if provenance is not None else _as_if_tuned(network, taken.state)
     if provenance is not None and provenance.link is not None:
         _take_logits_again_(network, Taken(provenance.link, provenance.link_module), str(path), name)
     if materialise_(network, taken.state):
@@ -87,9 +93,37 @@ def open_model(
         provenance=provenance,
         weights=taken.path,
         other_weights=taken.others,
-        findings=(*checkpoint.findings, *taken.findings),
+        findings=(*_handed_on(checkpoint.metadata), *checkpoint.findings, *taken.findings, *unproven),
         metadata=checkpoint.metadata,
     )
+
+
+def handing_on(opened: Opened) -> dict[str, str]:
+    """The metadata of a file that holds what was taken of the opened one, so that findings on this are not lost."""
+    if not opened.findings:
+        return dict(opened.metadata)
+    return {**opened.metadata, HANDED_ON: FINDINGS.dump_json(opened.findings).decode()}
+
+
+def _handed_on(metadata: Mapping[str, str]) -> tuple[Finding, ...]:
+    try:
+        return FINDINGS.validate_json(metadata.get(HANDED_ON, "[]"))
+    except ValidationError:  # which only whoever made such a file by hand could have written
+        return ()
+
+
+def _as_if_tuned(model: nn.Module, state: Mapping[str, Tensor]) -> tuple[Finding, ...]:
+    """That entries which tuning adds were taken for such, in a file that does not say that it was tuned."""
+    own = model.state_dict()
+    added = [name for name in state if name not in own and (name.endswith(".alpha") or name == "temperature")]
+    if not added:
+        return ()
+    message = (
+        f"the file does not say where it came from, and its {', '.join(added[:3])}{', …' if added[3:] else ''} "
+        "was taken for what Afternorm adds in tuning: the weight α of each example, and the temperature that divides "
+        "the logits. If these are parameters of your own, name the architecture that has them."
+    )
+    return (Finding(code="taken-as-tuned", severity="warning", message=message),)
 
 
 def prepare_(model: nn.Module, state: Mapping[str, Tensor], path: str) -> nn.Module:

@@ -10,6 +10,8 @@ from calibrate.recipe import Recipe
 from calibrate.result import Finding
 from calibrate.surgery import Look, OutputKind, evaluating, take_logits_, within_unit_interval
 
+#: How many examples are looked at where a network may put out probabilities.
+LOOKED_AT = 32
 #: What was seen of the probabilities that each link makes.
 SEEN = {
     "softmax": "all lie in 0 to 1, and sum up to 1 over the classes (softmax)",

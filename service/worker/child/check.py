@@ -8,7 +8,7 @@ import safetensors.torch
 from torch import Tensor
 
 from calibrate.data import open_data
-from calibrate.engine import inspect_model, open_model
+from calibrate.engine import handing_on, inspect_model, open_model
 from calibrate.recipe import Preprocessing
 from service.worker.assignment import DatasetCheck, ModelCheck
 from service.worker.messages import Checked
@@ -31,7 +31,7 @@ def check_model(model: ModelCheck) -> Checked:
     converted = OUT / model.checkpoint.with_suffix(".safetensors")
     state = opened.model.state_dict().items()
     tensors = {name: tensor.clone().contiguous() for name, tensor in state if isinstance(tensor, Tensor)}
-    safetensors.torch.save_file(tensors, converted, dict(opened.metadata) or None)
+    safetensors.torch.save_file(tensors, converted, handing_on(opened) or None)
     found = inspect_model(opened)
     facts: dict[str, Any] = {
         "architecture": opened.architecture,
