@@ -149,3 +149,26 @@ def test_a_class_map_with_an_alias_is_refused(tmp_path: Path) -> None:
     (tmp_path / "map.yaml").write_text("a: &x cat\nb: *x\n")
     with pytest.raises(UsageError, match="alias"):
         read_class_map(tmp_path / "map.yaml")
+
+
+NUMBERED = {
+    "id2label.json": '{"id2label": {"0": "0", "1": "1", "2": 10, "3": "2"}}',
+    "names.yaml": "names:\n  0: 0\n  1: 1\n  2: 10\n  3: 2\n",
+    "idx_to_class.yaml": "idx_to_class: {0: 0, 1: 1, 2: 10, 3: 2}",
+    "label2id.json": '{"label2id": {"0": "0", "1": "1", "10": "2", "2": "3"}}',
+    "class_to_idx.yaml": "class_to_idx: {0: 0, 1: 1, 10: 2, 2: 3}",
+    "bare.json": '{"0": 0, "1": 1, "10": 2, "2": 3}',
+}
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_of_names_that_are_numbers_the_field_says_which_are_indexes(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(NUMBERED[name])
+    assert read_classes(tmp_path / name) == ("0", "1", "10", "2")
+
+
+@pytest.mark.parametrize("text", ["0: 0\n1: 1\n2: 10\n3: 2\n", '{"0": "0", "1": "1", "10": "2", "2": "3"}'])
+def test_numbers_for_numbers_are_refused_where_nothing_says_which_are_names(tmp_path: Path, text: str) -> None:
+    (tmp_path / "classes.yaml").write_text(text)
+    with pytest.raises(UsageError, match="which are names and which are indexes"):
+        read_classes(tmp_path / "classes.yaml")

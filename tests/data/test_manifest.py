@@ -120,3 +120,11 @@ def test_spellings_of_the_header(listed: Write, header: str, codes: list[str] | 
     source = open_data(path, preprocessing=RAW)
     assert source.labels.tolist() == [1, 0]
     assert [item.code for item in source.findings] == codes
+
+
+@pytest.mark.parametrize("label", ["10", "10.0", "10.", "010"])
+def test_a_number_is_the_class_of_that_number_however_it_is_written(listed: Write, label: str) -> None:
+    path = listed(f"path,label\ndog/a.png,{label}\ncat/1.png,2\n")
+    source = open_data(path, preprocessing=RAW, classes=["0", "1", "10", "2"])
+    assert source.labels.tolist() == [2, 3]
+    assert source.findings == ()

@@ -8,8 +8,10 @@ import safetensors.torch
 import torch
 
 from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
+from calibrate.engine import handing_on
 from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, tuned_bytes
+from calibrate.io import cifar_resnet
 from calibrate.steps import SetAlpha, Temperature
 from calibrate.surgery import divide_logits_, find_sites, weigh_examples_
 from tests.builders.examples import examples, trained
@@ -100,3 +102,26 @@ def test_a_tuned_network_whose_own_names_share_a_wrapper_s_prefix_reopens(tmp_pa
     opened = open_model(path, factory(Wrapped))
     x = torch.randn(3, 1, 8, 8)
     assert torch.equal(opened.model(x), model(x))
+
+
+@pytest.mark.parametrize("name", ["bn1.alpha", "temperature"])
+def test_what_looks_like_tuning_in_a_file_that_says_nothing_of_it_is_told(name: str, tmp_path: Path) -> None:
+    state = cifar_resnet(8, in_channels=1).state_dict()
+    torch.save({**state, name: torch.tensor(0.3)}, tmp_path / "w.pth")
+    opened = open_model(tmp_path / "w.pth", "cifar/resnet8", {"in_channels": 1})
+    (finding,) = opened.findings
+    assert (finding.code, finding.severity) == ("taken-as-tuned", "warning")
+    assert name in finding.message
+
+
+def test_findings_on_a_file_go_on_with_what_was_taken_of_it(tmp_path: Path) -> None:
+    state = cifar_resnet(8, in_channels=1).state_dict()
+    torch.save({"model": state, "model_ema": {key: value + 1 for key, value in state.items()}}, tmp_path / "w.pth")
+    opened = open_model(tmp_path / "w.pth", "cifar/resnet8", {"in_channels": 1})
+    assert [finding.code for finding in opened.findings] == ["weights-taken"]
+    tensors = {key: value.clone() for key, value in opened.model.state_dict().items()}
+    safetensors.torch.save_file(tensors, tmp_path / "taken.safetensors", handing_on(opened))
+    again = open_model(tmp_path / "taken.safetensors", "cifar/resnet8", {"in_channels": 1})
+    assert again.findings == opened.findings
+    safetensors.torch.save_file(tensors, tmp_path / "by-hand.safetensors", {"afternorm.findings": "[1]"})
+    assert open_model(tmp_path / "by-hand.safetensors", "cifar/resnet8", {"in_channels": 1}).findings == ()

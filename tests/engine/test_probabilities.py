@@ -211,3 +211,18 @@ def test_the_logarithm_is_finite_in_every_precision(dtype: torch.dtype) -> None:
         z = HOOKS[link](net, (), torch.tensor(p, dtype=dtype))  # type: ignore[index]
         assert z.isfinite().all()
         assert z.dtype == dtype
+
+
+def test_a_saturated_sigmoid_gives_the_largest_logit_that_its_precision_tells() -> None:
+    z = torch.tensor([[30.0, 12.0, -3.0], [-40.0, 1.0, 2.0]])
+    network = _Sigmoid()
+    take_logits_(network, z)
+    logits = network(z)
+    assert torch.allclose(logits[0, 1:], z[0, 1:], rtol=0, atol=0.1)
+    assert 16 < float(logits[0, 0]) < 18
+    assert float(logits[1, 0]) == pytest.approx(-40, rel=1e-5)
+
+
+class _Sigmoid(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x)

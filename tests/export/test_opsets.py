@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from calibrate.engine.delivery.files import proven_onnx
 from calibrate.errors import ExportError, RecipeError
+from calibrate.export import Provenance, check_tuned, tuned_bytes
 from calibrate.export.opsets import lower_
 from calibrate.recipe import LOWEST_IR, GraphOptions, Outputs, parse
 from calibrate.surgery import find_sites, weigh_examples_
@@ -110,3 +111,44 @@ def test_every_tensor_that_a_network_puts_out_is_an_output_by_its_name() -> None
     graph, parity = proven_onnx(Many().eval(), torch.randn(3, 1, 8, 8), {}, "noise", 1, GraphOptions())
     assert [value.name for value in graph.graph.output] == ["out", "parts_0", "parts_1", "input_2"]
     assert len(parity) == 3
+
+
+class Pooled(nn.Module):
+    """Pools to a size that divides that of the example."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.linear = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(64, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(self.norm(self.conv(x)))
+        return self.linear(torch.nn.functional.adaptive_avg_pool2d(h, 4).flatten(1))
+
+
+def test_a_size_that_is_no_multiple_disproves_what_multiples_do_not() -> None:
+    with pytest.raises(ExportError, match=r"--dynamic leaves .* leave it out"):
+        proven_onnx(Pooled().eval(), torch.randn(3, 1, 8, 8), {}, "noise", 1, GraphOptions(dynamic=True))
+
+
+@pytest.mark.parametrize("opset", [13, 16])
+def test_a_lowered_graph_keeps_no_constant_that_nothing_takes(opset: int) -> None:
+    graph, _ = proven_onnx(Everything().eval(), torch.randn(3, 1, 8, 8), {}, "noise", 1, GraphOptions(opset=opset))
+    taken = {name for node in graph.graph.node for name in node.input}
+    assert {item.name for item in graph.graph.initializer} <= taken
+
+
+class InPlace(nn.Module):
+    """Changes its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = convolutional()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x.mul_(2))
+
+
+def test_the_tuned_file_of_a_network_that_changes_its_input_is_proved() -> None:
+    network = InPlace().eval()
+    provenance = Provenance.model_construct(architecture="a:b")
+    assert check_tuned(tuned_bytes(network, provenance), network, torch.randn(4, 1, 8, 8)).relative_error == 0

@@ -176,3 +176,30 @@ def test_surgery_never_imports_timm() -> None:
 
 def test_layer_norm_and_instance_norm_are_no_sites() -> None:
     assert find_sites(nn.Sequential(nn.LayerNorm(3), nn.InstanceNorm2d(3), nn.Linear(3, 3))) == ()
+
+
+def hooked(layer: nn.Module) -> None:
+    layer.register_forward_hook(lambda _module, _inputs, output: output.tanh())
+
+
+def hooked_before(layer: nn.Module) -> None:
+    layer.register_forward_pre_hook(lambda _module, inputs: (inputs[0] * 2,))
+
+
+@pytest.mark.parametrize("hook", [hooked, hooked_before])
+def test_what_takes_the_place_of_a_layer_has_its_hooks(hook: Callable[[nn.Module], None]) -> None:
+    network = warmed_up(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))).eval()
+    plain = network(torch.ones(2, 3, 4, 4))
+    hook(network[1])
+    x = torch.randn(2, 3, 4, 4)
+    expected = network(x)
+    assert not torch.allclose(plain, network(torch.ones(2, 3, 4, 4)))
+    weigh_examples_(network, find_sites(network), 0.0)
+    assert torch.equal(network(x), expected)
+
+
+def test_a_layer_whose_forward_was_replaced_must_prove_what_it_computes() -> None:
+    network = warmed_up(nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm2d(3)))
+    own = network[0].forward
+    network[0].forward = lambda x: 2 * own(x)
+    assert [bool(site.obstacle) for site in find_sites(network)] == [True, False]
