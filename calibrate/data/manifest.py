@@ -90,6 +90,7 @@ def _of_part(table: CsvTable, part: Part) -> tuple[list[CsvRow], str | None, tup
         if held and part.among(held):
             chosen, findings = part.choose(held, table.name)
             return [row for row in rows if row.fields[place] == chosen], column, findings
+        part.refuse_unnamed(held, f"the column {column!r} of {table.name}")
     part.refuse(table.name, f"none of its columns {', '.join(table.columns + table.unused)} says which rows are of it")
     return rows, None, ()
 

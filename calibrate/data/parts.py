@@ -71,7 +71,18 @@ class Part:
     def refuse(self, source: str, why: str) -> None:
         """Raise where a part is named, and the data have none, because of ``why``."""
         if self.named is not None:
-            raise DataError(f"{source} has no part {self.named!r}: {why}; leave --split out to read all of it.")
+            raise DataError(
+                f"{source} has no part {self.named!r}: {why}; name one that there is, or leave --split out."
+            )
+
+    def refuse_unnamed(self, held: Collection[str], place: str) -> None:
+        """Raise where ``held`` names training data among what is no usual part, and no part is named."""
+        if self.named is None and self.usual != TRAINING and "train" in map(part_of, held):
+            listed = ", ".join(repr(name) for name in sorted(held)[:8])
+            raise DataError(
+                f"{place} holds {listed}, so that training data may be among the rest; name with --split the part to "
+                "read (scores on what a network learned from prove nothing)."
+            )
 
     @staticmethod
     def _matching(held: Collection[str], wanted: str) -> list[str]:

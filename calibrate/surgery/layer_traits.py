@@ -18,7 +18,12 @@ COMMON = frozenset(vars(nn.Module()))
 def own_hooks(module: nn.Module) -> tuple[Any, ...]:
     """The forward hooks of ``module`` that are not ours."""
     hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-    return tuple(hook for hook in hooks if not getattr(hook, "__module__", "").startswith("calibrate."))
+    return tuple(hook for hook in hooks if not is_ours(hook))
+
+
+def is_ours(hook: Any) -> bool:
+    """Whether a forward hook is one of this package's."""
+    return str(getattr(hook, "__module__", "")).startswith("calibrate.")
 
 
 class Traits:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from torch import nn
 
 from calibrate.surgery.kinds import is_normalization, weighed
+from calibrate.surgery.layer_traits import is_ours
 from calibrate.surgery.sites import Site
 
 
@@ -24,10 +25,16 @@ def weigh_examples_(model: nn.Module, sites: Iterable[Site], alpha: float) -> nn
 
 
 def _share_hooks_(layer: nn.Module, replaced: nn.Module) -> None:
-    """Let ``layer`` have the forward hooks of what it takes the place of, which see, or change, what comes and goes."""
+    """Let ``layer`` have the forward hooks of what it takes the place of, which see, or change, what comes and goes.
+
+    Ours stay behind: whoever set one looks after it.
+    """
+    kinds = ("_forward_pre_hooks", "_forward_hooks")
+    theirs = {key for kind in kinds for key, hook in getattr(replaced, kind).items() if not is_ours(hook)}
     for name in vars(replaced):
-        if name.startswith(("_forward_hooks", "_forward_pre_hooks")):
-            setattr(layer, name, getattr(replaced, name))
+        if name.startswith(kinds):
+            held = getattr(layer, name)
+            held.update({key: value for key, value in getattr(replaced, name).items() if key in theirs})
 
 
 def replace_(model: nn.Module, site: Site, layer: nn.Module) -> nn.Module:

@@ -71,7 +71,7 @@ def test_any_part_can_be_named_and_is_what_it_is_alone(write: Write, parted: Cal
         assert source.labels.tolist() == single.labels.tolist()
         assert source.fingerprint == single.fingerprint
         assert "part-taken" not in {item.code for item in source.findings}
-    with pytest.raises(DataError, match=r"no part 'holdout': its folders are extra, test, train, valid; leave"):
+    with pytest.raises(DataError, match=r"no part 'holdout': its folders are extra, test, train, valid; name one"):
         open_data(data, preprocessing=RAW, split="holdout")
     with pytest.raises(DataError, match=r"extra, .* are parts of the data, name one of them with --split"):
         open_data(data, preprocessing=RAW)

@@ -143,7 +143,7 @@ SAME_PREDICTIONS = samples.measurement().model_copy(update={"changes": samples.c
         (NOT_MEASURED, "Not measured: this run does not show whether the change helps."),
         ({"outcomes": (), "recipe": PRESETS["probe"], "verdict": None}, "Only probed: this run says what"),
         (ONLY_T, "No verdict: nothing was compared with the temperature alone. T against the original network: NLL"),
-        (ONLY_T, "Absent: alpha+T minus T"),
+        (ONLY_T, "No arm was tuned besides T"),
         (ONLY_ORIGINAL, "The scores say how good the network is, not that it became better."),
         ({"artifacts": ()}, "No network was written."),
         ({"findings": ()}, "None."),

@@ -46,7 +46,7 @@ def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
     if needing:
         which = f"the steps {', '.join(needing)} look" if needing[1:] else f"the step {needing[0]} looks"
         raise ModelError(
-            f"{which} at logits, and {no_logits(seen)} Steps that look at no logits work as it is, such as --recipe "
+            f"{which} at logits, and {no_logits(seen)} Steps that look at no logits work as it is, such as the recipe "
             "'{steps: [{kind: reestimate}]}', or from Python calibrate.stats.reestimate."
         )
     message = (
