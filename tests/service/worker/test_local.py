@@ -69,7 +69,7 @@ time.sleep(3600)
 
 
 def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
-    """The real child, in the seconds that it takes to import torch; the system kills it, and it does not end itself."""
+    """The real child, in the seconds that it takes to import torch: killed by the system, or by its own watch (1)."""
     assignment = Assignment(
         request=DatasetCheck(data="none.npz"),
         slot="cpu",
@@ -90,4 +90,4 @@ def test_a_child_ends_with_a_killed_executor(tmp_path: Path) -> None:
         _, status = os.waitpid(child, 0)
     finally:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, *map(ctypes.c_ulong, (0, 0, 0, 0)))
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert os.waitstatus_to_exitcode(status) in (-signal.SIGKILL, 1)
