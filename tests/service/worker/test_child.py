@@ -298,7 +298,7 @@ def test_a_refusal_names_the_file_and_no_path_of_the_server(server: Server, inpu
     shutil.copyfile(inputs / "digits.safetensors", unfit)
     model = server.check_model(unfit, architecture="cifar/resnet20")
     assert (model.state, model.problem["code"], model.weights) == ("refused", "model", None)
-    assert "my_weights.safetensors do not fit cifar/resnet20" in model.problem["detail"]
+    assert "my_weights.pth do not fit cifar/resnet20" in model.problem["detail"]
     assert str(server.server_data.folder) not in model.problem["detail"]
     assert "../" not in model.problem["detail"]
 
