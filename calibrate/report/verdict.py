@@ -64,7 +64,7 @@ def _sentence(summary: Summary) -> str:
         reasons = fmt.printable("; ".join(summary.reasons)) or "no reason is given"
         if summary.verdict == "improved":
             of_t = _without_verdict(measurement.differences)
-            return f"Improved by the temperature alone. {of_t} Why not more: {reasons}.{_domains(measurement)}"
+            return f"Improved by the temperature alone. {of_t} The choice: {reasons}.{_domains(measurement)}"
         return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(measurement)}"
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"

@@ -57,8 +57,7 @@ def _digest(request: JobRequest) -> str:
     later: dict[str, Any] = {name: True for name in ("training_dataset",) if getattr(request, name) is None}
     if request.settings.autocast is None:
         later["settings"] = {"autocast"}
-    added = request.outputs.model_fields_set & {"opset", "ir_version", "dynamic"}
-    later["outputs"] = {"opset", "ir_version", "dynamic"} - {name for name in added if getattr(request.outputs, name)}
+    later["outputs"] = {name for name in ("opset", "ir_version", "dynamic") if not getattr(request.outputs, name)}
     settings = request.settings.model_copy(update={"batch_size": request.settings.batch_size or 64})
     asked = request.model_copy(update={"settings": settings})
     return hashlib.sha256(asked.model_dump_json(exclude=later).encode()).hexdigest()

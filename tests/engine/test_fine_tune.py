@@ -118,6 +118,12 @@ def test_a_fresh_head_takes_the_place_of_one_logit() -> None:
     assert outcome.model(torch.randn(3, 1, 8, 8)).shape == (3, 2)
 
 
+@pytest.mark.parametrize("end", [nn.Softmax(1), nn.Sigmoid()])
+def test_a_network_that_puts_out_probabilities_is_refused(end: nn.Module) -> None:
+    with pytest.raises(ModelError, match="puts out probabilities; wrap it in a factory"):
+        plan(nn.Sequential(model_of(4), end), {}, maps())
+
+
 @pytest.mark.parametrize("model", [grouped(4), nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), Tied()])
 def test_networks_without_batch_norm_or_with_ties_are_fine_tuned(model: nn.Module) -> None:
     recipe = FineTuning.model_validate({**SHORT, "penalties": [{"kind": "l2_sp"}], "groups": {"weight_decay": 0}})

@@ -132,6 +132,11 @@ def test_a_result_that_is_not_there_has_no_section_and_no_other_part_is_dropped(
         assert found.headings == [heading for heading in WHOLE if heading not in missing]
 
 
+T_ALONE = {
+    "outcomes": samples.outcomes(measurement=samples.measurement(("original", "T"))),
+    "verdict": "improved",
+    "reasons": ("α is not shown to improve on T",),
+}
 ONLY_T = {"outcomes": samples.outcomes(measurement=samples.measurement(("original", "T"))), "verdict": None}
 ONLY_ORIGINAL = {"outcomes": samples.outcomes(measurement=samples.measurement(("original",))), "verdict": None}
 SAME_PREDICTIONS = samples.measurement().model_copy(update={"changes": samples.changes(examples=())})
@@ -144,6 +149,8 @@ SAME_PREDICTIONS = samples.measurement().model_copy(update={"changes": samples.c
         ({"outcomes": (), "recipe": PRESETS["probe"], "verdict": None}, "Only probed: this run says what"),
         (ONLY_T, "No verdict: nothing was compared with the temperature alone. T against the original network: NLL"),
         (ONLY_T, "No arm was tuned besides T"),
+        (T_ALONE, "Improved by the temperature alone. T against the original network: NLL"),
+        (T_ALONE, "The choice: α is not shown to improve on T."),
         (ONLY_ORIGINAL, "The scores say how good the network is, not that it became better."),
         ({"artifacts": ()}, "No network was written."),
         ({"findings": ()}, "None."),

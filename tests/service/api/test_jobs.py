@@ -213,6 +213,8 @@ def test_a_key_remembers_a_request_of_before_there_were_training_datasets() -> N
         {"training_dataset": "dst_2"},
         {"settings": JobSettings(batch_size=8)},
         {"settings": JobSettings(autocast="bfloat16")},
+        {"outputs": request.outputs.model_copy(update={"opset": 16})},
+        {"outputs": request.outputs.model_copy(update={"dynamic": True})},
     ]
     assert len({_digest(request.model_copy(update=change)) for change in [{}, *changes]}) == len(changes) + 1
 
