@@ -214,7 +214,8 @@ class Mixes:
     def choose(self, criterion: MixCriterion, margin: float | None = None) -> StatisticsChoice:
         """What the search chooses by ``criterion``."""
         step = self.step if margin is None else self.step.model_copy(update={"margin": margin})
-        return search_statistics(self.logits_of, criterion, step, layers=len(self.mixing.depth))
+        examples, layers = len(self.mixing.searched), len(self.mixing.depth)
+        return search_statistics(self.logits_of, criterion, step, examples=examples, layers=layers)
 
 
 def relabelled(given: Given, labels: NDArray[np.int64], seed: int) -> Given:
@@ -355,8 +356,8 @@ def report_label_free(row: str, mixes: Mixes) -> None:
     labels = run.calibration_labels
     criteria: dict[str, tuple[MixCriterion, float]] = {
         "labels": (LabelledCriterion(labels, given.seed), 1.0),
-        "mutual information": (InformationCriterion(len(labels), given.seed), 1.0),
-        "mutual information, margin 0": (InformationCriterion(len(labels), given.seed), 0.0),
+        "mutual information": (InformationCriterion(mixes.calibration[STORED], given.seed), 1.0),
+        "mutual information, margin 0": (InformationCriterion(mixes.calibration[STORED], given.seed), 0.0),
     }
     for name, (criterion, margin) in criteria.items():
         choice = mixes.choose(criterion, margin)
