@@ -110,7 +110,8 @@ def _of_objects(data: Iterable[Any], given: _Given, keys: tuple[str, str] | None
     part = given["part"]
     findings: tuple[Finding, ...] = ()
     if isinstance(data, Mapping):
-        if not data or not all(isinstance(key, str) and (part_of(key) or key == part.named) for key in data):
+        keys_of_parts = [key for key in data if isinstance(key, str) and (part_of(key) or key == part.named)]
+        if not keys_of_parts or not all(isinstance(key, str) for key in data):
             raise DataError(
                 f"the data are a {name} with the keys {', '.join(map(repr, data))[:200] or 'none'}, which are no parts "
                 "such as train, val and test; pass an iterable of (x, y), or of mappings of one example or batch each."

@@ -14,7 +14,7 @@ NAMES: Final = {
     "val": ("val", "valid", "validation", "dev", "eval", "publictest"),
     "test": ("test", "testing", "privatetest"),
 }
-_BEHIND = re.compile(r"[-_ ]?(set|data|dataset|split|images|imgs|[0-9]+)$")
+_BEHIND = re.compile(r"[-_ ]?(set|data|dataset|split|images?|imgs?|[0-9]+)$")
 _WITHIN = re.compile(rf"(?<![a-z])({'|'.join(name for usual in NAMES.values() for name in usual)})(?![a-z])")
 _CAPITAL = re.compile("(?<=[a-z])(?=[A-Z])")
 #: What is read where no part is named, the first that there is: to measure on, to learn from, and to test on.

@@ -96,6 +96,19 @@ def test_a_manifest(write_folder: Write, damaged: dict[str, bytes]) -> None:
     assert len(inputs_of(source)) == 7
 
 
+def test_a_file_that_is_missing_is_as_one_that_is_broken(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    names = [*pets, "bee/gone.png", "ant"]  # the last is a folder
+    (root / "list.csv").write_text("path,label\n" + "".join(f"{name},{name[0]}\n" for name in names))
+    source = open_data(root / "list.csv", preprocessing=RAW, skip_broken=2)
+    assert source.class_names == ("a", "b", "c", "d")
+    assert len(inputs_of(source)) == len(pets)
+    assert "'bee/gone.png', 'ant'" in source.findings[0].message
+    for most in (0, 1):
+        with pytest.raises(DataError, match=r"'bee/gone.png'"):
+            open_data(root / "list.csv", preprocessing=RAW, skip_broken=most)
+
+
 class Lazy:
     """A data set that decodes when it is asked, as torchvision's do."""
 

@@ -270,7 +270,63 @@ def test_a_column_may_say_the_part(write_folder: Write, pets: dict[str, bytes], 
         open_data(root / "list.csv", preprocessing=RAW, split="val")
 
 
+@pytest.mark.parametrize(
+    ("header", "train", "val"),
+    [
+        ("Usage", "Training", "PublicTest"),
+        ("Usage", "Training", "PrivateTest"),
+        ("partition", "train", "val"),
+        ("phase", "TRAIN", "TEST"),
+        ("is_train", "1", "0"),
+        ("Is Training", "True", "False"),
+        ("is_valid", "False", "True"),
+        ("is_training_img", "1.0", "0.0"),
+        ("data set", "train", "test"),
+        ("whatever it is called", "train_0", "test_0"),
+        ("fold", "a_train", "a_dev"),
+    ],
+)
+def test_a_column_of_parts_is_known_by_what_it_says(
+    write_folder: Write, pets: dict[str, bytes], header: str, train: str, val: str
+) -> None:
+    root = write_folder(pets)
+    rows = [(name, name.split("/")[0], val if number % 3 else train) for number, name in enumerate(pets)]
+    (root / "list.csv").write_text(f"path,label,{header}\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    for named, usual, part in [(None, None, val), (None, TRAINING, train), ("train", None, train)]:
+        given = {} if usual is None else {"usual": usual}
+        source = open_data(root / "list.csv", preprocessing=RAW, split=named, **given)
+        wanted = [name for name, _, of in rows if of == part]
+        assert [source.entry(row).split("'")[1] for row in range(len(source))] == wanted
+        assert "columns-unused" not in {item.code for item in source.findings}
+
+
+@pytest.mark.parametrize(("header", "value"), [("Usage", "Training"), ("is_train", "1"), ("phase", "train")])
+def test_a_column_of_training_rows_alone_is_refused(
+    write_folder: Write, pets: dict[str, bytes], header: str, value: str
+) -> None:
+    root = write_folder(pets)
+    (root / "list.csv").write_text(f"path,label,{header}\n" + "".join(f"{name},0,{value}\n" for name in pets))
+    with pytest.raises(DataError, match=f"'{header}' of .*none of that is val or test; name with --split"):
+        open_data(root / "list.csv", preprocessing=RAW)
+    assert len(open_data(root / "list.csv", preprocessing=RAW, split="train")) == len(pets)
+
+
+def test_word_classes_of_a_manifest_are_numbered_over_all_parts(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    of = {"dog": "val", "cat": "val", "ant": "train"}
+    rows = "".join(f"{name},{name.split('/')[0]},{of[name.split('/')[0]]}\n" for name in pets)
+    (root / "list.csv").write_text(f"path,label,split\n{rows}")
+    source = open_data(root / "list.csv", preprocessing=RAW)
+    assert source.class_names == ("ant", "cat", "dog")
+    assert sorted({*source.labels.tolist()}) == [1, 2]
+
+
 def test_a_mapping_of_parts() -> None:
     parts = {name: [(torch.full((3,), float(number)), number)] for number, name in enumerate(("train", "validation"))}
     assert open_data(parts, preprocessing=None).labels.tolist() == [1]
     assert open_data(parts, preprocessing=None, split="train").labels.tolist() == [0]
+    more = parts | {"unsupervised": [(torch.zeros(3), 0)]}
+    assert open_data(more, preprocessing=None).labels.tolist() == [1]
+    assert open_data(more, preprocessing=None, split="unsupervised").labels.tolist() == [0]
+    with pytest.raises(DataError, match="the keys 'x', 'y', which are no parts"):
+        open_data({"x": torch.zeros(3), "y": 0}, preprocessing=None)
