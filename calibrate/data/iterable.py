@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from calibrate.data.broken import left_out
-from calibrate.data.class_list import class_indices
+from calibrate.data.class_list import class_indices, places_said
 from calibrate.data.element import Input, Keys, examples_in, read_input, stored_bytes, unpack
 from calibrate.data.images import BrokenImageError, is_system_error
 from calibrate.data.loading import load_in_order
@@ -72,7 +72,8 @@ class Examples(Source):
         self._one_per_index = self._by_index and not self._has_batches
         self._positions = positions if self._one_per_index else []
         applied = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
-        self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
+        called = f"the labels of the data ({name})"
+        self._labels = class_indices(np.array(labels), called)
         super().__init__(
             name=name,
             labels=self._labels,
@@ -81,7 +82,7 @@ class Examples(Source):
             input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=findings + applied.findings,
+            findings=findings + places_said(classes, called) + applied.findings,
         )
 
     def __len__(self) -> int:

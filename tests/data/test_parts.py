@@ -193,7 +193,18 @@ def test_a_split_of_data_without_parts_is_refused(write_zip: Write, pets: dict[s
 
 @pytest.mark.parametrize(
     "form",
-    ["{}_images,{}_labels", "x_{},y_{}", "X_{},Y_{}", "images_{},labels_{}", "{}_data,{}_target", "{}_image,{}_label"],
+    [
+        "{}_images,{}_labels",
+        "x_{},y_{}",
+        "X_{},Y_{}",
+        "images_{},labels_{}",
+        "{}_data,{}_target",
+        "{}_image,{}_label",
+        "{}_data,{}_labels",
+        "{}_X,{}_y",
+        "{}_set_x,{}_set_y",
+        "{}Images,{}Labels",
+    ],
 )
 def test_arrays_of_parts(tmp_path: Path, form: str) -> None:
     inputs, labels = form.split(",")
