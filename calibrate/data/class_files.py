@@ -21,10 +21,12 @@ FIELDS = (
 #: Of these, what maps names to indexes, and indexes to names.
 TO_INDEX, TO_NAME = ("label2id", "class_to_idx"), ("id2label", "idx_to_class", "names")
 ACCEPTED = (
-    "a text file with one class name per line; JSON or YAML with a list of names, a mapping of names to indexes "
-    "(class_to_idx), of indexes to names (id2label) or to [synset, word], or with one of these as names, classes, "
-    "class_to_idx or id2label"
+    "a text file with one class name per line, alone or with its index; JSON or YAML with a list of names or records "
+    "with id and name, a mapping of names to indexes (class_to_idx), of indexes to names (id2label) or to "
+    "[synset, word], or with one of these as names, classes, categories, class_to_idx or id2label"
 )
+_INDEX_FIRST = re.compile(r"(?P<index>[0-9]{1,9})\s*[:=,;\s]\s*(?P<name>[^-:=,;\s].*)")
+_INDEX_LAST = re.compile(r"(?P<name>\S.*?)\s*[:=,;\s]\s*(?P<index>[0-9]{1,9})")
 _SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
 _FIELD = re.compile(rf"({'|'.join(FIELDS)}):(\s|$)")
 _ITEM, _OF_INDEX, _TO_INDEX = (
@@ -40,7 +42,8 @@ Pairs = tuple[tuple[Any, Any], ...]
 def read_classes(path: str | Path) -> ClassList:
     """Read the class list in a file: one name per line, JSON, or YAML; which of them is told by its content.
 
-    Indexes must be 0 … K − 1, each once. Blank lines at the end of a text are ignored.
+    Indexes must be 0 … K − 1, each once; lines such as ``0 cat`` that are not so numbered are names as they are. Blank
+    lines at the end of a text are ignored.
     """
     require_kind(path, (str, Path), "path", "the path of a file with the model's class names")
     name = f"the class list {str(path)!r}"
@@ -50,13 +53,31 @@ def read_classes(path: str | Path) -> ClassList:
         synsets = [_SYNSET.fullmatch(line) for line in lines]
         if all(synsets):
             return _checked([found.groups() for found in synsets if found], name, "line")
-        return _checked([(line,) for line in lines], name, "line")
+        return _checked(_numbered(lines) or [(line,) for line in lines], name, "line")
     try:
         document = parse_document(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UsageError(f"{name} cannot be read as JSON or YAML: {reason}. Give {ACCEPTED}.") from None
     return _checked(_classes(document, name), name, "place")
+
+
+def _numbered(lines: Sequence[str]) -> list[Names] | None:
+    r"""The classes of lines that each hold a name and its index, in either order; None where they do not.
+
+    The indexes are 0 … K − 1, each once, and no name stands twice: ``room 0``, ``room 1`` are names. The whole line is
+    a further name of the class.
+
+    >>> _numbered(["1\tdog", "0\tcat"]), _numbered(["room 0", "room 1"])
+    ([('cat', '0\tcat'), ('dog', '1\tdog')], None)
+    """
+    for form in (_INDEX_FIRST, _INDEX_LAST):
+        found = [form.fullmatch(line) for line in lines]
+        by_index = {int(match["index"]): (match["name"], match[0]) for match in found if match}
+        names = {name for name, _ in by_index.values()}
+        if all(found) and by_index.keys() == set(range(len(lines))) and len(names) == len(lines):
+            return [by_index[index] for index in range(len(lines))]
+    return None
 
 
 def classes_of(indexes: Mapping[str, int]) -> ClassList:
@@ -141,8 +162,17 @@ def _classes(document: Any, name: str) -> list[Names]:
             return _by_index(held, within, field) if isinstance(held, tuple) else _classes(held, within)
         return _by_index(document, name)
     if isinstance(document, list):
+        records = [_record(item) for item in document]
+        if records and all(record is not None for record in records):
+            return _by_index(tuple(record for record in records if record is not None), name, "id2label")
         return [_names(item, name) for item in document]
     raise UsageError(f"{name} is neither a list nor a mapping; give {ACCEPTED}.")
+
+
+def _record(item: Any) -> tuple[Any, Any] | None:
+    """The id and the name in one of COCO's categories, ``{"id": 0, "name": "cat"}``; None for anything else."""
+    fields = dict(item) if isinstance(item, tuple) and all(isinstance(key, str) for key, _ in item) else {}
+    return (fields["id"], fields["name"]) if is_index(fields.get("id")) and "name" in fields else None
 
 
 def held_in(document: Sequence[tuple[Any, Any]], fields: Iterable[str]) -> tuple[str, Any] | None:

@@ -42,8 +42,12 @@ LARGEST = 10**9
 
 def indices_by_name(classes: Sequence[str]) -> dict[str, int]:
     """The index of each class by its name, and by its other names where the list has some."""
-    others = classes.others if isinstance(classes, ClassList) else {}
-    return {**others, **{name: index for index, name in enumerate(classes)}}
+    return {**other_names(classes), **{name: index for index, name in enumerate(classes)}}
+
+
+def other_names(classes: Sequence[str] | None) -> dict[str, int]:
+    """The index of each further name that the classes have."""
+    return dict(classes.others) if isinstance(classes, ClassList) else {}
 
 
 def check_classes(names: Sequence[str], source: str, place: str = "line") -> tuple[str, ...]:

@@ -55,12 +55,13 @@ def read_labels(
     words = [column for column in columns if not column.is_numbers]
     numbers = [column for column in columns if column.is_numbers]
     if classes is not None:
-        known = indices_by_name(check_classes(classes, "the class list"))
+        listed = check_classes(classes, "the class list")
+        known = indices_by_name(listed)
         column = next(
             (it for it in columns if all(_as_named(label, known) in known for label in it.labels)), columns[0]
         )
         indices, findings = _in_list(_of(rows, every, column), known, table.name)
-        return Labelled(indices, tuple(classes), findings, (column.name,))
+        return Labelled(indices, listed, findings, (column.name,))
     if words and numbers:
         return _in_two_columns(rows, every, words[0], numbers[0], table.name)
     labels = _of(rows, every, columns[0])

@@ -8,8 +8,8 @@ from decimal import Decimal
 from calibrate.result import Finding
 
 _MOVE = (
-    "If the network was trained in that order, pass a class list in it with --classes FILE (from Python `classes`, over "
-    "REST the model's `class_names`)."
+    "If the network was trained in that order, pass a class list in it with --classes FILE (from Python `classes`, "
+    "over REST the model's `class_names`)."
 )
 #: So many names of an order are shown, and so much of each.
 SHOWN, LONGEST = 4, 40

@@ -168,7 +168,22 @@ class Examples(Source):
         if self._by_index:
             yield from ((index, partial(self._data.__getitem__, index)) for index in range(len(self._data)))
         else:
-            yield from ((index, lambda element=element: element) for index, element in enumerate(self._data))
+            for index, element in enumerate(self._iterated()):
+                yield index, lambda element=element: element
+
+    def _iterated(self) -> Iterator[Any]:
+        """What the data yield; DataError where they raise on an image that might have been left out."""
+        try:
+            yield from self._data
+        except DAMAGE as error:
+            if not self._skips or is_system_error(error):
+                raise
+            kind = type(self._data).__name__
+            raise DataError(
+                f"the data ({kind}) raised {type(error).__name__} while they were iterated ({error}), so that no "
+                "broken image can be left out. Pass the data set itself, which is read by index, or images not "
+                "decoded yet."
+            ) from error
 
 
 def _is_map_style(data: Any, name: str) -> bool:

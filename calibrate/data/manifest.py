@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from calibrate.data.class_list import check_classes
 from calibrate.data.csv_labels import LABEL, read_labels
 from calibrate.data.csv_labels import SPELLINGS as LABELS
 from calibrate.data.files.interface import Listed, leads_outside
@@ -75,7 +76,7 @@ class CsvManifest(ImageFiles):
         root = place.parent
         listed = Listed(names, may_lack=skip_broken > 0)
         files = Directory(root, listed) if isinstance(root, Path) else RemoteDirectory(root, listed)
-        class_names, labels = None if classes is None else tuple(classes), None
+        class_names, labels = None if classes is None else check_classes(classes, "the class list"), None
         taken, used = {"path": table.spelled["path"]}, {parting, table.spelled["path"]}
         if LABEL in table.columns:
             labelled = read_labels(rows, every, table, classes)

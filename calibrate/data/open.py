@@ -8,6 +8,7 @@ from calibrate.data.broken import check_skip_broken
 from calibrate.data.class_files import classes_of
 from calibrate.data.class_map import ClassMap
 from calibrate.data.derived.mapped import Mapped
+from calibrate.data.element import check_keys
 from calibrate.data.files.local_directory import Directory
 from calibrate.data.files.remote import URL, RemotePath, locate, without_credentials
 from calibrate.data.files.remote_directory import RemoteDirectory
@@ -70,6 +71,7 @@ def open_data(
                 "when opening it."
             )
         return data
+    check_keys(keys)
     if class_map is not None:
         inner = open_data(
             data, preprocessing=preprocessing, split=split, skip_broken=skip_broken, keys=keys, usual=usual

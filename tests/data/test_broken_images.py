@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from calibrate.data import open_data, split
 from calibrate.errors import DataError, UnsafeInputError, UsageError
@@ -187,6 +188,18 @@ def test_one_broken_image_does_not_take_its_batch_with_it(kind: Any, picture: Ca
         open_data(kind(contents), preprocessing=RAW, skip_broken=1)
     with pytest.raises(DataError, match=r"example 2 of element 1 of \w+ has an image"):
         open_data(kind(contents), preprocessing=RAW)
+
+
+def test_a_loader_that_raises_is_told_apart_from_a_broken_image(picture: Callable[..., bytes]) -> None:
+    contents = [picture(seed) for seed in range(4)]
+    contents[2] = b"no image"
+    loader = DataLoader(Lazy(contents), batch_size=None)
+    with pytest.raises(
+        DataError, match=r"\(DataLoader\) raised UnidentifiedImageError .*Pass the data set itself"
+    ) as caught:
+        open_data(loader, preprocessing=RAW, skip_broken=3)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert len(open_data(Lazy(contents), preprocessing=RAW, skip_broken=3)) == 3
 
 
 class OnALostDisk(Lazy):

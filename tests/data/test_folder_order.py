@@ -50,7 +50,7 @@ def test_other_names_are_sorted_as_text(names: set[str]) -> None:
         (["1", "10", "2", "other"], "classes-as-text"),
         (["background", *map(str, range(1, 12))], "classes-as-text"),
         (
-            [f"{number}_{word}" for number, word in enumerate("airplane car bird cat deer dog x y z u v".split())],
+            [f"{number}_{word}" for number, word in enumerate("zyxwvutsrqp")],
             "classes-as-text",
         ),
         (["c1", "C2"], "classes-as-text"),
@@ -76,8 +76,11 @@ def test_what_is_said(names: list[str], code: str | None) -> None:
         assert "my data" in item.message
         assert "--classes" in item.message
         assert order.other is not None
+        pairs = enumerate(zip(order.names, order.other, strict=True))
+        first = next(place for place, (one, other) in pairs if one != other)
         for shown in (order.names, order.other):
-            assert ", ".join(shown[:3]) in item.message
+            assert shown[first][:40] in item.message
+        assert len(item.message) < 1000
 
 
 @pytest.mark.parametrize("top", ["", "images/"])
