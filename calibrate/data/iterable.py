@@ -168,8 +168,7 @@ class Examples(Source):
         if self._by_index:
             yield from ((index, partial(self._data.__getitem__, index)) for index in range(len(self._data)))
         else:
-            for index, element in enumerate(self._iterated()):
-                yield index, lambda element=element: element
+            yield from ((index, lambda element=element: element) for index, element in enumerate(self._iterated()))
 
     def _iterated(self) -> Iterator[Any]:
         """What the data yield; DataError where they raise on an image that might have been left out."""

@@ -114,11 +114,12 @@ def _of_part(
     within = part.usual if kind is None else (kind,)
     where = f"{source}/{parts.top_of(chosen, '').rstrip('/')}".rstrip("/")
     found = arrange(inside, below, classes, where, Part(usual=within), others)
+    further = tuple(item for item in found.findings if item.code != "part-taken")  # of a folder of the part's own name
     return replace(
         found,
         names=tuple(inside[name] for name in found.names),
         top=parts.top_of(chosen, found.top),
-        findings=findings + parts.findings(source) + _unlabelled(found, others, parts, source) + found.findings,
+        findings=findings + parts.findings(source) + _unlabelled(found, others, parts, source) + further,
     )
 
 
@@ -194,7 +195,7 @@ def _like_parts(classes: tuple[str, ...], source: str) -> tuple[Finding, ...]:
         f"the folders {', '.join(called)} of {source} are called as parts of data are, and were taken for classes, "
         f"since other folders of images lie beside them. If they are parts, name the one to read with --split."
     )
-    return (Finding(code="part-taken-as-class", severity="info", message=message),)
+    return (Finding(code="part-taken-as-class", severity="warning", message=message),)
 
 
 def _findings(skipped: list[str], empty: list[str], source: str) -> tuple[Finding, ...]:

@@ -55,8 +55,9 @@ def open_data(
     the model's classes, or the index of each by its name. ``class_map`` says which of them, by name or index, each
     class of the data is; it must hold every class that has examples, and several may be one.
 
-    ``split`` names the part to read of data that hold several: folders train, val and test around the class folders,
-    arrays such as ``val_images``, a column ``split``, or a mapping of such names to iterables. Without it the first of
+    ``split`` names the part to read of data that hold several: folders train, val and test around the class folders or
+    in them, arrays such as ``val_images``, a column such as ``split`` or ``is_train``, or a mapping of such names to
+    iterables. Without it the first of
     the ``usual`` parts is read, and a finding says so. Up to ``skip_broken`` images that cannot be read are left out
     and named in a finding. Of examples that are mappings, ``keys`` names the input and the label, where they have other
     than the usual names.
