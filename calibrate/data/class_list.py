@@ -128,8 +128,8 @@ def stored_labels(labels: NDArray[np.generic], name: str) -> tuple[NDArray[np.in
         if not whole.all():
             row = int(np.flatnonzero(~whole)[0])
             raise DataError(
-                f"{name} are {labels.dtype}, and row {row} has {labels[row]!s}, which is no class index; give whole "
-                "numbers from 0 on, and drop other examples."
+                f"{name} are {labels.dtype}, and row {row} has {labels[row]!s}, which is no class index; give "
+                "integers from 0 on, and drop other examples."
             )
         said.append(f"{name} are {labels.dtype}, all of them whole, and were taken as class indices.")
         labels = labels.astype(np.int64)

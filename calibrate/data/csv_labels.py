@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"([0-9]+)(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class ManifestLabels:
     """The class index of each row, and the class names, if any; what was made of them, and of which columns."""
 
     indices: list[int]
@@ -42,7 +42,7 @@ class _Column:
 
 def read_labels(
     rows: Sequence[CsvRow], every: Sequence[CsvRow], table: CsvTable, classes: Sequence[str] | None
-) -> Labelled:
+) -> ManifestLabels:
     """The labels of ``rows``, those of the wanted part; names are numbered among ``every`` row, of other parts too.
 
     With ``classes``, a label is one of these names, or an index where all labels are whole numbers that no class is
@@ -61,12 +61,12 @@ def read_labels(
             (it for it in columns if all(_as_named(label, known) in known for label in it.labels)), columns[0]
         )
         indices, findings = _in_list(_of(rows, every, column), known, table.name)
-        return Labelled(indices, listed, findings, (column.name,))
+        return ManifestLabels(indices, listed, findings, (column.name,))
     if words and numbers:
         return _in_two_columns(rows, every, words[0], numbers[0], table.name)
     labels = _of(rows, every, columns[0])
     if _NUMBER.fullmatch(labels[0][1]):
-        return Labelled([_index(*labelled, table.name) for labelled in labels], None, (), (columns[0].name,))
+        return ManifestLabels([_index(*labelled, table.name) for labelled in labels], None, (), (columns[0].name,))
     order = order_classes(set(columns[0].labels), table.name)
     known = indices_by_name(order.names)
     for line, label in labels:
@@ -75,7 +75,7 @@ def read_labels(
                 f"line {line} of {table.name} has the label {label}, a number, while line {labels[0][0]} has a name; "
                 f"give class indices everywhere or names everywhere, or pass the list of the model's classes."
             )
-    return Labelled([known[label] for _, label in labels], order.names, order.findings, (columns[0].name,))
+    return ManifestLabels([known[label] for _, label in labels], order.names, order.findings, (columns[0].name,))
 
 
 def _columns(rows: Sequence[CsvRow], table: CsvTable) -> list[_Column]:
@@ -126,7 +126,7 @@ def _of(rows: Sequence[CsvRow], every: Sequence[CsvRow], column: _Column) -> lis
 
 def _in_two_columns(
     rows: Sequence[CsvRow], every: Sequence[CsvRow], words: _Column, numbers: _Column, name: str
-) -> Labelled:
+) -> ManifestLabels:
     """The indices that one column gives, with the names that the other gives them where it names all."""
     called = {_number(number): word for number, word in zip(numbers.labels, words.labels, strict=True)}
     names = tuple(called.get(str(index), "") for index in range(len(called)))
@@ -134,7 +134,7 @@ def _in_two_columns(
         f"the columns {words.name!r} and {numbers.name!r} of {name} tell the same classes apart: the number was taken "
         f"as the index of the class, {'the word as its name' if all(names) else 'and the word was not used'}."
     )
-    return Labelled(
+    return ManifestLabels(
         [_index(*labelled, name) for labelled in _of(rows, every, numbers)],
         names if all(names) else None,
         (Finding(code="labels-in-two-columns", severity="info", message=message),),

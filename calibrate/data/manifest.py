@@ -42,6 +42,8 @@ SPELLINGS = {
 }
 #: The columns that may say which part each image belongs to, also where only one part is there.
 PART_COLUMNS = ("split", "set", "subset", "part", "fold", "usage", "partition", "phase", "data_set", "data_split")
+#: A column that holds more values is none of parts, if its name does not say so.
+MOST_PARTS = 20
 #: What a column such as ``is_train`` holds, where it says of each image whether it belongs to that part.
 _FLAG = re.compile("is_?(.+)")
 _FLAGS = {"1": True, "1.0": True, "true": True, "yes": True, "0": False, "0.0": False, "false": False, "no": False}
@@ -96,16 +98,23 @@ def _of_part(rows: list[CsvRow], table: CsvTable, part: Part) -> tuple[str | Non
     for place, column in enumerate(table.unused):
         values = [row.others[place] for row in rows]
         said = _parts_said(column, values)
-        known, where = parts_among(held := set(said)), f"the column {column!r} of {table.name}"
+        held, where = set(said), f"the column {column!r} of {table.name}"
         by_name = folded(column) in PART_COLUMNS or said is not values
-        usual = by_name or (len(known) == len(held) and len(set(known.values())) > 1)
-        if held and usual and part.among(held):
+        if _are_parts(held) or (by_name and held and part.among(held)):
             chosen, findings = part.choose(held, where)
             return column, [row for row, of in zip(rows, said, strict=True) if of == chosen], findings
         if by_name:
             part.refuse_unnamed(held, where)
     part.refuse(table.name, f"none of its columns {', '.join(table.columns + table.unused)} says which rows are of it")
     return None, rows, ()
+
+
+def _are_parts(held: Collection[str]) -> bool:
+    """Whether a column holds parts, whatever it is called: two different ones, and few other values."""
+    if len(held) > MOST_PARTS:
+        return False
+    known = parts_among(held)
+    return len(set(known.values())) > 1 and 2 * len(known) >= len(held)
 
 
 def _parts_said(column: str, values: list[str]) -> list[str]:

@@ -311,6 +311,20 @@ def test_a_column_of_parts_is_known_by_what_it_says(
         assert "columns-unused" not in {item.code for item in source.findings}
 
 
+def test_other_parts_and_other_columns_are_told_apart(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    texts = {
+        "note": ["train", "test", "car", "bus", "van", "ship", "bike"],
+        "where": ["train", "val", "extra", "extra", "val", "train", "train"],
+    }
+    rows = [",".join((name, "0", *values)) for name, *values in zip(pets, *texts.values(), strict=True)]
+    (root / "list.csv").write_text("\n".join([f"path,label,{','.join(texts)}", *rows]))
+    for named in (None, "val", "extra"):
+        assert len(open_data(root / "list.csv", preprocessing=RAW, split=named)) == 2
+    with pytest.raises(DataError, match=r"'where' of .* has no part 'test'; it holds extra, train, val"):
+        open_data(root / "list.csv", preprocessing=RAW, split="test")
+
+
 @pytest.mark.parametrize(("header", "value"), [("Usage", "Training"), ("is_train", "1"), ("phase", "train")])
 def test_a_column_of_training_rows_alone_is_refused(
     write_folder: Write, pets: dict[str, bytes], header: str, value: str
