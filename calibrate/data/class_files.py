@@ -53,7 +53,7 @@ def read_classes(path: str | Path) -> ClassList:
         synsets = [_SYNSET.fullmatch(line) for line in lines]
         if all(synsets):
             return _checked([found.groups() for found in synsets if found], name, "line")
-        return _checked(_numbered(lines) or [(line,) for line in lines], name, "line")
+        return _checked(_numbered(lines, name) or [(line,) for line in lines], name, "line")
     try:
         document = parse_document(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
@@ -62,22 +62,32 @@ def read_classes(path: str | Path) -> ClassList:
     return _checked(_classes(document, name), name, "place")
 
 
-def _numbered(lines: Sequence[str]) -> list[Names] | None:
+def _numbered(lines: Sequence[str], name: str) -> list[Names] | None:
     r"""The classes of lines that each hold a name and its index, in either order; None where they do not.
 
     The indexes are 0 … K − 1, each once, and no name stands twice: ``room 0``, ``room 1`` are names. The whole line is
     a further name of the class.
 
-    >>> _numbered(["1\tdog", "0\tcat"]), _numbered(["room 0", "room 1"])
+    >>> _numbered(["1\tdog", "0\tcat"], "the list"), _numbered(["room 0", "room 1"], "the list")
     ([('cat', '0\tcat'), ('dog', '1\tdog')], None)
     """
+    readings = []
     for form in (_INDEX_FIRST, _INDEX_LAST):
         found = [form.fullmatch(line) for line in lines]
         by_index = {int(match["index"]): (match["name"], match[0]) for match in found if match}
-        names = {name for name, _ in by_index.values()}
+        names = {called for called, _ in by_index.values()}
         if all(found) and by_index.keys() == set(range(len(lines))) and len(names) == len(lines):
-            return [by_index[index] for index in range(len(lines))]
-    return None
+            readings.append([by_index[index] for index in range(len(lines))])
+    if len(readings) > 1 and readings[0] != readings[1]:
+        raise UsageError(_numbers_to_numbers(name))
+    return list(readings[0]) if readings else None
+
+
+def _numbers_to_numbers(name: str) -> str:
+    return (
+        f"{name} maps numbers to numbers, and does not say which are names and which are indexes; give the names as a "
+        "list, in the order of the model's outputs, or put the mapping under id2label or class_to_idx."
+    )
 
 
 def classes_of(indexes: Mapping[str, int]) -> ClassList:
@@ -199,10 +209,7 @@ def _by_index(pairs: Pairs, name: str, field: str = "") -> list[Names]:
     if by_key and by_value and field == "" and all(isinstance(k, str) and isinstance(v, int) for k, v in pairs):
         by_key = False
     if by_key and by_value and any(int(key) != int(value) for key, value in pairs):
-        raise UsageError(
-            f"{name} maps numbers to numbers, and does not say which are names and which are indexes; give the names "
-            "as a list, in the order of the model's outputs, or put the mapping under id2label or class_to_idx."
-        )
+        raise UsageError(_numbers_to_numbers(name))
     if by_key:
         indexed = [(int(key), _names(value, name)) for key, value in pairs]
     elif by_value:

@@ -98,9 +98,9 @@ def _agreeing(columns: list[_Column], rows: Sequence[CsvRow], table: CsvTable) -
         if folded(columns[0].name) == LABEL:
             return columns[:1]
         raise DataError(
-            f"the columns {first.name!r} and {second.name!r} of {table.name} may both be the label, and differ: line "
-            f"{rows[row].line} has {first.labels[row]!r} and {second.labels[row]!r}, of which one stands beside "
-            f"another elsewhere. Call the one to read {LABEL}."
+            f"the columns {first.name!r} and {second.name!r} of {table.name} may both be the label, and do not tell "
+            f"the same classes apart (line {rows[row].line}: {first.labels[row]!r} and {second.labels[row]!r}). Call "
+            f"that to read {LABEL}."
         )
     return columns
 

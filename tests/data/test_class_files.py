@@ -204,8 +204,10 @@ def test_of_names_that_are_numbers_the_field_says_which_are_indexes(tmp_path: Pa
     assert read_classes(tmp_path / name) == ("0", "1", "10", "2")
 
 
-@pytest.mark.parametrize("text", ["0: 0\n1: 1\n2: 10\n3: 2\n", '{"0": "0", "1": "1", "10": "2", "2": "3"}'])
+@pytest.mark.parametrize(
+    "text", ["0: 0\n1: 1\n2: 10\n3: 2\n", "0 1\n1 2\n2 0\n", '{"0": "0", "1": "1", "10": "2", "2": "3"}']
+)
 def test_numbers_for_numbers_are_refused_where_nothing_says_which_are_names(tmp_path: Path, text: str) -> None:
-    (tmp_path / "classes.yaml").write_text(text)
+    (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(UsageError, match="which are names and which are indexes"):
-        read_classes(tmp_path / "classes.yaml")
+        read_classes(tmp_path / "classes.txt")

@@ -57,7 +57,8 @@ def test_with_a_class_list_the_names_in_it_count(opened: Open) -> None:
 )
 def test_columns_that_differ_are_refused_but_for_that_called_label(opened: Open, one: str, other: str) -> None:
     with pytest.raises(
-        DataError, match=r"'class' and 'target' of .*, and differ: line \d .*Call the one to read label"
+        DataError,
+        match=r"'class' and 'target' of .* not tell the same classes apart \(line \d: .*Call that to read label",
     ):
         opened(**{"class": one, "target": other})
     source, alone = opened(label=one, target=other), opened(label=one)
