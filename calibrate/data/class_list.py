@@ -124,7 +124,8 @@ def stored_labels(labels: NDArray[np.generic], name: str) -> tuple[NDArray[np.in
         said.append(f"{name} are one-hot rows of {labels.shape[1]} columns; the column of the 1 is the class index.")
         labels = ones.argmax(1)
     if labels.dtype.kind == "f" and labels.ndim == 1 and len(labels):
-        whole = (labels == np.trunc(labels)) & (np.abs(labels) < LARGEST)
+        values = labels.astype(np.longdouble)
+        whole = (values == np.trunc(values)) & (np.abs(values) < LARGEST)
         if not whole.all():
             row = int(np.flatnonzero(~whole)[0])
             raise DataError(

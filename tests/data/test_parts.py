@@ -237,6 +237,7 @@ def test_arrays_of_parts(tmp_path: Path, form: str) -> None:
         (np.eye(3, dtype=bool)[Y], ["labels-converted"]),
         (np.eye(7, dtype=np.float32)[Y], ["labels-converted"]),
         (Y.astype(np.float64), ["labels-converted"]),
+        (Y.astype(">f2"), ["labels-converted"]),
         (Y[:, None].astype(np.float32), ["labels-converted"]),
     ],
 )
