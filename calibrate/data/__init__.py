@@ -2,7 +2,7 @@
 
 from calibrate.data.c_style import require_corruptions
 from calibrate.data.class_files import read_classes
-from calibrate.data.class_list import ClassList
+from calibrate.data.class_list import ClassList, other_names
 from calibrate.data.class_map import ClassMap, read_class_map
 from calibrate.data.derived.augmented import Augmented
 from calibrate.data.derived.cache import Cached, cached
@@ -50,6 +50,7 @@ __all__ = [
     "hold_back",
     "obstacle",
     "open_data",
+    "other_names",
     "prepare",
     "prepare_arrays",
     "prepare_pixels",

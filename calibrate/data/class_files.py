@@ -21,10 +21,12 @@ FIELDS = (
 #: Of these, what maps names to indexes, and indexes to names.
 TO_INDEX, TO_NAME = ("label2id", "class_to_idx"), ("id2label", "idx_to_class", "names")
 ACCEPTED = (
-    "a text file with one class name per line; JSON or YAML with a list of names, a mapping of names to indexes "
-    "(class_to_idx), of indexes to names (id2label) or to [synset, word], or with one of these as names, classes, "
-    "class_to_idx or id2label"
+    "a text file with one class name per line, alone or with its index; JSON or YAML with a list of names or records "
+    "with id and name, a mapping of names to indexes (class_to_idx), of indexes to names (id2label) or to "
+    "[synset, word], or with one of these as names, classes, categories, class_to_idx or id2label"
 )
+_INDEX_FIRST = re.compile(r"(?P<index>[0-9]{1,9})\s*[:=,;\s]\s*(?P<name>[^-:=,;\s].*)")
+_INDEX_LAST = re.compile(r"(?P<name>\S.*?)\s*[:=,;\s]\s*(?P<index>[0-9]{1,9})")
 _SYNSET = re.compile(r"(n\d{8})\s+(\S.*)")
 _FIELD = re.compile(rf"({'|'.join(FIELDS)}):(\s|$)")
 _ITEM, _OF_INDEX, _TO_INDEX = (
@@ -40,7 +42,8 @@ Pairs = tuple[tuple[Any, Any], ...]
 def read_classes(path: str | Path) -> ClassList:
     """Read the class list in a file: one name per line, JSON, or YAML; which of them is told by its content.
 
-    Indexes must be 0 … K − 1, each once. Blank lines at the end of a text are ignored.
+    Indexes must be 0 … K − 1, each once; lines such as ``0 cat`` that are not so numbered are names as they are. Blank
+    lines at the end of a text are ignored.
     """
     require_kind(path, (str, Path), "path", "the path of a file with the model's class names")
     name = f"the class list {str(path)!r}"
@@ -50,13 +53,41 @@ def read_classes(path: str | Path) -> ClassList:
         synsets = [_SYNSET.fullmatch(line) for line in lines]
         if all(synsets):
             return _checked([found.groups() for found in synsets if found], name, "line")
-        return _checked([(line,) for line in lines], name, "line")
+        return _checked(_numbered(lines, name) or [(line,) for line in lines], name, "line")
     try:
         document = parse_document(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise UsageError(f"{name} cannot be read as JSON or YAML: {reason}. Give {ACCEPTED}.") from None
     return _checked(_classes(document, name), name, "place")
+
+
+def _numbered(lines: Sequence[str], name: str) -> list[Names] | None:
+    r"""The classes of lines that each hold a name and its index, in either order; None where they do not.
+
+    The indexes are 0 … K − 1, each once, and no name stands twice: ``room 0``, ``room 1`` are names. The whole line is
+    a further name of the class.
+
+    >>> _numbered(["1\tdog", "0\tcat"], "the list"), _numbered(["room 0", "room 1"], "the list")
+    ([('cat', '0\tcat'), ('dog', '1\tdog')], None)
+    """
+    readings = []
+    for form in (_INDEX_FIRST, _INDEX_LAST):
+        found = [form.fullmatch(line) for line in lines]
+        by_index = {int(match["index"]): (match["name"], match[0]) for match in found if match}
+        names = {called for called, _ in by_index.values()}
+        if all(found) and by_index.keys() == set(range(len(lines))) and len(names) == len(lines):
+            readings.append([by_index[index] for index in range(len(lines))])
+    if len(readings) > 1 and readings[0] != readings[1]:
+        raise UsageError(_numbers_to_numbers(name))
+    return list(readings[0]) if readings else None
+
+
+def _numbers_to_numbers(name: str) -> str:
+    return (
+        f"{name} maps numbers to numbers, and does not say which are names and which are indexes; give the names as a "
+        "list, in the order of the model's outputs, or put the mapping under id2label or class_to_idx."
+    )
 
 
 def classes_of(indexes: Mapping[str, int]) -> ClassList:
@@ -141,8 +172,17 @@ def _classes(document: Any, name: str) -> list[Names]:
             return _by_index(held, within, field) if isinstance(held, tuple) else _classes(held, within)
         return _by_index(document, name)
     if isinstance(document, list):
+        records = [_record(item) for item in document]
+        if records and all(record is not None for record in records):
+            return _by_index(tuple(record for record in records if record is not None), name, "id2label")
         return [_names(item, name) for item in document]
     raise UsageError(f"{name} is neither a list nor a mapping; give {ACCEPTED}.")
+
+
+def _record(item: Any) -> tuple[Any, Any] | None:
+    """The id and the name in one of COCO's categories, ``{"id": 0, "name": "cat"}``; None for anything else."""
+    fields = dict(item) if isinstance(item, tuple) and all(isinstance(key, str) for key, _ in item) else {}
+    return (fields["id"], fields["name"]) if is_index(fields.get("id")) and "name" in fields else None
 
 
 def held_in(document: Sequence[tuple[Any, Any]], fields: Iterable[str]) -> tuple[str, Any] | None:
@@ -169,10 +209,7 @@ def _by_index(pairs: Pairs, name: str, field: str = "") -> list[Names]:
     if by_key and by_value and field == "" and all(isinstance(k, str) and isinstance(v, int) for k, v in pairs):
         by_key = False
     if by_key and by_value and any(int(key) != int(value) for key, value in pairs):
-        raise UsageError(
-            f"{name} maps numbers to numbers, and does not say which are names and which are indexes; give the names "
-            "as a list, in the order of the model's outputs, or put the mapping under id2label or class_to_idx."
-        )
+        raise UsageError(_numbers_to_numbers(name))
     if by_key:
         indexed = [(int(key), _names(value, name)) for key, value in pairs]
     elif by_value:

@@ -36,10 +36,18 @@ class ClassList(tuple[str, ...]):
         return cls([names[0] for names in classes], {name: index for name, index in further if times[name] == 1})
 
 
+#: No model has so many outputs.
+LARGEST = 10**9
+
+
 def indices_by_name(classes: Sequence[str]) -> dict[str, int]:
     """The index of each class by its name, and by its other names where the list has some."""
-    others = classes.others if isinstance(classes, ClassList) else {}
-    return {**others, **{name: index for index, name in enumerate(classes)}}
+    return {**other_names(classes), **{name: index for index, name in enumerate(classes)}}
+
+
+def other_names(classes: Sequence[str] | None) -> dict[str, int]:
+    """The index of each further name that the classes have."""
+    return dict(classes.others) if isinstance(classes, ClassList) else {}
 
 
 def check_classes(names: Sequence[str], source: str, place: str = "line") -> tuple[str, ...]:
@@ -75,6 +83,25 @@ def class_indices(labels: NDArray[np.generic], name: str) -> NDArray[np.int64]:
     return labels.astype(np.int64)
 
 
+def places_said(classes: Sequence[str] | None, name: str) -> tuple[Finding, ...]:
+    """That integer labels were taken as places in the class list, where its names are other numbers.
+
+    >>> [len(places_said(names, "the labels")) for names in (["0", "1", "2"], ["0", "1", "10"], ["ant", "bee"], None)]
+    [0, 1, 0, 0]
+    """
+    if classes is None or not all(map(str.isdecimal, classes)):
+        return ()
+    place = next((place for place, called in enumerate(classes) if called != str(place)), None)
+    if place is None:
+        return ()
+    message = (
+        f"{name} are integers, and the names in the class list are numbers too: a label was taken as a place in the "
+        f"list, counted from 0, so that the label {place} is the class called {classes[place]!r}. If the labels are "
+        f"those names, give their places instead."
+    )
+    return (Finding(code="labels-as-places", severity="warning", message=message),)
+
+
 def stored_labels(labels: NDArray[np.generic], name: str) -> tuple[NDArray[np.int64], tuple[Finding, ...]]:
     """The labels of a file as class indices (n,), and what was made of them: of a column, one-hot rows, or floats.
 
@@ -96,7 +123,15 @@ def stored_labels(labels: NDArray[np.generic], name: str) -> tuple[NDArray[np.in
             )
         said.append(f"{name} are one-hot rows of {labels.shape[1]} columns; the column of the 1 is the class index.")
         labels = ones.argmax(1)
-    if labels.dtype.kind == "f" and len(labels) and (labels == np.trunc(labels)).all():
+    if labels.dtype.kind == "f" and labels.ndim == 1 and len(labels):
+        values = labels.astype(np.longdouble)
+        whole = (values == np.trunc(values)) & (np.abs(values) < LARGEST)
+        if not whole.all():
+            row = int(np.flatnonzero(~whole)[0])
+            raise DataError(
+                f"{name} are {labels.dtype}, and row {row} has {labels[row]!s}, which is no class index; give "
+                "integers from 0 on, and drop other examples."
+            )
         said.append(f"{name} are {labels.dtype}, all of them whole, and were taken as class indices.")
         labels = labels.astype(np.int64)
     findings = tuple(Finding(code="labels-converted", severity="info", message=message) for message in said)

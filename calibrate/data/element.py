@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from calibrate.data.images import IMAGE_CHANNELS, BrokenImageError, as_image, is_system_error
-from calibrate.errors import DataError
+from calibrate.errors import DataError, UsageError
 
 #: An image, or floating point network input (C, ...) as float32.
 Input = Image.Image | Tensor
@@ -24,6 +24,14 @@ Keys = tuple[str, str]
 KEYS_MOVE = (
     "say which are the input and the label: open_data(…, keys=('image', 'label')), or let the data yield pairs (x, y)."
 )
+
+
+def check_keys(keys: Keys | None) -> None:
+    """Refuse ``keys`` that are no two names."""
+    if keys is None:
+        return
+    if not isinstance(keys, tuple | list) or len(keys) != 2 or not all(isinstance(key, str) for key in keys):
+        raise UsageError(f"keys are {keys!r}; give the names of the input and the label, such as ('image', 'label').")
 
 
 def unpack(element: Any, name: str, keys: Keys | None = None) -> Iterator[tuple[Input, int]]:

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from calibrate.data.broken import left_out
-from calibrate.data.class_list import class_indices
+from calibrate.data.class_list import class_indices, places_said
 from calibrate.data.element import Input, Keys, examples_in, read_input, stored_bytes, unpack
 from calibrate.data.images import BrokenImageError, is_system_error
 from calibrate.data.loading import load_in_order
@@ -72,7 +72,8 @@ class Examples(Source):
         self._one_per_index = self._by_index and not self._has_batches
         self._positions = positions if self._one_per_index else []
         applied = applied_preprocessing(preprocessing, images=True in kinds, name=f"the data ({name})")
-        self._labels = class_indices(np.array(labels), f"the labels of the data ({name})")
+        called = f"the labels of the data ({name})"
+        self._labels = class_indices(np.array(labels), called)
         super().__init__(
             name=name,
             labels=self._labels,
@@ -81,7 +82,7 @@ class Examples(Source):
             input_map=applied.input_map,
             class_names=classes,
             listed=classes is not None,
-            findings=findings + applied.findings,
+            findings=findings + places_said(classes, called) + applied.findings,
         )
 
     def __len__(self) -> int:
@@ -167,7 +168,21 @@ class Examples(Source):
         if self._by_index:
             yield from ((index, partial(self._data.__getitem__, index)) for index in range(len(self._data)))
         else:
-            yield from ((index, lambda element=element: element) for index, element in enumerate(self._data))
+            yield from ((index, lambda element=element: element) for index, element in enumerate(self._iterated()))
+
+    def _iterated(self) -> Iterator[Any]:
+        """What the data yield; DataError where they raise on an image that might have been left out."""
+        try:
+            yield from self._data
+        except DAMAGE as error:
+            if not self._skips or is_system_error(error):
+                raise
+            kind = type(self._data).__name__
+            raise DataError(
+                f"the data ({kind}) raised {type(error).__name__} while they were iterated ({error}), so that no "
+                "broken image can be left out. Pass the data set itself, which is read by index, or images not "
+                "decoded yet."
+            ) from error
 
 
 def _is_map_style(data: Any, name: str) -> bool:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from calibrate.data.class_list import check_classes, indices_by_name
 from calibrate.data.folder_order import order_classes
 from calibrate.data.images import EXTENSIONS
-from calibrate.data.parts import ANY_PART, Part
+from calibrate.data.part_folders import PartFolders, Place, find_part_folders
+from calibrate.data.parts import ANY_PART, Part, part_of, parts_among
 from calibrate.errors import DataError
 from calibrate.result import Finding
 
@@ -42,20 +43,27 @@ class Layout:
 
 
 def arrange(
-    names: Collection[str], folders: Collection[str], classes: Sequence[str] | None, source: str, part: Part = ANY_PART
+    names: Collection[str],
+    folders: Collection[str],
+    classes: Sequence[str] | None,
+    source: str,
+    part: Part = ANY_PART,
+    elsewhere: Collection[Place] = (),
 ) -> Layout:
     """Read class folders off relative file names; without ``classes``, folders are numbered in their own order.
 
-    Images that all lie at the top, in no folder, have no labels. Of folders that are ``train``, ``val`` and ``test``,
-    with class folders in them, the ``part`` that is wanted is read, and its classes are numbered among those of all.
+    Images that all lie at the top, in no folder, have no labels. Of folders that are parts (``train``, ``val``,
+    ``test``), around the class folders or in them, the ``part`` that is wanted is read, and its classes are numbered
+    among those of all parts: the class folders ``elsewhere`` lie in others.
 
     >>> arrange(["val/dog/1.png", "val/cat/2.png"], [], None, "pets.zip").labels
     array([0, 1])
     """
     images = sorted((parts for parts in _split(names) if _is_image(parts)), key=lambda parts: parts[-2:])
-    if (depth := _part_depth(images, part)) is not None:
-        return _of_part(images, names, folders, classes, source, part, depth)
+    if (found := find_part_folders(images, elsewhere, classes, part)) is not None:
+        return _of_part(found, images, names, folders, classes, source, part, elsewhere)
     part.refuse(source, f"its folders are {_folders(images)}")
+    folders = {*folders, *("/".join(place) for place in elsewhere)}
     skipped = sorted(name for name in names if not _is_image(tuple(name.split("/"))))
     parents = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
     skipped += sorted(folder for folder in set(folders) - parents if folder.split("/")[-1].startswith("."))
@@ -76,7 +84,7 @@ def arrange(
     findings = _findings(skipped, sorted(empty), source)
     if classes is None:
         order = order_classes(with_images | empty, source)
-        class_names, findings = order.names, findings + order.findings
+        class_names, findings = order.names, findings + order.findings + _like_parts(order.names, source)
     else:
         class_names = check_classes(classes, "the class list")
         _check_known(sorted(with_images), class_names, source)
@@ -87,41 +95,44 @@ def arrange(
     return Layout(paths, labels, class_names, prefix, findings)
 
 
-def _part_depth(images: list[tuple[str, ...]], part: Part) -> int | None:
-    """Below how many folders around everything the parts lie; None where there are none."""
-    for depth in (0, 1):
-        heads = {parts[depth] for parts in images if len(parts) > depth + 1}
-        if any(len(parts) <= depth + 1 for parts in images) or (depth and len({parts[0] for parts in images}) > 1):
-            return None
-        labelled = any(len(parts) > depth + 2 for parts in images)
-        if heads and part.among(heads) and (labelled or part.named is not None):
-            return depth
-    return None
-
-
 def _of_part(
-    images: list[tuple[str, ...]],
+    parts: PartFolders,
+    images: list[Place],
     names: Collection[str],
     folders: Collection[str],
     classes: Sequence[str] | None,
     source: str,
     part: Part,
-    depth: int,
+    elsewhere: Collection[Place],
 ) -> Layout:
     """The layout of one part, its files named from the root; the class folders of other parts are classes too."""
-    around = images[0][:depth]
-    chosen, findings = part.choose({parts[depth] for parts in images}, source)
-    prefix = "".join(f"{folder}/" for folder in (*around, chosen))
-    inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-    elsewhere = {parts[-2] for parts in images if len(parts) == depth + 3}
-    below = {folder.removeprefix(prefix) for folder in folders if folder.startswith(prefix)} | elsewhere
-    found = arrange(inside, below, classes, f"{source}/{prefix.rstrip('/')}")
+    chosen, findings = part.choose(parts.held, source)
+    inside = {"/".join(parts.inside(place)): "/".join(place) for place in _split(names) if parts.holds(place, chosen)}
+    below = {"/".join(parts.inside(place)) for place in _split(folders) if parts.holds(place, chosen)}
+    others = parts.class_folders([*images, *((*place, "") for place in elsewhere)], chosen)
+    kind = parts_among(parts.held).get(chosen)
+    within = part.usual if kind is None else (kind,)
+    where = f"{source}/{parts.top_of(chosen, '').rstrip('/')}".rstrip("/")
+    found = arrange(inside, below, classes, where, Part(usual=within), others)
+    further = tuple(item for item in found.findings if item.code != "part-taken")  # of a folder of the part's own name
     return replace(
         found,
-        names=tuple(prefix + name for name in found.names),
-        top=prefix + found.top,
-        findings=findings + found.findings,
+        names=tuple(inside[name] for name in found.names),
+        top=parts.top_of(chosen, found.top),
+        findings=findings + parts.findings(source) + _unlabelled(found, others, parts, source) + further,
     )
+
+
+def _unlabelled(found: Layout, others: Collection[Place], parts: PartFolders, source: str) -> tuple[Finding, ...]:
+    """That the images of the parts have no labels, where they could be if the parts were the classes."""
+    if found.labels is not None or others:
+        return ()
+    message = (
+        f"the images of {source} lie directly in {', '.join(sorted(parts.held))}, which are called as parts of data "
+        "are, so they have no labels. If these folders are the classes, pass a class list that names them with "
+        "--classes."
+    )
+    return (Finding(code="parts-unlabelled", severity="info", message=message),)
 
 
 def _folders(images: list[tuple[str, ...]]) -> str:
@@ -173,6 +184,18 @@ def _check_known(folders: list[str], class_names: tuple[str, ...], source: str) 
                 f"the class folder {folder!r} in {source} is not in the class list; the nearest of its "
                 f"{len(class_names)} names is {near!r}. Rename the folder, or pass the list of the model's classes."
             )
+
+
+def _like_parts(classes: tuple[str, ...], source: str) -> tuple[Finding, ...]:
+    """That folders called as parts were taken for classes, since others lie beside them."""
+    called = [repr(name) for name in classes if part_of(name) is not None]
+    if not called:
+        return ()
+    message = (
+        f"the folders {', '.join(called)} of {source} are called as parts of data are, and were taken for classes, "
+        f"since other folders of images lie beside them. If they are parts, name the one to read with --split."
+    )
+    return (Finding(code="part-taken-as-class", severity="warning", message=message),)
 
 
 def _findings(skipped: list[str], empty: list[str], source: str) -> tuple[Finding, ...]:

@@ -1,6 +1,7 @@
 """Inputs, and maybe labels, in an .npz file."""
 
 import hashlib
+import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from calibrate.data.class_list import stored_labels
+from calibrate.data.class_list import places_said, stored_labels
 from calibrate.data.files.remote import RemotePath
 from calibrate.data.files.zip_archive import checked_members, open_zip
 from calibrate.data.images import IMAGE_CHANNELS, as_image, check_pixels
@@ -22,13 +23,15 @@ from calibrate.errors import DataError
 from calibrate.preprocessing import Preprocessing
 from calibrate.result import Finding
 
-#: The names that the inputs and the labels may have; of several parts each with its name before or behind: train_images
-#: and train_labels as in MedMNIST's files, x_train and y_train as in Keras' ones.
-PAIRS = (("x", "y"), ("images", "labels"), ("data", "target"))
+#: What the inputs and the labels may be called, in any capitals; of several parts each with its name before or behind:
+#: train_images and train_labels as in MedMNIST's files, x_train and y_train as in Keras' ones.
+INPUTS = ("x", "xs", "image", "images", "img", "imgs", "data", "input", "inputs")
+LABELS = ("y", "ys", "label", "labels", "target", "targets")
+WANTED = "such as x and y, images and labels, or data and target"
 
 
 class Npz(Source):
-    """Two arrays in an ``.npz`` file: inputs and labels, named x and y, images and labels, or data and target.
+    """Two arrays in an ``.npz`` file: inputs and labels, by their names in :data:`INPUTS` and :data:`LABELS`.
 
     A file that holds nothing but inputs of such a name is data without labels. Of a file with several such pairs, for
     the parts train, val and test, the ``part`` that is wanted is read. Labels are (N,), a column (N, 1) or one-hot
@@ -63,6 +66,7 @@ class Npz(Source):
         inputs.verify()
         applied = applied_preprocessing(preprocessing, images=self._images, name=name)
         indices, said = stored_labels(labels[0].read(), f"the labels {labels[0].name}") if labels else (None, ())
+        said += places_said(classes, f"the labels {labels[0].name}") if labels else ()
         parted = _part_array(pair[0]) is not None
         unused = [array for array in arrays if array not in pair and not (parted and _part_array(array))]
         super().__init__(
@@ -99,51 +103,62 @@ class Npz(Source):
 
 def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
     """The names of the inputs and the labels, or of the inputs alone; and what to say where they are one of several."""
-    parts: dict[str, dict[str, str]] = {}
+    parts: dict[str, list[str]] = {}
     for array in arrays:
         if (found := _part_array(array)) is not None:
-            parts.setdefault(found[0], {})[found[1]] = array
-    wanted = "x and y, images and labels, or data and target"
-    plain = [pair for pair in PAIRS if set(pair) <= set(arrays)]
-    if part.named is None and (plain or not parts):
-        if len(arrays) == 1 and any(arrays[0] == inputs for inputs, _ in PAIRS):
-            return tuple(arrays), ()
-        if len(plain) == 1:
-            return plain[0], ()
-        held = ", ".join(map(repr, arrays)) or "none"
+            parts.setdefault(found, []).append(array)
+    held = ", ".join(map(repr, arrays)) or "none"
+    if part.named is None and (pair := _one_pair(arrays)) is not None and (len(pair) > 1 or arrays == [*pair]):
+        return pair, ()
+    if part.named is None and not parts:
         raise DataError(
-            f"{name} must hold one pair of arrays named {wanted}, or without labels x, images or data alone, or such "
-            f"pairs of several parts as in train_images and train_labels, or x_test and y_test; it holds {held}. "
+            f"{name} must hold one array of inputs and one of labels, {WANTED}, or without labels inputs alone, or "
+            f"such pairs of several parts as in train_images and train_labels, or x_test and y_test; it holds {held}. "
             "Rename the arrays."
         )
     if not parts:
-        part.refuse(name, f"its arrays are {', '.join(arrays) or 'none'}")
+        part.refuse(name, f"its arrays are {held}")
     chosen, findings = part.choose(parts.keys(), name)
-    held_by_role = parts[chosen]
-    pairs = [tuple(held_by_role[role] for role in pair) for pair in PAIRS if set(pair) <= held_by_role.keys()] or (
-        [(array,) for role, array in held_by_role.items() if len(held_by_role) == 1 and role in dict(PAIRS)]
-    )
-    if len(pairs) != 1:
+    if (pair := _one_pair(parts[chosen])) is None:
         raise DataError(
-            f"the part {chosen} of {name} must hold one pair of arrays named {wanted}; it holds "
-            f"{', '.join(map(repr, sorted(held_by_role.values())))}. Rename the arrays."
+            f"the part {chosen} of {name} must hold one array of inputs and one of labels, {WANTED}; it holds "
+            f"{', '.join(map(repr, sorted(parts[chosen])))}. Rename the arrays."
         )
-    return pairs[0], findings
+    return pair, findings
 
 
-def _part_array(array: str) -> tuple[str, str] | None:
-    """The part and the role in :data:`PAIRS` of an array that is named by both, in either order.
+def _one_pair(arrays: Sequence[str]) -> tuple[str, ...] | None:
+    """The one array of inputs and the one of labels, or inputs alone; None where there are others or several.
 
-    >>> _part_array("val_images"), _part_array("X_test"), _part_array("weights")
-    (('val', 'images'), ('test', 'x'), None)
+    >>> _one_pair(["X", "y", "weights"]), _one_pair(["val_images"]), _one_pair(["x", "data", "y"])
+    (('X', 'y'), ('val_images',), None)
     """
-    first, _, second = array.partition("_")
-    for named, role in ((first, second), (second, first)):
-        meant = next(
-            (known for pair in PAIRS for known in pair if role.lower() in (known, f"{known}s", known[:-1])), None
-        )
-        if meant is not None and part_of(named) is not None:
-            return named, meant
+    inputs, labels = ([array for array in arrays if _role(array) in of] for of in (INPUTS, LABELS))
+    return (*inputs, *labels) if len(inputs) == 1 and len(labels) < 2 else None
+
+
+def _part_array(array: str) -> str | None:
+    """The name of the part, of an array that is named by a part and by what it holds, in either order.
+
+    >>> _part_array("val_images"), _part_array("X_test"), _part_array("train_set_x"), _part_array("weights")
+    ('val', 'test', 'train_set', None)
+    """
+    return None if (found := _named_by(array)) is None else found[0]
+
+
+def _role(array: str) -> str:
+    """What an array holds, by its name: in small letters, without the part."""
+    return array.lower() if (found := _named_by(array)) is None else found[1]
+
+
+def _named_by(array: str) -> tuple[str, str] | None:
+    """The part and the role that an array is named by; None where it is not named by both."""
+    words = re.findall("[A-Z]?[a-z]+|[A-Z]+|[0-9]+", array)
+    for place in range(1, len(words)):
+        first, second = "_".join(words[:place]), "_".join(words[place:])
+        for named, role in ((first, second), (second, first)):
+            if role.lower() in INPUTS + LABELS and part_of(named) is not None:
+                return named, role.lower()
     return None
 
 

@@ -8,6 +8,7 @@ from calibrate.data.broken import check_skip_broken
 from calibrate.data.class_files import classes_of
 from calibrate.data.class_map import ClassMap
 from calibrate.data.derived.mapped import Mapped
+from calibrate.data.element import check_keys
 from calibrate.data.files.local_directory import Directory
 from calibrate.data.files.remote import URL, RemotePath, locate, without_credentials
 from calibrate.data.files.remote_directory import RemoteDirectory
@@ -54,8 +55,9 @@ def open_data(
     the model's classes, or the index of each by its name. ``class_map`` says which of them, by name or index, each
     class of the data is; it must hold every class that has examples, and several may be one.
 
-    ``split`` names the part to read of data that hold several: folders train, val and test around the class folders,
-    arrays such as ``val_images``, a column ``split``, or a mapping of such names to iterables. Without it the first of
+    ``split`` names the part to read of data that hold several: folders train, val and test around the class folders or
+    in them, arrays such as ``val_images``, a column such as ``split`` or ``is_train``, or a mapping of such names to
+    iterables. Without it the first of
     the ``usual`` parts is read, and a finding says so. Up to ``skip_broken`` images that cannot be read are left out
     and named in a finding. Of examples that are mappings, ``keys`` names the input and the label, where they have other
     than the usual names.
@@ -70,6 +72,7 @@ def open_data(
                 "when opening it."
             )
         return data
+    check_keys(keys)
     if class_map is not None:
         inner = open_data(
             data, preprocessing=preprocessing, split=split, skip_broken=skip_broken, keys=keys, usual=usual
@@ -110,7 +113,8 @@ def _of_objects(data: Iterable[Any], given: _Given, keys: tuple[str, str] | None
     part = given["part"]
     findings: tuple[Finding, ...] = ()
     if isinstance(data, Mapping):
-        if not data or not all(isinstance(key, str) and (part_of(key) or key == part.named) for key in data):
+        keys_of_parts = [key for key in data if isinstance(key, str) and (part_of(key) or key == part.named)]
+        if not keys_of_parts or not all(isinstance(key, str) for key in data):
             raise DataError(
                 f"the data are a {name} with the keys {', '.join(map(repr, data))[:200] or 'none'}, which are no parts "
                 "such as train, val and test; pass an iterable of (x, y), or of mappings of one example or batch each."

@@ -1,11 +1,11 @@
 """The tuned file: safetensors weights that know how they came about."""
 
 import copy
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
 from calibrate.errors import ExportError, ModelError
@@ -20,6 +20,7 @@ KEY = "afternorm"
 class Provenance(Value):
     """What a tuned file says of itself: enough to build the network again and to find the run that made it.
 
+    ``class_synonyms`` are further names of the classes, by index, such as the words beside ImageNet's synsets.
     ``link`` is what the original network made probabilities of its logits with, where these were taken: in place of its
     module ``link_module``, or by the logarithm where that is None.
     """
@@ -29,6 +30,7 @@ class Provenance(Value):
     architecture_args: dict[str, Any]
     preprocessing: Preprocessing | None
     class_names: tuple[str, ...] | None
+    class_synonyms: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     recipe: Recipe
     recipe_digest: str
     summary_digest: str

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from calibrate.data import open_data, split
 from calibrate.errors import DataError, UnsafeInputError, UsageError
@@ -96,6 +97,19 @@ def test_a_manifest(write_folder: Write, damaged: dict[str, bytes]) -> None:
     assert len(inputs_of(source)) == 7
 
 
+def test_a_file_that_is_missing_is_as_one_that_is_broken(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    names = [*pets, "bee/gone.png", "ant"]  # the last is a folder
+    (root / "list.csv").write_text("path,label\n" + "".join(f"{name},{name[0]}\n" for name in names))
+    source = open_data(root / "list.csv", preprocessing=RAW, skip_broken=2)
+    assert source.class_names == ("a", "b", "c", "d")
+    assert len(inputs_of(source)) == len(pets)
+    assert "'bee/gone.png', 'ant'" in source.findings[0].message
+    for most in (0, 1):
+        with pytest.raises(DataError, match=r"'bee/gone.png'"):
+            open_data(root / "list.csv", preprocessing=RAW, skip_broken=most)
+
+
 class Lazy:
     """A data set that decodes when it is asked, as torchvision's do."""
 
@@ -174,6 +188,18 @@ def test_one_broken_image_does_not_take_its_batch_with_it(kind: Any, picture: Ca
         open_data(kind(contents), preprocessing=RAW, skip_broken=1)
     with pytest.raises(DataError, match=r"example 2 of element 1 of \w+ has an image"):
         open_data(kind(contents), preprocessing=RAW)
+
+
+def test_a_loader_that_raises_is_told_apart_from_a_broken_image(picture: Callable[..., bytes]) -> None:
+    contents = [picture(seed) for seed in range(4)]
+    contents[2] = b"no image"
+    loader = DataLoader(Lazy(contents), batch_size=None)
+    with pytest.raises(
+        DataError, match=r"\(DataLoader\) raised UnidentifiedImageError .*Pass the data set itself"
+    ) as caught:
+        open_data(loader, preprocessing=RAW, skip_broken=3)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert len(open_data(Lazy(contents), preprocessing=RAW, skip_broken=3)) == 3
 
 
 class OnALostDisk(Lazy):

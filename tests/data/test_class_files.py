@@ -37,6 +37,19 @@ TEXTS = {
     "mapping.yml": "0: cat\n2: no\n1: dog\n3: '10'\n",
     "to_index.yaml": "cat: 0\ndog: 1\nno: 2\n'10': 3\n",
     "flow.txt": "{0: cat, 1: dog, 2: no, 3: '10'}",
+    "colons.txt": "0:cat\n1:dog\n2:no\n3:10\n",
+    "tabs.txt": "0\tcat\n3\t10\n2\tno\n1\tdog\n",
+    "spaces.txt": "0 cat\n1  dog\n2 no\n3 10\n",
+    "rows.txt": "0,cat\n1, dog\n2,no\n3,10",
+    "behind.txt": "cat 0\r\ndog 1\r\nno 2\r\n10 3\r\n",
+    "behind_tabs.txt": "dog\t1\ncat\t0\nno\t2\n10\t3\n",
+    "coco.json": json.dumps(
+        {
+            "images": [{"id": 7, "file_name": "7.jpg"}],
+            "categories": [{"supercategory": "x", "id": index, "name": name} for index, name in enumerate(NAMES)][::-1],
+        }
+    ),
+    "records.yaml": "- {id: 1, name: dog}\n- {id: 0, name: cat}\n- {id: 2, name: no}\n- {id: 3, name: '10'}\n",
     "windows.json": json.dumps({"cat": 0, "dog": 1, "no": 2, "10": 3}, indent=2).replace("\n", "\r\n"),
 }
 
@@ -48,7 +61,20 @@ def test_every_file_says_the_same(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sea: horse\ncat", "yes\nno\nnull\n~", "-1\n-2", "[unk]\ncat", "0\n1\n10\n2", "a: b\nc: d"]
+    "text",
+    [
+        "sea: horse\ncat",
+        "room 0\nroom 1",
+        "0 - zero\n1 - one",
+        "1 cat\n2 dog",
+        "A320\nBoeing 747",
+        "7 Up\n0 Cola",
+        "yes\nno\nnull\n~",
+        "-1\n-2",
+        "[unk]\ncat",
+        "0\n1\n10\n2",
+        "a: b\nc: d",
+    ],
 )
 def test_names_that_only_look_like_a_document_are_names(tmp_path: Path, text: str) -> None:
     (tmp_path / "names.txt").write_text(text)
@@ -68,6 +94,17 @@ def test_names_that_only_look_like_a_document_are_names(tmp_path: Path, text: st
         ('["a", "b", "a"]', "'a' twice, on places 1 and 3"),
         ('["a", null]', "None where a class's name is wanted"),
         ('["a", 1.5]', "1.5 where"),
+        (
+            '{"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}',
+            "categories in .* 2 classes, .*the index 0",
+        ),
+        (
+            '{"categories": [{"id": 0, "name": "a"}, {"id": 2, "name": "b"}]}',
+            "none of them has the index 1; give the ind",
+        ),
+        ('[{"id": 0, "name": "a"}, {"id": 0, "name": "b"}]', "index 0 to 'a' and to 'b'"),
+        ('[{"id": 0, "name": "a"}, {"name": "b"}]', "a mapping where"),
+        ('[{"id": 0, "name": {"en": "a"}}]', "a mapping where"),
         ('["a", {"b": 1}]', "a mapping where"),
         ('["a", ""]', "no name on place 2"),
         ('{"a": "b", "c": "d"}', "maps 'a' to 'b', where either all keys or all values must be the class's index"),
@@ -167,8 +204,10 @@ def test_of_names_that_are_numbers_the_field_says_which_are_indexes(tmp_path: Pa
     assert read_classes(tmp_path / name) == ("0", "1", "10", "2")
 
 
-@pytest.mark.parametrize("text", ["0: 0\n1: 1\n2: 10\n3: 2\n", '{"0": "0", "1": "1", "10": "2", "2": "3"}'])
+@pytest.mark.parametrize(
+    "text", ["0: 0\n1: 1\n2: 10\n3: 2\n", "0 1\n1 2\n2 0\n", '{"0": "0", "1": "1", "10": "2", "2": "3"}']
+)
 def test_numbers_for_numbers_are_refused_where_nothing_says_which_are_names(tmp_path: Path, text: str) -> None:
-    (tmp_path / "classes.yaml").write_text(text)
+    (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(UsageError, match="which are names and which are indexes"):
-        read_classes(tmp_path / "classes.yaml")
+        read_classes(tmp_path / "classes.txt")

@@ -134,7 +134,7 @@ def test_a_folder_without_images_keeps_its_class_index(write: Write, pets: dict[
         (["cat/a.png", "b.png"], "'b.png'.*lies in no class folder"),
         (["one/cat/a.png", "two/cat/a.png"], "'(one|two)/cat/a.png'.*not lie directly in a class folder"),
         (["cat/a.png", "cat/deep/b.png"], "'cat/deep/b.png'.*not lie directly in a class folder"),
-        (["x/val/cat/a.png"], "'x/val/cat/a.png'.*not lie directly in a class folder"),
+        (["x/y/cat/a.png"], "'x/y/cat/a.png'.*not lie directly in a class folder"),
         (["cat/a.txt", "b.csv"], r"no images \(2 other files were skipped\)"),
         ([], "holds no images"),
     ],

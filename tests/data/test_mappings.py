@@ -75,6 +75,14 @@ def test_keys_of_other_names_are_given() -> None:
         open_data("data.npz", preprocessing=None, keys=("x", "y"))
 
 
+@pytest.mark.parametrize("keys", [("x",), ("x", "y", "z"), "xy", (["x"], "y"), ("x", None), (0, 1), {"x", "y"}, ()])
+def test_keys_that_are_no_two_names_are_refused(keys: Any) -> None:
+    for given in ({}, {"class_map": {"0": 0}}):
+        with pytest.raises(UsageError, match=r"keys are .*such as \('image', 'label'\)"):
+            open_data(rows("x", "y"), preprocessing=None, keys=keys, **given)
+    assert open_data(rows("x", "y"), preprocessing=None, keys=["x", "y"]).labels.tolist() == Y.tolist()
+
+
 def test_images_with_a_label_in_a_list() -> None:
     """As MedMNIST's data sets have them."""
     pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3), dtype=np.uint8)

@@ -70,14 +70,38 @@ def test_bytes_are_images(save: Save, shape: tuple[int, ...], preprocessing: Pre
         opened(save(images=x, labels=LABELS))
 
 
-@pytest.mark.parametrize("names", [("x", "y"), ("images", "labels"), ("data", "target")])
-def test_names(save: Save, names: tuple[str, str]) -> None:
-    source = opened(save(**{names[0]: FLOATS, names[1]: LABELS}))
-    assert len(source) == 5
+NAMES = [
+    "x y",
+    "images labels",
+    "data target",
+    "X Y",
+    "X y",
+    "image label",
+    "images targets",
+    "data labels",
+    "x labels",
+]
+
+
+@pytest.mark.parametrize("names", [*NAMES, "Images LABELS", "inputs y", "img target"])
+def test_names(save: Save, names: str) -> None:
+    inputs, labels = names.split()
+    source = opened(save(**{inputs: FLOATS, labels: LABELS}))
+    assert source.labels.tolist() == LABELS.tolist()
+    assert torch.equal(inputs_of(source), torch.from_numpy(FLOATS.astype(np.float32)))
     assert source.findings == ()
 
 
-@pytest.mark.parametrize("names", [("a", "b"), ("x", "labels"), ("X", "Y"), ("x", "z")])
+@pytest.mark.parametrize("name", ["x", "X", "images", "data"])
+def test_inputs_alone_have_no_labels(save: Save, name: str) -> None:
+    source = opened(save(**{name: FLOATS}))
+    assert (len(source), source.labels) == (5, None)
+    for other in ("test", "z", "train", "y_"):
+        with pytest.raises(DataError, match=f"it holds .*'{other}'"):
+            opened(save(**{name: FLOATS, other: FLOATS}))
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("x", "z"), ("x", "X"), ("y", "labels"), ("test", "x")])
 def test_other_names_are_listed(save: Save, names: tuple[str, str]) -> None:
     first, second = sorted(names)
     with pytest.raises(DataError, match=f"it holds '{first}', '{second}'"):
@@ -85,11 +109,37 @@ def test_other_names_are_listed(save: Save, names: tuple[str, str]) -> None:
 
 
 def test_two_pairs_are_ambiguous_and_an_extra_array_is_mentioned(save: Save) -> None:
-    with pytest.raises(DataError, match="one pair"):
-        opened(save(x=FLOATS, y=LABELS, data=FLOATS, target=LABELS))
-    (finding,) = opened(save(x=FLOATS, y=LABELS, weights=LABELS)).findings
-    assert finding.code == "arrays-unused"
-    assert "'weights'" in finding.message
+    for other in ({"data": FLOATS, "target": LABELS}, {"data": FLOATS}, {"Y": LABELS}):
+        with pytest.raises(DataError, match="one array of inputs and one of labels"):
+            opened(save(x=FLOATS, y=LABELS, **other))
+    for other in ("weights", "classes", "test"):
+        (finding,) = opened(save(x=FLOATS, y=LABELS, **{other: LABELS})).findings
+        assert finding.code == "arrays-unused"
+        assert f"'{other}'" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("label", "dtype"),
+    [
+        *((label, dtype) for label in (np.inf, -np.inf, np.nan) for dtype in ("<f2", ">f4", "<f8")),
+        *((label, dtype) for label in (1e30, -1e30, 2.0**63, 2.0**40) for dtype in ("<f4", "<f8")),
+    ],
+)
+def test_floats_that_are_no_class_index_are_refused(save: Save, label: float, dtype: str) -> None:
+    path = save(x=FLOATS, y=np.array([0, 1, label, 2, 0], dtype=dtype))
+    with pytest.raises(DataError, match=r"row 2 .*(inf|nan|e\+30|e\+18|e\+12|9223372036854775808|1099511627776)"):
+        opened(path)
+
+
+@pytest.mark.parametrize("names", ["1 2 3", "0 1 10", "01 02 03", "2 1 0"])
+def test_integers_beside_names_that_are_other_numbers_are_places_and_that_is_said(save: Save, names: str) -> None:
+    path = save(x=FLOATS, y=np.array([0, 1, 2, 1, 0]))
+    source = open_data(path, preprocessing=None, classes=names.split())
+    assert source.labels.tolist() == [0, 1, 2, 1, 0]
+    assert [item.code for item in source.findings] == ["labels-as-places"]
+    assert open_data(list(zip(FLOATS, source.labels, strict=True)), preprocessing=None, classes=names.split()).findings
+    for clear in ("0 1 2", "a 2 b"):
+        assert open_data(path, preprocessing=None, classes=clear.split()).findings == ()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)

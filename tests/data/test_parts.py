@@ -73,8 +73,9 @@ def test_any_part_can_be_named_and_is_what_it_is_alone(write: Write, parted: Cal
         assert "part-taken" not in {item.code for item in source.findings}
     with pytest.raises(DataError, match=r"no part 'holdout': its folders are extra, test, train, valid; name one"):
         open_data(data, preprocessing=RAW, split="holdout")
-    with pytest.raises(DataError, match=r"extra, .* are parts of the data, name one of them with --split"):
-        open_data(data, preprocessing=RAW)
+    assert "extra, test, train, valid, and valid was read" in open_data(data, preprocessing=RAW).findings[0].message
+    with pytest.raises(DataError, match=r"extra, train are parts of the data, name one of them with --split"):
+        open_data(write(parted("train", "extra"), "other.zip"), preprocessing=RAW)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +97,89 @@ def test_training_data_are_the_training_part(write_zip: Write, parted: Callable[
     assert source.labels.tolist() == [0, 1, 2]
 
 
-def test_a_part_without_labels_and_parts_that_are_classes(write_zip: Write, picture: Callable[..., bytes]) -> None:
-    flat = {f"{part}/{number}.png": picture(number) for part in ("train", "test") for number in range(2)}
-    classes = open_data(write_zip(flat), preprocessing=RAW)
-    assert classes.class_names == ("test", "train")
-    assert open_data(write_zip(flat), preprocessing=RAW, split="test").labels is None
-    imagenet = {**flat, "train/cat/9.png": picture(9)}
-    del imagenet["train/0.png"], imagenet["train/1.png"]
+def test_images_directly_in_parts_have_no_labels(write_zip: Write, picture: Callable[..., bytes]) -> None:
+    for top in ("", "pets/"):
+        flat = {f"{top}{part}/{number}.png": picture(number) for part in ("train", "test") for number in range(2)}
+        data = write_zip(flat)
+        source = open_data(data, preprocessing=RAW)
+        assert (len(source), source.labels) == (2, None)
+        assert [item.code for item in source.findings] == ["part-taken", "parts-unlabelled"]
+        assert open_data(data, preprocessing=RAW, split="test").fingerprint == source.fingerprint
+        classes = open_data(data, preprocessing=RAW, classes=["test", "cat", "train"])
+        assert classes.labels.tolist() == [0, 0, 2, 2] or classes.labels.tolist() == [0, 2, 0, 2]
+    imagenet = {**flat, "pets/train/cat/9.png": picture(9)}
+    del imagenet["pets/train/0.png"], imagenet["pets/train/1.png"]
     source = open_data(write_zip(imagenet), preprocessing=RAW)
     assert (len(source), source.labels) == (2, None)
+
+
+#: Each place of a val image that has the class cat, with {} for the part, where the classes are cat and dog.
+NESTED = {
+    "around": "{}/cat/1.png",
+    "one around": "pets/{}/cat/1.png",
+    "two around": "pets/pets/{}/cat/1.png",
+    "below": "cat/{}/1.png",
+    "below one around": "pets/cat/{}/1.png",
+    "in a part of its name": "{0}/{0}/cat/1.png",
+}
+
+
+@pytest.mark.parametrize("place", NESTED.values(), ids=NESTED.keys())
+@pytest.mark.parametrize(
+    ("train", "val"), [("train", "val"), ("train_256", "val_256"), ("seg_train", "seg_val"), ("trainImgs", "devImgs")]
+)
+def test_parts_are_found_wherever_they_lie(
+    write: Write, picture: Callable[..., bytes], place: str, train: str, val: str
+) -> None:
+    other = place.replace("cat", "dog")
+    contents = {place.format(train): picture(0), other.format(train): picture(1), other.format(val): picture(2)}
+    source = open_data(write(contents), preprocessing=RAW)
+    assert source.class_names == ("cat", "dog")
+    assert source.labels.tolist() == [1]
+    assert source.entry(0).startswith(f"'{other.format(val)}'")
+    assert [item.code for item in source.findings].count("part-taken") == 1
+    learned = open_data(write(contents, "again.zip"), preprocessing=RAW, split="train")
+    assert learned.labels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("place", [*NESTED.values(), "{}/1.png", "pets/{}/1.png", "pets/cat/dog/{}/x/1.png"])
+@pytest.mark.parametrize("part", ["train", "Training", "train2017"])
+def test_training_data_alone_are_read_by_name_only(
+    write: Write, picture: Callable[..., bytes], place: str, part: str
+) -> None:
+    data = write({place.format(part): picture(0)})
+    with pytest.raises(DataError, match=rf"holds {part}, and none of that is val or test; name with --split"):
+        open_data(data, preprocessing=RAW)
+    assert len(open_data(data, preprocessing=RAW, split="train")) == 1
+    assert len(open_data(data, preprocessing=RAW, usual=TRAINING)) == 1
+
+
+@pytest.mark.parametrize("top", ["", "vehicles/", "val/"])
+def test_a_class_may_be_called_as_a_part_is(write: Write, picture: Callable[..., bytes], top: str) -> None:
+    contents = {f"{top}{name}/1.png": picture(seed) for seed, name in enumerate(("train", "plane", "car"))}
+    source = open_data(write(contents), preprocessing=RAW)
+    assert source.class_names == ("car", "plane", "train")
+    assert [item.code for item in source.findings if "'train'" in item.message] == ["part-taken-as-class"]
+
+
+def test_a_class_called_as_a_part_in_the_one_part_that_has_it(write: Write, picture: Callable[..., bytes]) -> None:
+    places = ("train/train/1.png", "train/plane/1.png", "val/train/2.png")
+    source = open_data(write({place: picture(0) for place in places}), preprocessing=RAW)
+    assert (source.class_names, source.labels.tolist()) == (("plane", "train"), [1])
+
+
+def test_images_beside_the_parts_are_left_out_and_counted(
+    write: Write, parted: Callable[..., dict[str, bytes]], picture: Callable[..., bytes]
+) -> None:
+    contents = parted("train", "val", top="pets/")
+    alone = open_data(write(contents), preprocessing=RAW)
+    source = open_data(write(contents | {"pets/x.png": picture(9)}, "stray.zip"), preprocessing=RAW)
+    assert (source.labels.tolist(), source.fingerprint) == (alone.labels.tolist(), alone.fingerprint)
+    (finding,) = (item for item in source.findings if item.code == "images-beside-parts")
+    assert "'pets/x.png'" in finding.message
+    few = {"cat/1.png": picture(0), "dog/1.png": picture(1), "dog/test/1.png": picture(2)}
+    with pytest.raises(DataError, match="does not lie directly in a class folder"):
+        open_data(write(few, "few.zip"), preprocessing=RAW)
 
 
 def test_a_split_of_data_without_parts_is_refused(write_zip: Write, pets: dict[str, bytes], tmp_path: Path) -> None:
@@ -118,7 +193,18 @@ def test_a_split_of_data_without_parts_is_refused(write_zip: Write, pets: dict[s
 
 @pytest.mark.parametrize(
     "form",
-    ["{}_images,{}_labels", "x_{},y_{}", "X_{},Y_{}", "images_{},labels_{}", "{}_data,{}_target", "{}_image,{}_label"],
+    [
+        "{}_images,{}_labels",
+        "x_{},y_{}",
+        "X_{},Y_{}",
+        "images_{},labels_{}",
+        "{}_data,{}_target",
+        "{}_image,{}_label",
+        "{}_data,{}_labels",
+        "{}_X,{}_y",
+        "{}_set_x,{}_set_y",
+        "{}Images,{}Labels",
+    ],
 )
 def test_arrays_of_parts(tmp_path: Path, form: str) -> None:
     inputs, labels = form.split(",")
@@ -151,6 +237,7 @@ def test_arrays_of_parts(tmp_path: Path, form: str) -> None:
         (np.eye(3, dtype=bool)[Y], ["labels-converted"]),
         (np.eye(7, dtype=np.float32)[Y], ["labels-converted"]),
         (Y.astype(np.float64), ["labels-converted"]),
+        (Y.astype(">f2"), ["labels-converted"]),
         (Y[:, None].astype(np.float32), ["labels-converted"]),
     ],
 )
@@ -195,7 +282,77 @@ def test_a_column_may_say_the_part(write_folder: Write, pets: dict[str, bytes], 
         open_data(root / "list.csv", preprocessing=RAW, split="val")
 
 
+@pytest.mark.parametrize(
+    ("header", "train", "val"),
+    [
+        ("Usage", "Training", "PublicTest"),
+        ("Usage", "Training", "PrivateTest"),
+        ("partition", "train", "val"),
+        ("phase", "TRAIN", "TEST"),
+        ("is_train", "1", "0"),
+        ("Is Training", "True", "False"),
+        ("is_valid", "False", "True"),
+        ("is_training_img", "1.0", "0.0"),
+        ("data set", "train", "test"),
+        ("whatever it is called", "train_0", "test_0"),
+        ("fold", "a_train", "a_dev"),
+    ],
+)
+def test_a_column_of_parts_is_known_by_what_it_says(
+    write_folder: Write, pets: dict[str, bytes], header: str, train: str, val: str
+) -> None:
+    root = write_folder(pets)
+    rows = [(name, name.split("/")[0], val if number % 3 else train) for number, name in enumerate(pets)]
+    (root / "list.csv").write_text(f"path,label,{header}\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    for named, usual, part in [(None, None, val), (None, TRAINING, train), ("train", None, train)]:
+        given = {} if usual is None else {"usual": usual}
+        source = open_data(root / "list.csv", preprocessing=RAW, split=named, **given)
+        wanted = [name for name, _, of in rows if of == part]
+        assert [source.entry(row).split("'")[1] for row in range(len(source))] == wanted
+        assert "columns-unused" not in {item.code for item in source.findings}
+
+
+def test_other_parts_and_other_columns_are_told_apart(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    texts = {
+        "note": ["train", "test", "car", "bus", "van", "ship", "bike"],
+        "where": ["train", "val", "extra", "extra", "val", "train", "train"],
+    }
+    rows = [",".join((name, "0", *values)) for name, *values in zip(pets, *texts.values(), strict=True)]
+    (root / "list.csv").write_text("\n".join([f"path,label,{','.join(texts)}", *rows]))
+    for named in (None, "val", "extra"):
+        assert len(open_data(root / "list.csv", preprocessing=RAW, split=named)) == 2
+    with pytest.raises(DataError, match=r"'where' of .* has no part 'test'; it holds extra, train, val"):
+        open_data(root / "list.csv", preprocessing=RAW, split="test")
+
+
+@pytest.mark.parametrize(("header", "value"), [("Usage", "Training"), ("is_train", "1"), ("phase", "train")])
+def test_a_column_of_training_rows_alone_is_refused(
+    write_folder: Write, pets: dict[str, bytes], header: str, value: str
+) -> None:
+    root = write_folder(pets)
+    (root / "list.csv").write_text(f"path,label,{header}\n" + "".join(f"{name},0,{value}\n" for name in pets))
+    with pytest.raises(DataError, match=f"'{header}' of .*none of that is val or test; name with --split"):
+        open_data(root / "list.csv", preprocessing=RAW)
+    assert len(open_data(root / "list.csv", preprocessing=RAW, split="train")) == len(pets)
+
+
+def test_word_classes_of_a_manifest_are_numbered_over_all_parts(write_folder: Write, pets: dict[str, bytes]) -> None:
+    root = write_folder(pets)
+    of = {"dog": "val", "cat": "val", "ant": "train"}
+    rows = "".join(f"{name},{name.split('/')[0]},{of[name.split('/')[0]]}\n" for name in pets)
+    (root / "list.csv").write_text(f"path,label,split\n{rows}")
+    source = open_data(root / "list.csv", preprocessing=RAW)
+    assert source.class_names == ("ant", "cat", "dog")
+    assert sorted({*source.labels.tolist()}) == [1, 2]
+
+
 def test_a_mapping_of_parts() -> None:
     parts = {name: [(torch.full((3,), float(number)), number)] for number, name in enumerate(("train", "validation"))}
     assert open_data(parts, preprocessing=None).labels.tolist() == [1]
     assert open_data(parts, preprocessing=None, split="train").labels.tolist() == [0]
+    more = parts | {"unsupervised": [(torch.zeros(3), 0)]}
+    assert open_data(more, preprocessing=None).labels.tolist() == [1]
+    assert open_data(more, preprocessing=None, split="unsupervised").labels.tolist() == [0]
+    with pytest.raises(DataError, match="the keys 'x', 'y', which are no parts"):
+        open_data({"x": torch.zeros(3), "y": 0}, preprocessing=None)

@@ -111,10 +111,10 @@ def test_a_manifest_with_other_columns_is_refused(
         open_data(path, preprocessing=RAW)
 
 
-@pytest.mark.parametrize("names", [["y"], ["labels"], ["x", "label"], ["x", "images"]])
+@pytest.mark.parametrize("names", [["y"], ["labels"], ["x", "weights"], ["x", "images"]])
 def test_an_npz_with_other_arrays_is_refused(tmp_path: Path, names: list[str]) -> None:
     np.savez(tmp_path / "data.npz", **{name: np.zeros((3, 4, 4), np.uint8) for name in names})
-    with pytest.raises(DataError, match="one pair of arrays named"):
+    with pytest.raises(DataError, match="one array of inputs and one of labels"):
         open_data(tmp_path / "data.npz", preprocessing=RAW)
 
 

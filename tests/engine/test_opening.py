@@ -1,5 +1,6 @@
 """Opening: plain and tuned files, and what a stranger's file must not be able to do."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import safetensors.torch
 import torch
 
 from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
+from calibrate.data import open_data, other_names, read_classes
 from calibrate.engine import handing_on
 from calibrate.errors import ModelError, UsageError
 from calibrate.export import Provenance, tuned_bytes
@@ -48,6 +50,18 @@ def test_a_tuned_file_round_trips_with_ties_alpha_and_an_unfolded_temperature(
     assert opened.model.norm is opened.model.again["norm"]  # type: ignore[index]
     assert opened.class_names == ("a", "b")
     assert {site.names for site in find_sites(opened.model)} == {("norm", "again.norm")}
+
+
+def test_a_tuned_file_keeps_both_names_of_its_classes(tmp_path: Path) -> None:
+    """As ImageNet's index file has them: data may be labelled with either, before and after tuning."""
+    classes = [["n01", "tench"], ["n02", "crane"], ["n03", "crane"]]
+    (tmp_path / "index.json").write_text(json.dumps({str(index): names for index, names in enumerate(classes)}))
+    data = open_data(examples(), preprocessing=None, classes=read_classes(tmp_path / "index.json"))
+    done = retrofit(trained(), Recipe(steps=[Temperature()]), data=data, architecture=factory(convolutional))
+    deliver(done, trained(), tmp_path, Outputs(formats=("safetensors",)))
+    opened = open_model(tmp_path / "tuned.safetensors", factory(convolutional))
+    assert opened.class_names == ("n01", "n02", "n03")
+    assert other_names(opened.class_names) == {"tench": 0}
 
 
 def test_a_tuned_network_can_be_tuned_again(tmp_path: Path) -> None:

@@ -2,14 +2,23 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from calibrate.errors import UnsafeInputError
 
 #: The most bytes one image file may have.
 MAX_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The names of the files that are wanted; where ``may_lack`` one, that it is missing is said on reading it."""
+
+    names: Sequence[str]
+    may_lack: bool = False
 
 
 class Files(ABC):

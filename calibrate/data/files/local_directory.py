@@ -1,11 +1,12 @@
 """A directory as files."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from calibrate.data.files.interface import Listed
 from calibrate.data.files.loose_files import LooseFiles
 from calibrate.errors import DataError, UnsafeInputError
 
@@ -16,13 +17,13 @@ class Directory(LooseFiles):
     Hidden folders are named, not entered.
     """
 
-    def __init__(self, root: Path, listed: Sequence[str] | None = None) -> None:
+    def __init__(self, root: Path, listed: Listed | None = None) -> None:
         self.root = root.resolve()
         self.shown = str(root)
         if listed is not None:
-            for name in listed:
-                self._check_listed(name)
-            super().__init__(tuple(listed), frozenset())
+            for name in listed.names:
+                self._check_listed(name, may_lack=listed.may_lack)
+            super().__init__(tuple(listed.names), frozenset())
             return
         names: list[str] = []
         folders: list[str] = []
@@ -50,11 +51,11 @@ class Directory(LooseFiles):
                 yield path, True
                 yield from self._walk(path)
 
-    def _check_listed(self, name: str) -> None:
+    def _check_listed(self, name: str, *, may_lack: bool) -> None:
         path = self.root / name
         with _errors(name, self.shown):
             outside = not path.resolve().is_relative_to(self.root)
-            readable = outside or path.is_file()
+            readable = outside or may_lack or path.is_file()
         if outside:
             raise _leads_outside(name, self.shown)
         if not readable:

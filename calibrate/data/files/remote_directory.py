@@ -1,9 +1,10 @@
 """A directory behind a URL as files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from calibrate.data.files.interface import Listed
 from calibrate.data.files.loose_files import LooseFiles
 from calibrate.data.files.remote import RemotePath
 from calibrate.errors import DataError
@@ -15,15 +16,15 @@ class RemoteDirectory(LooseFiles):
     Opening reads every file once, for its checksum.
     """
 
-    def __init__(self, root: RemotePath, listed: Sequence[str] | None = None) -> None:
+    def __init__(self, root: RemotePath, listed: Listed | None = None) -> None:
         self.root = root
         self.shown = str(root)
         if listed is None:
             with _errors("", root):
                 names = root.below()
         else:
-            names = list(listed)
-            for name in names:
+            names = list(listed.names)
+            for name in () if listed.may_lack else names:
                 with _errors(name, root):
                     if not (root / name).is_file():
                         raise FileNotFoundError("it is missing, or is no file")

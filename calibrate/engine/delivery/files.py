@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.atomic import replace_files
-from calibrate.data import Source
+from calibrate.data import Source, other_names
 from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
 from calibrate.engine.inputs.reference import reference_missing
@@ -188,6 +188,7 @@ def provenance(outcome: Outcome, summary: Summary) -> Provenance:
         architecture_args=summary.model.architecture_args,
         preprocessing=summary.data.preprocessing,
         class_names=outcome.class_names,
+        class_synonyms=other_names(outcome.class_names),
         recipe=summary.recipe,
         recipe_digest=summary.recipe_digest,
         summary_digest=summary.digest,

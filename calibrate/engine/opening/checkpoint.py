@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from calibrate.data import ClassList
 from calibrate.engine.opening.network import copied
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
@@ -89,13 +90,20 @@ def open_model(
         architecture=name,
         architecture_args=args,
         preprocessing=provenance.preprocessing if provenance else default_preprocessing(name, args),
-        class_names=provenance.class_names if provenance else None,
+        class_names=_class_names(provenance),
         provenance=provenance,
         weights=taken.path,
         other_weights=taken.others,
         findings=(*_handed_on(checkpoint.metadata), *checkpoint.findings, *taken.findings, *unproven),
         metadata=checkpoint.metadata,
     )
+
+
+def _class_names(provenance: Provenance | None) -> ClassList | None:
+    """The names of the classes that a tuned file holds, with their further names."""
+    if provenance is None or provenance.class_names is None:
+        return None
+    return ClassList(provenance.class_names, provenance.class_synonyms)
 
 
 def handing_on(opened: Opened) -> dict[str, str]:
