@@ -1,10 +1,12 @@
 """Names as trees of modules, and one tree laid over another through whatever wraps either."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 #: Deeper names are no module's, and are one leaf.
 DEEPEST = 64
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,7 @@ def lay_over(ours: NameTree, theirs: NameTree) -> Overlay:
         (around if outermost else wrappers).extend(passed)
         for last, name in mine.tensors.items():
             names[name] = other.prefix + last
-            if outermost and last not in other.tensors:
+            if outermost and last not in other.tensors and not _continues_a_series(last, other.tensors):
                 beside.append(name)
         for part, module in mine.modules.items():
             if part in other.modules:
@@ -97,7 +99,7 @@ def lay_over(ours: NameTree, theirs: NameTree) -> Overlay:
                 continue
             for name in module.names():
                 names[name] = other.prefix + name.removeprefix(mine.prefix)
-                if outermost and not _continues_a_series(part, other):
+                if outermost and not _continues_a_series(part, other.modules):
                     beside.append(name)
         outermost = False
     return Overlay(names, tuple(beside), tuple(around), tuple(wrappers))
@@ -128,7 +130,11 @@ def _inside(module: NameTree, *, holding: bool) -> Iterator[NameTree]:
         module = inner
 
 
-def _continues_a_series(part: str, module: NameTree) -> bool:
-    """Whether ``module`` has others of the same name but for a number: ``layer5`` beside ``layer4``, 9 beside 8."""
-    stem = part.rstrip("0123456789")
-    return stem != part and any(name.rstrip("0123456789") == stem for name in module.modules)
+def _continues_a_series(part: str, others: Iterable[str]) -> bool:
+    """Whether one of ``others`` is called like ``part`` but for numbers: ``layer5`` after ``layer4``, 9 after 8.
+
+    >>> _continues_a_series("block4_conv", ["block3_conv"]), _continues_a_series("head", ["conv1"])
+    (True, False)
+    """
+    series = _NUMBER.sub("#", part)
+    return series != part and any(_NUMBER.sub("#", other) == series for other in others)
