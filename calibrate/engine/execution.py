@@ -28,8 +28,8 @@ from calibrate.engine.health import explained, network_health
 from calibrate.engine.inputs.fit import find_input_fit, input_findings
 from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
+from calibrate.engine.opening.checkpoint import model_facts
 from calibrate.engine.opening.machine import environment, find_device
-from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.outputs import LOOKED_AT, check_output, logits_of_probabilities_
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
@@ -59,6 +59,7 @@ from calibrate.surgery import (
     BESIDE_BATCH_NORM,
     Look,
     Site,
+    copied,
     divide_logits_,
     find_sites,
     layer_statistics,

@@ -1,6 +1,5 @@
 """A fine-tuning, checked before anything expensive: its classes, its examples, and the identity of what is asked."""
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Finding, LayerCondition, Listener
-from calibrate.surgery import Look, find_sites, look, take_logits_
+from calibrate.surgery import Look, copied, find_sites, look, take_logits_
 
 Rows = NDArray[np.int64]
 
@@ -100,7 +99,7 @@ def plan_fine_tuning(
         raise ModelError(f"fine-tuning learns logits, and {no_logits(seen)}")
     if seen.may_be_probabilities and not fresh:
         some = source.batches(np.arange(min(LOOKED_AT, len(source)), dtype=np.int64), LOOKED_AT)
-        if take_logits_(copy.deepcopy(model), next(iter(some)).inputs.to(home)) is not None:
+        if take_logits_(copied(model), next(iter(some)).inputs.to(home)) is not None:
             raise ModelError(
                 "fine-tuning learns logits, and the network puts out probabilities; wrap it in a factory that leaves "
                 "its softmax or sigmoid out (--architecture package.module:factory)."
