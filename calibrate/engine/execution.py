@@ -38,6 +38,7 @@ from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
 from calibrate.errors import ModelError, NonFiniteError, UsageError, require_kind
+from calibrate.io import check_state_dict
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_preprocessing, as_recipe
 from calibrate.result import (
@@ -226,6 +227,7 @@ def plan(
     opened = open_training(training, recipe, preprocessing)
     opened = opened and cached(opened, budget)
     first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
+    check_state_dict(model)
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
     findings += check_output(seen, recipe)

@@ -19,7 +19,7 @@ from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
 from calibrate.errors import DataError, ModelError, UsageError
-from calibrate.io import fingerprint
+from calibrate.io import check_state_dict, fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Finding, LayerCondition, Listener
 from calibrate.surgery import Look, copied, find_sites, look, take_logits_
@@ -81,6 +81,7 @@ def plan_fine_tuning(
             "steps of training; give a float32 network, and `amp: bf16` for speed."
         )
     check_batch_size(batch_size)
+    check_state_dict(model)
     place = find_device(device)
     source = open_data(data, preprocessing=preprocessing, usual=TRAINING)
     apart = None if test_data is None else open_data(test_data, preprocessing=preprocessing, usual=TESTING)

@@ -68,8 +68,8 @@ def logits_of_probabilities_(model: nn.Module, inputs: Tensor) -> tuple[Finding,
     )
     message = (
         f"the network puts out probabilities: of {len(inputs)} examples {_seen(taken.link, p[0])}. Its logits were "
-        f"taken: {how}. NLL, ECE and T are of these. The tuned network and its ONNX file put out logits: {taken.link} makes "
-        "probabilities of them."
+        f"taken: {how}. NLL, ECE and T are of these. The tuned network and its ONNX file put out logits: {taken.link} "
+        "makes probabilities of them."
     )
     return (Finding(code="outputs-probabilities", severity="warning", message=message),)
 
