@@ -261,7 +261,7 @@ def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenW
 
     def filled(stored: _StoredModule) -> int:
         _, named = stored.overlaid(places)
-        return sum(name in named for name in places.tensors) - len(places.unlike(named))
+        return sum(name in places.tensors for name in named) - len(places.unlike(named))
 
     most, best = max(
         ((filled(stored), stored) for stored in _stored_modules(sources, 0, TRIED_LEVELS)),

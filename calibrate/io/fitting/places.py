@@ -50,7 +50,8 @@ class Places:
 
     def unlike(self, state: Mapping[str, Tensor]) -> list[str]:
         """The places for which ``state`` has a tensor of another shape, or integers where there are none."""
-        return [name for name, place in self.tensors.items() if name in state and not _fits(state[name], place)]
+        known = ((name, tensor) for name, tensor in state.items() if name in self.tensors)
+        return [name for name, tensor in known if not _fits(tensor, self.tensors[name])]
 
     def unexpected(self, state: Mapping[str, Tensor]) -> list[str]:
         """The names in ``state`` that the network lacks; a frozen layer may lack the count of batches."""
