@@ -16,6 +16,7 @@ from calibrate.errors import ModelError, said
 from calibrate.io.closest_architecture import closest
 from calibrate.io.fitting.places import LIKE_TORCH, Places, places_of
 from calibrate.io.fitting.taken_weights import TakenWeights, first_of
+from calibrate.io.foreign_files import of_several
 
 
 def load_weights_(model: nn.Module, taken: TakenWeights, path: Path, architecture: str) -> None:
@@ -86,7 +87,7 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
     advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"
     raise ModelError(
         f"the weights in {path} do not fit {architecture}: {differences}. {advice}; give the architecture, "
-        "with its arguments, that the file was saved from."
+        f"with its arguments, that the file was saved from.{of_several(path) if missing else ''}"
     )
 
 
