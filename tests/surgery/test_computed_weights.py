@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import prune, remove_weight_norm, weight_norm
+from torch.nn.utils import parametrize, prune, remove_weight_norm, weight_norm
 
 from calibrate.errors import ModelError
 from calibrate.surgery import copied, find_sites, share_weights, weigh_examples_
@@ -111,3 +111,12 @@ def test_what_a_networks_own_copying_does_wrong_is_said(
 ) -> None:
     with pytest.raises(ModelError, match=said):
         copy_of(Odd(copying))
+
+
+def test_a_parametrised_layer_stays_as_it_is_and_the_reason_says_what_to_do() -> None:
+    net = network(lambda: nn.BatchNorm2d(4))
+    parametrize.register_parametrization(net[1], "weight", nn.Softplus())
+    (site,) = find_sites(net)
+    assert "its weight is computed from others (torch.nn.utils.parametrize.remove_param" in site.obstacle
+    parametrize.remove_parametrizations(net[1], "weight")
+    assert not find_sites(net)[0].obstacle
