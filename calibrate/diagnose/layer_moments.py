@@ -1,6 +1,5 @@
 """What normalisation layers store, what goes into them while all of them are sound, and what eps makes of it."""
 
-import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.stats import Batches, Moments, as_batches
-from calibrate.surgery import REFUSALS, Site, affine_of, eps_of, evaluating, find_sites, is_own, watching
+from calibrate.surgery import REFUSALS, Site, affine_of, copied, eps_of, evaluating, find_sites, is_own, watching
 
 #: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
 EXAMPLES, FEWEST = 32, 8
@@ -97,7 +96,7 @@ def input_moments(model: nn.Module, x: Tensor) -> Mapping[str, Moments]:
     """
     if x.dtype in (torch.float16, torch.bfloat16):
         with suppress(*REFUSALS):
-            return _input_moments(copy.deepcopy(model).float(), x.float())
+            return _input_moments(copied(model).float(), x.float())
     return _input_moments(model, x)
 
 

@@ -28,8 +28,8 @@ from calibrate.engine.health import explained, network_health
 from calibrate.engine.inputs.fit import find_input_fit, input_findings
 from calibrate.engine.inputs.reference import make_reference
 from calibrate.engine.inputs.stored_examples import preparation_of
+from calibrate.engine.opening.checkpoint import model_facts
 from calibrate.engine.opening.machine import environment, find_device
-from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.opening.outputs import LOOKED_AT, check_output, logits_of_probabilities_
 from calibrate.engine.opening.training_data import check_inputs, open_training
 from calibrate.engine.passes.prediction import input_dtype
@@ -38,6 +38,7 @@ from calibrate.engine.run import NetworkState, Notes, Run
 from calibrate.engine.steps.table import HANDLERS
 from calibrate.engine.trials.store import Trials
 from calibrate.errors import ModelError, NonFiniteError, UsageError, require_kind
+from calibrate.io import check_state_dict
 from calibrate.nn import ExampleWeighed
 from calibrate.recipe import STEP_KINDS, Preprocessing, Recipe, as_preprocessing, as_recipe
 from calibrate.result import (
@@ -59,6 +60,7 @@ from calibrate.surgery import (
     BESIDE_BATCH_NORM,
     Look,
     Site,
+    copied,
     divide_logits_,
     find_sites,
     layer_statistics,
@@ -225,6 +227,7 @@ def plan(
     opened = open_training(training, recipe, preprocessing)
     opened = opened and cached(opened, budget)
     first = first_examples(source, input_dtype(model), parts.holdout[:2]).to(place)
+    check_state_dict(model)
     original = copied(model).to(place)
     seen = look(original, find_sites(original), first)
     findings += check_output(seen, recipe)

@@ -1,6 +1,7 @@
 """The tuned file: safetensors weights that know how they came about."""
 
 import copy
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import safetensors.torch
@@ -43,9 +44,10 @@ class Provenance(Value):
 def tuned_bytes(model: nn.Module, provenance: Provenance) -> bytes:
     """The weights of ``model`` (α as ``<site>.alpha``) with ``provenance`` in the file's metadata.
 
-    A tied tensor is written under each of its names, so that the file's keys are the state dict's.
+    A tied tensor is written under each of its names, so that the file's keys are the state dict's; extra state of
+    modules, which is no tensor, is not.
     """
-    state: dict[str, Tensor] = {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    state = {name: tensor.detach().cpu().clone() for name, tensor in _tensors(model.state_dict()).items()}
     contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
     return bytes(safetensors.torch.save(contiguous, {KEY: provenance.model_dump_json()}))
 
@@ -56,9 +58,9 @@ def check_tuned(content: bytes, model: nn.Module, examples: Tensor) -> Parity:
     reopened = copy.deepcopy(model).cpu()
     state = reopened.state_dict()  # with the version metadata that some modules ask for and safetensors do not keep
     with torch.no_grad():
-        for tensor in state.values():
+        for tensor in _tensors(state).values():
             tensor.zero_()
-    complete = stored.keys() == state.keys()
+    complete = stored.keys() == _tensors(state).keys()
     state.update(stored)
     reopened.load_state_dict(state)
     original = copy.deepcopy(model).cpu()
@@ -66,6 +68,10 @@ def check_tuned(content: bytes, model: nn.Module, examples: Tensor) -> Parity:
         if not complete or _seeded(reopened, examples) != _seeded(original, examples):
             raise ExportError("the tuned weights, reopened, compute something else; please report the architecture.")
     return Parity(batch_size=len(examples), relative_error=0.0, inputs="data")
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _seeded(model: nn.Module, examples: Tensor) -> dict[str, tuple[torch.Size, torch.dtype, bytes]]:

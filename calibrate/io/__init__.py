@@ -6,6 +6,7 @@ from calibrate.io.cifar_resnets import CifarResNet, cifar_resnet
 from calibrate.io.closest_architecture import closest
 from calibrate.io.factory import build_factory
 from calibrate.io.fitting.fit import fit_weights
+from calibrate.io.fitting.places import check_state_dict
 from calibrate.io.fitting.taken_weights import TakenWeights, called
 from calibrate.io.lazy_modules import materialise_
 from calibrate.io.load import fingerprint, load_weights_
@@ -18,6 +19,7 @@ __all__ = [
     "build_factory",
     "build_named",
     "called",
+    "check_state_dict",
     "cifar_resnet",
     "closest",
     "default_preprocessing",

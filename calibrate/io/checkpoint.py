@@ -11,6 +11,7 @@ import safetensors
 from torch import Tensor
 
 from calibrate.errors import ModelError, UnsafeInputError, said
+from calibrate.io.foreign_files import foreign
 from calibrate.io.pickles.pickled_objects import kind_of, networks_in, opened_up
 from calibrate.io.pickles.stand_ins import DamagedPickleError, UnsafePickleError
 from calibrate.io.pickles.torch_files import is_whole, read_archive, read_row
@@ -45,6 +46,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     head = _head(path)
     metadata: dict[str, str] = {}
+    if what := foreign(path, head):
+        raise ModelError(f"{path} {what}.")
     if head.startswith(b"PK\x03\x04"):
         document = _read_zip(path)
     elif head[8:9] == b"{":

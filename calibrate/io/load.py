@@ -12,14 +12,15 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from calibrate.errors import ModelError
+from calibrate.errors import ModelError, said
 from calibrate.io.closest_architecture import closest
-from calibrate.io.fitting.places import Places, places_of
+from calibrate.io.fitting.places import LIKE_TORCH, Places, places_of
 from calibrate.io.fitting.taken_weights import TakenWeights, first_of
+from calibrate.io.foreign_files import of_several
 
 
 def load_weights_(model: nn.Module, taken: TakenWeights, path: Path, architecture: str) -> None:
-    """Load into ``model`` what it takes of a file, strictly; on any error ``model`` stays as it was.
+    """Load into ``model`` what it takes of a file, strictly; on a misfit ``model`` stays as it was.
 
     ``taken`` is what :func:`~calibrate.io.fit_weights` gives. Older files lack ``num_batches_tracked``, which
     is let pass, as it is where the network's layer is frozen and has none. A tied tensor may be stored under one of its
@@ -35,8 +36,23 @@ def load_weights_(model: nn.Module, taken: TakenWeights, path: Path, architectur
     whole: dict[str, Any] = model.state_dict()  # whose version metadata is the present one, which older files lack
     whole.update({name: state[stored] for name in places.tensors for stored in places.ties[name] if stored in state})
     whole.update(state)
-    model.load_state_dict(whole)
+    try:
+        model.load_state_dict(whole)
+    except Exception as error:  # whatever its own code raises
+        raise ModelError(f"{architecture} cannot load its weights: {said(error)}; {LIKE_TORCH}.") from error
+    _refuse_unloaded(places_of(model), state, path, architecture)
     _recompute_(model)
+
+
+def _refuse_unloaded(places: Places, state: Mapping[str, Tensor], path: Path, architecture: str) -> None:
+    """Raise ModelError unless the places hold what they were given, which a network's own loading may pass over."""
+    for name, tensor in state.items():
+        held = places.tensors[name].detach()
+        if not torch.equal(_bits(held), _bits(tensor.to(held.dtype))):
+            raise ModelError(
+                f"{architecture} was given the weights in {path}, and holds other values for {name} than the file: its "
+                f"own loading passes over or changes them; {LIKE_TORCH}."
+            )
 
 
 def _recompute_(model: nn.Module) -> None:
@@ -71,7 +87,7 @@ def _refuse_mismatch(places: Places, state: Mapping[str, Tensor], path: Path, ar
     advice = f"The file fits {match} best" if match else "No torchvision or CIFAR architecture comes close to the file"
     raise ModelError(
         f"the weights in {path} do not fit {architecture}: {differences}. {advice}; give the architecture, "
-        "with its arguments, that the file was saved from."
+        f"with its arguments, that the file was saved from.{of_several(path) if missing else ''}"
     )
 
 
@@ -105,16 +121,17 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def fingerprint(state: Mapping[str, Tensor]) -> str:
+def fingerprint(state: Mapping[str, Any]) -> str:
     """SHA-256, in hexadecimal, over each tensor's name, dtype, shape and bytes, in the order of the names.
 
-    The same weights have the same fingerprint on every device and in every memory layout.
+    The same weights have the same fingerprint on every device and in every memory layout. What is no tensor, such as
+    the extra state of a module, does not count.
 
     >>> fingerprint({"w": torch.zeros(2)}) == fingerprint({"w": torch.zeros(2, 2)[:, 1]})
     True
     """
     digest = hashlib.sha256()
-    for name in sorted(state):
+    for name in sorted(name for name, value in state.items() if isinstance(value, Tensor)):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

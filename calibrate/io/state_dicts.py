@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from calibrate.io.state_names import torchvision_name
-
 #: How many mappings deep a state dict may lie.
 DEPTH = 5
 #: A list of more is none of state dicts.
@@ -102,7 +100,7 @@ def _state_dict(keys: tuple[str, ...], mapping: Mapping[Any, Any]) -> StateDict:
         elif reason := _reason(value):
             unusable[name] = reason
         else:
-            tensors[torchvision_name(name)] = value.detach()
+            tensors[name] = value.detach()
     return StateDict(".".join(keys), tensors, tuple(beside), unusable)
 
 

@@ -33,6 +33,18 @@ def torchvision_name(name: str) -> str:
     return _OLD_DENSENET.sub(r"\1\2", name)
 
 
+def respelled(state: Mapping[str, Tensor], network: Iterable[str]) -> dict[str, Tensor]:
+    """``state`` with :func:`torchvision_name`, unless the names of ``network`` are spelled in that older way too.
+
+    >>> import torch
+    >>> list(respelled({"denselayer1.norm.1.bias": torch.ones(2)}, ["denselayer1.norm.1.bias"]))
+    ['denselayer1.norm.1.bias']
+    """
+    if any(map(_OLD_DENSENET.search, network)):
+        return dict(state)
+    return {new if (new := torchvision_name(name)) not in state else name: state[name] for name in state}
+
+
 def plain_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """``state`` without its shared prefix, and with :func:`torchvision_name`."""
     prefix = len(shared_prefix(state))

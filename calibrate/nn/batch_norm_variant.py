@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.moments import ChannelMoments, instance_moments, pool
+from calibrate.nn.shared_affine import share_affine_
 
 
 class BatchNormOptions(TypedDict, total=False):
@@ -61,7 +62,7 @@ class BatchNormVariant(_BatchNorm):
         kept = {"eps": batch_norm.eps, "momentum": batch_norm.momentum, "affine": batch_norm.affine}
         size = {cls.size_argument: batch_norm.num_features}
         layer = cls(**{**size, **kept, "device": mean.device, "dtype": mean.dtype, **settings})
-        layer.weight, layer.bias = batch_norm.weight, batch_norm.bias
+        share_affine_(layer, batch_norm)
         layer.running_mean, layer.running_var = mean, var
         layer.num_batches_tracked = batch_norm.num_batches_tracked
         return layer.train(batch_norm.training)

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.shared_affine import share_affine_
 
 
 class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
@@ -73,7 +74,7 @@ class ExampleWeighedBatchNorm(ExampleWeighed, _BatchNorm):
             batch_norm.num_features, eps=batch_norm.eps, momentum=batch_norm.momentum, affine=False, device="meta"
         )
         layer.affine = batch_norm.affine
-        layer.weight, layer.bias = batch_norm.weight, batch_norm.bias
+        share_affine_(layer, batch_norm)
         layer.running_mean, layer.running_var = batch_norm.running_mean, batch_norm.running_var
         layer.num_batches_tracked = batch_norm.num_batches_tracked
         layer.alpha = alpha  # type: ignore[assignment]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.nn.example_weight import ExampleWeighed
+from calibrate.nn.shared_affine import share_affine_
 from calibrate.nn.weighing import ONE_PASS_ALPHA, weigh
 
 
@@ -73,7 +74,7 @@ class ExampleWeighedGroupNorm(ExampleWeighed, nn.GroupNorm):
             dtype=None if weight is None else weight.dtype,
         )
         layer.affine = group_norm.affine
-        layer.weight, layer.bias = group_norm.weight, group_norm.bias
+        share_affine_(layer, group_norm)
         return layer.train(group_norm.training)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name torch gave it)

@@ -1,6 +1,5 @@
 """Re-estimation: the running statistics of a network measured anew on data."""
 
-import copy
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from calibrate.stats.prior import Prior, Variant
 from calibrate.stats.repeated import Repeated, measure_repeated, settle_repeated_
 from calibrate.stats.saved_state import ReestimationState
 from calibrate.stats.store import restored_on_failure
-from calibrate.surgery import Site, evaluating, find_sites, with_statistics
+from calibrate.surgery import Site, copied, evaluating, find_sites, with_statistics
 
 Order = Literal["in_order", "batch"]
 
@@ -59,7 +58,7 @@ def reestimate(
     >>> [round(float(buffer), 4) for buffer in (tuned[0].running_mean, tuned[0].running_var, network[0].running_mean)]
     [3.0, 4.6667, 0.0]
     """
-    tuned = copy.deepcopy(model)
+    tuned = copied(model)
     reestimate_(
         tuned,
         batches,

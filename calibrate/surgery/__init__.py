@@ -2,13 +2,23 @@
 
 from calibrate.surgery.blocks import Block, find_blocks
 from calibrate.surgery.borrow import evaluating, normalising_by_batch, watching
+from calibrate.surgery.copying import copied
 from calibrate.surgery.fold import OtherRouteError, folded, for_inference
 from calibrate.surgery.fresh_head import renew_head_
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.kinds import affine_of, eps_of, is_own, needs_moments
 from calibrate.surgery.last_layer import divide_after_, divide_logits_, final_layer
-from calibrate.surgery.observation import REFUSALS, Look, OutputKind, checked_logits, largest_bytes, look, put_out
+from calibrate.surgery.observation import (
+    BEYOND,
+    REFUSALS,
+    Look,
+    OutputKind,
+    checked_logits,
+    largest_bytes,
+    look,
+    put_out,
+)
 from calibrate.surgery.outputs import LOGITS, OUTPUT, named_outputs
 from calibrate.surgery.place import Replacement, Replacements, is_batch_norm, place_
 from calibrate.surgery.placement_steps import PLACEMENT_STEPS, carry_out_placement
@@ -39,6 +49,7 @@ from calibrate.surgery.swap import share_weights, weigh_examples_
 
 __all__ = [
     "BESIDE_BATCH_NORM",
+    "BEYOND",
     "LOGITS",
     "OUTPUT",
     "PLACEMENT_STEPS",
@@ -58,6 +69,7 @@ __all__ = [
     "carry_out_placement",
     "checked_logits",
     "chosen_sites",
+    "copied",
     "divide_after_",
     "divide_logits_",
     "eps_of",

@@ -1,6 +1,5 @@
 """Folding: doing in the convolution that feeds a normalisation layer what does not depend on the example."""
 
-import copy
 from collections import Counter
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from calibrate.nn import ExampleWeighed, WhitenedExampleWeighed
 from calibrate.surgery.borrow import evaluating, watching
+from calibrate.surgery.copying import copied
 from calibrate.surgery.kinds import eps_of, weighed
 from calibrate.surgery.outputs import named_outputs
 from calibrate.surgery.sites import Site, find_sites
@@ -76,7 +76,7 @@ def folded(model: nn.Module, example: Tensor, *, guarded: bool = False) -> nn.Mo
     Cost: one pass over ``example``.
     Limits: of a network that reads a convolution's weight elsewhere, the copy computes something else.
     """
-    made = copy.deepcopy(model, {id(p): p for p in model.parameters()}).eval()
+    made = copied(model, {id(p): p for p in model.parameters()}).eval()
     if not (pairs := _pairs(made, example)):
         return model
     guard = _Guard()
@@ -122,7 +122,7 @@ class _Guard:
 
 
 def _frozen(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    return copied(model).eval().requires_grad_(False)
 
 
 def _fold_(convolution: Convolution, layer: ExampleWeighed) -> nn.Module:

@@ -1,11 +1,10 @@
 """The final layer: dividing the logits by a temperature without adding an operation."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from calibrate.surgery.borrow import evaluating, watching
+from calibrate.surgery.copying import copied
 
 Linear = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
@@ -52,7 +51,7 @@ def final_layer(model: nn.Module, inputs: Tensor) -> tuple[str, Linear] | None:
     Halving is exact in floating point, so the comparison is one of bits. It fails where something that is not
     homogeneous follows, and where the layer or its parameters are used twice.
     """
-    trial = copy.deepcopy(model)
+    trial = copied(model)
     called: list[Linear] = []
     layers = {module: name for name, module in trial.named_modules() if isinstance(module, Linear)}
     with (

@@ -21,8 +21,9 @@ BEYOND = 0.01
 
 
 #: What a network puts out: logits (N, K ≥ 2), one logit of each example (N,) or (N, 1), logits of each step of a
-#: sequence (T, N, K), logits at each position (N, K, *), or anything else.
-OutputKind = Literal["logits", "one logit", "steps", "positions", "other"]
+#: sequence (T, N, K), logits at each position (N, K, *), what was decided (whole numbers, true or false), complex
+#: numbers, or anything else.
+OutputKind = Literal["logits", "one logit", "steps", "positions", "decisions", "complex", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Look:
     ``outputs`` is K where it puts out (N, K), else 0; ``positions`` the fewest that each site was called with, and
     ``calls`` how often it was called; one that no input reaches is in neither. ``finite`` says that all it put out was.
     ``put_out`` says what that is, such as "a tuple of 2 for 2 inputs", and ``may_be_probabilities`` that it has the
-    shape of logits and all of it lies in 0 to 1.
+    shape of logits, none of it is negative, and all of it lies in 0 to 1 or sums up to the same in each example.
     """
 
     outputs: int
@@ -68,9 +69,28 @@ def look(model: nn.Module, sites: Sequence[Site], inputs: Tensor) -> Look:
         output = put_out(model, inputs)
     finite = all(bool(leaf.isfinite().all()) for leaf in tree_leaves(output) if isinstance(leaf, Tensor))
     width = output.shape[1] if isinstance(output, Tensor) and output.dim() == 2 and len(output) == len(inputs) else 0
+    kind = _kind_of_output(model, inputs, output)
+    probable = kind == "logits" and _may_be_probabilities(output)
+    return Look(width, positions, calls, finite, kind, _described(output, len(inputs)), probable)
+
+
+def _kind_of_output(model: nn.Module, inputs: Tensor, output: Any) -> OutputKind:
+    """What ``output`` is; where there are as many steps as examples, as it comes out for one example more."""
     kind = kind_of_output(output, len(inputs))
-    in_unit_interval = kind == "logits" and bool(((output >= 0) & (output <= 1 + BEYOND)).all())
-    return Look(width, positions, calls, finite, kind, _described(output, len(inputs)), in_unit_interval)
+    if kind != "positions" or output.dim() != 3 or output.shape[1] != len(inputs):
+        return kind
+    more = torch.cat([inputs, inputs[:1]])
+    with evaluating(model), torch.inference_mode():
+        try:
+            return kind_of_output(put_out(model, more), len(more))
+        except ModelError:  # it takes no other number
+            return kind
+
+
+def _may_be_probabilities(output: Tensor) -> bool:
+    sums = output.double().sum(1)
+    beyond = bool((output > 1 + BEYOND).any()) and bool(sums.amax() - sums.amin() > BEYOND * sums.amax())
+    return bool((output >= 0).all()) and not beyond
 
 
 def largest_bytes(model: nn.Module, inputs: Tensor) -> int:
@@ -110,7 +130,7 @@ def put_out(model: nn.Module, inputs: Tensor) -> Any:
 def checked_logits(model: nn.Module, inputs: Tensor) -> Tensor:
     """The logits (N, K) of ``inputs``, or ModelError saying what came instead."""
     logits = put_out(model, inputs)
-    if isinstance(logits, Tensor) and logits.dim() == 2 and len(logits) == len(inputs):
+    if isinstance(logits, Tensor) and logits.dim() == 2 and len(logits) == len(inputs) and logits.is_floating_point():
         return logits
     raise ModelError(
         f"the network puts out {_described(logits, len(inputs))}, where logits of shape (N, classes) are needed; wrap "
@@ -126,6 +146,8 @@ def kind_of_output(output: Any, count: int) -> OutputKind:
     """
     if not isinstance(output, Tensor) or not output.dim():
         return "other"
+    if not output.is_floating_point():
+        return "complex" if output.is_complex() else "decisions"
     shape = tuple(output.shape)
     if shape in ((count,), (count, 1)):
         return "one logit"
@@ -137,7 +159,8 @@ def kind_of_output(output: Any, count: int) -> OutputKind:
 def _described(output: Any, count: int) -> str:
     if isinstance(output, Tensor):
         what = "a tensor" if kind_of_output(output, count) != "one logit" else "one logit each, a tensor"
-        return f"{what} of shape {tuple(output.shape)} for {count} inputs"
+        dtype = "" if output.is_floating_point() else f" and type {str(output.dtype).removeprefix('torch.')}"
+        return f"{what} of shape {tuple(output.shape)}{dtype} for {count} inputs"
     what = f"a {type(output).__name__}"
     if isinstance(output, Mapping):
         what += f" with {', '.join(map(repr, list(output)[:4]))}"

@@ -1,6 +1,5 @@
 """Carrying out a placement, and the one table that says which function carries out which step of it."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -21,6 +20,7 @@ from calibrate.recipe.placement import (
     PlaceInStem,
     PrependInputBatchNorm,
 )
+from calibrate.surgery.copying import copied
 from calibrate.surgery.ibn_b import ibn_b_
 from calibrate.surgery.initialize import initialize_, prepend_input_batch_norm_
 from calibrate.surgery.place import Replacement, place_
@@ -39,7 +39,7 @@ def carry_out_placement(model: nn.Module, placement: Placement) -> nn.Module:
       (0): StochNorm(3, eps=1e-05, momentum=0.1, p=0.25)
     )
     """
-    placed = copy.deepcopy(model)
+    placed = copied(model)
     for step in placement.steps:
         placed = PLACEMENT_STEPS[type(step)](placed, step)
     return placed

@@ -1,6 +1,5 @@
 """Probabilities: networks that end in softmax or sigmoid, and their logits."""
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from calibrate.surgery.borrow import evaluating, watching
+from calibrate.surgery.copying import copied
 
 #: What makes probabilities of logits: of all classes together, or of each by itself.
 Link = Literal["softmax", "sigmoid"]
@@ -62,10 +62,11 @@ class LeftOut(nn.Module):
 def take_logits_(model: nn.Module, inputs: Tensor) -> Taken | None:
     """Make ``model`` put out logits (N, K ≥ 2) if it puts out probabilities of ``inputs`` (n, C, *); how, or None.
 
-    It does where all it puts out lies in 0 to 1, and either sums up to 1 over the classes, or comes from a sigmoid as
-    its last operation. An ``nn.Softmax`` or ``nn.Sigmoid`` at the end is left out, if what is left proves to be the
-    logits; else a forward hook takes log p, for sigmoid log p − log(1 − p), of p from the smallest normal number of its
-    type on. The state dict stays as it is: :func:`retake_logits_` does the same to another network of the class.
+    It does where nothing it puts out is negative, and all sums up to 1 over the classes, or in all examples to the same
+    multiple of 1, such as 100; or where all lies in 0 to 1 and comes from a sigmoid as its last operation. An
+    ``nn.Softmax`` or ``nn.Sigmoid`` at the end is left out, if what is left proves to be the logits; else a forward
+    hook takes log p, for sigmoid log p − log(1 − p), of p from the smallest normal number of its type on. The state
+    dict stays as it is: :func:`retake_logits_` does the same to another network of the class.
     Cost: two passes over ``inputs``, and one each over their first and their first two, at most.
 
     >>> network = nn.Sequential(nn.Linear(2, 3), nn.Softmax(1)).eval()
@@ -135,13 +136,25 @@ def _link(model: nn.Module, inputs: Tensor, p: Tensor) -> Link | None:
     if p.shape[1] < 2 or not p.is_floating_point():
         return None
     wide, rounding = p.double(), max(SUM, 4 * torch.finfo(p.dtype).eps)
-    if not bool(((wide >= 0) & (wide <= 1 + rounding)).all()):
+    if not bool((wide >= 0).all()):
         return None
-    if bool(((wide.sum(1) - 1).abs() <= rounding).all()):
+    if _sum_alike(wide, rounding):
         return "softmax"
+    if not bool((wide <= 1 + rounding).all()):
+        return None
     with _Origins() as origins:
         output = model(inputs[:2])
     return "sigmoid" if isinstance(output, Tensor) and origins.is_of(output, SIGMOIDS) else None
+
+
+def _sum_alike(p: Tensor, rounding: float) -> bool:
+    """Whether the rows of ``p`` sum up to 1, or, not being all the same, to the same multiple of it."""
+    sums = p.sum(1)
+    if bool(((sums - 1).abs() <= rounding).all()):
+        return True
+    total = float(sums.mean())
+    differ = bool(((p - p[:1]).abs() > rounding * total).any())
+    return differ and bool(((sums - total).abs() <= rounding * total).all())
 
 
 def _left_out(model: nn.Module, inputs: Tensor, p: Tensor, link: Link) -> str | None:
@@ -152,7 +165,7 @@ def _left_out(model: nn.Module, inputs: Tensor, p: Tensor, link: Link) -> str | 
         model(inputs[:1])
     if not called:
         return None
-    trial = copy.deepcopy(model)  # in evaluation mode, as ``model`` is
+    trial = copied(model)  # in evaluation mode, as ``model`` is
     retake_logits_(trial, Taken(link, called[-1]))
     try:
         logits = _outputs(trial, inputs).double()

@@ -112,7 +112,7 @@ def _unfit(module: nn.Module) -> str:
         if value is None:
             continue
         if name not in {**module._parameters, **module._buffers}:
-            return f"its {name} is computed from others"
+            return f"its {name} is computed from others (torch.nn.utils.parametrize.remove_parametrizations ends that)"
         if value.shape != mean.shape:
             return f"its {name} has the shape {tuple(value.shape)}, and its statistics {tuple(mean.shape)}"
     return ""

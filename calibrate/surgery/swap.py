@@ -1,10 +1,10 @@
 """Swapping layers in a network: all of them, under all their names, or none."""
 
-import copy
 from collections.abc import Iterable
 
 from torch import nn
 
+from calibrate.surgery.copying import copied
 from calibrate.surgery.kinds import is_normalization, weighed
 from calibrate.surgery.layer_traits import is_ours
 from calibrate.surgery.sites import Site
@@ -60,4 +60,4 @@ def share_weights(model: nn.Module) -> nn.Module:
     (True, False)
     """
     own = {id(p) for module in model.modules() if is_normalization(module) for p in module.parameters()}
-    return copy.deepcopy(model, {id(p): p for p in model.parameters() if id(p) not in own})
+    return copied(model, {id(p): p for p in model.parameters() if id(p) not in own})

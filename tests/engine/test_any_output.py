@@ -43,6 +43,13 @@ ENDS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
         lambda y: y.mean(3).permute(2, 0, 1),
         "sequences, with logits of each step (T, N, K), are not supported yet",
     ),
+    "as many steps as are looked at": (
+        lambda y: y.mean(3).permute(2, 0, 1)[:2],
+        "sequences, with logits of each step (T, N, K), are not supported yet",
+    ),
+    "argmax": (lambda y: y.mean((2, 3)).argmax(1), "what was decided, by argmax or a threshold"),
+    "true or false": (lambda y: y.mean((2, 3)) > 0, "what was decided, by argmax or a threshold"),
+    "complex": (lambda y: torch.fft.fft(y.mean((2, 3))), "complex numbers are no logits"),
     "nothing": (lambda y: None, "a NoneType"),
 }
 

@@ -11,7 +11,7 @@ from calibrate import PRESETS, Outputs, Recipe, deliver, open_model, retrofit
 from calibrate.engine import inspect_model
 from calibrate.errors import ExportError, ModelError
 from calibrate.export import to_onnx
-from calibrate.io import read_checkpoint
+from calibrate.io import fit_weights, read_checkpoint
 from calibrate.steps import Measure, SetAlpha, Temperature
 from calibrate.surgery import find_sites, select, weigh_examples_
 from tests.builders.checkpoints import load_
@@ -88,10 +88,13 @@ def test_a_batch_norm_checkpoint_loads_into_a_frozen_architecture(tmp_path: Path
     torch.testing.assert_close(model(x), plain(x), rtol=1e-5, atol=1e-5)
 
 
-def test_a_stray_count_of_batches_is_still_refused(tmp_path: Path) -> None:
+def test_a_stray_count_of_batches_alone_is_left_out_and_of_a_layer_refused(tmp_path: Path) -> None:
     state = {**convolutional().state_dict(), "9.num_batches_tracked": torch.tensor(3)}
     torch.save(state, tmp_path / "plain.pt")
-    with pytest.raises(ModelError, match=r"not in the network: 9\.num_batches_tracked"):
+    load_(frozen(), read_checkpoint(tmp_path / "plain.pt"), "frozen")
+    assert fit_weights(frozen(), read_checkpoint(tmp_path / "plain.pt")).left_out == ("9.num_batches_tracked",)
+    torch.save({**state, "9.running_mean": torch.ones(3)}, tmp_path / "plain.pt")
+    with pytest.raises(ModelError, match=r"not in the network: 9\.running_mean"):
         load_(frozen(), read_checkpoint(tmp_path / "plain.pt"), "frozen")
 
 

@@ -184,7 +184,8 @@ NO_PROBABILITIES: dict[str, Callable[[Tensor], Tensor]] = {
     "logits": lambda z: z,
     "log-probabilities": lambda z: z.log_softmax(1),
     "rectified": torch.relu,
-    "beyond 1": lambda z: 2 * z.softmax(1),
+    "the same for all": lambda z: 0 * z + torch.arange(1.0, 4.0),
+    "sums that differ": lambda z: z.softmax(1) * (1 + z[:, :1].sigmoid()),
     "zeros": torch.zeros_like,
 }
 
@@ -195,6 +196,17 @@ def test_logits_are_left_as_they_are(end: str) -> None:
     expected = net(inputs())
     assert take_logits_(net, inputs()) is None
     assert torch.equal(net(inputs()), expected)
+
+
+@pytest.mark.parametrize("total", [100, 2, 0.3])
+def test_probabilities_of_another_total_are_told_by_their_sum(total: float) -> None:
+    net = warmed_up(function(lambda z: total * z.softmax(1)))
+    p = net(inputs()).detach()
+    outcome = retrofit(net, [{"kind": "temperature"}], data=DATA)
+    (said,) = messages(outcome.summary, "outputs-probabilities")
+    assert f"sum up to {total:g} over the classes" in said
+    assert take_logits_(net, inputs()) is not None
+    torch.testing.assert_close(net(inputs()).detach().double().softmax(1), p.double() / total, rtol=0, atol=2e-6)
 
 
 def test_what_may_be_probabilities_and_is_not_proven_to_be_is_said() -> None:

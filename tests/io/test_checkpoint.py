@@ -82,11 +82,6 @@ def test_names_keep_their_prefix(tmp_path: Path, prefix: str) -> None:
     assert same(read_state(tmp_path / "w.pth"), state)
 
 
-def test_densenets_older_names_become_the_present_ones(tmp_path: Path) -> None:
-    torch.save({"features.denseblock1.denselayer2.norm.1.bias": torch.ones(2)}, tmp_path / "w.pth")
-    assert list(read_state(tmp_path / "w.pth")) == ["features.denseblock1.denselayer2.norm1.bias"]
-
-
 def test_ties_survive(tmp_path: Path) -> None:
     shared = torch.ones(2)
     torch.save({"a": shared, "b": shared}, tmp_path / "w.pth")

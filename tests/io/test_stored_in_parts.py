@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from calibrate import open_model
-from calibrate.engine.opening.network import copied
 from calibrate.errors import ModelError
+from calibrate.surgery import copied
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -122,6 +122,9 @@ def test_a_look_gives_its_hooks_back_after_a_failure() -> None:
         (torch.zeros(2), "one logit", "one logit each, a tensor of shape (2,) for 2 inputs"),
         (torch.zeros(()), "other", "a tensor of shape () for 2 inputs"),
         (torch.zeros(3, 4), "other", "a tensor of shape (3, 4) for 2 inputs"),
+        (torch.zeros(2, 3).to(torch.complex64), "complex", "a tensor of shape (2, 3) and type complex64 for 2 inputs"),
+        (torch.zeros(2, 3).bool(), "decisions", "a tensor of shape (2, 3) and type bool for 2 inputs"),
+        (torch.zeros(2).long(), "decisions", "a tensor of shape (2,) and type int64 for 2 inputs"),
         (None, "other", "a NoneType for 2 inputs"),
     ],
 )
@@ -132,10 +135,25 @@ def test_a_network_that_puts_out_no_logits_is_explained(output: object, kind: st
 
     inputs = torch.zeros(2, 1, 8, 8)
     seen = look(Odd(), (), inputs)
-    assert (seen.outputs, seen.is_classifier, seen.may_be_probabilities) == (0, False, False)
+    width = output.shape[1] if isinstance(output, torch.Tensor) and output.shape == (2, 3) else 0
+    assert (seen.outputs, seen.is_classifier, seen.may_be_probabilities) == (width, False, False)
     assert (seen.kind, seen.put_out) == (kind, said)
     with pytest.raises(ModelError, match=f"puts out {re.escape(said)}, where logits of shape"):
         checked_logits(Odd(), inputs)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_steps_and_positions_are_told_apart_where_there_are_as_many_as_examples(count: int) -> None:
+    class Ending(nn.Module):
+        def __init__(self, first: bool) -> None:
+            super().__init__()
+            self.first = first
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(count, len(x), 5) if self.first else torch.zeros(len(x), count, 5)
+
+    kinds = [look(Ending(first), (), torch.zeros(count, 1, 8, 8)).kind for first in (True, False)]
+    assert kinds == ["steps", "positions"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +162,8 @@ def test_a_network_that_puts_out_no_logits_is_explained(output: object, kind: st
         (torch.zeros(2, 1), False, False),
         (torch.zeros(2, 0), False, False),
         (torch.eye(2), True, True),
-        (torch.eye(2) * 1.02, True, False),
+        (torch.eye(2) * 1.02, True, True),
+        (torch.tensor([[1.02, 0.0], [1.0, 0.0]]), True, False),
         (torch.eye(2) - 1e-3, True, False),
         (torch.tensor([[0.5, torch.nan], [0.5, 0.5]]), True, False),
     ],

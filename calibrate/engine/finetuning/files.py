@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
 from calibrate.engine.delivery.files import write_files
 from calibrate.engine.finetuning.training import FineTuneOutcome
@@ -44,7 +44,8 @@ def write_compared_arms(result: ComparedArms, folder: Path) -> tuple[Path, ...]:
 
 def _weights(model: nn.Module, result: FineTuned) -> bytes:
     """The weights, which open with their architecture; a tied tensor stands under each of its names."""
-    state = {name: tensor.detach().clone().contiguous() for name, tensor in model.state_dict().items()}
+    entries = model.state_dict().items()
+    state = {name: value.detach().clone().contiguous() for name, value in entries if isinstance(value, Tensor)}
     origin = {
         "architecture": result.model.architecture,
         "architecture_args": json.dumps(result.model.architecture_args),

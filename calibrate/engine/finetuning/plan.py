@@ -1,6 +1,5 @@
 """A fine-tuning, checked before anything expensive: its classes, its examples, and the identity of what is asked."""
 
-import copy
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -20,10 +19,10 @@ from calibrate.engine.opening.training_data import check_inputs
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting, best_form, check_batch_size
 from calibrate.errors import DataError, ModelError, UsageError
-from calibrate.io import fingerprint
+from calibrate.io import check_state_dict, fingerprint
 from calibrate.recipe import FineTuning, Preprocessing
 from calibrate.result import Finding, LayerCondition, Listener
-from calibrate.surgery import Look, find_sites, look, take_logits_
+from calibrate.surgery import Look, copied, find_sites, look, take_logits_
 
 Rows = NDArray[np.int64]
 
@@ -82,6 +81,7 @@ def plan_fine_tuning(
             "steps of training; give a float32 network, and `amp: bf16` for speed."
         )
     check_batch_size(batch_size)
+    check_state_dict(model)
     place = find_device(device)
     source = open_data(data, preprocessing=preprocessing, usual=TRAINING)
     apart = None if test_data is None else open_data(test_data, preprocessing=preprocessing, usual=TESTING)
@@ -100,7 +100,7 @@ def plan_fine_tuning(
         raise ModelError(f"fine-tuning learns logits, and {no_logits(seen)}")
     if seen.may_be_probabilities and not fresh:
         some = source.batches(np.arange(min(LOOKED_AT, len(source)), dtype=np.int64), LOOKED_AT)
-        if take_logits_(copy.deepcopy(model), next(iter(some)).inputs.to(home)) is not None:
+        if take_logits_(copied(model), next(iter(some)).inputs.to(home)) is not None:
             raise ModelError(
                 "fine-tuning learns logits, and the network puts out probabilities; wrap it in a factory that leaves "
                 "its softmax or sigmoid out (--architecture package.module:factory)."

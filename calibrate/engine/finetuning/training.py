@@ -13,8 +13,8 @@ from torch import nn
 from calibrate.data import DataLike, cached
 from calibrate.engine.finetuning.plan import FineTuningPlan, plan_fine_tuning
 from calibrate.engine.health import empty_reason, explained
+from calibrate.engine.opening.checkpoint import model_facts
 from calibrate.engine.opening.machine import environment
-from calibrate.engine.opening.network import copied, model_facts
 from calibrate.engine.passes.prediction import predict
 from calibrate.errors import ModelError, NonFiniteError
 from calibrate.finetune import StateFile, TrainingLoop, find_head, make_penalties, train_
@@ -24,7 +24,7 @@ from calibrate.metrics import ArmScores, measure, score
 from calibrate.recipe import FineTuning, Placement, Preprocessing
 from calibrate.result import FineTuned, FineTuningData, LayerHistogram, Listener, condition_findings, silent
 from calibrate.steps import Arm, EmptyArm, Measurement
-from calibrate.surgery import carry_out_placement, look, renew_head_
+from calibrate.surgery import carry_out_placement, copied, look, renew_head_
 
 RESAMPLES, BINS = 2000, 15
 

@@ -10,14 +10,13 @@ from torch import nn
 from calibrate.atomic import replace_files
 from calibrate.data import Source
 from calibrate.diagnose import chance_bands, example_moments, reference_layers
-from calibrate.engine.opening.network import copied
 from calibrate.engine.passes.batches import SourceBatches, drawn
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.engine.passes.setting import Setting
 from calibrate.errors import DataError, ModelError, UsageError
 from calibrate.io import fingerprint
 from calibrate.result import FEWEST_EXAMPLES, Finding, ShiftReference
-from calibrate.surgery import Site, find_sites, keeping_statistics
+from calibrate.surgery import Site, copied, find_sites, keeping_statistics
 
 #: A reference is made of at most so many examples, and of so many that their moments take this memory.
 MOST_EXAMPLES, MEMORY = 1024, 128 << 20

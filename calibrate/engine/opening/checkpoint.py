@@ -9,20 +9,21 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from calibrate.data import ClassList
-from calibrate.engine.opening.network import copied
+from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import ModelError, UsageError, require_kind
 from calibrate.export import Provenance, provenance_of
 from calibrate.io import (
     build,
     default_preprocessing,
+    fingerprint,
     fit_weights,
     load_weights_,
     materialise_,
     read_checkpoint,
 )
 from calibrate.recipe import Preprocessing
-from calibrate.result import Finding
-from calibrate.surgery import Taken, divide_after_, find_sites, retake_logits_, weigh_examples_
+from calibrate.result import Finding, ModelFacts
+from calibrate.surgery import Taken, copied, divide_after_, find_sites, retake_logits_, weigh_examples_
 
 #: Under which key in a file's metadata findings are handed on.
 HANDED_ON = "afternorm.findings"
@@ -197,3 +198,15 @@ def _architecture(
             "that class: open_model(path, model=network)."
         )
     return provenance.architecture, dict(provenance.architecture_args)
+
+
+def model_facts(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> ModelFacts:
+    """What a result says of the original network."""
+    return ModelFacts(
+        architecture=architecture or f"{type(model).__module__}:{type(model).__qualname__}",
+        architecture_args=dict(architecture_args),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        outputs=outputs,
+        dtype=str(input_dtype(model)).removeprefix("torch."),
+        fingerprint=fingerprint(model.state_dict()),
+    )

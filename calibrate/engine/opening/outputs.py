@@ -8,17 +8,10 @@ from torch import Tensor, nn
 from calibrate.errors import ModelError
 from calibrate.recipe import Recipe
 from calibrate.result import Finding
-from calibrate.surgery import Look, OutputKind, evaluating, take_logits_, within_unit_interval
+from calibrate.surgery import BEYOND, Link, Look, OutputKind, evaluating, take_logits_, within_unit_interval
 
 #: How many examples are looked at where a network may put out probabilities.
 LOOKED_AT = 32
-#: What was seen of the probabilities that each link makes.
-SEEN = {
-    "softmax": "all lie in 0 to 1, and sum up to 1 over the classes (softmax)",
-    "sigmoid": "each comes from a sigmoid of its own",
-}
-
-
 #: Where a network is made to put out logits, and how, by what it puts out.
 FACTORY = "(--architecture package.module:factory)"
 WRAPPING: Mapping[OutputKind, str] = {
@@ -29,6 +22,10 @@ WRAPPING: Mapping[OutputKind, str] = {
     f"those of one step, or of each example, alone {FACTORY}",
     "positions": "segmentation, with logits at each position (N, K, *), is not supported yet. Wrap it in a factory "
     f"that returns logits of each example {FACTORY}",
+    "decisions": "that is what was decided, by argmax or a threshold, and not the logits that decided. Wrap it in a "
+    f"factory whose network returns those {FACTORY}",
+    "complex": "complex numbers are no logits. Wrap it in a factory whose network returns the real numbers that the "
+    f"loss was computed of in training, such as their absolute values {FACTORY}",
     "other": f"wrap it in a factory that returns the logits alone {FACTORY}",
 }
 
@@ -59,22 +56,32 @@ def check_output(seen: Look, recipe: Recipe) -> tuple[Finding, ...]:
 
 def logits_of_probabilities_(model: nn.Module, inputs: Tensor) -> tuple[Finding, ...]:
     """Make ``model`` put out logits where it puts out probabilities of ``inputs``; what to know of it."""
+    with evaluating(model), torch.inference_mode():
+        p = model(inputs[:2])
     taken = take_logits_(model, inputs)
     if taken is None:
-        with evaluating(model), torch.inference_mode():
-            unclear = within_unit_interval(model(inputs[:2]))
-        return (_unclear(len(inputs)),) if unclear else ()
+        return (_unclear(len(inputs)),) if within_unit_interval(p) else ()
     how = (
         f"its last module, {taken.module}, was left out, which was proven to give them"
         if taken.module is not None
         else "the logarithm of what it puts out was taken" + ("" if taken.link == "softmax" else ", log p − log(1 − p)")
     )
     message = (
-        f"the network puts out probabilities: of {len(inputs)} examples {SEEN[taken.link]}. Its logits were taken: "
-        f"{how}. NLL, ECE and T are of these. The tuned network and its ONNX file put out logits: {taken.link} makes "
-        "probabilities of them."
+        f"the network puts out probabilities: of {len(inputs)} examples {_seen(taken.link, p[0])}. Its logits were "
+        f"taken: {how}. NLL, ECE and T are of these. The tuned network and its ONNX file put out logits: {taken.link} "
+        "makes probabilities of them."
     )
     return (Finding(code="outputs-probabilities", severity="warning", message=message),)
+
+
+def _seen(link: Link, p: Tensor) -> str:
+    """What was seen of probabilities such as ``p`` (K,)."""
+    total = float(p.double().sum())
+    if link == "sigmoid":
+        return "each comes from a sigmoid of its own"
+    if abs(total - 1) < BEYOND:
+        return "all lie in 0 to 1, and sum up to 1 over the classes (softmax)"
+    return f"none is negative, and all sum up to {total:.4g} over the classes (softmax times {total:.4g})"
 
 
 def _unclear(examples: int) -> Finding:

@@ -1,6 +1,5 @@
 """The bench on which all methods meet the same streams."""
 
-import copy
 from dataclasses import replace
 
 import torch
@@ -17,7 +16,7 @@ from calibrate.engine.tuning.group_moments import estimate_group_moments_
 from calibrate.generators import numpy_generator
 from calibrate.result import Progress
 from calibrate.steps import IEW, Domain, Method, ProbeAdaptation, Stream, StreamDiagnosis, StreamScores
-from calibrate.surgery import checked_logits, evaluating
+from calibrate.surgery import checked_logits, copied, evaluating
 
 AS_THEY_ARE = Domain()
 #: The visits of a stream, from its first on, that the diagnosis looks at.
@@ -147,5 +146,5 @@ class Bench:
     def _source(self, method: Method) -> nn.Module:
         """The network that ``method`` sets out from: GroupNorm layers weigh examples only against running moments."""
         if isinstance(method, IEW):
-            return estimate_group_moments_(self._run, copy.deepcopy(self._run.state.model), method.sites)
+            return estimate_group_moments_(self._run, copied(self._run.state.model), method.sites)
         return self._run.state.model

@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from calibrate.errors import ModelError, UsageError
 from calibrate.io.checkpoint import Checkpoint
+from calibrate.io.fitting.left_out import branch, is_idle, is_observer, is_weight, may_matter
 from calibrate.io.fitting.name_tree import NameTree, Overlay, lay_over, module_tree
 from calibrate.io.fitting.places import Places, places_of
 from calibrate.io.fitting.stored_in_parts import made_whole
 from calibrate.io.fitting.taken_weights import TakenWeights, called
 from calibrate.io.state_dicts import StateDict, is_averaged
+from calibrate.io.state_names import respelled
 
 #: What a tuned file adds to the names of the network that it was tuned from.
 TUNED = (".alpha", "temperature")
@@ -51,17 +53,31 @@ class _StoredModule:
 
 @dataclass(frozen=True, eq=False)
 class _Option:
-    """One way to give a network the tensors of a file, which are called ``used`` there.
+    """One way to give a network tensors of a file: ``state``, under the network's names, ``used`` under the file's.
 
     ``strange`` says whether some lie inside parts that the network has, and fill no place of it.
     """
 
-    taken: TakenWeights
-    source: StateDict
-    module: NameTree
+    stored: _StoredModule
+    overlay: Overlay
+    state: dict[str, Tensor]
     used: frozenset[str]
     strange: bool
-    preference: tuple[bool, int, int, int]
+
+    @property
+    def source(self) -> StateDict:
+        """The state dict that the tensors are of."""
+        return self.stored.source
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the tensors begin with there."""
+        return self.stored.module.prefix
+
+    @property
+    def path(self) -> str:
+        """Where the tensors lie in the file."""
+        return self.stored.path
 
 
 def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = None) -> TakenWeights:
@@ -72,10 +88,10 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     place of the network is filled with a tensor of its shape. Weights that are stored in parts are made whole where the
     network has the whole.
 
-    What then remains is left out: what lies outside that module, counters of wrappers, observers of quantisation-aware
-    training, and modules and tensors beside the network's outermost ones. But what lies *inside* a module that the
-    network has, or continues a numbered series of its modules, stays, so that loading refuses it: ResNet-56's file is
-    no ResNet-20's.
+    What then remains is left out: what lies outside that module, counters, observers of quantisation-aware training,
+    and modules and tensors beside the network's outermost ones; with a warning where predictions may need it (see
+    :func:`~calibrate.io.fitting.left_out.may_matter`). But what lies *inside* a module that the network has, or
+    continues a numbered series of its modules, stays, so that loading refuses it: ResNet-56's file is no ResNet-20's.
 
     Nor is a module inside another that fills all places taken, where what remains of the other shuts it out: a network
     of nested parts is none of fewer.
@@ -88,29 +104,22 @@ def fit_weights(model: nn.Module, checkpoint: Checkpoint, weights: str | None = 
     none or several, ModelError where what is missing are tensors without plain values.
     """
     places = places_of(model)
-    options = _outer(_options(places, checkpoint.state_dicts))
-    options.sort(key=lambda option: (option.strange, option.preference))
-    sources = checkpoint.state_dicts
+    every = [replace(state, tensors=respelled(state.tensors, places.tensors)) for state in checkpoint.state_dicts]
+    options = _outer(_options(places, every))
+    options.sort(key=lambda option: (option.strange, option.stored.preference))
+    sources: Sequence[StateDict] = every
     if weights is not None:
         chosen = _chosen(weights, options, sources, checkpoint.path)
         if isinstance(chosen, StateDict):
-            options, sources = [], (chosen,)
+            options, sources = [], [chosen]
         else:
             options = [chosen, *options]
     if not options:
         return _closest(places, sources, checkpoint.path)
     first, *rest = _distinct(options)
     full = {id(option.source) for option in options if not option.strange}
-    unfit = [s.key for s in checkpoint.state_dicts if id(s) not in full and _is_worth_naming(s, places)]
-    others = [option for option in rest if not option.strange]
-    named = {name for option in others if option.source is first.source for name in option.used}
-    return replace(
-        first.taken,
-        others=tuple(option.taken.path for option in others),
-        unfit=tuple(unfit),
-        left_out=tuple(name for name in first.taken.left_out if name not in named),
-        doubtful=tuple(name for name in first.taken.doubtful if name not in named),
-    )
+    unfit = [source for source in every if id(source) not in full]
+    return _taken(first, [option for option in rest if not option.strange], unfit, places)
 
 
 def _stored_modules(sources: Sequence[StateDict], least: int, levels: int | None = None) -> Iterator[_StoredModule]:
@@ -139,7 +148,7 @@ def _outer(options: Iterator[_Option]) -> list[_Option]:
     found: list[_Option] = []
     for option in islice(options, MOST_WAYS):
         outer = (one for one in found if one.strange and one.source is option.source)
-        if not any(option.module.prefix.startswith(one.module.prefix) for one in outer):
+        if not any(option.prefix.startswith(one.prefix) for one in outer):
             found.append(option)
     return found
 
@@ -155,47 +164,63 @@ def _sizes(root: NameTree) -> dict[str, int]:
 def _option(places: Places, stored: _StoredModule, overlay: Overlay, *, complete: bool) -> _Option:
     """What to take of ``stored``, and what to leave out; of what is not ``complete``, all is wanted for the error."""
     tensors, names = stored.tensors, overlay.names
-    observers = [ours for ours, theirs in names.items() if theirs not in places.tensors and _observes(ours)]
-    spare = {ours for ours in overlay.beside if complete and names[ours] not in TUNED}.difference(observers)
-    doubtful = [ours for ours in overlay.beside if ours in spare and _may_matter(tensors[ours])]
+    strangers = ((ours, theirs) for ours, theirs in names.items() if theirs not in places.tensors)
+    idle = {ours for ours, theirs in strangers if is_idle(ours) and not places.is_spare_count(theirs)}
+    spare = {ours for ours in overlay.beside if complete and names[ours] not in TUNED}.difference(idle)
     # Such wrappers do more than wrap.
-    scaling = [ours for ours in overlay.wrappers if tensors[ours].is_floating_point()]
-    scaling += [ours for ours in overlay.around if _may_matter(tensors[ours])]
-    dropped = spare.union(observers)
-    state = {names[ours]: tensors[ours] for ours in tensors if ours in names and ours not in dropped}
-    state |= {ours: tensors[ours] for ours in scaling}
-    outside = [ours for ours in tensors if ours not in names and ours not in scaling]
-    unexpected = places.unexpected(state)
-    taken = TakenWeights(
-        state=state,
-        path=stored.path,
-        left_out=(
-            *(ours for ours in outside if not _observes(ours)),
-            *(ours for ours in overlay.beside if ours in spare and not _may_matter(tensors[ours])),
-            *stored.source.beside,
-        ),
-        doubtful=tuple(doubtful),
-        made_whole={names[ours]: kind for ours, kind in stored.kinds.items() if ours in names},
-        observers=(*observers, *(ours for ours in outside if _observes(ours))),
+    scaling = [ours for ours in overlay.wrappers if tensors[ours].is_floating_point() and not is_idle(ours)]
+    scaling += [ours for ours in overlay.around if is_weight(tensors[ours]) and not is_idle(ours)]
+    kept = [ours for ours in tensors if ours in names and ours not in spare and ours not in idle]
+    state = {names[ours]: tensors[ours] for ours in kept} | {ours: tensors[ours] for ours in scaling}
+    strange = any(not name.endswith(TUNED) for name in places.unexpected(state))
+    return _Option(stored, overlay, state, frozenset((*kept, *scaling)), strange)
+
+
+def _taken(
+    option: _Option, others: Sequence[_Option] = (), unfit: Sequence[StateDict] = (), places: Places | None = None
+) -> TakenWeights:
+    """What is taken by ``option``, where ``others`` would fit too, and the state dicts ``unfit`` do not."""
+    source, names = option.source, option.overlay.names
+    theirs = [other for other in others if other.source is source]
+    named = {name for other in theirs for name in other.overlay.names}
+    branches = {branch(other.prefix, option.prefix) for other in theirs}
+    rest = [name for name in option.stored.tensors if name not in option.used and name not in named]
+    doubtful = [
+        name
+        for name in rest
+        if may_matter(name, option.stored.tensors[name], option.prefix) and branch(name, option.prefix) not in branches
+    ]
+    quiet = set(doubtful).union(name for name in rest if is_observer(name))
+    return TakenWeights(
+        state=option.state,
+        path=option.path,
+        others=tuple(other.path for other in others),
+        unfit=tuple(state.key for state in unfit if places and _is_worth_naming(state, places)),
+        left_out=(*(name for name in rest if name not in quiet), *source.beside),
+        doubtful=(*doubtful, *_weights_beside(source, unfit)),
+        made_whole={names[ours]: kind for ours, kind in option.stored.kinds.items() if ours in names},
+        observers=tuple(name for name in rest if is_observer(name)),
     )
-    strange = any(not name.endswith(TUNED) for name in unexpected)
-    return _Option(taken, stored.source, stored.module, frozenset(names), strange, stored.preference)
 
 
-def _observes(name: str) -> bool:
-    """Whether that is an entry of an observer or a fake quantiser, by torch's names for these."""
-    return any(part.startswith("activation_post_process") or part.endswith("_fake_quant") for part in name.split("."))
-
-
-def _may_matter(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.dim() > 0
+def _weights_beside(source: StateDict, unfit: Sequence[StateDict]) -> list[str]:
+    """What may matter in state dicts that lie beside ``source``, such as the head that was saved by itself."""
+    place = source.key.rpartition(".")[0]
+    siblings = (other for other in unfit if other.key and source.key and other is not source)
+    return [
+        f"{other.key}.{name}"
+        for other in siblings
+        if other.key.rpartition(".")[0] == place
+        for name, tensor in other.tensors.items()
+        if may_matter(f"{other.key}.{name}", tensor, f"{source.key}.")
+    ]
 
 
 def _distinct(options: Sequence[_Option]) -> list[_Option]:
     """Those that are other tensors than the ones before; of a wrapper and what is in it, the latter."""
     seen: dict[tuple[int, ...], _Option] = {}
     for option in options:
-        tensors = tuple(sorted(tensor.data_ptr() for tensor in option.taken.state.values()))
+        tensors = tuple(sorted(tensor.data_ptr() for tensor in option.state.values()))
         before = seen.get(tensors, option)
         seen[tensors] = option if option.source is before.source else before
     return list(seen.values())
@@ -218,15 +243,15 @@ def _chosen(weights: str, options: Sequence[_Option], sources: Sequence[StateDic
     )
     named: list[_Option | StateDict] = []
     for names_it in tests:
-        found = _distinct([option for option in options if names_it(option.taken.path)])
+        found = _distinct([option for option in options if names_it(option.path)])
         named = [*found, *(source for key, source in rest.items() if names_it(key))]
         if named:
             break
     if len(named) == 1:
         return named[0]
-    listed = ", ".join(called(option.taken.path) for option in _distinct(options)) or "none that fit"
+    listed = ", ".join(called(option.path) for option in _distinct(options)) or "none that fit"
     others = f"; also {', '.join(map(called, rest))}, which do not fit the network" if rest else ""
-    paths = ", ".join(item.key if isinstance(item, StateDict) else item.taken.path for item in named)
+    paths = ", ".join(item.key if isinstance(item, StateDict) else item.path for item in named)
     several = f"names several of the weights in {path} ({paths})" if named else f"is not in {path}"
     raise UsageError(f"--weights {weights} {several}; choose one of: {listed}{others}.")
 
@@ -236,7 +261,7 @@ def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenW
 
     def filled(stored: _StoredModule) -> int:
         _, named = stored.overlaid(places)
-        return sum(name in named for name in places.tensors) - len(places.unlike(named))
+        return sum(name in places.tensors for name in named) - len(places.unlike(named))
 
     most, best = max(
         ((filled(stored), stored) for stored in _stored_modules(sources, 0, TRIED_LEVELS)),
@@ -246,7 +271,7 @@ def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenW
         name, reason = next(iter(best.source.unusable.items()))
         raise ModelError(f"{name!r} in {path} {reason}")
     if most:
-        return _option(places, best, best.overlaid(places)[0], complete=False).taken
+        return _taken(_option(places, best, best.overlaid(places)[0], complete=False))
     inner = module_tree(best.tensors)  # names as the file has them within its wrappers may tell of its architecture
     while inner.only and not inner.tensors:
         inner = inner.only

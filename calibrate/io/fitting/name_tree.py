@@ -1,19 +1,25 @@
 """Names as trees of modules, and one tree laid over another through whatever wraps either."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 #: Deeper names are no module's, and are one leaf.
 DEEPEST = 64
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NameTree:
-    """A module as names tell of it: its full names of tensors by their last part, and the modules in it."""
+    """A module as names tell of it: its full names of tensors by their last part, and the modules in it.
+
+    ``series`` are what its numbered parts are called but for their numbers.
+    """
 
     prefix: str = ""
     tensors: dict[str, str] = field(default_factory=dict)
     modules: dict[str, "NameTree"] = field(default_factory=dict)
+    series: set[str] = field(default_factory=set)
 
     @property
     def only(self) -> "NameTree | None":
@@ -26,6 +32,10 @@ class NameTree:
             self.tensors.keys().isdisjoint(other.tensors.keys())
             and self.modules.keys().isdisjoint(other.modules.keys())
         )
+
+    def continues(self, part: str) -> bool:
+        """Whether ``part`` is called like a part of it but for numbers: ``layer5`` after ``layer4``, 9 after 8."""
+        return (series := _series(part)) != "" and series in self.series
 
     def walk(self) -> Iterator["NameTree"]:
         """The module and all in it, the outer before the inner, by levels."""
@@ -47,8 +57,12 @@ def module_tree(names: Iterable[str]) -> NameTree:
         *path, last = name.split(".") if name.count(".") < DEEPEST else (name,)
         module = root
         for part in path:
-            module = module.modules.setdefault(part, NameTree(f"{module.prefix}{part}."))
+            if part not in module.modules:
+                module.modules[part] = NameTree(f"{module.prefix}{part}.")
+                module.series.add(_series(part))
+            module = module.modules[part]
         module.tensors[last] = name
+        module.series.add(_series(last))
     return root
 
 
@@ -89,7 +103,7 @@ def lay_over(ours: NameTree, theirs: NameTree) -> Overlay:
         (around if outermost else wrappers).extend(passed)
         for last, name in mine.tensors.items():
             names[name] = other.prefix + last
-            if outermost and last not in other.tensors:
+            if outermost and last not in other.tensors and not other.continues(last):
                 beside.append(name)
         for part, module in mine.modules.items():
             if part in other.modules:
@@ -97,7 +111,7 @@ def lay_over(ours: NameTree, theirs: NameTree) -> Overlay:
                 continue
             for name in module.names():
                 names[name] = other.prefix + name.removeprefix(mine.prefix)
-                if outermost and not _continues_a_series(part, other):
+                if outermost and not other.continues(part):
                     beside.append(name)
         outermost = False
     return Overlay(names, tuple(beside), tuple(around), tuple(wrappers))
@@ -128,7 +142,11 @@ def _inside(module: NameTree, *, holding: bool) -> Iterator[NameTree]:
         module = inner
 
 
-def _continues_a_series(part: str, module: NameTree) -> bool:
-    """Whether ``module`` has others of the same name but for a number: ``layer5`` beside ``layer4``, 9 beside 8."""
-    stem = part.rstrip("0123456789")
-    return stem != part and any(name.rstrip("0123456789") == stem for name in module.modules)
+def _series(part: str) -> str:
+    """What ``part`` is called but for numbers, alike for ``layer4`` and ``layer5``, for 8 and 9; empty without any.
+
+    >>> _series("block4_conv"), _series("head")
+    ('block#_conv', '')
+    """
+    series = _NUMBER.sub("#", part)
+    return series if series != part else ""

@@ -8,9 +8,12 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from calibrate.errors import ModelError, said
 from calibrate.io.fitting.name_tree import NameTree, module_tree
 
 COUNTS = "num_batches_tracked"
+#: What to do with a network whose own methods are in the way.
+LIKE_TORCH = "let its state_dict and load_state_dict take and give what torch.nn.Module's do, or leave them out"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Places:
 
     def unlike(self, state: Mapping[str, Tensor]) -> list[str]:
         """The places for which ``state`` has a tensor of another shape, or integers where there are none."""
-        return [name for name, place in self.tensors.items() if name in state and not _fits(state[name], place)]
+        known = ((name, tensor) for name, tensor in state.items() if name in self.tensors)
+        return [name for name, tensor in known if not _fits(tensor, self.tensors[name])]
 
     def unexpected(self, state: Mapping[str, Tensor]) -> list[str]:
         """The names in ``state`` that the network lacks; a frozen layer may lack the count of batches."""
@@ -60,10 +64,34 @@ class Places:
 
 
 def places_of(model: nn.Module) -> Places:
-    """The places of ``model``, which are its own tensors."""
-    return Places(
-        {name: place for name, place in model.state_dict(keep_vars=True).items() if isinstance(place, Tensor)}
-    )
+    """The places of ``model``, which are its own tensors.
+
+    Raises ModelError where its own ``state_dict`` fails, or leaves out parameters or running statistics: what a file
+    and a tuned file hold of it would not be all of it.
+    """
+    try:
+        state = model.state_dict(keep_vars=True)
+    except Exception as error:  # whatever its own code raises
+        raise ModelError(f"the network's own state_dict raised {said(error)}; {LIKE_TORCH}.") from error
+    entries = state if isinstance(state, Mapping) else {}
+    tensors = {name: place for name, place in entries.items() if isinstance(name, str) and isinstance(place, Tensor)}
+    held = {id(place) for place in tensors.values()}
+    own = {id(tensor): name for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    weights = {id(weight) for weight in model.parameters()}
+    weights |= {key for key, name in own.items() if name.endswith(("running_mean", "running_var"))}
+    copies = len(held - own.keys())  # which may be of any of them
+    if len(weights - held) > copies:
+        name = next(name for key, name in own.items() if key in weights - held)
+        raise ModelError(
+            f"the network's own state_dict leaves out {len(weights - held) - copies} of its {len(weights)} parameters "
+            f"and running statistics, such as {name}, which no file can then hold; {LIKE_TORCH}."
+        )
+    return Places(tensors)
+
+
+def check_state_dict(model: nn.Module) -> None:
+    """Raise ModelError unless what ``model`` gives as its state dict holds all its weights."""
+    places_of(model)
 
 
 def _fits(stored: Tensor, place: Tensor) -> bool:

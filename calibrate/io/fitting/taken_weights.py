@@ -17,9 +17,9 @@ class TakenWeights:
     """The tensors for a network under its own names, and the dotted ``path`` in the file that they were taken from.
 
     ``others`` are the paths of further weights that fit, ``unfit`` of averaged weights that do not. ``left_out`` are
-    names of entries that are not the network's; ``doubtful`` are those that may be a part of it which this architecture
-    lacks. ``made_whole`` are weights that the file stores in parts, by their kind. ``observers`` are entries of
-    quantisation-aware training.
+    names of entries that are not the network's; ``doubtful`` are those that predictions may need, though this
+    architecture lacks them. ``made_whole`` are weights that the file stores in parts, by their kind. ``observers`` are
+    entries of quantisation-aware training.
     """
 
     state: dict[str, Tensor]
@@ -56,9 +56,10 @@ class TakenWeights:
             yield Finding(
                 code="entries-beside-network",
                 severity="warning",
-                message=f"left out of the file, beside the parts of the network: {_counted(self.doubtful)}, "
-                f"{grouped(self.doubtful)}. If predictions need {_it(self.doubtful)}, name the architecture that has "
-                f"{_it(self.doubtful)}.",
+                message=f"left out of the file, beside the weights of the network: {_counted(self.doubtful)}, "
+                f"{grouped(self.doubtful)}. If predictions need {_it(self.doubtful)}, as they need a normalisation "
+                "before the network or a head behind it, they are wrong without: name the architecture that has "
+                f"{_it(self.doubtful)} (--architecture package.module:factory).",
             )
         for kind in dict.fromkeys(self.made_whole.values()):
             names = [name for name, its in self.made_whole.items() if its == kind]
