@@ -122,7 +122,8 @@ class _Guard:
 
 
 def _frozen(model: nn.Module) -> nn.Module:
-    return copy.deepcopy(model).eval().requires_grad_(False)
+    with torch.no_grad():  # so that the weights of parts that torch.jit compiled come without the graph of the copying
+        return copy.deepcopy(model).eval().requires_grad_(False)
 
 
 def _fold_(convolution: Convolution, layer: ExampleWeighed) -> nn.Module:

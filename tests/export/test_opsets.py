@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from calibrate.engine.delivery.files import proven_onnx
+from calibrate.engine.delivery.proof import proven_onnx
 from calibrate.errors import ExportError, RecipeError
 from calibrate.export import Provenance, check_tuned, tuned_bytes
 from calibrate.export.opsets import lower_

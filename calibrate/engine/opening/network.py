@@ -28,12 +28,32 @@ def copied(model: nn.Module) -> nn.Module:
         for buffer in lazy
     }
     try:
-        return copy.deepcopy(model, memo)
+        made = copy.deepcopy(model, memo)
     except Exception as error:  # whatever a module's own copying raises
         raise ModelError(
-            f"the network cannot be copied ({type(error).__name__}: {error}), and it must not be changed in place; "
-            "pass one that copy.deepcopy can copy, as freshly built from its class."
+            f"the network cannot be copied ({_uncopied(model)}{type(error).__name__}: {error}), and it must not be "
+            "changed in place; pass one that copy.deepcopy can copy: make locks, generators and open files where they "
+            "are used, not in __init__, or leave them out of the copy by __getstate__."
         ) from error
+    for parameter in made.parameters():
+        if parameter.grad_fn is not None:  # of a part that torch.jit compiled, whose weights torch copies so
+            parameter.detach_().requires_grad_()
+    return made
+
+
+def _uncopied(model: nn.Module) -> str:
+    """Which attribute of which module cannot be copied, with what it is; empty where none is by itself."""
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute in ("_parameters", "_buffers", "_modules"):
+                continue
+            try:
+                copy.deepcopy(value)
+            except Exception:  # as above
+                kind = type(value)
+                place = ".".join(filter(None, (name, attribute)))
+                return f"its attribute {place} is a {kind.__module__}.{kind.__qualname__}; "
+    return ""
 
 
 def model_facts(model: nn.Module, outputs: int, architecture: str, architecture_args: Mapping[str, Any]) -> ModelFacts:
