@@ -169,5 +169,5 @@ class Locked(Small):
 
 
 def test_what_cannot_be_copied_is_named() -> None:
-    with pytest.raises(ModelError, match="its attribute lock is a _thread.lock"):
+    with pytest.raises(ModelError, match=r"its attribute lock is a _thread\.lock"):
         proven_onnx(Locked(), torch.randn(3, 1, 8, 8), {}, "noise", 1, GraphOptions())
