@@ -121,7 +121,7 @@ IrVersion = Annotated[
     typer.Option(
         min=min(LOWEST_IR.values()),
         max=max(LOWEST_IR.values()),
-        help="IR version of the ONNX file. Default: the lowest that knows the opset asked for.",
+        help="IR version of the ONNX file. Default: the lowest that knows the opset.",
         show_default=False,
     ),
 ]

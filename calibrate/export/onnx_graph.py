@@ -1,23 +1,34 @@
 """ONNX: the network as a graph that ONNX Runtime serves, without a trace of where it was made."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch._export.verifier import SpecViolationError
 
 from calibrate.errors import ExportError
+from calibrate.export.decisions import BATCH, SPATIAL, Decision, fixed_at, watching_decisions
 from calibrate.export.quiet import silenced, watching_autocast
-from calibrate.export.reasons import fixed_at, reason
+from calibrate.export.reasons import reason
 from calibrate.recipe import GraphOptions
-from calibrate.surgery import evaluating, for_inference, named_outputs
+from calibrate.surgery import for_inference, named_outputs
 
 if TYPE_CHECKING:
     import onnx
 
 INPUT = "input"
-#: What the dimensions of an input are called that may be free, by how many it has: a batch, and behind the channels …
-SPATIAL = {3: ("length",), 4: ("height", "width"), 5: ("depth", "height", "width")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """A graph, its free dimensions by their numbers, and what tracing decided by their sizes in the example."""
+
+    graph: "onnx.ModelProto"
+    free: dict[int, str]
+    decisions: Sequence[Decision]
 
 
 def to_onnx(
@@ -26,6 +37,11 @@ def to_onnx(
     metadata: dict[str, str],
     options: GraphOptions = GraphOptions(),  # noqa: B008  (frozen)
 ) -> "onnx.ModelProto":
+    """The graph of ``model``: see :func:`traced`."""
+    return traced(model, example, metadata, options).graph
+
+
+def traced(model: nn.Module, example: Tensor, metadata: dict[str, str], options: GraphOptions) -> Traced:
     """The graph of ``model`` in evaluation mode, exported by ``torch.export`` with a dynamic batch dimension.
 
     ``example`` (N ≥ 2, C, *) gives the other dimensions, of which ``options`` may leave height and width free;
@@ -48,23 +64,40 @@ def to_onnx(
         )
     free = _free_dimensions(example, options)
     try:
-        with silenced(), watching_autocast(disabled=True):
+        with silenced(), watching_autocast(disabled=True), watching_decisions(free) as decisions:
             graph = _translated(model, example, free, max(options.versions[0], LOWEST_TRANSLATED))
     except ExportError:
         raise
-    except Exception as error:  # the exporter raises whatever its passes raise
-        raise ExportError(f"the network cannot be exported to ONNX: {reason(error)}.") from error
-    _check_free(graph, model, example, free)
+    except (Exception, SystemExit) as error:  # whatever the exporter's passes and the network's code raise
+        raise ExportError(_failed(error, model, decisions)) from error
+    _check_free(graph, example, free, decisions)
     _name_dimensions_(graph, free)
     _forget_origins_(graph)
     lower_(graph, options)
     onnx.helper.set_model_props(graph, metadata)
-    return graph
+    return Traced(graph, free, decisions)
+
+
+def _failed(error: BaseException, model: nn.Module, decisions: Sequence[Decision]) -> str:
+    """What the exporter raised, and whether a compiled part or a height or width taken as a number may be why."""
+    compiled = [name for name, part in model.named_modules() if isinstance(part, torch.jit.ScriptModule)]
+    if compiled and isinstance(error.__cause__, SpecViolationError):
+        return (
+            f"the network cannot be exported to ONNX: its part {compiled[0]} was compiled by torch.jit, and "
+            "torch.export takes no weights of such a part; build it from its Python class."
+        )
+    for decision in decisions:
+        if decision.is_number and BATCH not in decision.dimensions:
+            return (
+                "--dynamic leaves height and width free, and the network takes a number that follows from them "
+                f"({decision}), for which the exporter fails ({reason(error)}); leave --dynamic out."
+            )
+    return f"the network cannot be exported to ONNX: {reason(error)}."
 
 
 def _free_dimensions(example: Tensor, options: GraphOptions) -> dict[int, str]:
     """The dimensions of the input that are free, and their names."""
-    free = {0: "batch"}
+    free = {0: BATCH}
     if options.dynamic:
         names = SPATIAL.get(example.dim())
         if names is None:
@@ -93,7 +126,7 @@ def _translated(model: nn.Module, example: Tensor, free: dict[int, str], opset: 
         input_names=[INPUT],
         output_names=names,
         opset_version=opset,
-        dynamic_shapes=({dim: torch.export.Dim(name) for dim, name in free.items()},),
+        dynamic_shapes=(dict.fromkeys(free, torch.export.Dim.AUTO),),
         verbose=False,
     )
     assert program is not None
@@ -111,33 +144,28 @@ class _Tensors(nn.Module):
         return tuple(named_outputs(self.model(x)).values())
 
 
-def _check_free(graph: "onnx.ModelProto", model: nn.Module, example: Tensor, free: dict[int, str]) -> None:
+def _check_free(graph: "onnx.ModelProto", example: Tensor, free: dict[int, str], decisions: Sequence[Decision]) -> None:
     """Raise ExportError where the graph takes only the example's size in a dimension that is to be free."""
     if not graph.graph.input:
         raise ExportError("the network's output does not depend on its input, so there is no graph to export.")
     shape = graph.graph.input[0].type.tensor_type.shape.dim
     for dim, name in free.items():
         if not shape[dim].dim_param:
-            raise ExportError(fixed(name, example.shape[dim], _fixed_at(model, example, free)))
+            raise ExportError(fixed(name, example.shape[dim], fixed_at(decisions, name)))
 
 
 def fixed(dimension: str, size: int, place: str) -> str:
-    """That ``forward`` makes a number of a dimension that is to be free, at that ``place``."""
-    if dimension == "batch":
+    """That tracing makes a number of a dimension that is to be free, at that ``place``."""
+    if dimension == BATCH:
         return (
             f"the batch size is fixed in the graph: forward takes it as a number (as len(x) or int(x.shape[0]) do, and "
             f"loops over the images){place}, so the graph would take {size} images at a time and no other count; "
             "use x.shape[0] as it is, −1 in view, or operations on the whole batch."
         )
     return (
-        f"the {dimension} is fixed in the graph at {size}: forward takes it as a number{place}, so --dynamic cannot be "
-        "had for this network; leave --dynamic out."
+        f"the {dimension} is fixed in the graph at {size}: it is taken as a number{place}, by forward or by an "
+        "operator that ONNX has for fixed sizes only, so --dynamic cannot be had for this network; leave --dynamic out."
     )
-
-
-def _fixed_at(model: nn.Module, example: Tensor, free: dict[int, str]) -> str:
-    with evaluating(model):
-        return fixed_at(model, example, free)
 
 
 def _name_dimensions_(graph: "onnx.ModelProto", free: dict[int, str]) -> None:

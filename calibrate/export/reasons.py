@@ -9,11 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from calibrate.errors import said
-from calibrate.export.quiet import silenced, watching_autocast
 
 #: A line of code, longer than which it is cut.
 LINE = 80
@@ -41,47 +39,27 @@ def reason(error: BaseException) -> str:
         if "complex-valued" in text:
             return f"forward computes with complex numbers{place}, for which ONNX has no operator {operator}"
         return f"ONNX has no operator for {operator}{place}"
-    first = chain[1] if len(chain) > 1 else chain[0]  # the exporter's own error only says in which step it was
-    return f"{shortened(first)}{_place_in_graph(chain) or _place(first, chain)}"
+    cause = _cause(error)
+    failing = f", which the exporter raises for torch's {_failing_operator(chain)}" if _failing_operator(chain) else ""
+    return f"{shortened(cause)}{failing}{_place_in_graph(chain) or _place(cause, chain)}"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The first of the errors that led to ``error``: those between only say in which step of the exporter they were."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _failing_operator(chain: list[BaseException]) -> str:
+    """The operator at which translating the traced graph stopped; empty where it did not get so far."""
+    target = getattr(_failing_node(chain), "target", None)
+    return str(target).removesuffix(".default") if isinstance(target, torch._ops.OpOverload) else ""
 
 
 def shortened(error: BaseException) -> str:
     """What the exporter says itself, without the trace of its cause that it may append."""
     return said(error).partition("The above exception")[0].rstrip(".: ")
-
-
-def fixed_at(model: nn.Module, example: Tensor, free: Iterable[int]) -> str:
-    """Where ``forward`` turns one of the ``free`` dimensions of ``example`` into a number; empty where it is not known.
-
-    Cost: one trace of the network.
-    """
-    try:
-        with silenced(), watching_autocast(disabled=True):
-            shapes = (dict.fromkeys(free, torch.export.Dim.AUTO),)
-            program = torch.export.export(model, (example,), dynamic_shapes=shapes, strict=False)
-            return _guarded_at(program) or _iterated_at(program)
-    except Exception:  # only the place is lost
-        return ""
-
-
-def _guarded_at(program: torch.export.ExportedProgram) -> str:
-    """The first line of the user's code that made tracing assume something about a free dimension."""
-    for node in program.graph.nodes:
-        environment = getattr(getattr(node.meta.get("val"), "fake_mode", None), "shape_env", None)
-        for guard in getattr(environment, "guards", ()):
-            for name in ("maybe_user_loc", "framework_loc"):
-                frame = getattr(guard.sloc, name, None)
-                if isinstance(frame, traceback.FrameSummary) and _is_users(frame.filename) and frame.lineno:
-                    return _at(frame.filename, frame.lineno)
-    return ""
-
-
-def _iterated_at(program: torch.export.ExportedProgram) -> str:
-    """The first line that takes a batch apart image by image."""
-    for node in program.graph.nodes:
-        if node.target is torch.ops.aten.unbind.int:
-            return _last_users_line(node.stack_trace or "")
-    return ""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -96,28 +74,34 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _place(link: BaseException, chain: list[BaseException]) -> str:
     """The innermost line of the user's code that ``link`` went through, or another of the ``chain`` did."""
     for error in (link, *chain):
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
         if frames and frames[-1].lineno:
-            return _at(frames[-1].filename, frames[-1].lineno)
+            return at(frames[-1].filename, frames[-1].lineno)
     return ""
 
 
 def _place_in_graph(chain: list[BaseException]) -> str:
-    """The line of the node at which translating the traced graph stopped: the exporter keeps it in a local variable."""
+    """The line of the node at which translating the traced graph stopped."""
+    node = _failing_node(chain)
+    return last_users_line(node.stack_trace or "") if node is not None else ""
+
+
+def _failing_node(chain: list[BaseException]) -> torch.fx.Node | None:
+    """The node at which translating the traced graph stopped: the exporter keeps it in a local variable."""
     for error in chain:
         step = error.__traceback__
         while step is not None:
             node = step.tb_frame.f_locals.get("node")
             if isinstance(node, torch.fx.Node) and node.stack_trace:
-                return _last_users_line(node.stack_trace)
+                return node
             step = step.tb_next
-    return ""
+    return None
 
 
-def _last_users_line(stack_trace: str) -> str:
+def last_users_line(stack_trace: str) -> str:
     """The innermost line of the user's code in a trace as text."""
-    frames = [(file, int(line)) for file, line in _FRAME.findall(stack_trace) if _is_users(file)]
-    return _at(*frames[-1]) if frames else ""
+    frames = [(file, int(line)) for file, line in _FRAME.findall(stack_trace) if is_users(file)]
+    return at(*frames[-1]) if frames else ""
 
 
 def _roots(names: Iterable[str]) -> tuple[str, ...]:
@@ -125,7 +109,7 @@ def _roots(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(str(Path(module.__file__).parent) + "/" for module in modules if module and module.__file__)
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
     """Whether ``file`` is code of the network: neither torch's, the exporter's, Python's nor ours."""
     if not Path(file).is_file() or file.startswith(_roots(_PACKAGES)):
         return False
@@ -133,7 +117,7 @@ def _is_users(file: str) -> bool:
     return not file.startswith(library) or "/site-packages/" in file
 
 
-def _at(file: str, line: int) -> str:
+def at(file: str, line: int) -> str:
     """How a line is named: its file below the folder it was imported from, its number, and what it says."""
     below = [Path(file).relative_to(root) for root in sys.path if root and Path(file).is_relative_to(root)]
     name = min(below, key=lambda path: len(path.parts)) if below else Path(Path(file).name)

@@ -3,18 +3,21 @@
 import math
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from calibrate.errors import ExportError, UnavailableError
-from calibrate.export.onnx_graph import INPUT
+from calibrate.export.decisions import BATCH, Decision, against
+from calibrate.export.onnx_graph import INPUT, fixed
 from calibrate.export.quiet import silenced, watching_autocast
-from calibrate.export.reasons import fixed_at, reason, shortened
+from calibrate.export.reasons import reason, shortened
 from calibrate.generators import numpy_generator
 from calibrate.result import Latency, Parity
 from calibrate.surgery import evaluating, named_outputs
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 2e-5, torch.float16: 5e-3}
 #: The same for what a network loses by the autocast in its ``forward``: a few roundings in bfloat16, whose ε is 0.8 %.
 AUTOCAST_TOLERANCE = 5e-2
+#: What a network that rounds to a lower precision may differ by: see :func:`tolerance_of`.
+ALLOWED, HIGHEST = 2, 8
 
 
 def require_runtime() -> None:
@@ -62,19 +67,24 @@ def check_parity(
     batches: Iterable[Tensor],
     inputs: Literal["data", "noise"],
     threads: int,
+    decisions: Sequence[Decision] = (),
 ) -> tuple[Parity, ...]:
     """Run the reopened ``graph`` and ``model`` on each batch; raise ExportError where they disagree.
 
-    The relative error of an output is max |difference| / max |value| over the batch, and may be ``TOLERANCE`` at most;
-    integers and truth values are equal. Where ``forward`` asks for autocast, the graph is held against the network
-    without it, and these two may differ by ``AUTOCAST_TOLERANCE``.
+    The relative error of an output is max |difference| / max |value| over the batch, and may be ``TOLERANCE`` at most,
+    or more where ``forward`` computes in a lower precision: see :func:`tolerance_of`. Integers and truth values are
+    equal. Where ``forward`` asks for autocast, the graph is held against the network without it, and these two may
+    differ by ``AUTOCAST_TOLERANCE``. An error names the one of tracing's ``decisions`` that a batch size disproves.
     """
     runtime = session(graph, threads)
+    counted = [decision for decision in decisions if decision.dimensions == (BATCH,)]
     with evaluating(model), torch.inference_mode(), silenced():
-        return tuple(_parity(runtime, model, batch, inputs) for batch in batches)
+        return tuple(_parity(runtime, model, batch, inputs, counted) for batch in batches)
 
 
-def _parity(runtime: Any, model: nn.Module, batch: Tensor, inputs: Literal["data", "noise"]) -> Parity:
+def _parity(
+    runtime: Any, model: nn.Module, batch: Tensor, inputs: Literal["data", "noise"], decisions: Sequence[Decision]
+) -> Parity:
     expected, precisions = _outputs(model, batch)
     lost = None
     if precisions:
@@ -88,14 +98,61 @@ def _parity(runtime: Any, model: nn.Module, batch: Tensor, inputs: Literal["data
                 f"without it the network's output differs by {lost:.1e} of the largest value, where "
                 f"{AUTOCAST_TOLERANCE:.0e} is allowed; leave torch.autocast out of forward and calibrate again."
             )
-    tolerance = TOLERANCE.get(batch.dtype, TOLERANCE[torch.float32])
     try:
         error = _difference(_served(runtime, batch), expected)
     except ExportError as failure:
-        raise ExportError(_by_count(runtime, model, batch, tolerance) or str(failure)) from failure
-    if not error <= tolerance:
-        raise ExportError(_disagreement(runtime, model, batch, error, tolerance))
+        raise ExportError(_by_count(runtime, model, batch, usual_tolerance(batch), decisions) or str(failure)) from None
+    if not error <= usual_tolerance(batch):
+        with watching_autocast(disabled=True):
+            tolerance = tolerance_of(model, batch)
+        if not error <= tolerance:
+            raise ExportError(_disagreement(runtime, model, batch, error, tolerance, decisions))
     return Parity(batch_size=len(batch), relative_error=error, inputs=inputs, autocast_error=lost)
+
+
+def usual_tolerance(batch: Tensor) -> float:
+    """The relative error that a faithful file may show on a ``batch``, by its precision."""
+    return TOLERANCE.get(batch.dtype, TOLERANCE[torch.float32])
+
+
+def tolerance_of(model: nn.Module, batch: Tensor) -> float:
+    """The same for a network that may round to a lower precision than its inputs have, as ``h.half()`` does.
+
+    ONNX Runtime leaves out some of these roundings, having no kernels for them. What all of them make of the output is
+    measured, by computing without them; a file may show ``ALLOWED`` times that, and ``HIGHEST`` ε of the lower
+    precision at most.
+    """
+    unrounded = _Unrounded(batch.dtype)
+    expected, _ = _outputs(model, batch)
+    try:
+        with unrounded:
+            change = _difference(_outputs(model, batch)[0], expected)
+    except ExportError:  # the network asks for the precision
+        return usual_tolerance(batch)
+    if not unrounded.lower:
+        return usual_tolerance(batch)
+    highest = HIGHEST * max(torch.finfo(dtype).eps for dtype in unrounded.lower)
+    return max(usual_tolerance(batch), min(ALLOWED * change, highest))
+
+
+class _Unrounded(TorchDispatchMode):
+    """Computes all in ``dtype`` that is asked for in a ``lower`` precision, of which it lists those that were."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.dtype = dtype
+        self.lower: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, function: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        args, kwargs = tree_map(self._raised, (args, kwargs or {}))
+        return function(*args, **kwargs)
+
+    def _raised(self, value: Any) -> Any:
+        dtype = value.dtype if isinstance(value, Tensor) else value
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point or dtype.itemsize >= self.dtype.itemsize:
+            return value
+        self.lower.add(dtype)
+        return value.to(self.dtype) if isinstance(value, Tensor) else self.dtype
 
 
 def _outputs(model: nn.Module, batch: Tensor) -> tuple[dict[str, Tensor], list[torch.dtype]]:
@@ -109,6 +166,16 @@ def _outputs(model: nn.Module, batch: Tensor) -> tuple[dict[str, Tensor], list[t
                 f"the graph cannot be proved: {reason(error)}."
             ) from error
     return named_outputs(output, taken=(INPUT,)), precisions
+
+
+def takes(model: nn.Module, batch: Tensor) -> bool:
+    """Whether the network itself takes inputs of such a shape."""
+    with evaluating(model), torch.inference_mode(), silenced():
+        try:
+            _outputs(model, batch)
+        except ExportError:
+            return False
+    return True
 
 
 def _served(runtime: Any, batch: Tensor) -> dict[str, Tensor]:
@@ -143,7 +210,9 @@ def _relative(actual: Tensor, expected: Tensor) -> float:
     return float((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
 
 
-def _disagreement(runtime: Any, model: nn.Module, batch: Tensor, error: float, tolerance: float) -> str:
+def _disagreement(
+    runtime: Any, model: nn.Module, batch: Tensor, error: float, tolerance: float, decisions: Sequence[Decision]
+) -> str:
     """Why a graph differs from its network: chance, the batch size, or neither."""
     first, _ = _outputs(model, batch)
     again, _ = _outputs(model, batch)
@@ -157,7 +226,7 @@ def _disagreement(runtime: Any, model: nn.Module, batch: Tensor, error: float, t
             "the network puts out something else each time for the same inputs (it draws random numbers in forward), "
             "so no file can be proved to compute the same; make forward deterministic in evaluation mode."
         )
-    by_count = _by_count(runtime, model, batch, tolerance)
+    by_count = _by_count(runtime, model, batch, tolerance, decisions)
     if by_count:
         return by_count
     return (
@@ -166,7 +235,7 @@ def _disagreement(runtime: Any, model: nn.Module, batch: Tensor, error: float, t
     )
 
 
-def _by_count(runtime: Any, model: nn.Module, batch: Tensor, tolerance: float) -> str:
+def _by_count(runtime: Any, model: nn.Module, batch: Tensor, tolerance: float, decisions: Sequence[Decision]) -> str:
     """That the graph is right for two images only, for which it was made; empty where that is not so."""
     two = batch[:1].repeat(2, *[1] * (batch.dim() - 1)) if len(batch) == 1 else batch[:2]
     try:
@@ -176,10 +245,13 @@ def _by_count(runtime: Any, model: nn.Module, batch: Tensor, tolerance: float) -
         return ""
     if len(batch) == 2 or not alike:
         return ""
+    decision = against(decisions, {BATCH: len(batch)})
+    if decision is not None and decision.is_number:
+        return fixed(BATCH, 2, decision.place)
     return (
         f"the graph computes the same as the network at batch size 2, and not at batch size {len(batch)}: forward does "
-        f"something else by the number of images{fixed_at(model, two, [0])}, and a graph does one thing for all; let "
-        "forward do the same at every batch size."
+        f"something else by the number of images{'' if decision is None else decision.place}, and a graph does one "
+        "thing for all; let forward do the same at every batch size."
     )
 
 

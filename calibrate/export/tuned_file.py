@@ -55,7 +55,8 @@ def tuned_bytes(model: nn.Module, provenance: Provenance) -> bytes:
 def check_tuned(content: bytes, model: nn.Module, examples: Tensor) -> Parity:
     """Load the file's ``content`` into an emptied copy of ``model``, and raise ExportError unless every bit agrees."""
     stored = safetensors.torch.load(content)
-    reopened = copy.deepcopy(model).cpu()
+    with torch.no_grad():  # so that the weights of parts that torch.jit compiled come without the graph of the copying
+        reopened, original = copy.deepcopy(model).cpu(), copy.deepcopy(model).cpu()
     state = reopened.state_dict()  # with the version metadata that some modules ask for and safetensors do not keep
     with torch.no_grad():
         for tensor in _tensors(state).values():
@@ -63,7 +64,6 @@ def check_tuned(content: bytes, model: nn.Module, examples: Tensor) -> Parity:
     complete = stored.keys() == _tensors(state).keys()
     state.update(stored)
     reopened.load_state_dict(state)
-    original = copy.deepcopy(model).cpu()
     with evaluating(reopened), evaluating(original), torch.inference_mode():
         if not complete or _seeded(reopened, examples) != _seeded(original, examples):
             raise ExportError("the tuned weights, reopened, compute something else; please report the architecture.")

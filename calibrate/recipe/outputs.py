@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from calibrate.values import NUMBER, Value
 
-#: The ONNX opsets that can be written, each with the lowest IR version that knows it.
+#: The ONNX opsets that can be written, each with the lowest IR version that knows it, as onnx itself pairs them.
 LOWEST_IR = {
     13: 7,
     14: 7,
@@ -22,18 +22,17 @@ LOWEST_IR = {
     24: 12,
     25: 13,
 }
-#: The opset and the IR version of a file for which none is asked.
-DEFAULT_OPSET, DEFAULT_IR = 20, 10
+#: The opset of a file for which none is asked.
+DEFAULT_OPSET = 20
 
 
 class GraphOptions(Value):
     """The form of an ONNX file: for which runtimes it is, and which of its input's dimensions are free.
 
-    An old runtime refuses a new opset or IR version. Where an opset alone is given, the IR version is the lowest that
-    knows it.
+    An old runtime refuses a new opset or IR version. Without an IR version it is the lowest that knows the opset.
 
     >>> GraphOptions(opset=16).versions, GraphOptions().versions
-    ((16, 8), (20, 10))
+    ((16, 8), (20, 9))
     """
 
     opset: Annotated[
@@ -42,7 +41,7 @@ class GraphOptions(Value):
     ] = None
     ir_version: Annotated[
         Annotated[int, Field(ge=min(LOWEST_IR.values()), le=max(LOWEST_IR.values())), NUMBER] | None,
-        Field(description=f"of the ONNX file; else the lowest that knows the opset, and {DEFAULT_IR} without one"),
+        Field(description="of the ONNX file; else the lowest that knows the opset"),
     ] = None
     dynamic: Annotated[
         bool, Field(description="leave height and width free in the ONNX file, as the batch size is", strict=True)
@@ -51,9 +50,8 @@ class GraphOptions(Value):
     @property
     def versions(self) -> tuple[int, int]:
         """The opset and the IR version of the file."""
-        if self.opset is None:
-            return DEFAULT_OPSET, self.ir_version or DEFAULT_IR
-        return self.opset, self.ir_version or LOWEST_IR[self.opset]
+        opset = self.opset or DEFAULT_OPSET
+        return opset, self.ir_version or LOWEST_IR[opset]
 
     @model_validator(mode="after")
     def _known(self) -> Self:

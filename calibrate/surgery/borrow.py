@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -47,6 +48,8 @@ def watching(
 
     with ExitStack() as hooks:
         for layer in dict.fromkeys(layers):
+            if isinstance(layer, torch.jit.ScriptModule):
+                continue
             if before is not None:
                 hooks.enter_context(layer.register_forward_pre_hook(arrive, with_kwargs=True))
             if after is not None:

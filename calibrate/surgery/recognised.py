@@ -97,6 +97,8 @@ def _channels(module: nn.Module) -> int:
 
 def _unfit(module: nn.Module) -> str:
     """Why ``module`` cannot be tried, from its structure."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "torch.jit compiled it, so what it computes cannot be changed or watched"
     mean: Any = module.running_mean
     variance: Any = module.running_var
     if own_hooks(module):

@@ -1,5 +1,7 @@
-"""Networks as people write them that export badly: fifteen kinds, each with what an export comes to."""
+"""Networks as people write them that export badly: each with what an export comes to."""
 
+import os
+import signal
 from collections.abc import Callable
 
 import torch
@@ -66,6 +68,61 @@ class CountBranch(Small):
         if x.shape[0] > 8:
             h = h * 1.01
         return self.head(h)
+
+
+class CrowdBranch(Small):
+    """Does something else for a batch above every size that is tried without a reason."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.maps(x)
+        if h.numel() > 100 * 144:
+            h = h * 2
+        return self.head(h)
+
+
+class HugeBranch(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.maps(x)
+        return self.head(h * 2 if x.shape[0] > 1000 else h)
+
+
+class HalfInside(Small):
+    """Rounds to half precision, which ONNX Runtime leaves out on the CPU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head((self.maps(x).half() * 2).float())
+
+
+class Compiled(Small):
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = torch.jit.script(nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.part(self.maps(x)))
+
+
+class CausalAttention(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        t = self.maps(x).flatten(2).transpose(1, 2)
+        t = nn.functional.scaled_dot_product_attention(t, t, t, is_causal=True)
+        return self.linear(t.mean(1))
+
+
+class Exits(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            raise SystemExit("not for export")
+        return self.head(self.maps(x))
+
+
+class Dies(Small):
+    """Ends the process that exports it, as the system does for want of memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.head(self.maps(x))
 
 
 class Autocast(Small):
@@ -144,6 +201,12 @@ BADLY_EXPORTED: dict[Callable[[], Small], str | None] = {
     ByNumber: _FIXED + r".* at {file}:\d+ \(`n = int\(x.shape\[0\]\)`\)",
     ImageByImage: _FIXED + r".* at {file}:\d+ \(`return .*for image in x",
     CountBranch: r"not at batch size 64: .*number of images at {file}:\d+ \(`if x.shape\[0\] > 8:`\)",
+    CrowdBranch: r"not at batch size 101: .*number of images at {file}:\d+ \(`if h.numel\(\) > 100 \* 144:`\)",
+    HugeBranch: r"only where batch <= 1000 at {file}:\d+ \(`return .*x.shape\[0\] > 1000",
+    HalfInside: None,
+    Compiled: r"its part part was compiled by torch.jit",
+    CausalAttention: r"only 4D query.*aten.scaled_dot_product_attention at {file}:\d+",
+    Exits: r"SystemExit: not for export at {file}:\d+ \(`raise SystemExit",
     Autocast: None,
     CustomGradient: None,
     Complex: r"complex numbers at {file}:\d+ \(`.*`\), for which ONNX has no operator aten.mul",

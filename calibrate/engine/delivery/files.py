@@ -1,6 +1,6 @@
 """Delivering: the files of a run, written whole or not at all."""
 
-import copy
+import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,20 +13,22 @@ from torch import Tensor, nn
 
 from calibrate.atomic import replace_files
 from calibrate.data import Source, other_names
+from calibrate.engine.delivery.proof import proven_onnx, repeated
 from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
 from calibrate.engine.inputs.reference import reference_missing
 from calibrate.engine.opening.checkpoint import Opened
+from calibrate.engine.opening.network import copied
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import AfternormError, ExportError, UsageError, said
 from calibrate.export import (
     Provenance,
-    check_parity,
     check_tuned,
     measure_latency,
     require_runtime,
     to_onnx,
     tuned_bytes,
+    usual_tolerance,
 )
 from calibrate.generators import torch_generator
 from calibrate.recipe import GraphOptions, Outputs, Preprocessing, parse
@@ -48,11 +50,15 @@ from calibrate.surgery import logits_taken
 if TYPE_CHECKING:
     import onnx
 
-PARITY_BATCHES = (1, 3, 64)
 LATENCY_BATCHES = (1, 8)
 
-#: The order in which a summary lists the files of a network.
-FORMATS = ("safetensors", "onnx")
+WEIGHTS, ONNX = "tuned.safetensors", "tuned.onnx"
+
+#: What a summary says that was written before the export began, and that no later one replaced.
+ENDED = (
+    f"{ONNX} was not written: the process ended while it was made, for want of memory perhaps. Pass --formats "
+    "safetensors to ask for no ONNX file."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +72,14 @@ class Delivery:
 
 @dataclass(eq=False)
 class _Pending:
+    """What is to be written beside the summary and the reports: ``weights`` is the proof of tuned.safetensors."""
+
+    weights: tuple[Parity, ...] = ()
     files: dict[str, bytes] = field(default_factory=dict)
     artifacts: list[Artifact] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     serving: tuple[Serving, ...] = ()
-
-    def add(
-        self,
-        name: str,
-        kind: Literal["safetensors", "onnx"],
-        content: bytes,
-        parity: tuple[Parity, ...] = (),
-        latency: tuple[Latency, ...] = (),
-    ) -> None:
-        self.files[name] = content
-        digest = hashlib.sha256(content).hexdigest()
-        self.artifacts.append(
-            Artifact(name=name, format=kind, bytes=len(content), sha256=digest, parity=parity, latency=latency)
-        )
 
     @contextmanager
     def noting_problems(self, name: str) -> Iterator[None]:
@@ -113,6 +108,31 @@ class _Pending:
                 )
             )
 
+    def note_lower_precision(self, parity: Sequence[Parity], usual: float) -> None:
+        """Say where the graph differs from the network by more than is usual, because the network rounds."""
+        most = max(item.relative_error for item in parity)
+        if most > usual:
+            self.findings.append(
+                Finding(
+                    code="exported-within-rounding",
+                    severity="info",
+                    message="forward rounds to a lower precision than its inputs have, as h.half() does, where ONNX "
+                    f"Runtime may round otherwise: the output of {ONNX} differs by {most:.1e} of the largest value at "
+                    "most, which is within what these roundings make of it.",
+                )
+            )
+
+
+def _artifact(
+    name: str,
+    kind: Literal["safetensors", "onnx"],
+    content: bytes,
+    parity: tuple[Parity, ...],
+    latency: tuple[Latency, ...] = (),
+) -> Artifact:
+    digest = hashlib.sha256(content).hexdigest()
+    return Artifact(name=name, format=kind, bytes=len(content), sha256=digest, parity=parity, latency=latency)
+
 
 #: Names of files that a folder is not given.
 CHECKPOINT_SUFFIXES = (".pt", ".pth", ".safetensors", ".onnx", ".ckpt", ".bin")
@@ -137,35 +157,44 @@ def deliver(
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
     A recipe of probes changes no network, and writes none. ``original`` is the original network, to time the tuned one
-    against. Every file is made in full before the first appears, and appears under its name whole. A network file that
-    fails its proof is not written; the others are, and ``problems`` says why. Beside tuned.safetensors stands the
-    reference of a later shift, or a finding says why there is none.
+    against. Every file appears under its name whole, and all but tuned.onnx before that is made: what the exporter and
+    ONNX Runtime do to the process, such as running out of memory, costs no other file. A network file that fails its
+    proof is not written; the others are, and ``problems`` says why. Beside tuned.safetensors stands the reference of a
+    later shift, or a finding says why there is none.
     """
     if all(step.is_probe for step in outcome.summary.recipe.steps):  # the network is the original
         outputs = outputs.model_copy(update={"formats": ()})
     pending = _Pending()
-    parity: dict[str, tuple[Parity, ...]] = {}
     if "safetensors" in outputs.formats:
-        with pending.noting_problems("tuned.safetensors"):
+        with pending.noting_problems(WEIGHTS):
             content = tuned_bytes(outcome.model, provenance(outcome, outcome.summary))
-            parity["tuned.safetensors"] = (check_tuned(content, outcome.model, outcome.examples),)
+            pending.weights = (check_tuned(content, outcome.model, outcome.examples),)
+            pending.findings += _add_reference(pending, outcome)
     if "onnx" in outputs.formats:
+        _write(outcome, dataclasses.replace(pending, problems=[*pending.problems, ENDED]), folder)
+        (folder / ONNX).unlink(missing_ok=True)  # that of an earlier run
         _add_onnx(pending, outcome, original, outputs, progress)
-    missing = _add_reference(pending, outcome) if parity else ()
-    problems = tuple(Finding(code="not-written", severity="warning", message=text) for text in pending.problems)
+    return _write(outcome, pending, folder)
+
+
+def _write(outcome: Outcome, pending: _Pending, folder: Path) -> Delivery:
+    """Write what is ``pending``, with the weights, the summary and the reports that tell of it."""
+    problems = [Finding(code="not-written", severity="warning", message=text) for text in pending.problems]
     summary = outcome.summary.model_copy(
-        update={"findings": (*outcome.summary.findings, *missing, *pending.findings, *problems)}
+        update={"findings": (*outcome.summary.findings, *pending.findings, *problems), "serving": pending.serving}
     )
-    for name, proof in parity.items():
-        pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
-    in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
-    summary = summary.model_copy(update={"artifacts": tuple(in_order), "serving": pending.serving})
-    pending.files["report.txt"] = render_text(summary).encode()
-    pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
-    pending.files["report.md"] = render_markdown(summary).encode()
-    pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
-    write_files(folder, pending.files)
-    return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
+    files, artifacts = {}, []
+    if pending.weights:
+        files[WEIGHTS] = tuned_bytes(outcome.model, provenance(outcome, summary))
+        artifacts.append(_artifact(WEIGHTS, "safetensors", files[WEIGHTS], pending.weights))
+    files |= pending.files
+    summary = summary.model_copy(update={"artifacts": (*artifacts, *pending.artifacts)})
+    files["report.txt"] = render_text(summary).encode()
+    files["report.html"] = render_html(summary, outcome.thumbnails).encode()
+    files["report.md"] = render_markdown(summary).encode()
+    files["summary.json"] = summary.model_dump_json(indent=2).encode()
+    write_files(folder, files)
+    return Delivery(summary, tuple(folder / name for name in files), tuple(pending.problems))
 
 
 def save(outcome: Outcome, folder: Path, formats: Sequence[str]) -> tuple[Path, ...]:
@@ -199,50 +228,6 @@ def provenance(outcome: Outcome, summary: Summary) -> Provenance:
     )
 
 
-def proven_onnx(
-    model: nn.Module,
-    examples: Tensor,
-    metadata: dict[str, str],
-    inputs: Literal["data", "noise"],
-    threads: int,
-    options: GraphOptions,
-) -> "tuple[onnx.ModelProto, tuple[Parity, ...]]":
-    """The graph of ``model``, and its parity with it at the batch sizes 1, 3 and 64 (or as many as there are).
-
-    Where ``options`` leave height and width free, also at twice the height and three times the width, and at a size
-    that is no multiple.
-    """
-    model = copy.deepcopy(model).cpu()
-    graph = to_onnx(model, _repeat(examples, 2), metadata, options)
-    batches = [_repeat(examples, size) for size in PARITY_BATCHES]
-    parity = check_parity(graph, model, batches, inputs, threads)
-    if options.dynamic:
-        parity += _at_another_size(graph, model, _repeat(examples, 3), inputs, threads)
-    return graph, parity
-
-
-def _at_another_size(
-    graph: "onnx.ModelProto", model: nn.Module, batch: Tensor, inputs: Literal["data", "noise"], threads: int
-) -> tuple[Parity, ...]:
-    """The parity of ``graph`` on images of other sizes: the same ones, side by side, and a part of that."""
-    larger = batch.repeat(1, 1, *range(2, batch.dim()))
-    odd = larger
-    for axis, length in enumerate(batch.shape[2:], start=2):
-        odd = odd.narrow(axis, 0, min(length + 2 * axis - 3, larger.shape[axis]))
-    found: list[Parity] = []
-    for other in (odd.contiguous(), larger):
-        size = tuple(other.shape[2:])
-        try:
-            parity = check_parity(graph, model, [other], inputs, threads)
-        except ExportError as error:
-            raise ExportError(
-                f"--dynamic leaves height and width free, and inputs of the size {size} disprove that, so leave it "
-                f"out: {error}"
-            ) from error
-        found += (item.model_copy(update={"size": size}) for item in parity)
-    return tuple(found)
-
-
 def write_onnx(
     opened: Opened,
     examples: Tensor,
@@ -270,14 +255,16 @@ def _add_onnx(pending: _Pending, outcome: Outcome, original: nn.Module, outputs:
         "recipe_digest": summary.recipe_digest,
         "summary_digest": summary.digest,
     }
-    with pending.noting_problems("tuned.onnx"):
+    with pending.noting_problems(ONNX):
         graph, parity = proven_onnx(outcome.model, outcome.examples, metadata, "data", threads, outputs)
         pending.note_autocast(parity)
+        pending.note_lower_precision(parity, usual_tolerance(outcome.examples))
         progress(Progress("export", 1, 3))
         latency: tuple[Latency, ...] = ()
         if outputs.latency_runs:
             latency = _timed(pending, graph, outcome, original, outputs, progress)
-        pending.add("tuned.onnx", "onnx", graph.SerializeToString(), parity, latency)
+        pending.files[ONNX] = graph.SerializeToString()
+        pending.artifacts.append(_artifact(ONNX, "onnx", pending.files[ONNX], parity, latency))
     progress(Progress("export", 3, 3))
 
 
@@ -291,9 +278,9 @@ def _timed(
 ) -> tuple[Latency, ...]:
     """The latency of the tuned network's proved ``graph``; a finding instead, where it cannot be had."""
     threads = outcome.summary.environment.threads
-    batches = [_repeat(outcome.examples, size) for size in LATENCY_BATCHES]
+    batches = [repeated(outcome.examples, size) for size in LATENCY_BATCHES]
     try:
-        folded = to_onnx(copy.deepcopy(original).cpu(), _repeat(outcome.examples, 2), {}, outputs)
+        folded = to_onnx(copied(original).cpu(), repeated(outcome.examples, 2), {}, outputs)
         progress(Progress("export", 2, 3))
         latency = measure_latency(graph, folded, batches, outputs.latency_runs, threads)
         pending.serving = measure_serving(
@@ -315,14 +302,8 @@ def _add_reference(pending: _Pending, outcome: Outcome) -> tuple[Finding, ...]:
         content = outcome.reference().model_dump_json().encode()
     except AfternormError as error:
         return (reference_missing(str(error)),)
-    pending.files[reference_path(Path("tuned.safetensors")).name] = content
+    pending.files[reference_path(Path(WEIGHTS)).name] = content
     return ()
-
-
-def _repeat(examples: Tensor, size: int) -> Tensor:
-    """The first ``size`` examples, starting over where there are fewer."""
-    copies = -(-size // len(examples))
-    return examples.repeat(copies, *[1] * (examples.dim() - 1))[:size].contiguous()
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:

@@ -1,11 +1,11 @@
 """Serving: what each graph of a leaderboard weighs and takes in ONNX Runtime."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from calibrate.engine.opening.network import copied
 from calibrate.errors import ExportError
 from calibrate.export import measure_latency, to_onnx
 from calibrate.recipe import GraphOptions
@@ -32,7 +32,7 @@ def measure_serving(
     for done, (name, model) in enumerate(graphs.items()):
         progress(Progress("serving", done, len(graphs)))
         try:
-            graph = to_onnx(copy.deepcopy(model).cpu(), batches[-1][:2], {}, options)
+            graph = to_onnx(copied(model).cpu(), batches[-1][:2], {}, options)
         except ExportError:
             continue
         served.append(
