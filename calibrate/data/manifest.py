@@ -66,8 +66,8 @@ class CsvManifest(ImageFiles):
     ) -> None:
         applied = require_preprocessing(preprocessing, name)
         table = CsvTable(place, COLUMNS, name, may_lack=True, spellings=SPELLINGS, besides=PART_COLUMNS)
-        rows, parting, findings = _of_part(table, part)
-        rows = _checked(rows, name)
+        taken = _of_part(table, part)
+        rows, findings = _checked(taken.rows, name), taken.findings
         names = [row.fields[0] for row in rows]
         root = place.parent
         files = Directory(root, names) if isinstance(root, Path) else RemoteDirectory(root, names)
@@ -76,23 +76,33 @@ class CsvManifest(ImageFiles):
             labelled = _labels(rows, classes, name)
             class_names, findings = labelled.class_names, findings + labelled.findings
             labels = np.array(labelled.indices, dtype=np.int64)
-        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, parting))
+        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, taken.column), taken.part)
         super().__init__(
             files, layout, name=name, preprocessing=applied, listed=classes is not None, skip_broken=skip_broken
         )
 
 
-def _of_part(table: CsvTable, part: Part) -> tuple[list[CsvRow], str | None, tuple[Finding, ...]]:
-    """The rows of the wanted part, the column that says which part each is of, and what to say; else all rows."""
+@dataclass(frozen=True, slots=True)
+class _PartRows:
+    """The rows of one part, the ``column`` that says which part each row is of, and what to say; else all rows."""
+
+    rows: list[CsvRow]
+    column: str | None = None
+    part: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def _of_part(table: CsvTable, part: Part) -> _PartRows:
+    """The rows of the wanted part, where a column says which part each is of; else all rows."""
     rows = list(table.rows())
     for place, column in enumerate(table.columns):
         held = {row.fields[place] for row in rows} if column in PART_COLUMNS else set()
         if held and part.among(held):
             chosen, findings = part.choose(held, table.name)
-            return [row for row in rows if row.fields[place] == chosen], column, findings
+            return _PartRows([row for row in rows if row.fields[place] == chosen], column, chosen, findings)
         part.refuse_unnamed(held, f"the column {column!r} of {table.name}")
     part.refuse(table.name, f"none of its columns {', '.join(table.columns + table.unused)} says which rows are of it")
-    return rows, None, ()
+    return _PartRows(rows)
 
 
 def _checked(rows: Iterable[CsvRow], name: str) -> list[CsvRow]:

@@ -14,7 +14,7 @@ from calibrate.data.files.remote import RemotePath
 from calibrate.data.files.zip_archive import checked_members, open_zip
 from calibrate.data.images import IMAGE_CHANNELS, as_image, check_pixels
 from calibrate.data.loading import load_in_order
-from calibrate.data.parts import ANY_PART, Part, part_of
+from calibrate.data.parts import ANY_PART, Part, part_of, with_part
 from calibrate.data.preprocess import applied_preprocessing, pixels
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
@@ -51,7 +51,7 @@ class Npz(Source):
         with open_zip(path) as archive:
             members = checked_members(archive, path)
         arrays = sorted(member.removesuffix(".npy") for member in members if member.endswith(".npy"))
-        pair, findings = _pair(arrays, name, part)
+        pair, chosen, findings = _pair(arrays, name, part)
         inputs, *labels = (StoredArray(path, members[f"{array}.npy"]) for array in pair)
         self._images = _holds_images(inputs)
         for array in labels:
@@ -66,7 +66,7 @@ class Npz(Source):
         parted = _part_array(pair[0]) is not None
         unused = [array for array in arrays if array not in pair and not (parted and _part_array(array))]
         super().__init__(
-            name=name,
+            name=with_part(name, chosen),
             labels=indices,
             fingerprint=_fingerprint(inputs, *labels),
             preprocessing=applied.preprocessing,
@@ -97,8 +97,8 @@ class Npz(Source):
         return pixels(as_image(values), self.preprocessing, self.entry(index))
 
 
-def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
-    """The names of the inputs and the labels, or of the inputs alone; and what to say where they are one of several."""
+def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], str | None, tuple[Finding, ...]]:
+    """The names of the inputs and the labels, or of the inputs alone; where they are of a part, it and what to say."""
     parts: dict[str, dict[str, str]] = {}
     for array in arrays:
         if (found := _part_array(array)) is not None:
@@ -107,9 +107,9 @@ def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tu
     plain = [pair for pair in PAIRS if set(pair) <= set(arrays)]
     if part.named is None and (plain or not parts):
         if len(arrays) == 1 and any(arrays[0] == inputs for inputs, _ in PAIRS):
-            return tuple(arrays), ()
+            return tuple(arrays), None, ()
         if len(plain) == 1:
-            return plain[0], ()
+            return plain[0], None, ()
         held = ", ".join(map(repr, arrays)) or "none"
         raise DataError(
             f"{name} must hold one pair of arrays named {wanted}, or without labels x, images or data alone, or such "
@@ -128,7 +128,7 @@ def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tu
             f"the part {chosen} of {name} must hold one pair of arrays named {wanted}; it holds "
             f"{', '.join(map(repr, sorted(held_by_role.values())))}. Rename the arrays."
         )
-    return pairs[0], findings
+    return pairs[0], chosen, findings
 
 
 def _part_array(array: str) -> tuple[str, str] | None:

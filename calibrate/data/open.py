@@ -17,7 +17,7 @@ from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
-from calibrate.data.parts import EVALUATION, Part, part_of
+from calibrate.data.parts import EVALUATION, Part, part_of, with_part
 from calibrate.data.source import Source
 from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
@@ -116,7 +116,7 @@ def _of_objects(data: Iterable[Any], given: _Given, keys: tuple[str, str] | None
                 "such as train, val and test; pass an iterable of (x, y), or of mappings of one example or batch each."
             )
         chosen, findings = part.choose(data.keys(), f"the data ({name})")
-        data, name = data[chosen], f"{name}[{chosen!r}]"
+        data, name = data[chosen], with_part(name, chosen)
     else:
         part.refuse(f"the data ({name})", "they are one iterable; pass a mapping of parts, or the part itself")
     return Examples(
