@@ -39,7 +39,7 @@ def order_classes(names: Collection[str], source: str) -> ClassOrder:
             f"the {len(names)} classes of {source} have numbers as names, and are numbered in natural order: "
             f"{_shown(natural, as_text)}. Sorted as text, as torchvision's ImageFolder does, they would be "
             f"{_shown(as_text, natural)}. If the network was trained in that order, pass a class list in it with "
-            "--classes FILE (from Python `classes`, over REST the model's `class_names`)."
+            "--classes (from Python `classes`)."
         )
         return ClassOrder(natural, as_text, (Finding(code="classes-by-number", severity="warning", message=message),))
     parts = [_STEM.fullmatch(name) for name in names]
@@ -51,8 +51,7 @@ def order_classes(names: Collection[str], source: str) -> ClassOrder:
     message = (
         f"the names of the {len(names)} classes of {source} end in numbers, and are sorted as text, as torchvision's "
         f"ImageFolder does: {_shown(as_text, natural)}. In natural order they would be {_shown(natural, as_text)}. If "
-        "the network was trained in that order, pass a class list in it with --classes FILE (from Python `classes`, "
-        "over REST the model's `class_names`)."
+        "the network was trained in that order, pass a class list in it with --classes (from Python `classes`)."
     )
     return ClassOrder(as_text, natural, (Finding(code="classes-as-text", severity="warning", message=message),))
 

@@ -31,6 +31,7 @@ from calibrate.export import (
 from calibrate.generators import torch_generator
 from calibrate.recipe import GraphOptions, Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
+from calibrate.request import COMMAND_LINE, Terms, in_terms
 from calibrate.result import (
     Artifact,
     Finding,
@@ -133,13 +134,15 @@ def deliver(
     outputs: Outputs,
     *,
     progress: Listener = silent,
+    terms: Terms = COMMAND_LINE,
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
     A recipe of probes changes no network, and writes none. ``original`` is the original network, to time the tuned one
     against. Every file is made in full before the first appears, and appears under its name whole. A network file that
     fails its proof is not written; the others are, and ``problems`` says why. Beside tuned.safetensors stands the
-    reference of a later shift, or a finding says why there is none.
+    reference of a later shift, or a finding says why there is none. Reports speak of the request in ``terms``; the
+    summary is the same whoever asks.
     """
     if all(step.is_probe for step in outcome.summary.recipe.steps):  # the network is the original
         outputs = outputs.model_copy(update={"formats": ()})
@@ -160,9 +163,9 @@ def deliver(
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
     in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
     summary = summary.model_copy(update={"artifacts": tuple(in_order), "serving": pending.serving})
-    pending.files["report.txt"] = render_text(summary).encode()
-    pending.files["report.html"] = render_html(summary, outcome.thumbnails).encode()
-    pending.files["report.md"] = render_markdown(summary).encode()
+    pending.files["report.txt"] = in_terms(render_text(summary), terms).encode()
+    pending.files["report.html"] = in_terms(render_html(summary, outcome.thumbnails), terms).encode()
+    pending.files["report.md"] = in_terms(render_markdown(summary), terms).encode()
     pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
     write_files(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
