@@ -94,7 +94,7 @@ def test_the_sentence_opens_with_the_verdict_and_gives_each_direction(nll: str, 
         },
     }
     difference = Difference(arm="alpha+T", baseline="T", metrics=metrics)
-    verdict, reasons = judge(difference)
+    verdict, reasons = judge(difference, samples.summary().data.holdout)
     measurement = samples.measurement().model_copy(update={"differences": (difference,)})
     outcomes = samples.outcomes(measurement=measurement)
     sentence = verdict_sentence(samples.summary(outcomes=outcomes, verdict=verdict, reasons=reasons))
