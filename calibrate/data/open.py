@@ -22,6 +22,7 @@ from calibrate.data.source import Source
 from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
 from calibrate.preprocessing import Preprocessing
+from calibrate.recipe import as_preprocessing
 from calibrate.result import Finding
 
 ACCEPTED = (
@@ -38,7 +39,7 @@ DataLike = str | Path | Iterable[Any] | Source
 def open_data(
     data: DataLike,
     *,
-    preprocessing: Preprocessing | None,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None,
     classes: Sequence[str] | Mapping[str, int] | None = None,
     class_map: ClassMap | None = None,
     split: str | None = None,
@@ -50,9 +51,10 @@ def open_data(
 
     A path is a directory or archive (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) of class folders, a ``.csv`` manifest
     or an ``.npz``. Without labels it is one of images in no folder, a manifest with the column ``path`` alone, or an
-    ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all
-    the model's classes, or the index of each by its name. ``class_map`` says which of them, by name or index, each
-    class of the data is; it must hold every class that has examples, and several may be one.
+    ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one, also as a mapping as in a file.
+    ``classes`` are the names of all the model's classes, or the index of each by its name. ``class_map`` says which of
+    them, by name or index, each class of the data is; it must hold every class that has examples, and several may be
+    one.
 
     ``split`` names the part to read of data that hold several: folders train, val and test around the class folders,
     arrays such as ``val_images``, a column ``split``, or a mapping of such names to iterables. Without it the first of
@@ -61,6 +63,7 @@ def open_data(
     than the usual names.
     """
     check_skip_broken(skip_broken)
+    preprocessing = as_preprocessing(preprocessing)
     if isinstance(classes, Mapping):
         classes = classes_of(classes)
     if isinstance(data, Source):
