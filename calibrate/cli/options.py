@@ -155,8 +155,6 @@ Threads = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, and stop.")]
 
-DEFAULT_OUT = Path("out")
-
 Value = TypeVar("Value", bound=BaseModel)
 
 

@@ -22,7 +22,8 @@ class FieldShift(ProbeResult):
     ``shift`` is the mean over ``layers``, ``misfit`` of the first of them. The chance bands, ``shift_by_chance`` and
     ``misfit_by_chance``, are those of ``band_images`` examples. ``shifted`` says that a number has left its band.
     ``recipe`` is what to run then; None where the ``preprocessing`` is proven to be wrong, and what to give instead.
-    ``drawn_from`` is how many examples there are where the ``images`` are a draw of them. ``prepared_otherwise`` says that the reference's data were prepared in another way.
+    ``prepared_otherwise`` says that the reference's data were prepared in another way. ``drawn_from`` is how many
+    examples there are where the ``images`` are a draw of them.
     """
 
     kind: Literal["field_shift"] = "field_shift"
@@ -49,7 +50,8 @@ class FieldShift(ProbeResult):
         )
         data = fmt.counted(self.images, "example")
         if self.drawn_from is not None:
-            data = f"{fmt.count(self.images)} of {fmt.counted(self.drawn_from, 'example')}, drawn as many as the reference has,"
+            there = fmt.counted(self.drawn_from, "example")
+            data = f"{fmt.count(self.images)} of {there}, drawn as many as the reference has,"
         if not self.shifted:
             return f"{data} show no shift: {numbers}"
         furthest = max(self.layers, key=lambda layer: layer.shift).name
