@@ -137,3 +137,15 @@ PRESETS: Mapping[str, Recipe] = {
     "field_shift": Recipe(steps=(ProbeFieldShift(),)),
     "adaptation": Recipe(steps=(ProbeAdaptation(),)),
 }
+
+
+def words_of_training_data_use() -> str:
+    """Which steps use training data, with which settings, and which presets need them.
+
+    >>> words_of_training_data_use().split("; ")[1]
+    'the preset precise_bn has one'
+    """
+    steps = {kind: step.uses_training_data for kind, step in STEP_KINDS.items() if step.uses_training_data is not None}
+    listed = ", ".join(f"{kind} {setting}".rstrip() for kind, setting in steps.items())
+    presets = [name for name, preset in PRESETS.items() if any(s.training_data == "required" for s in preset.steps)]
+    return f"the steps that use training data are {listed}; the preset {' or '.join(presets)} has one"

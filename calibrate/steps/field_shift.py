@@ -142,6 +142,7 @@ class ProbeFieldShift(Probe):
     needs_labels = False
     needs_reference = True
     result = FieldShift
+    uses_training_data = ""
 
     kind: Literal["field_shift"] = "field_shift"
 
