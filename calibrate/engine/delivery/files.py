@@ -31,7 +31,7 @@ from calibrate.export import (
 from calibrate.generators import torch_generator
 from calibrate.recipe import GraphOptions, Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
-from calibrate.request import COMMAND_LINE, Terms, in_terms
+from calibrate.request import COMMAND_LINE, Terms
 from calibrate.result import (
     Artifact,
     Finding,
@@ -163,9 +163,9 @@ def deliver(
         pending.add(name, "safetensors", tuned_bytes(outcome.model, provenance(outcome, summary)), proof)
     in_order = sorted(pending.artifacts, key=lambda artifact: FORMATS.index(artifact.format))
     summary = summary.model_copy(update={"artifacts": tuple(in_order), "serving": pending.serving})
-    pending.files["report.txt"] = in_terms(render_text(summary), terms).encode()
-    pending.files["report.html"] = in_terms(render_html(summary, outcome.thumbnails), terms).encode()
-    pending.files["report.md"] = in_terms(render_markdown(summary), terms).encode()
+    pending.files["report.txt"] = render_text(summary, terms=terms).encode()
+    pending.files["report.html"] = render_html(summary, outcome.thumbnails, terms=terms).encode()
+    pending.files["report.md"] = render_markdown(summary, terms=terms).encode()
     pending.files["summary.json"] = summary.model_dump_json(indent=2).encode()
     write_files(folder, pending.files)
     return Delivery(summary, tuple(folder / name for name in pending.files), tuple(pending.problems))
