@@ -1,7 +1,8 @@
 """How examples become the input of a network: images by a preprocessing, arrays by a map. No torch here."""
 
 import json
-from typing import Annotated, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -26,12 +27,35 @@ class InputMap(Value):
 
     model_config = ConfigDict(allow_inf_nan=False)
 
+    #: No value of an array stands for 1.
+    maximum: ClassVar[None] = None
+
     channels_last: bool = False
     transposed: bool = False
     reversed_channels: bool = False
     by_example: bool = False
     scale: Annotated[tuple[Annotated[float, NUMBER], ...], Field(min_length=1)] = (1.0,)
     shift: Annotated[tuple[Annotated[float, NUMBER], ...], Field(min_length=1)] = (0.0,)
+
+    @property
+    def turns(self) -> tuple[bool, bool, bool]:
+        """Whether it reverses the channels, inverts the values, and exchanges rows and columns."""
+        return self.reversed_channels, self.scale[0] < 0, self.transposed
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """What values are multiplied by, whatever the sign: one factor for all channels, or one for each."""
+        return tuple(map(abs, self.scale))
+
+    def followed_by(self, scale: Sequence[float], shift: Sequence[float]) -> Self:
+        """The map that does the same, and then ``x ← scale·x + shift`` (C,)."""
+        owns, owned = (values * len(scale) if len(values) == 1 else values for values in (self.scale, self.shift))
+        return self.model_copy(
+            update={
+                "scale": tuple(a * b for a, b in zip(scale, owns, strict=True)),
+                "shift": tuple(a * b + c for a, b, c in zip(scale, owned, shift, strict=True)),
+            }
+        )
 
     @model_validator(mode="after")
     def _keeps_what_arrays_hold(self) -> Self:
@@ -80,6 +104,24 @@ class Preprocessing(Value):
         if self.arrays is None:
             shown |= {"mean": list(self.mean), "std": list(self.std)}
         return json.dumps(shown)
+
+    @property
+    def turns(self) -> tuple[bool, bool, bool]:
+        """Whether it reverses the channels, inverts the values, and exchanges rows and columns."""
+        return self.order == "bgr", self.inverted, self.transposed
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """What values are divided by, one for each channel."""
+        return self.std
+
+    def followed_by(self, scale: Sequence[float], shift: Sequence[float]) -> Self | None:
+        """The preprocessing that does the same, and then ``x ← scale·x + shift`` (C,); None for a negative std."""
+        if any(a <= 0 for a in scale):
+            return None
+        mean = tuple(m - b * s / a for m, s, a, b in zip(self.mean, self.std, scale, shift, strict=True))
+        std = tuple(s / a for s, a in zip(self.std, scale, strict=True))
+        return self.model_copy(update={"mean": mean, "std": std})
 
     @model_validator(mode="after")
     def _one_value_per_channel(self) -> Self:

@@ -662,7 +662,7 @@ def input_fit(**changed: Any) -> InputFit:
 def summary(**changed: Any) -> Summary:
     """A run of the preset `alpha` that improved; ``changed`` replaces fields."""
     recipe = PRESETS["alpha"]
-    verdict, reasons = judge(difference("alpha+T", "T"))
+    verdict, reasons = judge(difference("alpha+T", "T"), 25_000)
     fields: dict[str, Any] = {
         "recipe": recipe,
         "recipe_digest": recipe.digest,

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from calibrate.batch.patterns import expand, is_there
 from calibrate.errors import UsageError
-from calibrate.recipe import PRESETS, Manifest, Preprocessing, Recipe, read, read_recipe
+from calibrate.recipe import PRESETS, Manifest, Preprocessing, Recipe, read, read_recipe, words_of_training_data_use
 from calibrate.request import RunRequest
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.:-]*://")
@@ -117,8 +117,7 @@ def _refuse_unused(path: Path, manifest: Manifest, cells: tuple[Combination, ...
     if given and not any(cell.request.training_data for cell in cells):
         raise UsageError(
             f"{path} gives {given[0]} training_data, and none of its recipes uses them; leave training_data out, or "
-            "add a recipe with the step field_shift or estimation_shift, with the adaptation method eata, or with "
-            "reestimate or search_statistics and `on: training`, such as precise_bn."
+            f"add a recipe with a step that does: {words_of_training_data_use()}."
         )
 
 

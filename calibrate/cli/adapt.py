@@ -1,5 +1,6 @@
 """``afternorm adapt``: compare test-time adaptation methods on a stream, or keep what one of them learns."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def adapt_command(
         str | None, typer.Option(help="A recipe instead, as a file or a mapping.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the orders.", show_default=False)] = None,
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("adapted"),
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def batch_command(
     manifest: Annotated[Path, typer.Argument(help="YAML, JSON or TOML; see `afternorm schema manifest`.")],
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("runs"),
     slots: Annotated[int, typer.Option(min=1, help="Runs at a time; give each its --threads.")] = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the runs that are finished.")] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Go on after a run that failed.")] = False,

@@ -41,7 +41,7 @@ def calibrate_command(
         Path | None,
         typer.Option(help="Keep finished passes here, and do not make again what is here.", show_default=False),
     ] = None,
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("out"),
     formats: options.Formats = "safetensors,onnx",
     latency_runs: options.LatencyRuns = 30,
     opset: options.Opset = None,

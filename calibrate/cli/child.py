@@ -22,7 +22,7 @@ def main(request: Path, trials: Path) -> None:
 
     try:
         with told_in(MANIFEST):
-            result = carry_out_run(open_run(asked, request.parent, trials=trials))
+            result = carry_out_run(open_run(asked, request.parent, trials=trials), terms=MANIFEST)
             for path in result.delivery.files:
                 note(f"wrote {path}")
             if result.error is not None:

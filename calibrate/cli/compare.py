@@ -26,7 +26,7 @@ def compare_command(
     architecture_args: options.ArchitectureArgs = None,
     weights: options.Weights = None,
     preprocessing: options.PreprocessingText = None,
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("compared"),
     resume: Annotated[bool, typer.Option("--resume", help="Keep what is finished, and go on with the rest.")] = False,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",

@@ -2,12 +2,13 @@
 
 import json
 import time
+from pathlib import Path
 
 from calibrate.cli import options
 from calibrate.cli.console import note, progress_bars, say
 
 
-def demo_command(out: options.Out = options.DEFAULT_OUT, as_json: options.AsJson = False) -> None:
+def demo_command(out: options.Out = Path("demo"), as_json: options.AsJson = False) -> None:
     """Tune the network that ships with Afternorm, on digits as they are and as a poor scanner sees them.
 
     Writes the network and the data into OUT/inputs, to try other commands on, and the results into OUT/clean and

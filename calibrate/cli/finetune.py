@@ -28,7 +28,7 @@ def finetune_command(
     architecture_args: options.ArchitectureArgs = None,
     weights: options.Weights = None,
     preprocessing: options.PreprocessingText = None,
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("finetuned"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on from what an interrupted run left in --out.")] = False,
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",

@@ -155,8 +155,6 @@ Threads = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output instead of text.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, say what would be done, and stop.")]
 
-DEFAULT_OUT = Path("out")
-
 Value = TypeVar("Value", bound=BaseModel)
 
 
@@ -236,8 +234,8 @@ def outputs(
 ) -> Outputs:
     """The outputs in the comma-separated ``formats``, and the form of an ONNX file among them."""
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
-    form = graph_options(opset, ir_version, dynamic).model_dump()
-    return given(Outputs, {"formats": wanted, "latency_runs": latency_runs, **form}, "--formats")
+    asked = given(Outputs, {"formats": wanted, "latency_runs": latency_runs}, "--formats")
+    return asked.model_copy(update=graph_options(opset, ir_version, dynamic).model_dump())
 
 
 def graph_options(opset: int | None, ir_version: int | None, dynamic: bool) -> GraphOptions:

@@ -55,7 +55,7 @@ def probe_command(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split and the noise.", show_default=False)] = None,
-    out: options.Out = options.DEFAULT_OUT,
+    out: options.Out = Path("probed"),
     batch_size: options.BatchSize = None,
     device: options.Device = "auto",
     threads: options.Threads = None,

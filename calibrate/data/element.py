@@ -80,7 +80,7 @@ def pair_of(element: Any, name: str, keys: Keys | None = None) -> tuple[Any, Any
     if not isinstance(element, tuple | list) or len(element) != 2:
         raise DataError(
             f"{name} is {_describe(element)}, not a pair; let the data yield (x, y), the input and its class index, or "
-            "mappings with an image and a label."
+            "mappings with an image and a label; two whole arrays become that by list(zip(x, y))."
         )
     return element[0], element[1]
 

@@ -12,7 +12,7 @@ from calibrate.data.files.interface import Files
 from calibrate.data.images import decode
 from calibrate.data.layout import Layout, arrange
 from calibrate.data.loading import load_in_order
-from calibrate.data.parts import ANY_PART, Part
+from calibrate.data.parts import ANY_PART, Part, with_part
 from calibrate.data.preprocess import pixels, require_preprocessing, white
 from calibrate.data.source import Source
 from calibrate.errors import DataError
@@ -39,7 +39,7 @@ class ImageFiles(Source):
         if skip_broken:
             layout = _readable(files, layout, name, preprocessing, skip_broken)
         super().__init__(
-            name=name,
+            name=with_part(name, layout.part),
             labels=layout.labels,
             fingerprint=_fingerprint(files, layout),
             preprocessing=preprocessing,

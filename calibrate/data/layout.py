@@ -21,7 +21,8 @@ from calibrate.result import Finding
 class Layout:
     """The image files in reading order, their labels (n,), if any, the class names, if any, and what was skipped.
 
-    ``top`` is the folder around all class folders, ending in ``/``, or nothing.
+    ``top`` is the folder around all class folders, ending in ``/``, or nothing; ``part`` is the part that was read of
+    data that hold several.
     """
 
     names: tuple[str, ...]
@@ -29,6 +30,7 @@ class Layout:
     class_names: tuple[str, ...] | None
     top: str
     findings: tuple[Finding, ...]
+    part: str | None = None
 
     def without(self, rows: Collection[int], findings: tuple[Finding, ...]) -> "Layout":
         """All but the files at ``rows``, and what is said of these."""
@@ -120,6 +122,7 @@ def _of_part(
         names=tuple(inside[name] for name in found.names),
         top=parts.top_of(chosen, found.top),
         findings=findings + parts.findings(source) + _unlabelled(found, others, parts, source) + further,
+        part=chosen,
     )
 
 

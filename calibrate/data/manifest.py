@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -70,16 +71,16 @@ class CsvManifest(ImageFiles):
         applied = require_preprocessing(preprocessing, name)
         table = CsvTable(place, COLUMNS, name, may_lack=True, spellings=SPELLINGS)
         every = list(table.rows())
-        parting, rows, findings = _of_part(every, table, part)
-        if LABEL not in table.columns and set(table.unused) - {parting}:
+        of_part = _of_part(every, table, part)
+        if LABEL not in table.columns and set(table.unused) - {of_part.column}:
             raise table.misfit()
-        rows = _checked(rows, name)
+        rows, findings = _checked(of_part.rows, name), of_part.findings
         names = [row.fields[0] for row in rows]
         root = place.parent
         listed = Listed(names, may_lack=skip_broken > 0)
         files = Directory(root, listed) if isinstance(root, Path) else RemoteDirectory(root, listed)
         class_names, labels = None if classes is None else check_classes(classes, "the class list"), None
-        taken, used = {"path": table.spelled["path"]}, {parting, table.spelled["path"]}
+        taken, used = {"path": table.spelled["path"]}, {of_part.column, table.spelled["path"]}
         if LABEL in table.columns:
             labelled = read_labels(rows, every, table, classes)
             class_names, findings = labelled.class_names, findings + labelled.findings
@@ -87,14 +88,24 @@ class CsvManifest(ImageFiles):
             used |= {*labelled.columns}
             if len(labelled.columns) == 1:
                 (taken[LABEL],) = labelled.columns
-        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, taken, used))
+        layout = Layout(tuple(names), labels, class_names, "", findings + _columns(table, taken, used), of_part.part)
         super().__init__(
             files, layout, name=name, preprocessing=applied, listed=classes is not None, skip_broken=skip_broken
         )
 
 
-def _of_part(rows: list[CsvRow], table: CsvTable, part: Part) -> tuple[str | None, list[CsvRow], tuple[Finding, ...]]:
-    """The column that says which part each row is of, the rows of the wanted part, and what to say; else all rows."""
+@dataclass(frozen=True, slots=True)
+class _PartRows:
+    """The rows of one part, the ``column`` that says which part each row is of, and what to say; else all rows."""
+
+    rows: list[CsvRow]
+    column: str | None = None
+    part: str | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def _of_part(rows: list[CsvRow], table: CsvTable, part: Part) -> _PartRows:
+    """The rows of the wanted part, where a column says which part each is of; else all rows."""
     for place, column in enumerate(table.unused):
         values = [row.others[place] for row in rows]
         said = _parts_said(column, values)
@@ -102,11 +113,12 @@ def _of_part(rows: list[CsvRow], table: CsvTable, part: Part) -> tuple[str | Non
         by_name = folded(column) in PART_COLUMNS or said is not values
         if _are_parts(held) or (by_name and held and part.among(held)):
             chosen, findings = part.choose(held, where)
-            return column, [row for row, of in zip(rows, said, strict=True) if of == chosen], findings
+            own = [row for row, of in zip(rows, said, strict=True) if of == chosen]
+            return _PartRows(own, column, chosen, findings)
         if by_name:
             part.refuse_unnamed(held, where)
     part.refuse(table.name, f"none of its columns {', '.join(table.columns + table.unused)} says which rows are of it")
-    return None, rows, ()
+    return _PartRows(rows)
 
 
 def _are_parts(held: Collection[str]) -> bool:

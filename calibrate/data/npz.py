@@ -15,7 +15,7 @@ from calibrate.data.files.remote import RemotePath
 from calibrate.data.files.zip_archive import checked_members, open_zip
 from calibrate.data.images import IMAGE_CHANNELS, as_image, check_pixels
 from calibrate.data.loading import load_in_order
-from calibrate.data.parts import ANY_PART, Part, part_of
+from calibrate.data.parts import ANY_PART, Part, part_of, with_part
 from calibrate.data.preprocess import applied_preprocessing, pixels
 from calibrate.data.source import Source
 from calibrate.data.stored_array import Array, StoredArray
@@ -54,7 +54,7 @@ class Npz(Source):
         with open_zip(path) as archive:
             members = checked_members(archive, path)
         arrays = sorted(member.removesuffix(".npy") for member in members if member.endswith(".npy"))
-        pair, findings = _pair(arrays, name, part)
+        pair, chosen, findings = _pair(arrays, name, part)
         inputs, *labels = (StoredArray(path, members[f"{array}.npy"]) for array in pair)
         self._images = _holds_images(inputs)
         for array in labels:
@@ -70,7 +70,7 @@ class Npz(Source):
         parted = _part_array(pair[0]) is not None
         unused = [array for array in arrays if array not in pair and not (parted and _part_array(array))]
         super().__init__(
-            name=name,
+            name=with_part(name, chosen),
             labels=indices,
             fingerprint=_fingerprint(inputs, *labels),
             preprocessing=applied.preprocessing,
@@ -101,15 +101,15 @@ class Npz(Source):
         return pixels(as_image(values), self.preprocessing, self.entry(index))
 
 
-def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
-    """The names of the inputs and the labels, or of the inputs alone; and what to say where they are one of several."""
+def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], str | None, tuple[Finding, ...]]:
+    """The names of the inputs and the labels, or of the inputs alone; where they are of a part, it and what to say."""
     parts: dict[str, list[str]] = {}
     for array in arrays:
         if (found := _part_array(array)) is not None:
             parts.setdefault(found, []).append(array)
     held = ", ".join(map(repr, arrays)) or "none"
     if part.named is None and (pair := _one_pair(arrays)) is not None and (len(pair) > 1 or arrays == [*pair]):
-        return pair, ()
+        return pair, _part_array(pair[0]), ()
     if part.named is None and not parts:
         raise DataError(
             f"{name} must hold one array of inputs and one of labels, {WANTED}, or without labels inputs alone, or "
@@ -124,7 +124,7 @@ def _pair(arrays: list[str], name: str, part: Part) -> tuple[tuple[str, ...], tu
             f"the part {chosen} of {name} must hold one array of inputs and one of labels, {WANTED}; it holds "
             f"{', '.join(map(repr, sorted(parts[chosen])))}. Rename the arrays."
         )
-    return pair, findings
+    return pair, chosen, findings
 
 
 def _one_pair(arrays: Sequence[str]) -> tuple[str, ...] | None:

@@ -18,11 +18,12 @@ from calibrate.data.image_files import ClassFolders
 from calibrate.data.iterable import Examples
 from calibrate.data.manifest import CsvManifest
 from calibrate.data.npz import Npz
-from calibrate.data.parts import EVALUATION, Part, part_of
+from calibrate.data.parts import EVALUATION, Part, part_of, with_part
 from calibrate.data.source import Source
 from calibrate.data.torchvision_set import EXAMPLE, SCHEME, TorchvisionSet
 from calibrate.errors import DataError, UsageError
 from calibrate.preprocessing import Preprocessing
+from calibrate.recipe import as_preprocessing
 from calibrate.result import Finding
 
 ACCEPTED = (
@@ -39,7 +40,7 @@ DataLike = str | Path | Iterable[Any] | Source
 def open_data(
     data: DataLike,
     *,
-    preprocessing: Preprocessing | None,
+    preprocessing: Preprocessing | Mapping[str, Any] | str | None,
     classes: Sequence[str] | Mapping[str, int] | None = None,
     class_map: ClassMap | None = None,
     split: str | None = None,
@@ -51,9 +52,10 @@ def open_data(
 
     A path is a directory or archive (``.zip``, ``.tar``, ``.tar.gz``, ``.tgz``) of class folders, a ``.csv`` manifest
     or an ``.npz``. Without labels it is one of images in no folder, a manifest with the column ``path`` alone, or an
-    ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one. ``classes`` are the names of all
-    the model's classes, or the index of each by its name. ``class_map`` says which of them, by name or index, each
-    class of the data is; it must hold every class that has examples, and several may be one.
+    ``.npz`` of inputs alone. ``preprocessing`` is applied to images, which need one, also as a mapping as in a file.
+    ``classes`` are the names of all the model's classes, or the index of each by its name. ``class_map`` says which of
+    them, by name or index, each class of the data is; it must hold every class that has examples, and several may be
+    one.
 
     ``split`` names the part to read of data that hold several: folders train, val and test around the class folders or
     in them, arrays such as ``val_images``, a column such as ``split`` or ``is_train``, or a mapping of such names to
@@ -63,6 +65,7 @@ def open_data(
     than the usual names.
     """
     check_skip_broken(skip_broken)
+    preprocessing = as_preprocessing(preprocessing)
     if isinstance(classes, Mapping):
         classes = classes_of(classes)
     if isinstance(data, Source):
@@ -120,7 +123,7 @@ def _of_objects(data: Iterable[Any], given: _Given, keys: tuple[str, str] | None
                 "such as train, val and test; pass an iterable of (x, y), or of mappings of one example or batch each."
             )
         chosen, findings = part.choose(data.keys(), f"the data ({name})")
-        data, name = data[chosen], f"{name}[{chosen!r}]"
+        data, name = data[chosen], with_part(name, chosen)
     else:
         part.refuse(f"the data ({name})", "they are one iterable; pass a mapping of parts, or the part itself")
     return Examples(

@@ -126,5 +126,14 @@ class Part:
         return []
 
 
+def with_part(name: str, part: str | None) -> str:
+    """What data are called of which one ``part`` is read; None where they have no parts.
+
+    >>> with_part("digits.npz", "val"), with_part("digits.npz", None)
+    ('digits.npz (val)', 'digits.npz')
+    """
+    return name if part is None else f"{name} ({part})"
+
+
 #: No part is named.
 ANY_PART: Final = Part()

@@ -116,7 +116,8 @@ def require_preprocessing(preprocessing: Preprocessing | None, name: str) -> Pre
     if preprocessing is None:
         raise DataError(
             f"{name} holds images, and the images need a preprocessing; pass --preprocessing (in Python "
-            f"`preprocessing`) with the one the model was trained for, for example {{resize: 256, crop: 224}}."
+            f"`preprocessing`) with the one the model was trained for, for example {{resize: 256, crop: 224}}, or "
+            "of grey images {channels: 1, mean: [.5], std: [.5]}."
         )
     if preprocessing.auto:
         return preprocessing.model_copy(update={"auto": False})

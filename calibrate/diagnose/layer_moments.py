@@ -10,7 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from calibrate.stats import Batches, Moments, as_batches
-from calibrate.surgery import REFUSALS, Site, affine_of, copied, eps_of, evaluating, find_sites, is_own, watching
+from calibrate.surgery import (
+    REFUSALS,
+    Site,
+    affine_of,
+    copied,
+    eps_of,
+    evaluating,
+    find_sites,
+    is_own,
+    sound_channels,
+    watching,
+)
 
 #: So many examples tell statistics that are wrong from ones that only look so; fewer than the least tell nothing.
 EXAMPLES, FEWEST = 32, 8
@@ -56,7 +67,7 @@ class Stored:
     @cached_property
     def broken(self) -> Tensor:
         """Channels whose statistics are NaN, Inf, or a negative variance."""
-        return ~(self.mean.isfinite() & self.variance.isfinite() & (self.variance >= 0))
+        return ~sound_channels(self.mean, self.variance)
 
     @property
     def is_as_made(self) -> bool:

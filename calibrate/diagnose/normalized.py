@@ -13,7 +13,7 @@ from calibrate.nn.normalization import blend
 from calibrate.page.words import NotFinite
 from calibrate.stats import Moments
 from calibrate.steps import LayerBound, LayerHealth
-from calibrate.surgery import Site, eps_of, keeping_statistics
+from calibrate.surgery import Site, eps_of, keeping_statistics, sound_channels
 
 #: What a probe says of one layer.
 L = TypeVar("L", LayerHealth, LayerBound)
@@ -74,8 +74,7 @@ class Extent:
 def has_finite_statistics(layer: nn.Module) -> bool:
     """Whether no running statistic of ``layer`` is NaN, Inf, or a negative variance."""
     norm: Any = layer
-    sound = norm.running_mean.isfinite() & norm.running_var.isfinite() & (norm.running_var >= 0)
-    return bool(sound.all())
+    return bool(sound_channels(norm.running_mean, norm.running_var).all())
 
 
 def not_finite(layer: nn.Module, seen: Moments) -> NotFinite:

@@ -116,9 +116,8 @@ class Outcome:
         summary = self.summary
         verdict = summary.verdict or "none: nothing was compared with the temperature alone"
         reasons = "".join(f"\n  {reason}" for reason in summary.reasons)
-        kinds = ", ".join(step.kind for step in summary.recipe.steps)
         repair = " (a repair)" if summary.is_repair else ""
-        return f"<Outcome of {kinds}; verdict: {verdict}{repair}{reasons}>"
+        return f"<Outcome of {summary.recipe.title}; verdict: {verdict}{repair}{reasons}>"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,7 +22,7 @@ from calibrate.engine.trials.store import Trials
 from calibrate.errors import AfternormError, ExportError, GateError, UsageError
 from calibrate.export import require_runtime
 from calibrate.recipe import Preprocessing
-from calibrate.request import ExportRequest, Requirement, RunRequest
+from calibrate.request import COMMAND_LINE, ExportRequest, Requirement, RunRequest, Terms
 from calibrate.result import Listener, Parity, Summary, reference_path, silent
 from calibrate.steps import FieldShift, NotApplicable, kind_of
 
@@ -86,8 +86,8 @@ def open_run(
     return OpenedRun(request, out, opened, replace(checked, findings=(*opened.findings, *checked.findings)))
 
 
-def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = ()) -> RunResult:
-    """Carry out an opened run and write its files.
+def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = (), terms: Terms = COMMAND_LINE) -> RunResult:
+    """Carry out an opened run and write its files; reports speak of the request in ``terms``.
 
     Without all that is required, the reports are written and the tuned model is not.
     """
@@ -103,7 +103,7 @@ def carry_out_run(run: OpenedRun, *, require: Sequence[Requirement] = ()) -> Run
     delivery = Delivery(summary, (), ())
     if out is not None:
         wanted = request.outputs if not missed else request.outputs.model_copy(update={"formats": ()})
-        delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress)
+        delivery = deliver(outcome, opened.model, out, wanted, progress=run.plan.given.setting.progress, terms=terms)
     error: AfternormError | None = None
     if missed:
         error = _gate_error(missed, summary, "the report" if out is None else str(out / "report.html"))

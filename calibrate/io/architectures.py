@@ -78,8 +78,8 @@ def _torchvision(name: str) -> str:
     known = {known: f"torchvision/{known}" for known in torchvision_models()}
     known |= {f"resnet{depth}": f"cifar/resnet{depth}" for depth in (20, 32, 44, 56, 110)}
     close = [known[match] for match in difflib.get_close_matches(name.rpartition("/")[2].lower(), known)]
-    meant = f"did you mean {', '.join(close)}? " if close else ""
+    meant = f" Did you mean {', '.join(close)}?" if close else ""
     raise ModelError(
-        f"the architecture {name!r} is not known; {meant}An architecture is torchvision/<name> (a classification "
-        "model), timm/<name>, cifar/resnet<depth> or package.module:factory."
+        f"the architecture {name!r} is not known.{meant} An architecture is torchvision/<name> (a "
+        "classification model), timm/<name>, cifar/resnet<depth> or package.module:factory."
     )

@@ -26,7 +26,8 @@ def build_factory(name: str, args: Mapping[str, Any]) -> nn.Module:
         except (Exception, SystemExit) as error:
             raise ModelError(
                 f"the architecture {name!r} cannot be imported: {said(error)}. Give it as package.module:factory, "
-                "where `import package.module` works in the current directory."
+                "where `import package.module` works in the current directory, or of a package that is installed where "
+                "this runs (on a server: there)."
             ) from error
         if not callable(factory):
             raise ModelError(

@@ -81,7 +81,7 @@ def order_finding(
             f"the original network is right on {right.mean():.1%} of the examples, and would be on "
             f"{renumbered.mean():.1%} if {len(moved)} classes were numbered otherwise, as the calibration half has it: "
             f"{shown}{', …' if called[SHOWN:] else ''}{usual}. The classes of the data are hardly in the order of the "
-            "network's outputs; pass the names in its order with --classes FILE (from Python `classes`, over REST the "
-            "model's `class_names`), or map them with --class-map."
+            "network's outputs; pass the names in its order with --classes (from Python `classes`), or map them with "
+            "--class-map."
         ),
     )

@@ -113,12 +113,13 @@ def near_chance(top1: Estimate, outputs: int) -> Finding | None:
     guess = 1 / outputs
     if top1.low > guess and not (outputs >= 10 and top1.value <= 2 * guess):
         return None
+    beside = "fewer than that" if top1.high < guess else "hard to tell apart"
     return Finding(
         code="near-chance",
         severity="warning",
         message=(
             f"The original network is right on {top1.value:.2%} of the examples (95 % interval {top1.low:.2%} to "
-            f"{top1.high:.2%}), and guessing among its {outputs} classes is right on {guess:.2%}: hard to tell apart. "
+            f"{top1.high:.2%}), and guessing among its {outputs} classes is right on {guess:.2%}: {beside}. "
             f"Usual causes are the order of the classes (is the class list in the network's order?) and the "
             f"preprocessing (mean, std, resize, channel order), or examples too few to tell."
         ),

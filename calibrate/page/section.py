@@ -1,6 +1,7 @@
 """Sections and tables: plain values that every format of a page shows."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from calibrate.page.figure import Figure
@@ -61,3 +62,12 @@ class Section:
     tone: Literal["", "good", "bad", "even"] = ""
     detail: bool = False
     caption: str = ""
+
+    def reworded(self, change: Callable[[str], str]) -> "Section":
+        """The section with each sentence changed; figures and tables stay."""
+        return replace(
+            self,
+            words=tuple(map(change, self.words)),
+            facts=tuple((label, change(value)) for label, value in self.facts),
+            points=tuple(map(change, self.points)),
+        )

@@ -7,7 +7,7 @@ from calibrate.recipe.finetuning import ARMS, FINE_TUNING_KINDS, FineTuning
 from calibrate.recipe.manifest import Manifest, RunSettings
 from calibrate.recipe.outputs import DEFAULT_OPSET, LOWEST_IR, GraphOptions, Outputs
 from calibrate.recipe.placement import Placement, PlacementStep
-from calibrate.recipe.recipe import ALL_STEPS, PRESETS, STEP_KINDS, Recipe, Step
+from calibrate.recipe.recipe import ALL_STEPS, PRESETS, STEP_KINDS, Recipe, Step, words_of_training_data_use
 from calibrate.recipe.yaml_text import plain
 
 __all__ = [
@@ -38,4 +38,5 @@ __all__ = [
     "plain",
     "read",
     "read_recipe",
+    "words_of_training_data_use",
 ]

@@ -82,6 +82,17 @@ class Recipe(Value):
         return self.model_copy(update={"steps": (SearchStatistics(criterion="mutual_information"),)})
 
     @property
+    def title(self) -> str:
+        """The preset that it is, whatever its seed and the limits of a search, and its steps.
+
+        >>> PRESETS["quick"].title, PRESETS["auto"].title, PRESETS["temperature"].title
+        ('quick: auto', 'auto', 'temperature: temperature, measure')
+        """
+        steps = ", ".join(step.kind for step in self.steps)
+        preset = next((name for name, preset in PRESETS.items() if _unlimited(preset) == _unlimited(self)), steps)
+        return steps if preset == steps else f"{preset}: {steps}"
+
+    @property
     def canonical(self) -> str:
         """Canonical JSON without defaulted fields, so that a field added later changes no old digest."""
         return canonical(self)
@@ -90,6 +101,19 @@ class Recipe(Value):
     def digest(self) -> str:
         """SHA-256 of :attr:`canonical`, in hexadecimal: the identity of the recipe."""
         return digest(self)
+
+
+#: The fields that limit a search, and leave it the same preset.
+_LIMITS = ("max_passes", "max_minutes", "shifts", "guardrail")
+
+
+def _unlimited(recipe: Recipe) -> tuple[StepValue, ...]:
+    """The steps without the limits of a search."""
+    defaults = [{name: field.default for name, field in type(step).model_fields.items()} for step in recipe.steps]
+    return tuple(
+        step.model_copy(update={name: own[name] for name in _LIMITS if name in own})
+        for step, own in zip(recipe.steps, defaults, strict=True)
+    )
 
 
 PRESETS: Mapping[str, Recipe] = {
@@ -113,3 +137,15 @@ PRESETS: Mapping[str, Recipe] = {
     "field_shift": Recipe(steps=(ProbeFieldShift(),)),
     "adaptation": Recipe(steps=(ProbeAdaptation(),)),
 }
+
+
+def words_of_training_data_use() -> str:
+    """Which steps use training data, with which settings, and which presets need them.
+
+    >>> words_of_training_data_use().split("; ")[1]
+    'the preset precise_bn has one'
+    """
+    steps = {kind: step.uses_training_data for kind, step in STEP_KINDS.items() if step.uses_training_data is not None}
+    listed = ", ".join(f"{kind} {setting}".rstrip() for kind, setting in steps.items())
+    presets = [name for name, preset in PRESETS.items() if any(s.training_data == "required" for s in preset.steps)]
+    return f"the steps that use training data are {listed}; the preset {' or '.join(presets)} has one"

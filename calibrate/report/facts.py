@@ -32,7 +32,7 @@ def heading_facts(summary: Summary) -> tuple[Fact, ...]:
         ("model", f"{model_name(summary.model)} ({size})"),
         ("data", f"{fmt.printable(data.source)} (n = {fmt.count(data.n)}: {split}{how})"),
         *(("training data", f"{fmt.printable(item.source)} (n = {fmt.count(item.n)})") for item in _training(summary)),
-        ("recipe", f"{', '.join(step.kind for step in summary.recipe.steps)} (seed {summary.recipe.seed})"),
+        ("recipe", f"{summary.recipe.title} (seed {summary.recipe.seed})"),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from calibrate.errors import require_kind
 from calibrate.page import format as fmt
@@ -13,28 +14,18 @@ from calibrate.report.layers import layers_section
 from calibrate.report.page import Page
 from calibrate.report.verdict import verdict_section
 from calibrate.report.written_files import files_section, serving_section
+from calibrate.request import COMMAND_LINE, Terms, in_terms
 from calibrate.result import Summary
 from calibrate.steps import InputFit
 
 
-def run_page(summary: Summary) -> Page:
-    """The page of one run."""
+def run_page(summary: Summary, terms: Terms = COMMAND_LINE) -> Page:
+    """The page of one run; its sentences speak of what was asked for in ``terms``."""
     require_kind(summary, Summary, "summary", "the `summary` of an outcome")
-    serving = (serving_section(summary.serving),) if summary.serving else ()
     return Page(
         title=title(summary),
         heading=heading_facts(summary),
-        sections=(
-            verdict_section(summary),
-            _findings(summary),
-            *(_input_fit(summary) if _misfits(summary) else ()),
-            *(section for outcome in summary.outcomes for section in outcome.sections()),
-            *serving,
-            network_section(summary),
-            layers_section(summary.layers, summary.changes),
-            *(() if _misfits(summary) else _input_fit(summary)),
-            files_section(summary),
-        ),
+        sections=tuple(section.reworded(partial(in_terms, terms=terms)) for section in _sections(summary)),
         made=(
             *environment_facts(summary),
             ("recipe, whole", fmt.printable(json.dumps(json.loads(summary.recipe.canonical), ensure_ascii=False))),
@@ -43,22 +34,38 @@ def run_page(summary: Summary) -> Page:
     )
 
 
-def render_text(summary: Summary, *, details: bool = True) -> str:
+def _sections(summary: Summary) -> tuple[Section, ...]:
+    """What the run says, the verdict first."""
+    serving = (serving_section(summary.serving),) if summary.serving else ()
+    return (
+        verdict_section(summary),
+        _findings(summary),
+        *(_input_fit(summary) if _misfits(summary) else ()),
+        *(section for outcome in summary.outcomes for section in outcome.sections()),
+        *serving,
+        network_section(summary),
+        layers_section(summary.layers, summary.changes),
+        *(() if _misfits(summary) else _input_fit(summary)),
+        files_section(summary),
+    )
+
+
+def render_text(summary: Summary, *, details: bool = True, terms: Terms = COMMAND_LINE) -> str:
     """The report as lines of at most 100 columns, without figures; without ``details`` for a terminal."""
-    return run_page(summary).text(details=details)
+    return run_page(summary, terms).text(details=details)
 
 
-def render_markdown(summary: Summary) -> str:
+def render_markdown(summary: Summary, *, terms: Terms = COMMAND_LINE) -> str:
     """The report as GitHub-flavoured markdown, without figures and pictures."""
-    return run_page(summary).markdown()
+    return run_page(summary, terms).markdown()
 
 
-def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None) -> str:
+def render_html(summary: Summary, thumbnails: Mapping[int, bytes] | None = None, *, terms: Terms = COMMAND_LINE) -> str:
     """The report as one HTML file: no script, no request; the same summary gives the same bytes.
 
     ``thumbnails`` are PNG files of examples, by their place in the data; those of the listed examples are shown.
     """
-    return run_page(summary).html(thumbnails)
+    return run_page(summary, terms).html(thumbnails)
 
 
 def render_brief(summary: Summary) -> str:

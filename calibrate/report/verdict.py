@@ -6,7 +6,7 @@ from calibrate.page import format as fmt
 from calibrate.page.section import Section
 from calibrate.report.changed import NO_ALPHA, alpha_words
 from calibrate.result import Summary
-from calibrate.steps import JUDGED, Difference, Measurement
+from calibrate.steps import JUDGED, Difference, Measurement, too_few
 from calibrate.values import Estimate, Metric, Verdict
 
 _WORDS: dict[Verdict, str] = {"improved": "Improved", "no evidence": "No evidence", "worse": "Worse"}
@@ -66,6 +66,8 @@ def _sentence(summary: Summary) -> str:
             of_t = _without_verdict(measurement.differences)
             return f"Improved by the temperature alone. {of_t} The choice: {reasons}.{_domains(measurement)}"
         return f"{_WORDS[summary.verdict]}: {reasons}.{_domains(measurement)}"
+    if (few := too_few(summary.data.holdout)) is not None:
+        return f"{_WORDS[summary.verdict]}: {few}."
     temperature = measurement.arm(difference.arm).temperature
     tuned = f"with {_subject(summary)} and T = {fmt.short(temperature)}"
     outcome = f"{tuned}, against the temperature alone, {_outcome(difference)}."

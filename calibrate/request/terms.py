@@ -1,7 +1,7 @@
 """How the parts of a request are called by who asks: options of a command, fields of a manifest, fields of a job.
 
-Errors are written for the command line. Where the request came in another way, the options in them become that way's
-fields, so that whoever reads an error finds what to change.
+Errors and reports are written for the command line. Where the request came in another way, the options in them become
+that way's fields, so that whoever reads them finds what to change.
 """
 
 import re
@@ -14,6 +14,7 @@ from calibrate.errors import AfternormError
 #: Option of the command line to what stands for it elsewhere. An option that is not in it stays.
 Terms: TypeAlias = Mapping[str, str]
 
+COMMAND_LINE: Terms = {}
 MANIFEST: Terms = {
     "--model": "the model's `model`",
     "--architecture": "the model's `architecture`",

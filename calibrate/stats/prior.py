@@ -8,6 +8,7 @@ from torch import Tensor
 
 from calibrate.nn.normalization import blend
 from calibrate.stats.moments import Moments
+from calibrate.surgery import sound_channels
 
 Variant = Literal["moments", "published"]
 
@@ -42,7 +43,7 @@ class Prior:
         mean, variance = (moment.to(new.mean) for moment in old)
         share = images / (self.strength + images) if self.weight is None else 1 - self.weight
         weight = torch.tensor(share, dtype=torch.float64, device=new.mean.device)
-        sound = mean.isfinite() & variance.isfinite() & (variance >= 0)
+        sound = sound_channels(mean, variance)
         offset, mixed = blend(variance, new.mean - mean, new.variance, weight)
         if self.variant == "published":
             unbiased = new.variance * (new.count / max(new.count - 1, 1))

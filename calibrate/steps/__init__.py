@@ -107,6 +107,7 @@ from calibrate.steps.measure import (
     judge,
     judge_without_baseline,
     scores_table,
+    too_few,
     verdict_of,
 )
 from calibrate.steps.output_bound import LayerBound, OutputBound, ProbeOutputBound, Span
@@ -286,5 +287,6 @@ __all__ = [
     "read_card",
     "scores_table",
     "stream_words",
+    "too_few",
     "verdict_of",
 ]

@@ -81,6 +81,7 @@ class Adapt(StepValue):
     jobs = frozenset({"calibrate", "adapt"})
     adapts = True
     result = StreamLearning
+    uses_training_data = "with the method eata"
 
     kind: Literal["adapt"] = "adapt"
     method: Method

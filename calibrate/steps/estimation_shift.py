@@ -91,6 +91,7 @@ class ProbeEstimationShift(Probe):
 
     needs_labels = False
     result = EstimationShift
+    uses_training_data = ""
 
     kind: Literal["estimation_shift"] = "estimation_shift"
     sites: Sites = ("*",)

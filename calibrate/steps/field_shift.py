@@ -22,7 +22,8 @@ class FieldShift(ProbeResult):
     ``shift`` is the mean over ``layers``, ``misfit`` of the first of them. The chance bands, ``shift_by_chance`` and
     ``misfit_by_chance``, are those of ``band_images`` examples. ``shifted`` says that a number has left its band.
     ``recipe`` is what to run then; None where the ``preprocessing`` is proven to be wrong, and what to give instead.
-    ``prepared_otherwise`` says that the reference's data were prepared in another way.
+    ``prepared_otherwise`` says that the reference's data were prepared in another way. ``drawn_from`` is how many
+    examples there are where the ``images`` are a draw of them.
     """
 
     kind: Literal["field_shift"] = "field_shift"
@@ -38,6 +39,7 @@ class FieldShift(ProbeResult):
     recipe: str | None = None
     preprocessing: str | None = None
     prepared_otherwise: bool = False
+    drawn_from: int | None = None
 
     def words(self) -> str:
         """What was found, and the next move where there is one."""
@@ -47,6 +49,9 @@ class FieldShift(ProbeResult):
             f"{fmt.short(self.misfit_by_chance)}"
         )
         data = fmt.counted(self.images, "example")
+        if self.drawn_from is not None:
+            there = fmt.counted(self.drawn_from, "example")
+            data = f"{fmt.count(self.images)} of {there}, drawn as many as the reference has,"
         if not self.shifted:
             return f"{data} show no shift: {numbers}"
         furthest = max(self.layers, key=lambda layer: layer.shift).name
@@ -137,6 +142,7 @@ class ProbeFieldShift(Probe):
     needs_labels = False
     needs_reference = True
     result = FieldShift
+    uses_training_data = ""
 
     kind: Literal["field_shift"] = "field_shift"
 

@@ -205,6 +205,7 @@ class ProbeInputFit(Probe):
 
     needs_labels = False
     result = InputFit
+    uses_training_data = ""
 
     kind: Literal["input_fit"] = "input_fit"
 

@@ -97,6 +97,7 @@ class Reestimate(StepValue):
     needs_labels = False
     tunes = True
     result = Reestimation
+    uses_training_data = "with `on: training`"
 
     kind: Literal["reestimate"] = "reestimate"
     on: Annotated[Literal["calibration", "training"], Field(description="which data")] = "calibration"

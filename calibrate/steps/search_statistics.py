@@ -125,6 +125,7 @@ class SearchStatistics(StepValue):
 
     tunes = True
     result = StatisticsSearch
+    uses_training_data = "with `on: training`"
 
     kind: Literal["search_statistics"] = "search_statistics"
     criterion: Annotated[Literal["labels", "mutual_information"], Field(description="what the choice goes by")] = (

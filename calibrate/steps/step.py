@@ -70,6 +70,8 @@ class StepValue(Described):
     needs_reference: ClassVar[bool] = False
     #: Whether the step gives the layers at its ``sites`` an α.
     weighs_examples: ClassVar[bool] = False
+    #: With which settings the step uses training data, in words; empty for any, None where it never does.
+    uses_training_data: ClassVar[str | None] = None
     #: The kinds of jobs over REST that permit the step.
     jobs: ClassVar[frozenset[JobKind]] = frozenset({"calibrate"})
 

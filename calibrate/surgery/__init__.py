@@ -44,7 +44,7 @@ from calibrate.surgery.sites import (
     select,
     with_statistics,
 )
-from calibrate.surgery.stored_statistics import layer_statistics
+from calibrate.surgery.stored_statistics import layer_statistics, sound_channels
 from calibrate.surgery.swap import share_weights, weigh_examples_
 
 __all__ = [
@@ -105,6 +105,7 @@ __all__ = [
     "retake_logits_",
     "select",
     "share_weights",
+    "sound_channels",
     "stem",
     "take_logits_",
     "watching",

@@ -32,8 +32,8 @@ def copied(model: Network, shared: Mapping[int, Any] | None = None) -> Network:
         made = copy.deepcopy(model, {**memo, **(shared or {})})
     except Exception as error:  # whatever a module's own copying raises
         raise ModelError(
-            f"the network cannot be copied ({_uncopied(model)}{said(error)}), and it must not be changed in place; pass "
-            "one that copy.deepcopy can copy: make locks, generators and open files where they are used, not in "
+            f"the network cannot be copied ({_uncopied(model)}{said(error)}), and it must not be changed in place; "
+            "pass one that copy.deepcopy can copy: make locks, generators and open files where they are used, not in "
             "__init__, or leave them out of the copy by __getstate__."
         ) from error
     if type(made) is not type(model) or made is model:

@@ -119,7 +119,7 @@ def put_out(model: nn.Module, inputs: Tensor) -> Any:
     except REFUSALS as error:
         last = inputs.dim() > 2 and inputs.shape[-1] in COLOR_CHANNELS and inputs.shape[1] not in COLOR_CHANNELS
         hint = (
-            " Arrays whose channels come last want --preprocessing '{arrays: {channels_last: true}}'." if last else ""
+            " Arrays whose channels come last want the preprocessing '{arrays: {channels_last: true}}'." if last else ""
         )
         raise ModelError(
             f"the network cannot take inputs of shape {tuple(inputs.shape)}: {said(error)}. Check that preprocessing "

@@ -27,6 +27,15 @@ def layer_statistics(sites: Sequence[Site], positions: Mapping[str, int]) -> tup
     return tuple(_describe(site, positions.get(site.name)) for site in sites)
 
 
+def sound_channels(mean: Tensor, variance: Tensor) -> Tensor:
+    """The channels (C,) whose statistics can be normalised by: neither NaN nor Inf, nor a negative variance.
+
+    >>> sound_channels(torch.tensor([0.0, 0.0, torch.nan]), torch.tensor([1.0, -1.0, 1.0])).tolist()
+    [True, False, False]
+    """
+    return mean.isfinite() & variance.isfinite() & (variance >= 0)
+
+
 def _describe(site: Site, positions: int | None) -> LayerStatistics:
     layer: Any = site.module
     mean, variance = (_wide(getattr(layer, name, None)) for name in ("running_mean", "running_var"))

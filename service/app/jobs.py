@@ -102,12 +102,15 @@ def follow(identity: Identity, out: Folder = None, url: Url = DEFAULT_URL) -> No
 @jobs.command()
 def fetch(
     identity: Identity,
-    out: Annotated[Path, typer.Option("--out", help="Directory for the files.")] = Path("out"),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the files. Default: one of the job's name.", show_default=False),
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Download the files that a job wrote."""
     with connect(url) as client:
-        _fetch(client, client.job(identity), out)
+        _fetch(client, client.job(identity), out or Path(identity))
 
 
 @jobs.command()

@@ -79,7 +79,9 @@ class Client:
                     if progress is not None:
                         progress(upload.offset, size)
         except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}; give the path of a file.") from None
+            raise UsageError(
+                f"{path} cannot be read: {error.strerror}; give the path of a file, such as a .zip of a folder."
+            ) from None
         return upload
 
     def add_model(

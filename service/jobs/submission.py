@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from calibrate.recipe import PRESETS, Recipe
+from calibrate.recipe import PRESETS, Recipe, words_of_training_data_use
 from service.datasets import store as datasets
 from service.errors import ConflictError, InvalidError
 from service.jobs import idempotency, store
@@ -120,9 +120,8 @@ def _check_training(request: JobRequest, recipe: Recipe | None) -> None:
     elif all(use == "unused" for use in uses):
         raise InvalidError(
             f"the training_dataset {request.training_dataset!r} is of no use to "
-            f"{'any step of the recipe' if uses else f'{request.kind} jobs'}; leave it out, or give a recipe with the "
-            "step field_shift or estimation_shift, with the adaptation method eata, or with reestimate or "
-            "search_statistics and `on: training`, such as precise_bn.",
+            f"{'any step of the recipe' if uses else f'{request.kind} jobs'}; leave it out, or add a step: "
+            f"{words_of_training_data_use()}.",
             [("training_dataset", "no step uses it")],
         )
 

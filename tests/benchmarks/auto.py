@@ -21,7 +21,7 @@ from calibrate.engine import carry_out
 from calibrate.recipe import PRESETS
 from calibrate.report import render_text
 from calibrate.steps import Auto, Leaderboard, Learning
-from tests.benchmarks.label_free import CASES, planned
+from tests.benchmarks.label_free import CASES, planned_on_few
 from tests.builders.published import PUBLISHED
 
 
@@ -55,7 +55,7 @@ def main() -> None:
             if case is not None:
                 source = Corrupted(source, *case, seed=0)
             start = time.perf_counter()
-            outcome = carry_out(model, planned(model, source, recipe, arguments.images), name, {})
+            outcome = carry_out(model, planned_on_few(model, source, recipe, arguments.images), name, {})
             seconds = time.perf_counter() - start
             with tempfile.TemporaryDirectory() as folder:
                 summary = deliver(outcome, model, Path(folder), Outputs(formats=("onnx",))).summary
@@ -66,7 +66,10 @@ def main() -> None:
             print(f"{seconds:.0f} s for the search")
             if board.recipe is not None:
                 alone = carry_out(
-                    model, planned(model, source, Recipe.model_validate(board.recipe), arguments.images), name, {}
+                    model,
+                    planned_on_few(model, source, Recipe.model_validate(board.recipe), arguments.images),
+                    name,
+                    {},
                 ).summary
                 print(
                     f"recommended recipe alone gives the same measurement: {alone.measurement == summary.measurement}"

@@ -43,7 +43,7 @@ from calibrate.atomic import replacing
 from calibrate.data import Source
 from calibrate.demo.digits import PREPROCESSING
 from calibrate.demo.inputs import ARCHITECTURE, ARCHITECTURE_ARGS, write_inputs
-from calibrate.engine import HANDLERS, FolderTrials, carry_out, plan, set_up_process
+from calibrate.engine import HANDLERS, FolderTrials, carry_out, set_up_process
 from calibrate.engine.handler import Given
 from calibrate.engine.passes.prediction import predict
 from calibrate.engine.passes.setting import PassForm, Setting
@@ -73,6 +73,7 @@ from calibrate.steps import (
 from calibrate.surgery import share_weights
 from calibrate.values import Value, Verdict
 from tests.builders.published import PUBLISHED
+from tests.builders.runs import planned
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[3] / "shared"))
 ROWS = ("resnet20", "resnet56", "efficientnet-lite0")
@@ -126,17 +127,9 @@ def count_recommendations(arguments: argparse.Namespace) -> bool:
             labels = (draws > cumulative).sum(1).clamp_max(9)
             drawn = Path(folder) / "drawn.npz"
             np.savez(drawn, x=images, y=labels.numpy())
-            checked = plan(
-                opened.model,
-                chosen.model_copy(update={"seed": trial}),
-                data=open_data(drawn, preprocessing=PREPROCESSING),
-                preprocessing=PREPROCESSING,
-                classes=None,
-                batch_size=64,
-                device="cpu",
-                progress=silent,
-                trials=trials,
-            )
+            data = open_data(drawn, preprocessing=PREPROCESSING)
+            recipe = chosen.model_copy(update={"seed": trial})
+            checked = planned(opened.model, recipe, data, preprocessing=PREPROCESSING, batch_size=64, trials=trials)
             board = carry_out(opened.model, checked, ARCHITECTURE, ARCHITECTURE_ARGS).summary.last(Leaderboard)
             assert board is not None, "the recipe has the step auto"
             if board.recommended is not None:
@@ -283,18 +276,8 @@ def open_mixes(row: str, out: Path) -> Mixes:
     """A row's network and images, and the passes that ``out`` keeps."""
     model, source = PUBLISHED[row].open(SHARED)
     trials = FolderTrials(out / "passes", f"{row} on one thread")
-    planned = plan(
-        model,
-        PRESETS["statistics"],
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=BATCH_SIZES.get(row),
-        device="cpu",
-        progress=silent,
-        trials=trials,
-    )
-    return Mixes(planned.given, SearchStatistics())
+    checked = planned(model, PRESETS["statistics"], source, batch_size=BATCH_SIZES.get(row), trials=trials)
+    return Mixes(checked.given, SearchStatistics())
 
 
 def trials_of(row: str, mixes: Mixes, out: Path, count: int, check: int) -> Iterator[Trial]:

@@ -29,9 +29,9 @@ from torch import nn
 from calibrate import PRESETS, Recipe
 from calibrate.atomic import replacing
 from calibrate.data import Corrupted, Source, cached
-from calibrate.engine import carry_out, plan, set_up_process
+from calibrate.engine import carry_out, set_up_process
 from calibrate.engine.trials.folder import FolderTrials
-from calibrate.result import Summary, silent
+from calibrate.result import Summary
 from calibrate.steps import (
     JUDGED,
     Arm,
@@ -49,6 +49,7 @@ from calibrate.steps import (
 )
 from calibrate.values import Estimate, Metric, Value, Verdict
 from tests.builders.published import PUBLISHED, Published
+from tests.builders.runs import planned
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -184,17 +185,7 @@ Cells = Mapping[tuple[str, str], Cell]
 def measured(row: Row, recipe: str, model: nn.Module, source: Source, trials: FolderTrials) -> Cell:
     """Carry out a recipe on the row's network; passes that ``trials`` has are not made again."""
     start = time.perf_counter()
-    checked = plan(
-        model,
-        RECIPES[recipe].recipe,
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=row.batch_size,
-        device="cpu",
-        progress=silent,
-        trials=trials,
-    )
+    checked = planned(model, RECIPES[recipe].recipe, source, batch_size=row.batch_size, trials=trials)
     summary = carry_out(model, checked, "", {}).summary
     return cell_of(row.name, recipe, summary, time.perf_counter() - start)
 

@@ -23,14 +23,15 @@ from torch import Tensor, nn
 
 from calibrate import Recipe
 from calibrate.data import Corrupted, Source, Split
-from calibrate.engine.execution import Plan, carry_out, plan
+from calibrate.engine.execution import Plan, carry_out
 from calibrate.engine.passes.prediction import predict
 from calibrate.engine.passes.setting import Setting
 from calibrate.metrics import interval, mean_samples, score
-from calibrate.result import Summary, silent
+from calibrate.result import Summary
 from calibrate.search import fit_temperature
 from calibrate.steps import AlphaSearch, Corruption, LabelFreeAlpha, LabelFreeSearch, SearchAlpha
 from tests.builders.published import PUBLISHED
+from tests.builders.runs import planned
 
 CASES: tuple[tuple[Corruption, int] | None, ...] = (None, ("gaussian_noise", 3), ("fog", 3))
 HANDLERS = {
@@ -51,18 +52,9 @@ class Passes(dict[str, Tensor]):
         self[key] = logits
 
 
-def planned(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Plan:
+def planned_on_few(model: nn.Module, source: Source, recipe: Recipe, images: int) -> Plan:
     """The recipe's plan, on as many images as were asked for, or all there are."""
-    made = plan(
-        model,
-        recipe,
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=50,
-        device="cpu",
-        progress=silent,
-    )
+    made = planned(model, recipe, source, batch_size=50)
     random, halves = np.random.default_rng(0), made.given.split
     calibration, holdout = (
         np.sort(random.permutation(half)[: images // 2]) for half in (halves.calibration, halves.holdout)
@@ -94,7 +86,7 @@ def regrets(name: str, case: tuple[Corruption, int] | None, shared: Path, images
     passes = Passes()
     scores, alphas = {}, {}
     for label, step in HANDLERS.items():
-        made = planned(model, source, Recipe(steps=[step]), images)
+        made = planned_on_few(model, source, Recipe(steps=[step]), images)
         outcome = carry_out(model, made, name, {}, passes)
         alphas[label] = chosen(outcome.summary)
         scores[label] = scored(outcome.model, source, made.given.split, made.given.setting)

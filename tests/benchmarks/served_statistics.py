@@ -21,31 +21,21 @@ import numpy as np
 import onnxruntime
 import torch
 
-from calibrate.engine import carry_out, plan, set_up_process
+from calibrate.engine import carry_out, set_up_process
 from calibrate.engine.trials.folder import FolderTrials
 from calibrate.recipe import PRESETS
-from calibrate.result import silent
 from calibrate.steps import StatisticsSearch
 from tests.benchmarks.gains import ROWS, SHARED, Row
 from tests.benchmarks.iew_cost import in_runtime, processor, ratios
 from tests.builders.graphs import exported, nodes, parameter_shapes
+from tests.builders.runs import planned
 
 
 def line(row: Row, trials: Path, rounds: int) -> str:
     """The row of the table for one network and its images."""
     model, source = row.open(SHARED)
     kept = FolderTrials(trials / row.name, f"{row.batch_size} {metadata.version('torch')}")
-    checked = plan(
-        model,
-        PRESETS["statistics"],
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=row.batch_size,
-        device="cpu",
-        progress=silent,
-        trials=kept,
-    )
+    checked = planned(model, PRESETS["statistics"], source, batch_size=row.batch_size, trials=kept)
     outcome = carry_out(model, checked, "", {})
     search = outcome.summary.last(StatisticsSearch)
     assert search is not None, "the recipe searches"

@@ -24,17 +24,17 @@ from torch import Tensor
 
 from calibrate.atomic import replacing
 from calibrate.data import Split
-from calibrate.engine import HANDLERS, plan, set_up_process
+from calibrate.engine import HANDLERS, set_up_process
 from calibrate.engine.handler import Given
 from calibrate.engine.run import NetworkState, Run
 from calibrate.recipe import PRESETS
-from calibrate.result import silent
 from calibrate.search import STORED, Mix
 from calibrate.steps import Measure, Measurement, SearchStatistics, StatisticsSearch, Temperature
 from calibrate.surgery import share_weights
 from calibrate.values import Value, Verdict
 from tests.benchmarks.auto_null import exact, share
 from tests.builders.published import PUBLISHED
+from tests.builders.runs import planned
 
 SHARED = Path(os.environ.get("AFTERNORM_SHARED", Path(__file__).parents[3] / "shared"))
 ALLOWED = 0.05
@@ -128,18 +128,8 @@ def main() -> None:
     set_up_process(1)
     model, source = PUBLISHED["resnet20"].open(SHARED)
     remembered = Remembered({})
-    planned = plan(
-        model,
-        PRESETS["statistics"],
-        data=source,
-        preprocessing=None,
-        classes=None,
-        batch_size=None,
-        device="cpu",
-        progress=silent,
-        trials=remembered,
-    ).given
-    Run(planned, NetworkState(planned.original)).on_holdout(planned.original, "measure, original")
+    opened = planned(model, PRESETS["statistics"], source, trials=remembered).given
+    Run(opened, NetworkState(opened.original)).on_holdout(opened.original, "measure, original")
     for n in given.images:
         for seed in range(given.draws):
             path = given.out / f"resnet20-{n}-{seed}.json"
@@ -147,7 +137,7 @@ def main() -> None:
                 continue
             if time.monotonic() > end:
                 break
-            draw = judge_draw(planned, n, seed, remembered.kept)
+            draw = judge_draw(opened, n, seed, remembered.kept)
             with replacing(path) as file:
                 file.write(f"{draw.model_dump_json()}\n".encode())
             told = f"λ = {Mix(*draw.chosen)}, {draw.verdict or 'nothing changed'}, {draw.nll:+.4f}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from calibrate.data import ClassFolders, Examples, Npz, open_data
 from calibrate.data.loading import AT_ONCE, BYTES_AT_ONCE, THREADS, load_in_order
-from calibrate.errors import DataError, UsageError
+from calibrate.errors import DataError, RecipeError, UsageError
 from calibrate.recipe import Preprocessing
 
 Write = Callable[..., Path]
@@ -191,3 +191,14 @@ def test_leaving_a_pass_early_lets_the_next_one_start_afresh(write_zip: Write, p
     first = next(iter(source.batches(np.arange(7), 2)))
     again = next(iter(source.batches(np.arange(7), 2)))
     assert torch.equal(first.inputs, again.inputs)
+
+
+def test_a_preprocessing_may_be_a_mapping(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((3, 6, 6), np.uint8), y=np.arange(3))
+    shape = {"crop": 4, "channels": 1, "mean": [0.5], "std": [0.5]}
+    source = open_data(tmp_path / "data.npz", preprocessing=shape)
+    assert source.preprocessing == Preprocessing(**shape)
+    with pytest.raises(RecipeError, match="krop"):
+        open_data(tmp_path / "data.npz", preprocessing={"krop": 4})
+    with pytest.raises(UsageError, match="preprocessing is 4; give"):
+        open_data(tmp_path / "data.npz", preprocessing=4)  # type: ignore[arg-type]

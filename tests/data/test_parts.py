@@ -356,3 +356,23 @@ def test_a_mapping_of_parts() -> None:
     assert open_data(more, preprocessing=None, split="unsupervised").labels.tolist() == [0]
     with pytest.raises(DataError, match="the keys 'x', 'y', which are no parts"):
         open_data({"x": torch.zeros(3), "y": 0}, preprocessing=None)
+
+
+def test_the_part_that_was_read_is_in_the_name_of_the_data(
+    write: Write, parted: Callable[..., dict[str, bytes]], pets: dict[str, bytes], tmp_path: Path
+) -> None:
+    folders, arrays = write(parted("train", "val"), "parted.zip"), tmp_path / "parts.npz"
+    np.savez(arrays, train_images=X, train_labels=Y, val_images=X, val_labels=Y)
+    mapping = {part: [(torch.zeros(3), 0)] for part in ("train", "val")}
+    for data, called in [(folders, str(folders)), (arrays, str(arrays)), (mapping, "dict")]:
+        assert open_data(data, preprocessing=GREY).name == f"{called} (val)"
+        assert open_data(data, preprocessing=GREY, split="train").name == f"{called} (train)"
+    plain = write(pets, "plain.zip")
+    assert open_data(plain, preprocessing=RAW).name == str(plain)
+
+
+def test_so_is_the_part_that_a_column_says(write_folder: Write, pets: dict[str, bytes]) -> None:
+    table = write_folder(pets) / "list.csv"
+    first, second, *_ = pets
+    table.write_text(f"path,label,split\n{first},dog,train\n{second},dog,valid\n")
+    assert open_data(table, preprocessing=RAW).name == f"{table} (valid)"

@@ -68,7 +68,8 @@ def test_both_halves_are_looked_at_and_of_many_a_draw() -> None:
     assert "field-shift" in codes(summary)
     many = retrofit(trained(), step, data=moved(0.0, 200), training=TRUSTED[:50]).summary
     assert (many.of(FieldShift)[0].images, many.of(FieldShift)[0].band_images) == (50, 50)
-    assert many.shifted is False
+    assert (many.shifted, many.of(FieldShift)[0].drawn_from, summary.of(FieldShift)[0].drawn_from) == (False, 200, None)
+    assert many.of(FieldShift)[0].words().startswith("50 of 200 examples, drawn as many as the reference has, show no")
     assert "field-shift" not in codes(many)
     assert retrofit(trained(), Recipe(steps=[SetAlpha(alpha=0.1)]), data=examples()).summary.shifted is None
 

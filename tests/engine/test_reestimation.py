@@ -83,7 +83,9 @@ def test_it_is_measured_as_tuned_against_the_temperature_alone() -> None:
     assert not any(scores.alpha for scores in summary.measurement.arms)
     assert summary.measurement.arm("T") == alone.measurement.arm("T")
     assert summary.measurement.verdict_difference == summary.measurement.difference("tuned+T", "T")
-    assert (summary.verdict, summary.reasons) == judge(summary.measurement.difference("tuned+T", "T"))
+    assert (summary.verdict, summary.reasons) == judge(
+        summary.measurement.difference("tuned+T", "T"), summary.data.holdout
+    )
     assert summary.verdict == "improved"
     assert summary.measurement is not None
     assert summary.measurement.changes is not None

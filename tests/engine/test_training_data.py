@@ -9,6 +9,7 @@ from torch import Tensor
 
 from calibrate import PRESETS, Recipe, retrofit
 from calibrate.errors import DataError, UsageError
+from calibrate.recipe import STEP_KINDS
 from calibrate.stats import reestimate
 from calibrate.steps import (
     EstimationShift,
@@ -18,6 +19,7 @@ from calibrate.steps import (
     Reestimate,
     Reestimation,
     SetAlpha,
+    StepValue,
     Temperature,
 )
 from tests.builders.examples import examples, holdout, trained
@@ -110,3 +112,14 @@ def test_layer_0_is_the_input_against_that_of_the_training_data() -> None:
     assert (found.input.images, found.input.channels) == (50, 1)
     assert found.input.mean == pytest.approx(np.linalg.norm(mean - held_mean), rel=1e-9)
     assert found.input.deviation == pytest.approx(np.linalg.norm(deviation - held_deviation), rel=1e-9)
+
+
+def test_every_step_that_can_use_training_data_is_named_where_none_does() -> None:
+    """The sentence names those whose own property can say so, and no others."""
+    overriding = {kind for kind, step in STEP_KINDS.items() if step.training_data is not StepValue.training_data}
+    assert overriding == {kind for kind, step in STEP_KINDS.items() if step.uses_training_data is not None}
+    always = {kind for kind, step in STEP_KINDS.items() if step.uses_training_data == ""}
+    assert always == {"estimation_shift", "field_shift", "input_fit"}
+    with pytest.raises(UsageError, match="training data were given, and no step") as refused:
+        retrofit(trained(), [{"kind": "set_alpha", "alpha": 0.1}], data=examples(), training=TRAINING)
+    assert [kind for kind in overriding if f" {kind}" not in str(refused.value)] == []

@@ -61,7 +61,7 @@ def test_the_cells_of_a_row_are_of_the_same_network_and_images(row: Row) -> None
     for metric in ("top1", "nll"):
         assert len({round(cell.scores["T"][metric].value, 5) for cell in cells}) <= 1  # type: ignore[index]
     for cell in cells:
-        assert cell.verdict == (verdict_of(cell.against_t) if cell.against_t else None)
+        assert cell.verdict == (verdict_of(cell.against_t, cell.n) if cell.against_t else None)
         if cell.against_t:
             tuned = next(arm for arm in cell.scores if arm in ("alpha+T", "tuned+T"))
             for metric, change in cell.against_t.items():
@@ -139,7 +139,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(tmp_path: Path) -> None
     assert tuned == Cell.model_validate_json((folder / "second.reestimated.json").read_bytes())
     assert tuned.n == 45
     assert tuned.against_t is not None
-    assert tuned.verdict == verdict_of(tuned.against_t)
+    assert tuned.verdict == verdict_of(tuned.against_t, tuned.n)
 
     opened.clear()
     measure([first, second], ["temperature", "reestimated"], folder, tmp_path, trials)

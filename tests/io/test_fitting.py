@@ -242,6 +242,8 @@ def test_a_part_that_names_none_or_several_is_refused_with_the_choices(tmp_path:
         taken(document, tmp_path, RESNET, "ema_")
     with pytest.raises(ModelError, match="missing from the file"):
         taken(document, tmp_path, RESNET, "head")
+    with pytest.raises(UsageError, match=r"--weights nix names nothing in .*leave --weights out.* the file itself"):
+        taken(NETWORK, tmp_path, RESNET, "nix")
 
 
 def test_an_average_that_does_not_fit_is_named(tmp_path: Path) -> None:

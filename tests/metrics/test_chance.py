@@ -32,3 +32,12 @@ def test_what_it_says() -> None:
     assert (finding.code, finding.severity) == ("near-chance", "warning")
     for words in ("12.34%", "11.11%", "13.57%", "8 classes", "12.50%", "order of the classes", "mean, std", "channel"):
         assert words in finding.message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"), [(0.0, 0.05, ": fewer than that."), (0.1, 0.15, ": hard to tell apart.")]
+)
+def test_it_says_whether_that_is_less_than_guessing(low: float, high: float, said: str) -> None:
+    finding = near_chance(Estimate(value=0.05, low=low, high=high), 8)
+    assert finding is not None
+    assert said in finding.message

@@ -23,7 +23,9 @@ def calibrate(afternorm: Callable[..., Ran], out: Path, *arguments: object) -> S
 def assert_honest(summary: Summary) -> None:
     """The verdict is what the intervals say, and the files are proven."""
     assert summary.measurement is not None
-    assert (summary.verdict, summary.reasons) == judge(summary.measurement.difference("alpha+T", "T"))
+    assert (summary.verdict, summary.reasons) == judge(
+        summary.measurement.difference("alpha+T", "T"), summary.data.holdout
+    )
     onnx = next(item for item in summary.artifacts if item.format == "onnx")
     assert [item.batch_size for item in onnx.parity] == [1, 3, 64]
     assert max(item.relative_error for item in onnx.parity) <= 2e-5

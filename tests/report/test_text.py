@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibrate.recipe import PRESETS
+from calibrate.cli.auto_options import with_search
+from calibrate.recipe import PRESETS, Recipe
 from calibrate.report import render_brief, render_text
 from calibrate.report.verdict import verdict_sentence
 from calibrate.result import Changes
-from calibrate.steps import Difference, judge
+from calibrate.steps import Difference, Reestimate, judge
 from calibrate.values import Estimate
 from tests import samples
 from tests.report.reading import flat
@@ -94,7 +95,7 @@ def test_the_sentence_opens_with_the_verdict_and_gives_each_direction(nll: str, 
         },
     }
     difference = Difference(arm="alpha+T", baseline="T", metrics=metrics)
-    verdict, reasons = judge(difference)
+    verdict, reasons = judge(difference, samples.summary().data.holdout)
     measurement = samples.measurement().model_copy(update={"differences": (difference,)})
     outcomes = samples.outcomes(measurement=measurement)
     sentence = verdict_sentence(samples.summary(outcomes=outcomes, verdict=verdict, reasons=reasons))
@@ -241,3 +242,17 @@ def test_the_brief_report_is_part_of_the_whole_one_and_holds_the_verdict() -> No
 def test_the_cost_of_the_search_and_the_trust_in_its_curve_are_said(changed: dict[str, object], said: str) -> None:
     search = samples.search().model_copy(update=changed)
     assert said in flat(render_text(samples.summary(outcomes=samples.outcomes(search=search))))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "called"),
+    [
+        (PRESETS["quick"].model_copy(update={"seed": 7}), "quick: auto (seed 7)"),
+        (with_search(PRESETS["quick"], "20-passes", None, None), "quick: auto (seed 0)"),
+        (PRESETS["auto"], "auto (seed 0)"),
+        (PRESETS["adabn"], "adabn: reestimate, temperature, measure (seed 0)"),
+        (Recipe(steps=(Reestimate(weight=0.5),)), "reestimate (seed 0)"),
+    ],
+)
+def test_a_preset_is_called_by_its_name(recipe: Recipe, called: str) -> None:
+    assert re.search(rf"recipe +{re.escape(called)}\n", render_text(samples.summary(recipe=recipe)))

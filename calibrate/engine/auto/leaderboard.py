@@ -36,7 +36,7 @@ def holdout_scores(
             against_t=item.against_second,
             holm=item.holm,
             detectable=item.detectable,
-            verdict=verdict_of(judged) if judged else None,
+            verdict=verdict_of(judged, len(labels)) if judged else None,
             clean=clean.get(name),
         )
     return measured

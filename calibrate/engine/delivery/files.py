@@ -18,7 +18,6 @@ from calibrate.engine.delivery.serving import measure_serving
 from calibrate.engine.execution import KEPT_EXAMPLES, Outcome, first_examples
 from calibrate.engine.inputs.reference import reference_missing
 from calibrate.engine.opening.checkpoint import Opened
-from calibrate.engine.opening.network import copied
 from calibrate.engine.passes.prediction import input_dtype
 from calibrate.errors import AfternormError, ExportError, UsageError, said
 from calibrate.export import (
@@ -33,6 +32,7 @@ from calibrate.export import (
 from calibrate.generators import torch_generator
 from calibrate.recipe import GraphOptions, Outputs, Preprocessing, parse
 from calibrate.report import render_html, render_markdown, render_text
+from calibrate.request import COMMAND_LINE, Terms
 from calibrate.result import (
     Artifact,
     Finding,
@@ -45,7 +45,7 @@ from calibrate.result import (
     reference_path,
     silent,
 )
-from calibrate.surgery import logits_taken
+from calibrate.surgery import copied, logits_taken
 
 if TYPE_CHECKING:
     import onnx
@@ -153,6 +153,7 @@ def deliver(
     outputs: Outputs,
     *,
     progress: Listener = silent,
+    terms: Terms = COMMAND_LINE,
 ) -> Delivery:
     """Write the tuned network in the formats of ``outputs``, and the summary and reports, into ``folder``.
 
@@ -160,7 +161,8 @@ def deliver(
     against. Every file appears under its name whole, and all but tuned.onnx before that is made: what the exporter and
     ONNX Runtime do to the process, such as running out of memory, costs no other file. A network file that fails its
     proof is not written; the others are, and ``problems`` says why. Beside tuned.safetensors stands the reference of a
-    later shift, or a finding says why there is none.
+    later shift, or a finding says why there is none. Reports speak of the request in ``terms``; the summary is the same
+    whoever asks.
     """
     if all(step.is_probe for step in outcome.summary.recipe.steps):  # the network is the original
         outputs = outputs.model_copy(update={"formats": ()})
@@ -171,13 +173,13 @@ def deliver(
             pending.weights = (check_tuned(content, outcome.model, outcome.examples),)
             pending.findings += _add_reference(pending, outcome)
     if "onnx" in outputs.formats:
-        _write(outcome, dataclasses.replace(pending, problems=[*pending.problems, ENDED]), folder)
+        _write(outcome, dataclasses.replace(pending, problems=[*pending.problems, ENDED]), folder, terms)
         (folder / ONNX).unlink(missing_ok=True)  # that of an earlier run
         _add_onnx(pending, outcome, original, outputs, progress)
-    return _write(outcome, pending, folder)
+    return _write(outcome, pending, folder, terms)
 
 
-def _write(outcome: Outcome, pending: _Pending, folder: Path) -> Delivery:
+def _write(outcome: Outcome, pending: _Pending, folder: Path, terms: Terms) -> Delivery:
     """Write what is ``pending``, with the weights, the summary and the reports that tell of it."""
     problems = [Finding(code="not-written", severity="warning", message=text) for text in pending.problems]
     summary = outcome.summary.model_copy(
@@ -189,9 +191,9 @@ def _write(outcome: Outcome, pending: _Pending, folder: Path) -> Delivery:
         artifacts.append(_artifact(WEIGHTS, "safetensors", files[WEIGHTS], pending.weights))
     files |= pending.files
     summary = summary.model_copy(update={"artifacts": (*artifacts, *pending.artifacts)})
-    files["report.txt"] = render_text(summary).encode()
-    files["report.html"] = render_html(summary, outcome.thumbnails).encode()
-    files["report.md"] = render_markdown(summary).encode()
+    files["report.txt"] = render_text(summary, terms=terms).encode()
+    files["report.html"] = render_html(summary, outcome.thumbnails, terms=terms).encode()
+    files["report.md"] = render_markdown(summary, terms=terms).encode()
     files["summary.json"] = summary.model_dump_json(indent=2).encode()
     write_files(folder, files)
     return Delivery(summary, tuple(folder / name for name in files), tuple(pending.problems))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
-from calibrate.engine.opening.network import copied
 from calibrate.errors import ExportError
 from calibrate.export import BATCH, Traced, against, check_parity, otherwise, takes, traced
 from calibrate.recipe import GraphOptions
 from calibrate.result import Parity
+from calibrate.surgery import copied
 
 if TYPE_CHECKING:
     import onnx

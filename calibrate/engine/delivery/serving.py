@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from calibrate.engine.opening.network import copied
 from calibrate.errors import ExportError
 from calibrate.export import measure_latency, to_onnx
 from calibrate.recipe import GraphOptions
 from calibrate.result import Listener, Progress, Serving
+from calibrate.surgery import copied
 
 if TYPE_CHECKING:
     import onnx

@@ -10,7 +10,6 @@ from torch import nn
 from calibrate.diagnose import OF_DATA, FirstLayer, undoing_map
 from calibrate.engine.inputs.proof import MARGIN, Proof
 from calibrate.engine.inputs.stored_examples import Preparation, StoredExamples, fit_of
-from calibrate.preprocessing import InputMap, Preprocessing
 from calibrate.steps import InputFit, PreparationFit, PreparationScores
 
 # Numbers in the comments are of right preparations: EfficientNet-lite0, ResNet-20 and -56 on images as they are and
@@ -119,7 +118,7 @@ class Judge:
         if found.given.misfit < ALONE or (found.contrast is not None and not _clear(found)):
             return found
         undoing = undoing_map(self.model, self.first, self.examples.few_inputs(self.given))
-        preparation = None if undoing is None else _after(self.given, *(values.tolist() for values in undoing))
+        preparation = None if undoing is None else self.given.followed_by(*(values.tolist() for values in undoing))
         if preparation is None:
             return found
         fit = fit_of(self.model, self.first, self.examples, "what would undo it", preparation)
@@ -167,63 +166,27 @@ def _clear(found: InputFit) -> bool:
     return found.contrast is not None and found.contrast >= CONTRAST
 
 
-def _turns(preparation: Preparation, given: Preparation) -> tuple[bool, bool, bool]:
+def _turned(preparation: Preparation, given: Preparation) -> tuple[bool, bool, bool]:
     """Whether, beside the given one, it reverses the channels, inverts the values, and exchanges rows and columns."""
-    if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
-        return (
-            preparation.order != given.order,
-            preparation.inverted != given.inverted,
-            preparation.transposed != given.transposed,
-        )
-    assert isinstance(preparation, InputMap)
-    assert isinstance(given, InputMap)
-    return (
-        preparation.reversed_channels != given.reversed_channels,
-        (preparation.scale[0] < 0) != (given.scale[0] < 0),
-        preparation.transposed != given.transposed,
-    )
+    channels, values, axes = (one != other for one, other in zip(preparation.turns, given.turns, strict=True))
+    return channels, values, axes
 
 
 def penalty(preparation: Preparation, given: Preparation, examples: StoredExamples) -> float:
     """How many times better a preparation must fit that changes more of the examples than their mean and std."""
     factor = 2.0 if preparation.by_example and not given.by_example else 1.0
-    for turned, times in zip(_turns(preparation, given), TURNED, strict=True):
+    for turned, times in zip(_turned(preparation, given), TURNED, strict=True):
         factor *= times if turned else 1.0
-    if (
-        isinstance(preparation, Preprocessing)
-        and examples.brightened
-        and preparation.maximum not in examples.brightened
-    ):
+    if examples.brightened and preparation.maximum not in examples.brightened:
         factor *= LEFT_DARK
     return factor
 
 
 def is_turned(preparation: Preparation, given: Preparation) -> bool:
     """Whether it turns examples round, and leaves how large their values are: no contrast does that."""
-    if not any(_turns(preparation, given)) or preparation.by_example != given.by_example:
+    if not any(_turned(preparation, given)) or preparation.by_example != given.by_example:
         return False
-    if isinstance(preparation, Preprocessing) and isinstance(given, Preprocessing):
-        if preparation.maximum != given.maximum:
-            return False
-        sizes = zip(preparation.std, given.std, strict=True)
-    else:
-        assert isinstance(preparation, InputMap)
-        assert isinstance(given, InputMap)
-        sizes = zip(map(abs, preparation.scale), map(abs, given.scale), strict=False)
+    if preparation.maximum != given.maximum:
+        return False
+    sizes = zip(preparation.sizes, given.sizes, strict=False)  # one factor of a map may be that of all channels
     return all(1 / SAME_SIZE < one / other < SAME_SIZE for one, other in sizes)
-
-
-def _after(given: Preparation, scale: Sequence[float], shift: Sequence[float]) -> Preparation | None:
-    """The preparation that maps network input once more; None where images would need a negative std."""
-    if isinstance(given, InputMap):
-        owns, owned = (values * len(scale) if len(values) == 1 else values for values in (given.scale, given.shift))
-        return given.model_copy(
-            update={
-                "scale": tuple(a * b for a, b in zip(scale, owns, strict=True)),
-                "shift": tuple(a * b + c for a, b, c in zip(scale, owned, shift, strict=True)),
-            }
-        )
-    if any(a <= 0 for a in scale):
-        return None
-    mean = tuple(m - b * s / a for m, s, a, b in zip(given.mean, given.std, scale, shift, strict=True))
-    return given.model_copy(update={"mean": mean, "std": tuple(s / a for s, a in zip(given.std, scale, strict=True))})

@@ -188,8 +188,8 @@ def _architecture(
         return given, dict(inherited if given_args is None else given_args)
     if provenance is None:
         raise UsageError(
-            f"{path} holds weights alone, so its architecture must be named: --architecture torchvision/resnet50, "
-            "timm/efficientnet_lite0, cifar/resnet56 or package.module:factory."
+            f"{path} does not say which of the architectures that can be built here its weights are of; name it: "
+            "--architecture torchvision/resnet50, timm/efficientnet_lite0, cifar/resnet56 or package.module:factory."
         )
     if ":" in provenance.architecture:
         raise UsageError(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from calibrate.data import TRAINING, DataLike, Source, open_data
 from calibrate.errors import DataError, UsageError
-from calibrate.recipe import Preprocessing, Recipe
+from calibrate.recipe import Preprocessing, Recipe, words_of_training_data_use
 
 
 def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Preprocessing | None) -> Source | None:
@@ -24,9 +24,8 @@ def open_training(training: DataLike | None, recipe: Recipe, preprocessing: Prep
         return None
     if uses == {"unused"}:
         raise UsageError(
-            "training data were given, and no step of the recipe uses them; leave --training-data out, or give a "
-            "recipe with the step field_shift, estimation_shift or input_fit, with the adaptation method eata, or with "
-            "reestimate or search_statistics and `on: training`, such as precise_bn."
+            "training data were given, and no step of the recipe uses them; leave --training-data out, or add a step: "
+            f"{words_of_training_data_use()}."
         )
     return open_data(training, preprocessing=preprocessing, usual=TRAINING)
 

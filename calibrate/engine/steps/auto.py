@@ -42,7 +42,7 @@ def auto_(run: Run, step: Auto) -> None:
 
     clean = clean_changes_(run, runs, run.given.split.holdout) if step.shifts else {}
     measured = holdout_scores(base, step, runs, logits, clean)
-    recommended, reason = _recommended(chosen, fallback, measured, step)
+    recommended, reason = _recommended(chosen, fallback, measured, step, len(run.given.split.holdout))
     run.notes.graphs = {
         held.graph: runs[name].state.model for name, held in reversed(measured.items()) if not held.folds
     }
@@ -113,8 +113,10 @@ def _baselines(base: Run) -> tuple[Candidacy, Candidacy]:
     return Candidacy(ORIGINAL, np.arange(len(without)), without.numpy()), candidacy("T", base)
 
 
-def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores], step: Auto) -> tuple[str | None, str]:
-    """What the holdout half confirms: the chosen candidate, or else the temperature if that was the next choice."""
+def _recommended(
+    chosen: str, fallback: str, measured: dict[str, HoldoutScores], step: Auto, examples: int
+) -> tuple[str | None, str]:
+    """What ``examples`` held out confirm: the chosen candidate, or else the temperature if that was the next choice."""
     if chosen == ORIGINAL:
         return None, (f"on the calibration half nothing beats the original network by more than {_errors(step)}")
     first = f"{chosen}, the simplest within {_errors(step)} of the best on the calibration half"
@@ -124,7 +126,7 @@ def _recommended(chosen: str, fallback: str, measured: dict[str, HoldoutScores],
             f"{first}, may cost more than {100 * step.guardrail:g} points of top-1 on the data as they are "
             f"(interval [{100 * clean.low:+.2f}, {100 * clean.high:+.2f}])"
         )
-    elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_original) != "worse":
+    elif measured[chosen].verdict == "improved" and verdict_of(measured[chosen].against_original, examples) != "worse":
         return chosen, f"{first}, improves on {'the original network' if chosen == 'T' else 'T'} on the holdout half"
     else:
         failed = f"{first}, is not shown to improve on T by the holdout half"

@@ -55,6 +55,7 @@ def probe_field_shift_(run: Run, step: ProbeFieldShift) -> None:
         recipe=recipe,
         preprocessing=preprocessing,
         prepared_otherwise=otherwise,
+        drawn_from=len(given.source) if len(rows) < len(given.source) else None,
     )
     run.add_outcome_(outcome)
     if shifted:

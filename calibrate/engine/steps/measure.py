@@ -60,14 +60,14 @@ def compare_(run: Run, step: Measure, original: Tensor, tuned: Tensor | None, do
             against = difference(tuned_arms[-1].per_example, _guessing(run, original), **asked)
             predicts = bool(original.isfinite().all(1).any())
             run.notes.verdict, run.notes.reasons = judge_without_baseline(
-                against, name_t, run.given.look.outputs, predicts=predicts
+                against, len(labels), name_t, run.given.look.outputs, predicts=predicts
             )
         arms += tuned_arms
     measured = measure(arms, comparisons, empty=empty, **asked)
     measured = measured.model_copy(update={"outputs": run.given.look.outputs, "domains": domains, "changes": changes})
     run.add_outcome_(measured)
     if measured.verdict_difference is not None:
-        run.notes.verdict, run.notes.reasons = judge(measured.verdict_difference)
+        run.notes.verdict, run.notes.reasons = judge(measured.verdict_difference, len(labels))
     if not empty and (hint := near_chance(measured.arm("original").metrics["top1"], run.given.look.outputs)):
         run.add_finding_(hint.code, hint.message, hint.severity)
     if not empty:

@@ -249,11 +249,16 @@ def _chosen(weights: str, options: Sequence[_Option], sources: Sequence[StateDic
             break
     if len(named) == 1:
         return named[0]
-    listed = ", ".join(called(option.path) for option in _distinct(options)) or "none that fit"
+    fits = [called(option.path) for option in _distinct(options)]
     others = f"; also {', '.join(map(called, rest))}, which do not fit the network" if rest else ""
+    if not named and len(fits) == 1:
+        raise UsageError(
+            f"--weights {weights} names nothing in {path}; leave --weights out, since one thing there fits the "
+            f"network, {fits[0]}{others}."
+        )
     paths = ", ".join(item.key if isinstance(item, StateDict) else item.path for item in named)
     several = f"names several of the weights in {path} ({paths})" if named else f"is not in {path}"
-    raise UsageError(f"--weights {weights} {several}; choose one of: {listed}{others}.")
+    raise UsageError(f"--weights {weights} {several}; choose one of: {', '.join(fits) or 'none that fit'}{others}.")
 
 
 def _closest(places: Places, sources: Sequence[StateDict], path: Path) -> TakenWeights:

@@ -55,6 +55,7 @@ class ProbeAdaptation(Probe):
     """
 
     result = Adaptation
+    uses_training_data = "with the method eata"
 
     kind: Literal["adaptation"] = "adaptation"
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = (

@@ -16,7 +16,7 @@ from calibrate.steps.measure.scores import (
 )
 from calibrate.steps.measure.step import Measure
 from calibrate.steps.measure.tables import differences_table, empty_words, interval_words, scores_table
-from calibrate.steps.measure.verdict import DECIMALS, JUDGED, judge, judge_without_baseline, verdict_of
+from calibrate.steps.measure.verdict import DECIMALS, JUDGED, judge, judge_without_baseline, too_few, verdict_of
 
 __all__ = [
     "DECIMALS",
@@ -40,5 +40,6 @@ __all__ = [
     "judge",
     "judge_without_baseline",
     "scores_table",
+    "too_few",
     "verdict_of",
 ]

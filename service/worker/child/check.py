@@ -9,7 +9,9 @@ from torch import Tensor
 
 from calibrate.data import open_data
 from calibrate.engine import handing_on, inspect_model, open_model
+from calibrate.errors import DataError
 from calibrate.recipe import Preprocessing
+from calibrate.request import JOB, in_terms
 from service.worker.assignment import DatasetCheck, ModelCheck
 from service.worker.messages import Checked
 
@@ -20,6 +22,8 @@ NAMED = 1000
 #: Images are of any size and color here, since the model's preprocessing is not known.
 ANY_IMAGE = Preprocessing(resize=32, crop=32)
 OUT = Path("../out")
+#: How the names of data in one file end.
+ONE_FILE = (".npz", ".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def check_model(model: ModelCheck) -> Checked:
@@ -41,7 +45,9 @@ def check_model(model: ModelCheck) -> Checked:
         "fingerprint": found.fingerprint,
         "weights": opened.weights,
         "other_weights": list(opened.other_weights),
-        "findings": [finding.model_dump(mode="json") for finding in opened.findings],
+        "findings": [
+            finding.model_dump(mode="json") | {"message": in_terms(finding.message, JOB)} for finding in opened.findings
+        ],
         "outputs": found.look.outputs if found.look else None,
         "preprocessing": opened.preprocessing.model_dump(mode="json") if opened.preprocessing else None,
         "sites": [site.model_dump(mode="json") for site in found.sites],
@@ -52,6 +58,11 @@ def check_model(model: ModelCheck) -> Checked:
 
 def check_dataset(dataset: DatasetCheck) -> Checked:
     """Open the data, and decode some of the examples."""
+    if not dataset.data.lower().endswith(ONE_FILE):
+        raise DataError(
+            f"{dataset.data!r} is no data in one file; register a .zip, .tar, .tar.gz or .tgz of class folders, or an "
+            ".npz. Of a .csv the images that it lists would be missing: pack them in class folders."
+        )
     source = open_data(dataset.data, preprocessing=ANY_IMAGE, split=dataset.split, skip_broken=dataset.skip_broken)
     for _ in source.batches(np.unique(np.linspace(0, len(source) - 1, DECODED).astype(np.int64)), 8):
         pass
@@ -63,6 +74,6 @@ def check_dataset(dataset: DatasetCheck) -> Checked:
         "classes": classes,
         "class_names": list(names[:NAMED]) if names is not None else None,
         "fingerprint": source.fingerprint,
-        "findings": [finding.message for finding in source.findings[:NAMED]],
+        "findings": [in_terms(finding.message, JOB) for finding in source.findings[:NAMED]],
     }
     return Checked(facts=facts)

@@ -37,7 +37,8 @@ def carry_out(assignment: Assignment, writer: MessageWriter) -> Finished | Check
 
 def _run(request: RunRequest, writer: MessageWriter) -> Finished:
     """Run the recipe as the command line does, and write the files."""
-    result = carry_out_run(open_run(request, OUT, writer.send_progress, trials=FileTrials(OUT, writer)))
+    run = open_run(request, OUT, writer.send_progress, trials=FileTrials(OUT, writer))
+    result = carry_out_run(run, terms=JOB)
     for file in result.delivery.files:
         writer.send_artifact(file)
     if result.error is not None:

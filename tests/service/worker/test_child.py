@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from calibrate.batch.child import REQUEST, release, start
 from calibrate.demo import ARCHITECTURE, ARCHITECTURE_ARGS, PREPROCESSING, DemoInputs
+from calibrate.errors import DataError
 from calibrate.recipe import PRESETS, Outputs, Recipe, RunSettings
 from calibrate.request import RunRequest
 from calibrate.result import Summary
@@ -289,7 +290,36 @@ def test_the_check_reads_the_part_that_the_dataset_names(tmp_path: Path) -> None
         for split in (None, "train", "test")
     ]
     assert [item["n"] for item in facts] == [4, 3, 5]
-    assert ["val was read" in " ".join(item["findings"]) for item in facts] == [True, False, False]
+    said = [" ".join(item["findings"]) for item in facts]
+    assert ["val was read; the dataset's `split` names another" in text for text in said] == [True, False, False]
+
+
+@pytest.mark.parametrize("name", ["list.csv", "LIST.TSV", "weights.bin"])
+def test_a_file_without_the_images_is_refused_with_what_to_register(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("path,label\ncat/1.png,cat\n")
+    with pytest.raises(DataError, match=r"is no data in one file; register a \.zip"):
+        check_dataset(DatasetCheck(data=str(tmp_path / name)))
+
+
+def test_the_report_of_a_job_names_its_fields_and_its_summary_is_the_command_lines(
+    server: Server, inputs: Path, demo_inputs: DemoInputs, tmp_path: Path
+) -> None:
+    digits = np.load(demo_inputs.digits)
+    np.savez(
+        tmp_path / "parts.npz", **{f"{role}_{part}": digits[role][:90] for role in "xy" for part in ("train", "val")}
+    )
+    model = server.check_model(inputs / "digits.safetensors", preprocessing=PREPROCESSING.model_dump(mode="json"))
+    dataset = server.check_dataset(tmp_path / "parts.npz")
+    recipe = {"steps": [{"kind": "measure", "resamples": 100}]}
+    job = server.server_data.job("evaluate", model=model.id, dataset=dataset.id, recipe=recipe)
+    server.run(job)
+    files = {name: content.decode() for name, content in server.server_data.artifacts(job).items()}
+    assert "val was read; --split names another" in files["summary.json"]
+    for name in ("report.txt", "report.md", "report.html"):
+        text = " ".join(files[name].split())
+        assert "--split" not in text
+        assert "val was read; the dataset" in text
+        assert "parts.npz (val)" in text
 
 
 @pytest.mark.slow
