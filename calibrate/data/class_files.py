@@ -215,12 +215,10 @@ def _by_index(pairs: Pairs, name: str, field: str = "") -> list[Names]:
     elif by_value:
         indexed = [(int(value), (str(key),)) for key, value in pairs]
     else:
-        one = next(pair for pair in pairs if not is_index(pair[0]))
-        other = next(pair for pair in pairs if not is_index(pair[1]))
-        also = "" if one == other else f" and {other[0]!r} to {short(other[1])}"
+        wrong = [pair for place in (0, 1) if (pair := next((own for own in pairs if not is_index(own[place])), None))]
+        shown = " and ".join(f"{key!r} to {short(value)}" for key, value in dict(wrong).items())
         raise UsageError(
-            f"{name} maps {one[0]!r} to {short(one[1])}{also}, where either all keys or all values must be the "
-            f"class's index; give {ACCEPTED}."
+            f"{name} maps {shown}, where either all keys or all values must be the class's index; give {ACCEPTED}."
         )
     found: dict[int, Names] = {}
     for index, names in indexed:

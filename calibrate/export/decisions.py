@@ -15,7 +15,6 @@ from typing import Any
 
 import sympy
 import torch
-from torch._dynamo.source import TensorProperty, TensorPropertySource
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils._sympy.printers import PythonPrinter
 
@@ -140,6 +139,8 @@ def _words(condition: sympy.Basic) -> str:
 
 def _dimension(environment: ShapeEnv, symbol: sympy.Symbol) -> int:
     """The dimension of the input whose size a ``symbol`` stands for; −1 for another number."""
+    from torch._dynamo.source import TensorProperty, TensorPropertySource  # slow, and loaded by tracing anyhow
+
     for source in environment.var_to_sources.get(symbol, ()):
         if isinstance(source, TensorPropertySource) and source.prop is TensorProperty.SIZE and source.idx is not None:
             return source.idx

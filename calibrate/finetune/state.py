@@ -1,5 +1,6 @@
 """The state of an unfinished training: a file that is written whole, and from which it goes on bit for bit."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from calibrate.atomic import replacing
 from calibrate.errors import UsageError
@@ -48,7 +50,10 @@ class StateFile:
         if not self.path.exists():
             return TrainingState()
         try:
-            document = torch.load(self.path, map_location=device, weights_only=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what torch warns of is no file that was written here
+                document = torch.load(self.path, map_location=device, weights_only=True)
+            document = tree_map_only(Tensor, lambda tensor: tensor.detach().clone(), document)  # without hooks, say
             found, epochs = document.pop("request"), [Epoch(**epoch) for epoch in document.pop("epochs")]
             state = TrainingState(epochs, **document)
         except Exception as error:  # whatever torch's reader, or a foreign file, brings up

@@ -108,6 +108,7 @@ def test_names_that_only_look_like_a_document_are_names(tmp_path: Path, text: st
         ('["a", {"b": 1}]', "a mapping where"),
         ('["a", ""]', "no name on place 2"),
         ('{"a": "b", "c": "d"}', "maps 'a' to 'b', where either all keys or all values must be the class's index"),
+        ('{"names": {"0": "0", "-99999": "1"}}', "maps '-99999' to '1', where either all keys"),
         ('{"0": "a", "b": "c"}', "maps 'b' to 'c' and '0' to 'a', where"),
         ('{"0": "a", "b": 1}', "maps 'b' to 1 and '0' to 'a', where"),
         ('["a\\ud800"]', "which is no text"),
