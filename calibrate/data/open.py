@@ -59,10 +59,10 @@ def open_data(
 
     ``split`` names the part to read of data that hold several: folders train, val and test around the class folders or
     in them, arrays such as ``val_images``, a column such as ``split`` or ``is_train``, or a mapping of such names to
-    iterables. Without it the first of
-    the ``usual`` parts is read, and a finding says so. Up to ``skip_broken`` images that cannot be read are left out
-    and named in a finding. Of examples that are mappings, ``keys`` names the input and the label, where they have other
-    than the usual names.
+    iterables. Without it the first of the ``usual`` parts is read, and a finding says so.
+
+    Up to ``skip_broken`` images that cannot be read are left out and named in a finding. Of examples that are mappings,
+    ``keys`` names the input and the label, where they have other than the usual names.
     """
     check_skip_broken(skip_broken)
     preprocessing = as_preprocessing(preprocessing)
